@@ -1,0 +1,1 @@
+"""Small concepts shared by every other package; imports none of them."""

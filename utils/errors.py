@@ -1,0 +1,39 @@
+"""Errors that a user can mend; programs print their message alone.
+
+A program that ends with a `UserError` prints its message without a traceback
+and exits with `exit_code`. The message says what is wrong (key or file), the
+value received, the values allowed, and what to do.
+"""
+
+import difflib
+from typing import Iterable
+
+
+class UserError(Exception):
+  """Something outside the code is wrong: data, files, machine."""
+
+  exit_code = 1
+
+  def __str__(self) -> str:
+    # KeyError, which subclasses mix in, would print the repr of the message.
+    return ' '.join(str(arg) for arg in self.args)
+
+
+class ConfigError(UserError, ValueError):
+  """A parameter or flag has a value that cannot work."""
+
+  exit_code = 2
+
+
+class UnknownKeyError(ConfigError, KeyError):
+  """A parameter key does not exist."""
+
+
+class DataError(UserError, ValueError):
+  """A record, image or annotation file cannot be used."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+  """Returns ' Did you mean ...?' for the closest known name, or ''."""
+  close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+  return " Did you mean '{}'?".format(close[0]) if close else ''
