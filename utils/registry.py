@@ -15,7 +15,7 @@ class Registry:
 
   def __init__(self, key: str):
     self._key = key
-    self._entries = {}  # type: Dict[str, Any]
+    self._entries: Dict[str, Any] = {}
 
   def register(self, name: str) -> Callable[[Any], Any]:
     """Decorator that stores a function or class under `name`."""

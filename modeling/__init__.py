@@ -1,0 +1,1 @@
+"""Models: architecture, losses, optimisation and checkpoints."""

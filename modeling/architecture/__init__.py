@@ -1,0 +1,1 @@
+"""Networks: backbones, necks, heads and the blocks that they are made of."""

@@ -1,0 +1,4 @@
+"""Backbones: image -> feature maps by level.
+
+Each module registers under its value of `architecture.backbone`.
+"""

@@ -1,0 +1,139 @@
+"""ResNet (He et al., arXiv:1512.03385), with the stride in the 3x3."""
+
+from typing import Any, Dict, Optional
+
+import tensorflow.compat.v1 as tf
+
+from modeling.architecture import (
+  layers,
+  normalization,
+  registries,
+  regularization,
+  residual_blocks,
+  space_to_depth,
+)
+from utils import errors
+
+_RESIDUAL = residual_blocks.residual_block
+_BOTTLENECK = residual_blocks.bottleneck_block
+
+# depth: (block, number of blocks in the groups C2, C3, C4 and C5)
+SPECS = {
+  10: (_RESIDUAL, (1, 1, 1, 1)),
+  14: (_BOTTLENECK, (1, 1, 1, 1)),
+  18: (_RESIDUAL, (2, 2, 2, 2)),
+  26: (_BOTTLENECK, (2, 2, 2, 2)),
+  34: (_RESIDUAL, (3, 4, 6, 3)),
+  50: (_BOTTLENECK, (3, 4, 6, 3)),
+  101: (_BOTTLENECK, (3, 4, 23, 3)),
+  152: (_BOTTLENECK, (3, 8, 36, 3)),
+  200: (_BOTTLENECK, (3, 24, 36, 3)),
+}
+
+_STEM_FILTERS = 64
+_STEM_KERNEL = 7
+_STEM_STRIDES = 2
+_FIRST_LEVEL = 2
+_LAST_LEVEL = 5
+
+
+class Resnet:
+  """Image to the feature maps C2 to C5.
+
+  Args:
+    depth: a key of `SPECS`.
+    shared: batch norm, activation, DropBlock.
+    init_drop_connect_rate: stochastic depth of C5, less for earlier groups.
+    space_to_depth_block_size: if above 1, training images come as
+      [batch, height / size, width / size, 3 * size^2]; the variables and the
+      result are those of the ordinary stem.
+  """
+
+  def __init__(
+    self,
+    depth: int,
+    shared: normalization.Normalization,
+    init_drop_connect_rate: Optional[float] = None,
+    space_to_depth_block_size: int = 1,
+  ):
+    if depth not in SPECS:
+      raise errors.ConfigError(
+        'resnet.resnet_depth: {!r} is unknown; known are {}.'.format(
+          depth, ', '.join(str(d) for d in sorted(SPECS))
+        )
+      )
+    if _STEM_STRIDES % space_to_depth_block_size:
+      raise errors.ConfigError(
+        'architecture.space_to_depth_block_size: {} does not divide the '
+        'stride of the stem, {}; allowed are 1 and 2.'.format(
+          space_to_depth_block_size, _STEM_STRIDES
+        )
+      )
+    self._shared = shared
+    self._block, self._repeats = SPECS[depth]
+    self._init_drop_connect_rate = init_drop_connect_rate
+    self._space_to_depth_block_size = space_to_depth_block_size
+    self.scope = 'resnet{}'.format(depth)
+    self.levels = tuple(range(_FIRST_LEVEL, _LAST_LEVEL + 1))
+
+  def __call__(
+    self, images: tf.Tensor, is_training: bool
+  ) -> Dict[int, tf.Tensor]:
+    """Returns {level: [batch, height / 2^level, width / 2^level, channels]}.
+
+    Args:
+      images: [batch, height, width, 3], normalised.
+      is_training: mode of batch norm and regularisation.
+    """
+    with tf.variable_scope(self.scope):
+      features = self._stem(images, is_training)
+      outputs = {}
+      for level in self.levels:
+        features = residual_blocks.block_group(
+          features,
+          block=self._block,
+          filters=_STEM_FILTERS * 2 ** (level - _FIRST_LEVEL),
+          strides=1 if level == _FIRST_LEVEL else 2,
+          # Also where the widths agree: checkpoints hold these kernels.
+          use_projection=True,
+          repeats=self._repeats[level - _FIRST_LEVEL],
+          shared=self._shared,
+          is_training=is_training,
+          drop_connect_rate=regularization.scaled_drop_rate(
+            'resnet.init_drop_connect_rate',
+            self._init_drop_connect_rate,
+            level,
+            _LAST_LEVEL,
+          ),
+          name='block_group{}'.format(level - 1),
+        )
+        outputs[level] = features
+      return outputs
+
+  def _stem(self, images: tf.Tensor, is_training: bool) -> tf.Tensor:
+    if is_training and self._space_to_depth_block_size > 1:
+      features = space_to_depth.conv2d_space_to_depth(
+        images,
+        filters=_STEM_FILTERS,
+        kernel_size=_STEM_KERNEL,
+        strides=_STEM_STRIDES,
+        block_size=self._space_to_depth_block_size,
+      )
+    else:
+      features = layers.conv2d_fixed_padding(
+        images, _STEM_FILTERS, _STEM_KERNEL, _STEM_STRIDES
+      )
+    features = tf.identity(features, 'initial_conv')
+    features = self._shared.norm(features, is_training)
+    features = tf.nn.max_pool2d(features, ksize=3, strides=2, padding='SAME')
+    return tf.identity(features, 'initial_max_pool')
+
+
+@registries.register_backbone('resnet')
+def from_params(params: Any, shared: normalization.Normalization) -> Resnet:
+  return Resnet(
+    depth=params.resnet.resnet_depth,
+    shared=shared,
+    init_drop_connect_rate=params.resnet.init_drop_connect_rate,
+    space_to_depth_block_size=params.architecture.space_to_depth_block_size,
+  )

@@ -1,0 +1,1 @@
+"""Heads: feature pyramid -> predictions."""

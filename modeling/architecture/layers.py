@@ -1,0 +1,108 @@
+"""Convolutions and resampling with the padding of the published models."""
+
+from typing import Any, Callable, Optional
+
+import tensorflow.compat.v1 as tf
+
+
+def pad_for_stride(inputs: tf.Tensor, kernel_size: int) -> tf.Tensor:
+  """Pads height and width by kernel_size - 1 in all, the odd one behind."""
+  before = (kernel_size - 1) // 2
+  after = kernel_size - 1 - before
+  return tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+
+
+def conv2d_fixed_padding(
+  inputs: tf.Tensor, filters: int, kernel_size: int, strides: int = 1
+) -> tf.Tensor:
+  """Convolution without bias, whose padding does not depend on input size.
+
+  Args:
+    inputs: [batch, height, width, channels].
+    filters: number of output channels.
+    kernel_size: side of the kernel.
+    strides: stride of both axes.
+
+  Returns:
+    [batch, ceil(height / strides), ceil(width / strides), filters]. The layer
+    takes the next free name `conv2d[_k]` of the variable scope.
+  """
+  if strides > 1:
+    inputs = pad_for_stride(inputs, kernel_size)
+  return tf.layers.conv2d(
+    inputs,
+    filters=filters,
+    kernel_size=kernel_size,
+    strides=strides,
+    padding='SAME' if strides == 1 else 'VALID',
+    use_bias=False,
+    kernel_initializer=tf.variance_scaling_initializer(),
+  )
+
+
+def conv2d(
+  inputs: tf.Tensor,
+  filters: int,
+  kernel_size: int,
+  strides: int = 1,
+  use_separable_conv: bool = False,
+  kernel_initializer: Optional[Callable[..., Any]] = None,
+  bias_initializer: Optional[Callable[..., Any]] = None,
+  name: Optional[str] = None,
+) -> tf.Tensor:
+  """Convolution with bias and SAME padding, as necks and heads use it.
+
+  Args:
+    inputs: [batch, height, width, channels].
+    filters: number of output channels.
+    kernel_size: side of the kernel.
+    strides: stride of both axes.
+    use_separable_conv: depthwise then pointwise, without anything between.
+    kernel_initializer: of the dense kernel; Glorot uniform if None. Separable
+      kernels are always Glorot uniform.
+    bias_initializer: zeros if None.
+    name: layer name, else the next free one of the variable scope.
+  """
+  bias_initializer = bias_initializer or tf.zeros_initializer()
+  if use_separable_conv:
+    return tf.layers.separable_conv2d(
+      inputs,
+      filters=filters,
+      kernel_size=kernel_size,
+      strides=strides,
+      padding='SAME',
+      bias_initializer=bias_initializer,
+      name=name,
+    )
+  return tf.layers.conv2d(
+    inputs,
+    filters=filters,
+    kernel_size=kernel_size,
+    strides=strides,
+    padding='SAME',
+    kernel_initializer=kernel_initializer,
+    bias_initializer=bias_initializer,
+    name=name,
+  )
+
+
+def nearest_upsampling(inputs: tf.Tensor, scale: int) -> tf.Tensor:
+  """Repeats each row and column `scale` times.
+
+  Args:
+    inputs: [batch, height, width, channels], channels static.
+    scale: integer factor.
+
+  Returns:
+    [batch, height * scale, width * scale, channels].
+  """
+  if scale == 1:
+    return inputs
+  _, height, width, channels = inputs.shape.as_list()
+  shape = tf.shape(inputs)
+  rows = shape[1] if height is None else height
+  columns = shape[2] if width is None else width
+  # Broadcasting against ones is one pass, and its gradient one reduction.
+  outputs = tf.reshape(inputs, [-1, rows, 1, columns, 1, channels])
+  outputs = outputs * tf.ones([1, 1, scale, 1, scale, 1], inputs.dtype)
+  return tf.reshape(outputs, [-1, rows * scale, columns * scale, channels])

@@ -1,0 +1,106 @@
+"""Feature Pyramid Network (Lin et al., arXiv:1612.03144)."""
+
+from typing import Any, Dict
+
+import tensorflow.compat.v1 as tf
+
+from modeling.architecture import layers, normalization, registries
+from utils import errors
+
+
+class Fpn:
+  """Backbone maps to a pyramid of equal width.
+
+  Args:
+    min_level, max_level: levels of the pyramid; levels above the backbone's
+      are made by strided convolutions.
+    shared: batch norm.
+    filters: channels of every level.
+    use_separable_conv: depthwise then pointwise in every convolution.
+    use_batch_norm: whether each level ends with batch norm.
+  """
+
+  def __init__(
+    self,
+    min_level: int,
+    max_level: int,
+    shared: normalization.Normalization,
+    filters: int = 256,
+    use_separable_conv: bool = False,
+    use_batch_norm: bool = True,
+  ):
+    self._min_level = min_level
+    self._max_level = max_level
+    self._shared = shared
+    self._filters = filters
+    self._use_separable_conv = use_separable_conv
+    self._use_batch_norm = use_batch_norm
+
+  def __call__(
+    self, features: Dict[int, tf.Tensor], is_training: bool
+  ) -> Dict[int, tf.Tensor]:
+    """Returns {level: [batch, height, width, filters]}.
+
+    Args:
+      features: {level: [batch, height, width, channels]} of consecutive
+        levels; height and width halve from level to level.
+      is_training: mode of batch norm.
+    """
+    if min(features) > self._min_level:
+      raise errors.ConfigError(
+        'architecture.min_level: {} is below the lowest level of the '
+        'backbone, {}.'.format(self._min_level, min(features))
+      )
+    top = min(max(features), self._max_level)
+    levels = range(self._min_level, top + 1)
+    with tf.variable_scope('fpn'):
+      pyramid = {
+        level: self._conv(features[level], 1, 'l{}'.format(level))
+        for level in levels
+      }
+      for level in reversed(levels[:-1]):
+        coarser = layers.nearest_upsampling(pyramid[level + 1], 2)
+        pyramid[level] = pyramid[level] + coarser
+      for level in levels:
+        pyramid[level] = self._conv(
+          pyramid[level], 3, 'post_hoc_d{}'.format(level)
+        )
+      for level in range(top + 1, self._max_level + 1):
+        finer = pyramid[level - 1]
+        if level > top + 1:
+          # ReLU whatever the model's activation: published weights need it.
+          finer = tf.nn.relu(finer)
+        pyramid[level] = self._conv(finer, 3, 'p{}'.format(level), strides=2)
+      if self._use_batch_norm:
+        for level in range(self._min_level, self._max_level + 1):
+          pyramid[level] = self._shared.norm(
+            pyramid[level],
+            is_training,
+            activate=False,
+            name='p{}-bn'.format(level),
+          )
+    return pyramid
+
+  def _conv(
+    self, inputs: tf.Tensor, kernel_size: int, name: str, strides: int = 1
+  ) -> tf.Tensor:
+    return layers.conv2d(
+      inputs,
+      filters=self._filters,
+      kernel_size=kernel_size,
+      strides=strides,
+      use_separable_conv=self._use_separable_conv,
+      name=name,
+    )
+
+
+@registries.register_neck('fpn')
+def from_params(params: Any, shared: normalization.Normalization) -> Fpn:
+  return Fpn(
+    min_level=params.architecture.min_level,
+    max_level=params.architecture.max_level,
+    shared=shared,
+    filters=params.fpn.fpn_feat_dims,
+    use_separable_conv=params.fpn.use_separable_conv,
+    use_batch_norm=params.fpn.use_batch_norm,
+  )

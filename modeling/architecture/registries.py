@@ -1,0 +1,15 @@
+"""The parts that a config can choose from.
+
+What is registered is a function of the whole params and a `Normalization`,
+the batch norm, activation and regularisation that all parts of a model share:
+`build(params, normalization) -> part`. A part is called with
+`(inputs, is_training)`.
+"""
+
+from utils import registry
+
+BACKBONES = registry.Registry('architecture.backbone')
+NECKS = registry.Registry('architecture.multilevel_features')
+
+register_backbone = BACKBONES.register
+register_neck = NECKS.register

@@ -1,0 +1,107 @@
+"""Regularisation inside the network: DropBlock and drop-connect.
+
+Both are the identity outside training.
+"""
+
+from typing import Optional
+
+import tensorflow.compat.v1 as tf
+
+from utils import errors
+
+
+class DropBlock:
+  """Drops square patches of a feature map (Ghiasi et al., arXiv:1810.12890).
+
+  Args:
+    keep_prob: share of activations to keep; None or 1.0 is the identity.
+    size: side of a patch in feature-map cells, limited to the map's sides.
+  """
+
+  def __init__(
+    self, keep_prob: Optional[float] = None, size: Optional[int] = None
+  ):
+    if keep_prob is not None and not 0.0 < keep_prob <= 1.0:
+      raise errors.ConfigError(
+        'dropblock.dropblock_keep_prob: {} is outside (0, 1].'.format(keep_prob)
+      )
+    if keep_prob not in (None, 1.0) and not (size and size > 0):
+      raise errors.ConfigError(
+        'dropblock.dropblock_size: {!r} has to be a positive number of cells '
+        'where dropblock.dropblock_keep_prob is set.'.format(size)
+      )
+    self._keep_prob = keep_prob
+    self._size = size
+
+  def __call__(self, features: tf.Tensor, is_training: bool) -> tf.Tensor:
+    """Returns [batch, height, width, channels] with patches zeroed.
+
+    Height, width and channels have to be static; the batch may be dynamic.
+    """
+    if not is_training or self._keep_prob in (None, 1.0):
+      return features
+    height, width, channels = features.shape.as_list()[1:]
+    size = min(self._size, height, width)
+    seed_rate = (
+      (1.0 - self._keep_prob)
+      * (height * width)
+      / size**2
+      / ((height - size + 1) * (width - size + 1))
+    )
+    row = tf.range(height)[:, tf.newaxis]
+    column = tf.range(width)[tf.newaxis, :]
+    is_centre = (
+      (row >= size // 2)
+      & (row < height - (size - 1) // 2)
+      & (column >= size // 2)
+      & (column < width - (size - 1) // 2)
+    )
+    noise = tf.random_uniform(
+      tf.stack([tf.shape(features)[0], height, width, channels])
+    )
+    is_seed = is_centre[tf.newaxis, :, :, tf.newaxis] & (noise < seed_rate)
+    dropped = tf.nn.max_pool2d(
+      tf.cast(is_seed, tf.float32), ksize=size, strides=1, padding='SAME'
+    )
+    mask = 1.0 - dropped
+    scale = tf.cast(tf.size(mask), tf.float32) / tf.reduce_sum(mask)
+    return features * tf.cast(mask * scale, features.dtype)
+
+
+def drop_connect(
+  features: tf.Tensor, is_training: bool, rate: Optional[float]
+) -> tf.Tensor:
+  """Drops whole residual branches (Huang et al., arXiv:1603.09382).
+
+  Args:
+    features: [batch, ...], the output of a residual branch.
+    is_training: the identity when false.
+    rate: probability to drop the branch of one example; None or 0: never.
+
+  Returns:
+    `features`, of each example either zero or divided by 1 - rate.
+  """
+  if not is_training or not rate:
+    return features
+  keep_prob = 1.0 - rate
+  shape = [tf.shape(features)[0]] + [1] * (features.shape.ndims - 1)
+  kept = tf.floor(keep_prob + tf.random_uniform(shape))
+  return features * tf.cast(kept / keep_prob, features.dtype)
+
+
+def scaled_drop_rate(
+  key: str, init_rate: Optional[float], position: int, count: int
+) -> Optional[float]:
+  """Drop rate of the `position`-th of `count` stages: grows with depth.
+
+  Args:
+    key: dotted config key of the rate, for the error.
+    init_rate: rate of the last stage, in [0, 1); None: no dropping.
+    position: 1-based (or as the network counts its stages).
+    count: what `position` is divided by.
+  """
+  if init_rate is None:
+    return None
+  if not 0.0 <= init_rate < 1.0:
+    raise errors.ConfigError('{}: {} is outside [0, 1).'.format(key, init_rate))
+  return init_rate * float(position) / count

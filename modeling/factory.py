@@ -1,0 +1,60 @@
+"""Builds the model that a config names."""
+
+import functools
+from typing import Any
+
+from modeling import base_model, losses, retinanet_model
+from modeling.architecture import factory as architecture_factory
+from modeling.architecture import normalization
+from modeling.architecture.heads import retinanet_head
+from ops import anchors, postprocess_ops
+from utils import registry
+
+MODELS = registry.Registry('type')
+
+
+def model_generator(params: Any) -> base_model.DetectionModel:
+  """Returns the model named by `params.type`."""
+  return MODELS.get(params.type)(params)
+
+
+@MODELS.register('retinanet')
+def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
+  shared = normalization.from_params(params)
+  architecture = params.architecture
+  backbone = architecture_factory.backbone_generator(params, shared)
+  return retinanet_model.RetinanetModel(
+    backbone=backbone,
+    neck=architecture_factory.neck_generator(params, shared),
+    head=retinanet_head.from_params(params, shared),
+    detection_generator=postprocess_ops.MultilevelDetectionGenerator(
+      architecture.min_level, architecture.max_level, params.postprocess
+    ),
+    class_loss=losses.RetinanetClassLoss(
+      params.retinanet_loss.focal_loss_alpha,
+      params.retinanet_loss.focal_loss_gamma,
+      architecture.num_classes,
+    ),
+    box_loss=losses.RetinanetBoxLoss(params.retinanet_loss.huber_loss_delta),
+    anchors=functools.partial(_anchor_boxes, params),
+    max_level=architecture.max_level,
+    box_loss_weight=params.retinanet_loss.box_loss_weight,
+    normalizer_momentum=params.retinanet_loss.normalizer_momentum,
+    output_flat_fpn_features=architecture.output_flat_fpn_features,
+    backbone_scope=backbone.scope,
+    use_bfloat16=architecture.use_bfloat16,
+    frozen_variable_prefix=params.train.frozen_variable_prefix,
+    regularization_variable_regex=params.train.regularization_variable_regex,
+    l2_weight_decay=params.train.l2_weight_decay,
+  )
+
+
+def _anchor_boxes(params: Any, height: int, width: int) -> Any:
+  return anchors.Anchors(
+    params.architecture.min_level,
+    params.architecture.max_level,
+    params.anchor.num_scales,
+    params.anchor.aspect_ratios,
+    params.anchor.anchor_size,
+    (height, width),
+  ).boxes_by_level

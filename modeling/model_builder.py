@@ -1,0 +1,244 @@
+"""The model function of an estimator."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from modeling import (
+  base_model,
+  checkpoint,
+  factory,
+  finite_loss,
+  learning_rates,
+  model_stats,
+  optimizers,
+)
+from utils import errors, mode_keys
+
+Tensors = Dict[str, Any]
+
+
+class ModelFn:
+  """`model_fn(features, labels, mode, params)` of an (TPU) estimator.
+
+  Args:
+    params: the whole config.
+  """
+
+  def __init__(self, params: Any):
+    self._params = params
+    self._build = {
+      tf.estimator.ModeKeys.TRAIN: self._train,
+      tf.estimator.ModeKeys.EVAL: self._evaluate,
+      tf.estimator.ModeKeys.PREDICT: self._predict,
+    }
+
+  def __call__(
+    self, features: Any, labels: Any, mode: str, params: Any = None
+  ) -> Any:
+    """Builds the graph of one mode.
+
+    Args:
+      features: images in training and evaluation, `{'images', 'labels'}` in
+        prediction.
+      labels: as the input pipeline delivers them, None in prediction.
+      mode: a key of `tf.estimator.ModeKeys`.
+      params: the estimator's dict; not used, the config is complete.
+
+    Returns:
+      A `TPUEstimatorSpec` when `use_tpu`, else an `EstimatorSpec`.
+    """
+    del params
+    if mode not in self._build:
+      raise errors.ConfigError(
+        'Mode {!r} is unknown; known are {}.'.format(
+          mode, ', '.join(sorted(self._build))
+        )
+      )
+    spec = self._build[mode](features, labels)
+    return spec if self._params.use_tpu else spec.as_estimator_spec()
+
+  def _train(self, images: tf.Tensor, labels: Tensors) -> Any:
+    params = self._params
+    model = factory.model_generator(params)
+    images = undo_input_transpose(
+      images,
+      params.train.transpose_input,
+      params.architecture.space_to_depth_block_size,
+    )
+    outputs = model.build_outputs(images, labels, mode_keys.TRAIN)
+    self._write_stats(model, mode_keys.TRAIN)
+
+    losses = model.build_losses(outputs, labels)
+    variables = model.trainable_variables()
+    losses['l2_regularization_loss'] = model.l2_loss(variables)
+    total_loss = tf.add(
+      losses['model_loss'],
+      losses['l2_regularization_loss'],
+      name='total_loss',
+    )
+    model_variables = tf.global_variables()
+    global_step = tf.train.get_or_create_global_step()
+    step = tf.identity(global_step, name='step_before_update')
+    learning_rate = learning_rates.learning_rate_generator(
+      params.train.learning_rate, params.train.total_steps
+    )(step)
+    learning_rate = tf.identity(learning_rate, name='learning_rate')
+    train_op = self._train_op(total_loss, learning_rate, variables, global_step)
+    model_variables = [
+      v for v in model_variables if v.op.name != global_step.op.name
+    ]
+
+    host_call = None
+    if params.enable_summary:
+      host_call = self._host_call(
+        step, dict(losses, learning_rate=learning_rate)
+      )
+    hooks: List[tf.train.SessionRunHook] = []
+    if not params.use_tpu:
+      # Inside a TPU loop the values of single steps are not visible.
+      checked = ('cls_loss', 'box_loss', 'l2_regularization_loss')
+      hooks.append(
+        finite_loss.FiniteLossHook(
+          {name: losses[name] for name in checked},
+          learning_rate,
+          step,
+          labels.get('source_id'),
+        )
+      )
+    return tf.estimator.tpu.TPUEstimatorSpec(
+      mode=tf.estimator.ModeKeys.TRAIN,
+      loss=total_loss,
+      train_op=train_op,
+      host_call=host_call,
+      training_hooks=hooks,
+      scaffold_fn=lambda: self._scaffold(model, model_variables),
+    )
+
+  def _train_op(
+    self,
+    loss: tf.Tensor,
+    learning_rate: tf.Tensor,
+    variables: List[tf.Variable],
+    global_step: tf.Variable,
+  ) -> tf.Operation:
+    params = self._params
+    optimizer = optimizers.optimizer_factory(params.train.optimizer)(
+      learning_rate
+    )
+    if params.use_tpu:
+      optimizer = tf.tpu.CrossShardOptimizer(optimizer)
+    gradients_and_variables = optimizer.compute_gradients(loss, variables)
+    if params.train.gradient_clip_norm > 0:
+      gradients, variables = zip(*gradients_and_variables)
+      gradients, _ = tf.clip_by_global_norm(
+        gradients, float(params.train.gradient_clip_norm)
+      )
+      gradients_and_variables = list(zip(gradients, variables))
+    # The learning rate is read before the step moves on.
+    before = tf.get_collection(tf.GraphKeys.UPDATE_OPS) + [learning_rate.op]
+    with tf.control_dependencies(before):
+      return optimizer.apply_gradients(
+        gradients_and_variables, global_step=global_step
+      )
+
+  def _scaffold(
+    self, model: base_model.DetectionModel, variables: List[tf.Variable]
+  ) -> tf.train.Scaffold:
+    settings = self._params.train.checkpoint
+    model_dir = self._params.model_dir
+    checkpoint.check_resumable(model_dir, variables)
+    resumes = model_dir and tf.train.latest_checkpoint(model_dir)
+    if settings.path and not resumes:
+      checkpoint.warm_start(
+        settings.path,
+        settings.prefix,
+        settings.skip_variables_regex,
+        settings.min_coverage,
+        variables,
+        model.backbone_scope,
+      )
+    return tf.train.Scaffold()
+
+  def _host_call(self, step: tf.Tensor, scalars: Tensors) -> Tuple[Any, Any]:
+    """Writes scalars of every step into model_dir, from the host."""
+    model_dir = self._params.model_dir
+    max_queue = self._params.train.iterations_per_loop
+    names = sorted(scalars)
+
+    def write(global_step, *values):
+      step = tf.reduce_mean(tf.cast(global_step, tf.float32))
+      writer = tf.compat.v2.summary.create_file_writer(
+        model_dir, max_queue=max_queue
+      )
+      with writer.as_default():
+        for name, value in zip(names, values):
+          tf.compat.v2.summary.scalar(
+            name, tf.reduce_mean(value), step=tf.cast(step, tf.int64)
+          )
+        return tf.summary.all_v2_summary_ops()
+
+    # A TPU hands tensors to its host with a leading dimension only.
+    tensors = [tf.reshape(step, [1])]
+    tensors += [tf.reshape(scalars[name], [1]) for name in names]
+    return write, tensors
+
+  def _evaluate(self, images: tf.Tensor, labels: Tensors) -> Any:
+    model = factory.model_generator(self._params)
+    outputs = model.build_outputs(images, labels, mode_keys.EVAL)
+    self._write_stats(model, mode_keys.EVAL)
+    if self._params.eval.skip_eval_loss:
+      return tf.estimator.tpu.TPUEstimatorSpec(
+        mode=tf.estimator.ModeKeys.EVAL, loss=tf.constant(0.0)
+      )
+    losses = model.build_losses(outputs, labels)
+    names = sorted(losses)
+
+    def metrics(*values):
+      return {
+        name: tf.metrics.mean(value) for name, value in zip(names, values)
+      }
+
+    return tf.estimator.tpu.TPUEstimatorSpec(
+      mode=tf.estimator.ModeKeys.EVAL,
+      loss=losses['model_loss'],
+      eval_metrics=(metrics, [tf.reshape(losses[n], [1]) for n in names]),
+    )
+
+  def _predict(self, features: Tensors, labels: Optional[Any]) -> Any:
+    del labels
+    model = factory.model_generator(self._params)
+    labels = features['labels']
+    mode = (
+      mode_keys.PREDICT_WITH_GT
+      if 'groundtruths' in labels
+      else mode_keys.PREDICT
+    )
+    outputs = model.build_outputs(features['images'], labels, mode)
+    self._write_stats(model, mode_keys.PREDICT)
+    return tf.estimator.tpu.TPUEstimatorSpec(
+      mode=tf.estimator.ModeKeys.PREDICT,
+      predictions=model.build_predictions(outputs, labels),
+    )
+
+  def _write_stats(self, model: base_model.DetectionModel, mode: str) -> None:
+    if model.stats and self._params.model_dir:
+      model_stats.write_model_stats(model.stats, self._params.model_dir, mode)
+
+
+def undo_input_transpose(
+  images: tf.Tensor, transpose_input: bool, space_to_depth_block_size: int
+) -> tf.Tensor:
+  """Brings training images back to [batch, height, width, channels].
+
+  Args:
+    images: if `transpose_input`, [height, width, channels, batch], or with
+      space-to-depth [height, width, batch, channels].
+    transpose_input: whether the input pipeline transposed them.
+    space_to_depth_block_size: above 1 with space-to-depth.
+  """
+  if not transpose_input:
+    return images
+  if space_to_depth_block_size > 1:
+    return tf.transpose(images, [2, 0, 1, 3])
+  return tf.transpose(images, [3, 0, 1, 2])
