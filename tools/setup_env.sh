@@ -89,10 +89,10 @@ install() {
   # The pip that comes with Python 3.7 is too old for some of the wheels, and
   # without wheel a source package would build with unpinned tools.
   # shellcheck disable=SC2046
-  "$VENV_PYTHON" -m pip install --quiet \
+  "$VENV_PYTHON" -m pip install -qq \
     $(pins | grep -E '^(pip|setuptools|wheel)==')
   echo "setup: installing $LOCK (about a minute)"
-  "$VENV_PYTHON" -m pip install --quiet -r "$LOCK" ||
+  "$VENV_PYTHON" -m pip install -qq -r "$LOCK" ||
     fail "installing $LOCK failed, see pip's message above (TensorFlow 1.15.0" \
       "has packages for x86_64 only; this machine is $(uname -m))."
 }
