@@ -1,0 +1,106 @@
+"""Turns COCO json or Pascal VOC xml into TFRecords to train and evaluate with.
+
+  python tools/create_tf_record.py --coco_json=instances_train.json \\
+    --image_dir=images --output_dir=records --name=train
+
+  python tools/create_tf_record.py --voc_annotation_dir=Annotations \\
+    --voc_split_file=ImageSets/Main/train.txt --image_dir=JPEGImages \\
+    --output_dir=records --name=train
+
+writes to output_dir
+
+  train-00000-of-00008.tfrecord ...   train.train_file_pattern
+  train.json                          eval.val_json_file
+  label_map.txt                       eval.label_map_file; shared by all splits
+  train_report.json                   everything that was left out or changed
+
+Exit code: 0, or 1 if the data cannot be used; with --strict also 1 if anything
+had to be left out or changed.
+"""
+
+import os
+import sys
+from typing import List
+
+from absl import flags
+
+from utils import program
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('coco_json', None, 'COCO instances file to convert.')
+flags.DEFINE_string(
+  'voc_annotation_dir', None, 'Folder of Pascal VOC xml files to convert.'
+)
+flags.DEFINE_string(
+  'voc_split_file',
+  None,
+  'Text file with one image name a line, without suffix; default: all.',
+)
+flags.DEFINE_bool(
+  'voc_one_based',
+  False,
+  'The xml counts pixels from 1 (the PASCAL VOC challenge does).',
+)
+flags.DEFINE_string('image_dir', None, 'Folder of the image files.')
+flags.DEFINE_string(
+  'label_map',
+  None,
+  'File with a line id:name for each class, ids from 1. Default: the '
+  "categories of the json, or the xml files' names in alphabetical order.",
+)
+flags.DEFINE_string('output_dir', None, 'Folder to write to.')
+flags.DEFINE_string('name', None, 'Name of the split, such as train.')
+flags.DEFINE_integer('num_shards', 8, 'Number of TFRecord files.', 1)
+flags.DEFINE_bool('overwrite', False, 'Replace the files of an earlier run.')
+flags.DEFINE_bool(
+  'strict', False, 'Exit with 1 if anything was left out or changed.'
+)
+flags.mark_flags_as_required(['image_dir', 'output_dir', 'name'])
+flags.mark_flags_as_mutual_exclusive(
+  ['coco_json', 'voc_annotation_dir'], required=True
+)
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  # Imports TensorFlow, which is quiet only if logging is set up before.
+  program.quieten_tensorflow()
+  from tools.record_sources import coco, conversion, voc
+  from tools.record_sources import report as report_lib
+  from utils import label_map
+
+  names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
+  report = report_lib.Report()
+  if FLAGS.coco_json:
+    annotated = coco.read_coco(FLAGS.coco_json, FLAGS.image_dir, report, names)
+  else:
+    annotated = voc.read_voc(
+      FLAGS.voc_annotation_dir,
+      FLAGS.image_dir,
+      report,
+      split_file=FLAGS.voc_split_file,
+      label_map=names,
+      one_based=FLAGS.voc_one_based,
+    )
+  written = conversion.convert(
+    annotated,
+    report,
+    output_dir=FLAGS.output_dir,
+    name=FLAGS.name,
+    num_shards=FLAGS.num_shards,
+    overwrite=FLAGS.overwrite,
+  )
+  conversion.print_summary(written, report)
+  if report.num_problems:
+    print(
+      'Problems: {}, all listed in {}_report.json'.format(
+        report.num_problems, os.path.join(FLAGS.output_dir, FLAGS.name)
+      )
+    )
+    if FLAGS.strict:
+      sys.exit(1)
+
+
+if __name__ == '__main__':
+  program.run(main)

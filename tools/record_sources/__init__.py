@@ -1,0 +1,1 @@
+"""Annotation formats that can be turned into TFRecords, and the writing."""

@@ -1,0 +1,36 @@
+"""What every annotation format is read into."""
+
+from typing import Dict, List, NamedTuple, Optional
+
+
+class Box(NamedTuple):
+  """One annotated object; edges in pixels, origin at the top left corner.
+
+  The box spans [xmin, xmax) x [ymin, ymax): its width is xmax - xmin.
+  """
+
+  class_name: str
+  xmin: float
+  ymin: float
+  xmax: float
+  ymax: float
+  area: Optional[float] = None  # pixels^2 of the object; None: of the box
+  is_crowd: bool = False
+
+
+class AnnotatedImage(NamedTuple):
+  """One image file and its objects, as its annotation describes them."""
+
+  source_id: int
+  file_name: str  # as it is to stand in the COCO json
+  path: str
+  boxes: List[Box]
+  width: Optional[int] = None  # as annotated; may be wrong
+  height: Optional[int] = None
+
+
+class AnnotatedSet(NamedTuple):
+  """The images of one split and the classes of the whole data set."""
+
+  images: List[AnnotatedImage]
+  label_map: Dict[int, str]  # class id, from 1, to class name

@@ -1,0 +1,141 @@
+"""From an annotated set to all the files of one split."""
+
+import json
+import os
+from typing import Any, Dict
+
+import rich
+import rich.table
+import tensorflow.compat.v1 as tf
+
+from tools.record_sources import annotations, writer
+from tools.record_sources import report as report_lib
+from utils import errors, label_map
+
+
+def convert(
+  annotated: annotations.AnnotatedSet,
+  report: report_lib.Report,
+  output_dir: str,
+  name: str,
+  num_shards: int,
+  overwrite: bool = False,
+) -> writer.WrittenSet:
+  """Writes NAME's shards, NAME.json, NAME_report.json and label_map.txt.
+
+  Args:
+    annotated: images, boxes and classes.
+    report: what reading them found; receives what writing them finds.
+    output_dir: folder to write to; made if needed.
+    name: of the split.
+    num_shards: number of TFRecord files.
+    overwrite: whether the files of an earlier run may be replaced.
+
+  Returns:
+    What was written.
+
+  Raises:
+    errors.DataError: there is nothing to write, or it would replace something.
+  """
+  if not annotated.label_map:
+    raise errors.DataError('The annotations name no class.')
+  prefix = os.path.join(output_dir, name)
+  label_map_file = os.path.join(output_dir, 'label_map.txt')
+  try:
+    tf.io.gfile.makedirs(output_dir)
+  except tf.errors.OpError as error:
+    raise errors.DataError(
+      '{}: the output folder cannot be made: {}'.format(output_dir, error)
+    ) from error
+  earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
+  if not overwrite:
+    _check_nothing_is_lost(prefix, earlier, label_map_file, annotated.label_map)
+
+  written = writer.write_records(annotated, prefix, num_shards, report)
+  # Shards of another count would be read together with the new ones.
+  for path in set(earlier) - set(written.shard_files):
+    tf.io.gfile.remove(path)
+  label_map.write_label_map(label_map_file, annotated.label_map)
+  _write_json(prefix + '.json', written.coco)
+  _write_json(
+    prefix + '_report.json',
+    {
+      'images': len(written.coco['images']),
+      'boxes': len(written.coco['annotations']),
+      'boxes_by_class': boxes_by_class(written.coco),
+      'shards': [os.path.basename(path) for path in written.shard_files],
+      'findings': report.as_dict(),
+    },
+    indent=2,
+  )
+  return written
+
+
+def boxes_by_class(content: Dict[str, Any]) -> Dict[str, int]:
+  """Returns the number of boxes of each class name of a COCO dict."""
+  names = {entry['id']: entry['name'] for entry in content['categories']}
+  counts = dict.fromkeys(names.values(), 0)
+  for annotation in content['annotations']:
+    counts[names[annotation['category_id']]] += 1
+  return counts
+
+
+def print_summary(
+  written: writer.WrittenSet, report: report_lib.Report
+) -> None:
+  """Prints boxes per class, the findings and what to put into the config."""
+  counts = boxes_by_class(written.coco)
+  table = rich.table.Table(title='Boxes written')
+  table.add_column('id', justify='right')
+  table.add_column('class')
+  table.add_column('boxes', justify='right')
+  for category in written.coco['categories']:
+    name = category['name']
+    table.add_row(str(category['id']), name, str(counts[name]))
+  rich.print(table)
+  if report.as_dict():
+    rich.print(report.as_table())
+  print(
+    '{} images with {} boxes in {} files, {} to {}'.format(
+      len(written.coco['images']),
+      len(written.coco['annotations']),
+      len(written.shard_files),
+      written.shard_files[0],
+      os.path.basename(written.shard_files[-1]),
+    )
+  )
+  print(
+    'architecture.num_classes is {} for this label map.'.format(
+      1 + max(category['id'] for category in written.coco['categories'])
+    )
+  )
+
+
+def _check_nothing_is_lost(prefix, earlier, label_map_file, names) -> None:
+  if earlier:
+    raise errors.DataError(
+      '{}-*.tfrecord: {} shards are there already. Give another --name or '
+      '--output_dir, or replace them with --overwrite.'.format(
+        prefix, len(earlier)
+      )
+    )
+  if tf.io.gfile.exists(label_map_file):
+    present = label_map.read_label_map(label_map_file)
+    if present != names:
+      raise errors.DataError(
+        '{} holds other classes ({}) than this split ({}). Give all splits '
+        'the same --label_map, or replace it with --overwrite.'.format(
+          label_map_file, _shown(present), _shown(names)
+        )
+      )
+
+
+def _shown(names: Dict[int, str]) -> str:
+  return ', '.join('{}:{}'.format(*item) for item in sorted(names.items()))
+
+
+def _write_json(path: str, content: Dict[str, Any], **options: Any) -> None:
+  temporary = '{}.{}.tmp'.format(path, os.getpid())
+  with tf.io.gfile.GFile(temporary, 'w') as target:
+    target.write(json.dumps(content, **options))
+  tf.io.gfile.rename(temporary, path, overwrite=True)

@@ -1,0 +1,101 @@
+"""Collects what could not be converted as it was."""
+
+import collections
+from typing import Any, Dict, List, NamedTuple
+
+from rich import table as rich_table
+
+
+class _Kind(NamedTuple):
+  what: str
+  consequence: str
+  is_problem: bool = True
+
+
+_KINDS = {
+  'missing_image': _Kind('image file does not exist', 'image left out'),
+  'unreadable_image': _Kind('image does not decode', 'image left out'),
+  'missing_annotation': _Kind('listed, but has no xml', 'image left out'),
+  'unreadable_annotation': _Kind('xml cannot be parsed', 'image left out'),
+  'duplicate_image': _Kind('image occurs again', 'repetition left out'),
+  'unknown_image_id': _Kind('box of an image not listed', 'box left out'),
+  'unknown_class': _Kind('class is not in the label map', 'box left out'),
+  'malformed_box': _Kind('coordinates missing or no numbers', 'box left out'),
+  'box_without_area': _Kind('box without area or inverted', 'box left out'),
+  'box_outside_image': _Kind('box wholly outside the image', 'box left out'),
+  'box_clipped': _Kind('box reaches beyond the image', 'clipped'),
+  'size_differs': _Kind('annotated image size is wrong', "image's size used"),
+  'found_by_stem': _Kind(
+    'image not named as in the xml', 'same name as the xml used', False
+  ),
+  'image_without_annotation': _Kind('image has no xml', 'left out', False),
+  'difficult': _Kind('object marked difficult', 'stored as crowd', False),
+  're_encoded': _Kind('neither RGB/grey JPEG nor PNG', 'stored as PNG', False),
+}
+
+
+class Report:
+  """Every finding of one conversion, with the file that it concerns."""
+
+  def __init__(self):
+    self._findings = collections.defaultdict(list)
+
+  def add(self, kind: str, file_name: str, detail: str = '') -> None:
+    """Records one finding; `kind` is one of the kinds listed above."""
+    if kind not in _KINDS:
+      raise KeyError(kind)
+    self._findings[kind].append({'file': file_name, 'detail': detail})
+
+  def count(self, kind: str) -> int:
+    return len(self._findings.get(kind, ()))
+
+  @property
+  def num_problems(self) -> int:
+    """Findings that a clean data set would not have."""
+    return sum(
+      len(found)
+      for kind, found in self._findings.items()
+      if _KINDS[kind].is_problem
+    )
+
+  def as_dict(self) -> Dict[str, Any]:
+    """Returns all findings, by kind, for the report file."""
+    return {
+      kind: {
+        'what': _KINDS[kind].what,
+        'consequence': _KINDS[kind].consequence,
+        'is_problem': _KINDS[kind].is_problem,
+        'count': len(self._findings[kind]),
+        'findings': self._findings[kind],
+      }
+      for kind in _KINDS
+      if kind in self._findings
+    }
+
+  def as_table(self, num_examples: int = 3) -> rich_table.Table:
+    """Returns a table of the counts, each with its first few findings."""
+    table = rich_table.Table(title='Findings')
+    table.add_column('finding')
+    table.add_column('consequence')
+    table.add_column('count', justify='right')
+    table.add_column('files', justify='right')
+    table.add_column('for example', overflow='fold')
+    for kind, entry in self.as_dict().items():
+      found = entry['findings']
+      examples = [_describe(finding) for finding in found[:num_examples]]
+      if len(found) > num_examples:
+        examples.append('...')
+      table.add_row(
+        _KINDS[kind].what,
+        _KINDS[kind].consequence,
+        str(len(found)),
+        str(len({finding['file'] for finding in found})),
+        '\n'.join(examples),
+        style='yellow' if _KINDS[kind].is_problem else None,
+      )
+    return table
+
+
+def _describe(finding: Dict[str, str]) -> str:
+  parts: List[str] = [finding['file'], finding['detail']]
+  return ': '.join(part for part in parts if part)

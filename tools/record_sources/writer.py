@@ -1,0 +1,161 @@
+"""Writes annotated images as sharded TFRecords and as a COCO json."""
+
+from typing import Any, Dict, List, NamedTuple
+
+import tensorflow.compat.v1 as tf
+import tqdm
+
+from tools.record_sources import annotations, boxes, images, shards
+from tools.record_sources import report as report_lib
+from utils import errors
+
+
+class WrittenSet(NamedTuple):
+  """The files of one split, and its boxes as a COCO dict."""
+
+  shard_files: List[str]
+  coco: Dict[str, Any]
+
+
+def write_records(
+  annotated: annotations.AnnotatedSet,
+  output_prefix: str,
+  num_shards: int,
+  report: report_lib.Report,
+) -> WrittenSet:
+  """Writes the images as PREFIX-00000-of-0000N.tfrecord.
+
+  Args:
+    annotated: what to write.
+    output_prefix: path and name of the shards.
+    num_shards: the number of files; fewer if there are fewer images.
+    report: receives what could not be written as it was annotated.
+
+  Returns:
+    The files, and the same boxes as a COCO dict.
+
+  Raises:
+    errors.DataError: no image could be written.
+  """
+  class_ids = {name: number for number, name in annotated.label_map.items()}
+  coco = _CocoBuilder(annotated.label_map)
+  with shards.ShardedWriter(output_prefix, num_shards) as writer, tqdm.tqdm(
+    total=len(annotated.images), unit='image', disable=None
+  ) as progress:
+    for image, encoded in images.readable_images(annotated.images, report):
+      if (image.width or encoded.width, image.height or encoded.height) != (
+        encoded.width,
+        encoded.height,
+      ):
+        report.add(
+          'size_differs',
+          image.file_name,
+          'annotated {}x{}, is {}x{}'.format(
+            image.width, image.height, encoded.width, encoded.height
+          ),
+        )
+      usable = boxes.usable_boxes(
+        image, encoded.width, encoded.height, class_ids, report
+      )
+      example = make_example(image, encoded, usable, class_ids)
+      writer.write(example.SerializeToString())
+      coco.add(image, encoded, usable, class_ids)
+      progress.update(len(coco.content['images']) - progress.n)
+    if not coco.content['images']:
+      raise errors.DataError(
+        '{}: none of the {} images can be used: {} do not exist, {} do not '
+        'decode.'.format(
+          output_prefix,
+          len(annotated.images),
+          report.count('missing_image'),
+          report.count('unreadable_image'),
+        )
+      )
+  return WrittenSet(writer.file_names, coco.content)
+
+
+def make_example(
+  image: annotations.AnnotatedImage,
+  encoded: images.EncodedImage,
+  usable: List[annotations.Box],
+  class_ids: Dict[str, int],
+) -> tf.train.Example:
+  """Returns the tf.Example that the input pipeline decodes.
+
+  Boxes are divided by the size of the image; labels start at 1.
+  """
+  width, height = float(encoded.width), float(encoded.height)
+  prefix = 'image/object/'
+  return tf.train.Example(
+    features=tf.train.Features(
+      feature={
+        'image/encoded': _bytes(encoded.data),
+        'image/format': _bytes(encoded.format.lower().encode()),
+        'image/filename': _bytes(image.file_name.encode()),
+        'image/source_id': _bytes(str(image.source_id).encode()),
+        'image/height': _ints([encoded.height]),
+        'image/width': _ints([encoded.width]),
+        prefix + 'bbox/xmin': _floats([box.xmin / width for box in usable]),
+        prefix + 'bbox/xmax': _floats([box.xmax / width for box in usable]),
+        prefix + 'bbox/ymin': _floats([box.ymin / height for box in usable]),
+        prefix + 'bbox/ymax': _floats([box.ymax / height for box in usable]),
+        prefix + 'class/label': _ints(
+          [class_ids[box.class_name] for box in usable]
+        ),
+        prefix + 'area': _floats([box.area for box in usable]),
+        prefix + 'is_crowd': _ints([int(box.is_crowd) for box in usable]),
+      }
+    )
+  )
+
+
+class _CocoBuilder:
+  """Collects what was written, in COCO's format."""
+
+  def __init__(self, label_map: Dict[int, str]):
+    self.content = {
+      'images': [],
+      'annotations': [],
+      'categories': [
+        {'id': number, 'name': name}
+        for number, name in sorted(label_map.items())
+      ],
+    }
+
+  def add(self, image, encoded, usable, class_ids) -> None:
+    self.content['images'].append(
+      {
+        'id': image.source_id,
+        'file_name': image.file_name,
+        'width': encoded.width,
+        'height': encoded.height,
+      }
+    )
+    for box in usable:
+      self.content['annotations'].append(
+        {
+          'id': len(self.content['annotations']) + 1,
+          'image_id': image.source_id,
+          'category_id': class_ids[box.class_name],
+          'bbox': [
+            box.xmin,
+            box.ymin,
+            box.xmax - box.xmin,
+            box.ymax - box.ymin,
+          ],
+          'area': box.area,
+          'iscrowd': int(box.is_crowd),
+        }
+      )
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _ints(values: List[int]) -> tf.train.Feature:
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values: List[float]) -> tf.train.Feature:
+  return tf.train.Feature(float_list=tf.train.FloatList(value=values))
