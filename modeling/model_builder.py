@@ -79,7 +79,9 @@ class ModelFn:
     )
     model_variables = tf.global_variables()
     global_step = tf.train.get_or_create_global_step()
-    step = tf.identity(global_step, name='step_before_update')
+    # A cast copies the value; an identity may share the variable's memory and
+    # then show the step after the update.
+    step = tf.cast(global_step, tf.int32, name='step_before_update')
     learning_rate = learning_rates.learning_rate_generator(
       params.train.learning_rate, params.train.total_steps
     )(step)

@@ -21,8 +21,8 @@ class CrossReplicaBatchNormalization(tf.layers.BatchNormalization):
   def __init__(self, **kwargs):
     super().__init__(fused=False, **kwargs)
 
-  def _calculate_mean_and_var(self, inputs, reduction_axes, keep_dims):
-    mean, variance = super()._calculate_mean_and_var(
+  def _moments(self, inputs, reduction_axes, keep_dims):
+    mean, variance = super()._moments(
       inputs, reduction_axes, keep_dims=keep_dims
     )
     num_replicas = tpu_function.get_tpu_context().number_of_shards or 1

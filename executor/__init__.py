@@ -1,0 +1,1 @@
+"""Builds the estimator for the hardware at hand and runs the loops."""

@@ -1,0 +1,157 @@
+"""The one place where estimators are made."""
+
+import copy
+from typing import Any, Callable, Dict, List, Optional
+
+import tensorflow.compat.v1 as tf
+
+from executor import hardware as hardware_lib
+from utils import errors
+
+# [height, width, channels, batch] seen from [batch, height, width, channels].
+_TRANSPOSED_AXES = (1, 2, 3, 0)
+
+
+def make_estimator(
+  params: Any,
+  model_fn: Callable[..., Any],
+  hardware: hardware_lib.Hardware,
+  predict_batch_size: int,
+) -> tf.estimator.Estimator:
+  """Builds the estimator for the hardware.
+
+  Args:
+    params: the whole config.
+    model_fn: see `modeling.model_builder.ModelFn`.
+    hardware: of `hardware.detect`.
+    predict_batch_size: global batch of `predict`.
+
+  Returns:
+    A `TPUEstimator` for a TPU and for a single CPU or GPU, else an
+    `Estimator` under a `MirroredStrategy`. Its input functions are called
+    with `{'batch_size': n}`, n such that the config's batch sizes are global.
+  """
+  _check_batch_sizes(params, hardware, predict_batch_size)
+  if hardware.kind == hardware_lib.GPU and hardware.num_replicas > 1:
+    return _mirrored_estimator(params, model_fn)
+  return _tpu_estimator(params, model_fn, hardware, predict_batch_size)
+
+
+def _check_batch_sizes(
+  params: Any, hardware: hardware_lib.Hardware, predict_batch_size: int
+) -> None:
+  sizes = {
+    'train.train_batch_size': params.train.train_batch_size,
+    'eval.eval_batch_size': params.eval.eval_batch_size,
+    'predict.predict_batch_size': predict_batch_size,
+  }
+  for key, size in sizes.items():
+    if size < 1 or size % hardware.num_replicas:
+      raise errors.ConfigError(
+        '{}: {} is not a positive multiple of the {} replicas ({}). Batch '
+        'sizes are global.'.format(
+          key, size, hardware.num_replicas, hardware.description
+        )
+      )
+
+
+def _run_config_kwargs(params: Any) -> Dict[str, Any]:
+  return {
+    'model_dir': params.model_dir,
+    'tf_random_seed': params.train.seed,
+    'save_checkpoints_secs': params.train.save_checkpoint_seconds,
+    'keep_checkpoint_max': params.train.keep_checkpoints,
+    'session_config': tf.ConfigProto(
+      allow_soft_placement=True,
+      isolate_session_state=params.isolate_session_state,
+    ),
+  }
+
+
+def _tpu_estimator(
+  params: Any,
+  model_fn: Callable[..., Any],
+  hardware: hardware_lib.Hardware,
+  predict_batch_size: int,
+) -> tf.estimator.tpu.TPUEstimator:
+  uses_tpu = hardware.kind == hardware_lib.TPU
+  tpu_config = tf.estimator.tpu.TPUConfig(
+    iterations_per_loop=params.train.iterations_per_loop if uses_tpu else 1,
+    num_cores_per_replica=params.train.num_cores_per_replica,
+    input_partition_dims=_input_partition_dims(params),
+    tpu_job_name=params.tpu_job_name,
+    per_host_input_for_training=(
+      tf.estimator.tpu.InputPipelineConfig.PER_HOST_V2
+    ),
+  )
+  config = tf.estimator.tpu.RunConfig(
+    cluster=hardware.resolver,
+    evaluation_master=params.platform.eval_master,
+    tpu_config=tpu_config,
+    log_step_count_steps=params.train.iterations_per_loop,
+    **_run_config_kwargs(params),
+  )
+  return tf.estimator.tpu.TPUEstimator(
+    model_fn=model_fn,
+    use_tpu=uses_tpu,
+    train_batch_size=params.train.train_batch_size,
+    eval_batch_size=params.eval.eval_batch_size,
+    predict_batch_size=predict_batch_size,
+    config=config,
+  )
+
+
+def _input_partition_dims(params: Any) -> Optional[List[Any]]:
+  dims = params.train.input_partition_dims
+  if dims is None:
+    return None
+  partitions = []
+  for item in dims:
+    if item is None or item == 'None':
+      partitions.append(None)
+    elif params.train.transpose_input:
+      partitions.append([item[axis] for axis in _TRANSPOSED_AXES])
+    else:
+      partitions.append(item)
+  return partitions
+
+
+def _mirrored_estimator(
+  params: Any, model_fn: Callable[..., Any]
+) -> tf.estimator.Estimator:
+  config = tf.estimator.RunConfig(
+    train_distribute=tf.distribute.MirroredStrategy(),
+    log_step_count_steps=params.train.iterations_per_loop,
+    **_run_config_kwargs(params),
+  )
+  return tf.estimator.Estimator(model_fn=model_fn, config=config, params={})
+
+
+class GlobalBatchInputFn:
+  """An input function for every kind of estimator.
+
+  A `TPUEstimator` says which batch size to read; under a distribution
+  strategy each replica reads its share of the global batch.
+
+  Args:
+    input_fn: called with `{'batch_size': n}`.
+    batch_size: the global batch, for estimators that do not name one.
+  """
+
+  def __init__(self, input_fn: Callable[..., Any], batch_size: int):
+    self._input_fn = input_fn
+    self._batch_size = batch_size
+
+  def __call__(
+    self,
+    params: Dict[str, Any],
+    input_context: Optional[tf.distribute.InputContext] = None,
+  ) -> tf.data.Dataset:
+    params = copy.copy(params)
+    if 'batch_size' not in params:
+      params['batch_size'] = (
+        input_context.get_per_replica_batch_size(self._batch_size)
+        if input_context
+        else self._batch_size
+      )
+    return self._input_fn(params)

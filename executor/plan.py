@@ -1,0 +1,83 @@
+"""What a run is about to do, as a table for a person."""
+
+from typing import Any
+
+import rich.table
+
+from executor import hardware as hardware_lib
+
+
+def plan_table(
+  params: Any, hardware: hardware_lib.Hardware, mode: str
+) -> rich.table.Table:
+  """Returns the table that is printed before the first step."""
+  table = rich.table.Table(
+    title='Plan: {}'.format(mode), show_header=False, title_justify='left'
+  )
+  architecture = params.architecture
+  rows = [
+    (
+      'model',
+      '{}: {} + {}, levels {}-{}, {} classes with background'.format(
+        params.type,
+        architecture.backbone,
+        architecture.multilevel_features,
+        architecture.min_level,
+        architecture.max_level,
+        architecture.num_classes,
+      ),
+    ),
+    ('devices', hardware.description),
+    (
+      'precision',
+      'bfloat16, losses in float32' if architecture.use_bfloat16 else 'float32',
+    ),
+    (
+      'training batch',
+      _batch(params.train.train_batch_size, hardware),
+    ),
+    ('evaluation batch', _batch(params.eval.eval_batch_size, hardware)),
+    ('batch norm', _batch_norm(params, hardware)),
+    (
+      'steps',
+      '{} in all, {} optimizer, {} learning rate up to {:g}'.format(
+        params.train.total_steps,
+        params.train.optimizer.type,
+        params.train.learning_rate.type,
+        params.train.learning_rate.init_learning_rate,
+      ),
+    ),
+    (
+      'checkpoints',
+      '{}: every {} s and at the end, the last {} kept'.format(
+        params.model_dir,
+        params.train.save_checkpoint_seconds,
+        params.train.keep_checkpoints,
+      ),
+    ),
+  ]
+  if params.train.checkpoint.path:
+    rows.append(('warm start', params.train.checkpoint.path))
+  for row in rows:
+    table.add_row(*row)
+  return table
+
+
+def _batch(size: int, hardware: hardware_lib.Hardware) -> str:
+  text = '{} images'.format(size)
+  if hardware.num_replicas > 1:
+    text += ' over all replicas, {} on each of {}'.format(
+      size // hardware.num_replicas, hardware.num_replicas
+    )
+  return text
+
+
+def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:
+  settings = params.batch_norm_activation
+  if not settings.batch_norm_trainable:
+    return 'frozen: moving statistics'
+  if hardware.num_replicas == 1:
+    return 'statistics of the batch'
+  if settings.use_sync_bn:
+    return 'statistics of all replicas (synchronised)'
+  return 'statistics of each replica'

@@ -1,0 +1,175 @@
+"""Training, evaluation and both in turn, as `main.py` offers them."""
+
+import logging
+from typing import Any, Callable, Dict, Optional
+
+import rich.console
+import tensorflow.compat.v1 as tf
+
+from configs import resolver
+from dataloader import input_reader
+from evaluation import annotation_file
+from executor import estimator_factory, plan, training
+from executor import evaluation as evaluation_lib
+from executor import hardware as hardware_lib
+from modeling import model_builder
+from utils import errors, mode_keys
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+  """One run of the program in one mode.
+
+  Args:
+    params: the whole config, validated and locked.
+  """
+
+  def __init__(self, params: Any):
+    if not params.model_dir:
+      raise errors.ConfigError(
+        "model_dir is not set. Give the directory for this run's files with "
+        '--model_dir, or in the config.'
+      )
+    self._params = params
+    self._hardware = hardware_lib.detect(params)
+    self._estimator = estimator_factory.make_estimator(
+      params,
+      model_builder.ModelFn(params),
+      self._hardware,
+      # Evaluation runs on `predict`, with the batch meant for evaluation.
+      predict_batch_size=params.eval.eval_batch_size,
+    )
+    self._evaluator: Optional[evaluation_lib.CheckpointEvaluator] = None
+
+  def print_plan(self, mode: str) -> None:
+    table = plan.plan_table(self._params, self._hardware, mode)
+    rich.console.Console(soft_wrap=True).print(table)
+
+  def train(self, eval_after_training: bool = False) -> Dict[str, float]:
+    """Trains up to `train.total_steps`; returns metrics if evaluated."""
+    self._check_annotations(eval_after_training)
+    resolver.save_params(self._params, self._params.model_dir)
+    self._train_until(self._params.train.total_steps)
+    return self._evaluate() if eval_after_training else {}
+
+  def train_and_eval(self) -> Dict[str, float]:
+    """Evaluates after every `eval.num_steps_per_eval` steps and at the end."""
+    self._check_annotations(True)
+    resolver.save_params(self._params, self._params.model_dir)
+    total = self._params.train.total_steps
+    step = self._current_step()
+    metrics: Dict[str, float] = {}
+    while step < total:
+      interval = self._params.eval.num_steps_per_eval
+      # A resumed run stops where an unbroken one would have.
+      step = min((step // interval + 1) * interval, total)
+      self._train_until(step)
+      metrics = self._evaluate()
+    return metrics or self._evaluate()
+
+  def evaluate(self) -> Dict[str, float]:
+    """Evaluates checkpoints as they appear, up to that of the last step.
+
+    Ends also when none appears for `eval.eval_timeout` seconds.
+    """
+    self._check_annotations(True)
+    settings = self._params.eval
+    metrics: Dict[str, float] = {}
+    checkpoints = tf.train.checkpoints_iterator(
+      self._params.model_dir,
+      min_interval_secs=settings.min_eval_interval,
+      timeout=settings.eval_timeout,
+    )
+    for path in checkpoints:
+      try:
+        metrics = self._evaluate(path)
+      except tf.errors.NotFoundError:
+        _log.warning('%s was deleted before it was evaluated.', path)
+        continue
+      if evaluation_lib.checkpoint_step(path) >= self._params.train.total_steps:
+        return metrics
+    if not metrics:
+      raise errors.UserError(
+        "No checkpoint appeared in model_dir '{}' within {} s "
+        '(eval.eval_timeout).'.format(
+          self._params.model_dir, settings.eval_timeout
+        )
+      )
+    _log.info('No new checkpoint for %s s.', settings.eval_timeout)
+    return metrics
+
+  def _current_step(self) -> int:
+    latest = tf.train.latest_checkpoint(self._params.model_dir)
+    return evaluation_lib.checkpoint_step(latest) if latest else 0
+
+  def _train_until(self, step: int) -> None:
+    settings = self._params.train
+    if self._current_step() >= step:
+      _log.warning(
+        "model_dir '%s' already holds step %d; training up to %d has nothing "
+        'to do.',
+        self._params.model_dir,
+        self._current_step(),
+        step,
+      )
+      return
+    training.train(
+      self._estimator,
+      self._input_fn(
+        settings.train_file_pattern,
+        mode_keys.TRAIN,
+        settings.train_dataset_type,
+        settings.train_batch_size,
+      ),
+      self._params,
+      self._hardware,
+      step,
+    )
+
+  def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
+    settings = self._params.eval
+    if settings.type == 'customized':
+      return self._evaluate_losses(path)
+    if self._evaluator is None:
+      self._evaluator = evaluation_lib.CheckpointEvaluator(
+        self._params,
+        self._estimator,
+        self._input_fn(
+          settings.eval_file_pattern,
+          mode_keys.PREDICT_WITH_GT,
+          settings.eval_dataset_type,
+          settings.eval_batch_size,
+        ),
+      )
+    return self._evaluator.evaluate(path)
+
+  def _evaluate_losses(self, path: Optional[str]) -> Dict[str, float]:
+    settings = self._params.eval
+    steps = None
+    if settings.eval_samples:
+      steps = -(-settings.eval_samples // settings.eval_batch_size)
+    return self._estimator.evaluate(
+      self._input_fn(
+        settings.eval_file_pattern,
+        mode_keys.EVAL,
+        settings.eval_dataset_type,
+        settings.eval_batch_size,
+      ),
+      steps=steps,
+      checkpoint_path=path,
+    )
+
+  def _input_fn(
+    self, file_pattern: str, mode: str, dataset_type: str, batch_size: int
+  ) -> Callable[..., Any]:
+    return estimator_factory.GlobalBatchInputFn(
+      input_reader.InputFn(file_pattern, self._params, mode, dataset_type),
+      batch_size,
+    )
+
+  def _check_annotations(self, evaluates: bool) -> None:
+    """Finds a bad annotation file before hours of training, not after."""
+    settings = self._params.eval
+    if evaluates and settings.use_json_file and settings.val_json_file:
+      annotation_file.load_annotations(settings.val_json_file)

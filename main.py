@@ -1,0 +1,119 @@
+"""Trains and evaluates detection models.
+
+  python main.py --mode=train --model_dir=DIR --config_file=FILE
+  python main.py --mode=print_config --config_file=FILE
+
+Parameters come from the model's defaults, then `--config_file`, then
+`--params_override`, then the flags below.
+"""
+
+from absl import flags
+
+from utils import program
+
+MODES = ('train', 'eval', 'train_and_eval', 'print_config')
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('mode', 'train', 'One of {}.'.format(', '.join(MODES)))
+flags.DEFINE_string(
+  'model', None, "Model; by default the config's `type`, else retinanet."
+)
+flags.DEFINE_string('model_dir', None, "Directory for the run's files.")
+flags.DEFINE_string('config_file', None, 'YAML or JSON file of parameters.')
+flags.DEFINE_string(
+  'params_override',
+  None,
+  'Parameters as YAML or JSON text, as a.b=1,c=2, or the path of a file.',
+)
+flags.DEFINE_bool(
+  'eval_after_training', False, 'Evaluate once when --mode=train is done.'
+)
+flags.DEFINE_bool('use_tpu', None, 'Train on a TPU.')
+flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
+flags.DEFINE_integer('num_cores', 8, 'Number of TPU cores.')
+flags.DEFINE_string('gcp_project', None, "The TPU's project.")
+flags.DEFINE_string('tpu_zone', None, "The TPU's zone.")
+flags.DEFINE_string('eval_master', None, 'Address for evaluation on a TPU.')
+flags.DEFINE_string('tpu_job_name', None, "Name of the TPU worker's job.")
+flags.DEFINE_string(
+  'data_dir', None, 'Directory that relative data paths start from.'
+)
+flags.DEFINE_enum(
+  'precision', None, ['float32', 'bfloat16'], 'architecture.use_bfloat16.'
+)
+flags.DEFINE_integer('train_batch_size', None, 'train.train_batch_size.')
+flags.DEFINE_integer('train_steps', None, 'train.total_steps.')
+flags.DEFINE_integer('eval_batch_size', None, 'eval.eval_batch_size.')
+flags.DEFINE_integer('iterations_per_loop', None, 'train.iterations_per_loop.')
+flags.DEFINE_bool('skip_host_call', None, 'Write no training summaries.')
+
+_PARAMETER_FLAGS = (
+  'model_dir',
+  'use_tpu',
+  'tpu',
+  'num_cores',
+  'gcp_project',
+  'tpu_zone',
+  'eval_master',
+  'tpu_job_name',
+  'data_dir',
+  'precision',
+  'train_batch_size',
+  'train_steps',
+  'eval_batch_size',
+  'iterations_per_loop',
+  'skip_host_call',
+)
+
+_resolved = None
+
+
+def main(argv):
+  del argv
+  # Imported here: TensorFlow reads its environment when it is imported, and
+  # --mode=print_config does without it.
+  from configs import resolver
+  from utils import errors
+
+  if FLAGS.mode not in MODES:
+    raise errors.ConfigError(
+      '--mode={} is unknown; known are {}.{}'.format(
+        FLAGS.mode, ', '.join(MODES), errors.did_you_mean(FLAGS.mode, MODES)
+      )
+    )
+  global _resolved
+  _resolved = resolver.resolve(
+    model=FLAGS.model,
+    config_file=FLAGS.config_file,
+    params_override=FLAGS.params_override,
+    flags={name: FLAGS[name].value for name in _PARAMETER_FLAGS},
+    mode=FLAGS.mode,
+  )
+  if FLAGS.mode == 'print_config':
+    print(resolver.to_yaml_with_sources(_resolved), end='')
+    return
+
+  program.quieten_tensorflow()
+  from executor import runner as runner_lib
+
+  runner = runner_lib.Runner(_resolved.params)
+  runner.print_plan(FLAGS.mode)
+  if FLAGS.mode == 'train':
+    runner.train(FLAGS.eval_after_training)
+  elif FLAGS.mode == 'eval':
+    runner.evaluate()
+  else:
+    runner.train_and_eval()
+
+
+def _explain(error):
+  if _resolved is None:
+    return None
+  from executor import failures
+
+  return failures.explain(error, _resolved.params)
+
+
+if __name__ == '__main__':
+  program.run(main, _explain)

@@ -1,0 +1,83 @@
+"""Numbers that the original framework computed, and the weights behind them."""
+
+import json
+import os
+import zlib
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from configs import factory as config_factory
+
+DIRECTORY = os.path.join(os.path.dirname(__file__), 'golden')
+RECORDS = os.path.join(DIRECTORY, 'records.tfrecord')
+
+_NOT_WEIGHTS = ('Momentum', '/Adam', '_power', 'RMSProp', 'global_step')
+
+
+def make_params(override=None):
+  """RetinaNet's defaults on a CPU, with changes."""
+  params = config_factory.config_generator('retinanet')
+  params.override(
+    {
+      'use_tpu': False,
+      'architecture': {'use_bfloat16': False},
+      'train': {'transpose_input': False},
+    }
+  )
+  params.override(override or {})
+  return params
+
+
+def weight(name, shape):
+  """The value of a variable: a function of its name and shape alone."""
+  rng = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
+  x = rng.standard_normal(shape).astype(np.float32)
+  leaf = name.rsplit('/', 1)[-1]
+  if leaf == 'moving_variance':
+    return np.abs(1 + 0.1 * x).astype(np.float32)
+  if leaf == 'gamma':
+    return (1 + 0.1 * x).astype(np.float32)
+  if leaf not in ('beta', 'moving_mean', 'bias') and len(shape) >= 2:
+    depthwise = leaf.startswith('depthwise')
+    fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
+    return (x * np.sqrt(1.0 / max(fan_in, 1))).astype(np.float32)
+  return (0.1 * x).astype(np.float32)
+
+
+def load_weights(session):
+  """Gives every variable of the default graph its `weight`."""
+  session.run(tf.global_variables_initializer())
+  for variable in tf.global_variables():
+    name = variable.op.name
+    if not any(part in name for part in _NOT_WEIGHTS):
+      variable.load(weight(name, tuple(variable.shape.as_list())), session)
+
+
+def flatten(tree, prefix=''):
+  """{'a': {3: x}} to {'a/3': x}."""
+  if not isinstance(tree, dict):
+    return {prefix: tree}
+  flat = {}
+  for key, value in tree.items():
+    flat.update(flatten(value, '{}/{}'.format(prefix, key).lstrip('/')))
+  return flat
+
+
+def expected(file_name):
+  """Arrays or rows of a golden file."""
+  path = os.path.join(DIRECTORY, file_name)
+  if path.endswith('.json'):
+    with open(path) as f:
+      return json.load(f)
+  with np.load(path, allow_pickle=False) as arrays:
+    return dict(arrays)
+
+
+def relative_error(want, got):
+  """Largest difference over the largest wanted value."""
+  want, got = np.asarray(want, np.float64), np.asarray(got, np.float64)
+  assert want.shape == got.shape, (want.shape, got.shape)
+  if not want.size:
+    return 0.0
+  return float(np.abs(want - got).max() / max(np.abs(want).max(), 1e-6))

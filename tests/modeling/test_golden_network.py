@@ -1,0 +1,80 @@
+"""Variables and outputs of whole networks equal the original's."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from modeling import factory
+from tests import golden_numbers
+from utils import mode_keys
+
+_SEPARABLE = {
+  'fpn': {'use_separable_conv': True},
+  'retinanet_head': {'use_separable_conv': True},
+  'architecture': {'num_classes': 5},
+}
+# name, overrides, image size, batch
+CASES = [
+  ('retinanet_r50_fpn', {}, (128, 128), 1),
+  (
+    'retinanet_r50_fpn_rect_b2',
+    {'architecture': {'num_classes': 7}},
+    (128, 256),
+    2,
+  ),
+  (
+    'retinanet_r18_fpn',
+    {'resnet': {'resnet_depth': 18}, 'architecture': {'num_classes': 5}},
+    (128, 128),
+    1,
+  ),
+  ('retinanet_r50_fpn_separable', _SEPARABLE, (128, 128), 1),
+]
+_SAMPLE = 20000
+
+
+def _build(override, size, batch):
+  images = tf.placeholder(tf.float32, [batch, *size, 3])
+  image_info = tf.constant(
+    [[size, size, [1, 1], [0, 0]]] * batch, dtype=tf.float32
+  )
+  model = factory.model_generator(golden_numbers.make_params(override))
+  outputs = model.build_outputs(
+    images, {'image_info': image_info}, mode_keys.PREDICT
+  )
+  return images, outputs
+
+
+@pytest.mark.parametrize('name,override,size,batch', CASES)
+def test_variables(name, override, size, batch):
+  with tf.Graph().as_default():
+    _build(override, size, batch)
+    trainable = {v.op.name for v in tf.trainable_variables()}
+    got = [
+      [v.op.name, v.shape.as_list(), v.op.name in trainable]
+      for v in tf.global_variables()
+    ]
+  assert sorted(got) == sorted(golden_numbers.expected(name + '.json'))
+
+
+@pytest.mark.parametrize('name,override,size,batch', CASES)
+def test_outputs(name, override, size, batch):
+  want = golden_numbers.expected(name + '.npz')
+  with tf.Graph().as_default(), tf.Session() as session:
+    images, outputs = _build(override, size, batch)
+    outputs = {key: outputs[key] for key in ('cls_outputs', 'box_outputs')}
+    golden_numbers.load_weights(session)
+    values = np.random.RandomState(7).standard_normal((batch, *size, 3))
+    got = session.run(
+      golden_numbers.flatten(outputs), {images: values.astype(np.float32)}
+    )
+  for key, value in got.items():
+    if key in want:
+      assert golden_numbers.relative_error(want[key], value) < 1e-4, key
+      continue
+    # Of large outputs a sample at fixed places was kept.
+    places = np.random.RandomState(3).choice(value.size, _SAMPLE, replace=False)
+    sample = value.reshape(-1)[np.sort(places)]
+    error = golden_numbers.relative_error(want[key + '@sample'], sample)
+    assert error < 1e-4, key
+    assert list(want[key + '@shape']) == list(value.shape)

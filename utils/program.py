@@ -1,0 +1,91 @@
+"""What every command-line program does around its work.
+
+Quiet start of TensorFlow, log lines for a person, and errors that explain
+themselves instead of a traceback.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from typing import Any, Callable, List, Optional
+
+from absl import app, flags
+
+from utils import errors
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_bool(
+  'debug', False, 'Show tracebacks and everything that TensorFlow logs.'
+)
+
+_INTERRUPTED = 130
+
+
+def set_up_logging(debug: bool = False) -> None:
+  """Logs of this project to stderr, TensorFlow's own only when it matters."""
+  if not debug:
+    # Read when TensorFlow is first imported.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    warnings.filterwarnings('ignore')
+  handler = logging.StreamHandler(sys.stderr)
+  handler.setFormatter(
+    logging.Formatter('%(asctime)s %(levelname).1s %(message)s', '%H:%M:%S')
+  )
+  root = logging.getLogger()
+  root.handlers = [handler]
+  root.setLevel(logging.INFO)
+
+
+def quieten_tensorflow() -> None:
+  """Silences deprecations and retries inside TensorFlow 1.15."""
+  import tensorflow.compat.v1 as tf
+  from tensorflow.python.util import deprecation
+
+  deprecation._PRINT_DEPRECATION_WARNINGS = False
+  tf.logging.set_verbosity(tf.logging.ERROR)
+  logger = logging.getLogger('tensorflow')
+  logger.propagate = False
+
+
+def run(
+  main: Callable[[List[str]], None],
+  explain: Optional[Callable[[Exception], Optional[errors.UserError]]] = None,
+) -> None:
+  """Parses flags, runs `main` and ends the program.
+
+  Args:
+    main: takes the arguments that are not flags.
+    explain: gives the message for an error of a library, or None.
+  """
+
+  def guarded(argv: List[str]) -> None:
+    set_up_logging(FLAGS.debug)
+    try:
+      if argv[1:]:
+        raise errors.ConfigError(
+          'Not a flag: {}. Flags are written --name=value.'.format(
+            ' '.join(argv[1:])
+          )
+        )
+      main(argv)
+    except KeyboardInterrupt:
+      _end('Interrupted.', _INTERRUPTED)
+    except errors.UserError as error:
+      _end(str(error), error.exit_code, error)
+    except Exception as error:
+      explained = explain(error) if explain else None
+      if explained is None:
+        raise
+      _end(str(explained), explained.exit_code, error)
+
+  app.run(guarded)
+
+
+def _end(message: str, exit_code: int, error: Any = None) -> None:
+  if FLAGS.debug and error is not None:
+    logging.exception('Traceback of the error below:', exc_info=error)
+  sys.stdout.flush()
+  print('Error: ' + message, file=sys.stderr)
+  sys.exit(exit_code)
