@@ -1,0 +1,134 @@
+"""Trains a small detector on generated images and shows what it finds.
+
+Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
+`main.py`, which evaluates it on images that it was not trained on, and draws
+the detections on some of these. Everything goes into one folder:
+
+  data/            TFRecords, COCO json, label map and images
+  model/           checkpoints, TensorBoard summaries, eval/metrics.json
+  detections.png   the pictures at a glance
+  pictures/        the pictures one by one
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import List
+
+from absl import flags
+
+from utils import errors, program
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('output_dir', 'demo_output', 'Folder to write to.')
+flags.DEFINE_integer('train_images', 600, 'Images to train on.', 1)
+flags.DEFINE_integer('val_images', 100, 'Images to evaluate on.', 1)
+flags.DEFINE_integer(
+  'train_steps', None, "Training steps; default: the preset's.", 1
+)
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PRESET = os.path.join('configs', 'yaml', 'retinanet_demo.yaml')
+_SEED = 1
+_NUM_PICTURES = 12
+# Only tells our own folder, which may be emptied, from somebody's files.
+_MARKER = '.demo'
+
+
+def _prepare_folder(folder: str) -> None:
+  """Makes the folder, empty; what an earlier demo left there goes."""
+  marker = os.path.join(folder, _MARKER)
+  if os.path.isdir(folder) and os.listdir(folder):
+    if not os.path.exists(marker):
+      raise errors.UserError(
+        '--output_dir={} holds files that are not from the demo. Give an '
+        'empty or a new folder.'.format(folder)
+      )
+    shutil.rmtree(folder)
+  os.makedirs(folder, exist_ok=True)
+  with open(marker, 'w'):
+    pass
+
+
+def _write_data(folder: str) -> None:
+  from tools import demo_data
+  from tools.record_sources import conversion
+  from tools.record_sources import report as report_lib
+
+  first = 0
+  for name, count in (('train', FLAGS.train_images), ('val', FLAGS.val_images)):
+    annotated = demo_data.write_images(
+      os.path.join(folder, name + '_images'), _SEED, first, count
+    )
+    first += count
+    report = report_lib.Report()
+    written = conversion.convert(annotated, report, folder, name, num_shards=4)
+    conversion.print_summary(written, report)
+
+
+def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
+  overrides = {
+    'train': {
+      'train_file_pattern': os.path.join(data_dir, 'train-*.tfrecord'),
+    },
+    'eval': {
+      'eval_file_pattern': os.path.join(data_dir, 'val-*.tfrecord'),
+      'val_json_file': os.path.join(data_dir, 'val.json'),
+      'label_map_file': os.path.join(data_dir, 'label_map.txt'),
+    },
+  }
+  command = [
+    sys.executable,
+    'main.py',
+    '--mode=train',
+    '--eval_after_training',
+    '--model_dir=' + model_dir,
+    '--config_file=' + _PRESET,
+    '--params_override=' + json.dumps(overrides),
+  ]
+  if FLAGS.train_steps:
+    command.append('--train_steps={}'.format(FLAGS.train_steps))
+  print('$ python ' + ' '.join(_quoted(word) for word in command[1:]))
+  sys.stdout.flush()
+  done = subprocess.run(command, cwd=_ROOT)
+  if done.returncode:
+    sys.exit(done.returncode)
+
+
+def _quoted(word: str) -> str:
+  return "'{}'".format(word) if ' ' in word else word
+
+
+def _draw(data_dir: str, model_dir: str, output_dir: str) -> List[str]:
+  from tools import demo_pictures
+  from utils import label_map
+
+  return demo_pictures.write_pictures(
+    annotation_file=os.path.join(data_dir, 'val.json'),
+    predictions_file=os.path.join(model_dir, 'eval', 'predictions.json'),
+    image_dir=os.path.join(data_dir, 'val_images'),
+    names=label_map.read_label_map(os.path.join(data_dir, 'label_map.txt')),
+    output_dir=output_dir,
+    count=_NUM_PICTURES,
+  )
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  # The modules below import TensorFlow, which has to be quiet by then.
+  program.quieten_tensorflow()
+  output_dir = os.path.abspath(FLAGS.output_dir)
+  data_dir = os.path.join(output_dir, 'data')
+  model_dir = os.path.join(output_dir, 'model')
+  _prepare_folder(output_dir)
+  _write_data(data_dir)
+  _train_and_evaluate(data_dir, model_dir)
+  overview = _draw(data_dir, model_dir, output_dir)
+  print('Detections on images not trained on: {}'.format(overview))
+
+
+if __name__ == '__main__':
+  program.run(main)
