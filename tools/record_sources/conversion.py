@@ -12,6 +12,9 @@ from tools.record_sources import annotations, writer
 from tools.record_sources import report as report_lib
 from utils import errors, label_map
 
+# Classes that a message lists.
+_NUM_SHOWN = 4
+
 
 def convert(
   annotated: annotations.AnnotatedSet,
@@ -123,15 +126,20 @@ def _check_nothing_is_lost(prefix, earlier, label_map_file, names) -> None:
     present = label_map.read_label_map(label_map_file)
     if present != names:
       raise errors.DataError(
-        '{} holds other classes ({}) than this split ({}). Give all splits '
-        'the same --label_map, or replace it with --overwrite.'.format(
-          label_map_file, _shown(present), _shown(names)
+        '{} is of other classes: it has {}, this split has {}. Give all '
+        'splits the same --label_map, or replace it with --overwrite.'.format(
+          label_map_file, _shown(present, names), _shown(names, present)
         )
       )
 
 
-def _shown(names: Dict[int, str]) -> str:
-  return ', '.join('{}:{}'.format(*item) for item in sorted(names.items()))
+def _shown(names: Dict[int, str], others: Dict[int, str]) -> str:
+  """Lists the first few classes that `others` does not have."""
+  own = [
+    '{}:{}'.format(*item) for item in sorted(names.items() - others.items())
+  ]
+  shown = ', '.join(own[:_NUM_SHOWN]) or 'fewer'
+  return shown + (', ...' if len(own) > _NUM_SHOWN else '')
 
 
 def _write_json(path: str, content: Dict[str, Any], **options: Any) -> None:
