@@ -1,0 +1,98 @@
+"""Every optimizer's steps against its update rule in numpy."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from modeling import optimizers
+from utils import errors
+
+_GRADIENTS = [2.0, -1.0, 0.5]
+_LEARNING_RATE = 0.1
+
+
+def _momentum(momentum):
+  value, velocity = 1.0, 0.0
+  for g in _GRADIENTS:
+    velocity = momentum * velocity + g
+    value -= _LEARNING_RATE * velocity
+  return value
+
+
+def _adam(momentum):
+  del momentum
+  value, m, v = 1.0, 0.0, 0.0
+  for t, g in enumerate(_GRADIENTS, 1):
+    m = 0.9 * m + 0.1 * g
+    v = 0.999 * v + 0.001 * g * g
+    rate = _LEARNING_RATE * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    value -= rate * m / (np.sqrt(v) + 1e-8)
+  return value
+
+
+def _adadelta(momentum):
+  del momentum
+  value, squares, updates = 1.0, 0.0, 0.0
+  for g in _GRADIENTS:
+    squares = 0.95 * squares + 0.05 * g * g
+    update = np.sqrt(updates + 1e-8) / np.sqrt(squares + 1e-8) * g
+    updates = 0.95 * updates + 0.05 * update * update
+    value -= _LEARNING_RATE * update
+  return value
+
+
+def _adagrad(momentum):
+  del momentum
+  value, squares = 1.0, 0.1
+  for g in _GRADIENTS:
+    squares += g * g
+    value -= _LEARNING_RATE * g / np.sqrt(squares)
+  return value
+
+
+def _rmsprop(momentum):
+  value, squares, velocity = 1.0, 1.0, 0.0
+  for g in _GRADIENTS:
+    squares = 0.9 * squares + 0.1 * g * g
+    step = _LEARNING_RATE * g / np.sqrt(squares + 0.001)
+    velocity = momentum * velocity + step
+    value -= velocity
+  return value
+
+
+@pytest.mark.parametrize('momentum', [0.9, 0.3])
+@pytest.mark.parametrize(
+  'name,rule',
+  [
+    ('momentum', _momentum),
+    ('adam', _adam),
+    ('adadelta', _adadelta),
+    ('adagrad', _adagrad),
+    ('rmsprop', _rmsprop),
+  ],
+)
+def test_update_rule(name, rule, momentum):
+  params = types.SimpleNamespace(type=name, momentum=momentum)
+  with tf.Graph().as_default(), tf.Session() as session:
+    variable = tf.get_variable('v', initializer=1.0)
+    gradient = tf.placeholder(tf.float32, [])
+    optimizer = optimizers.optimizer_factory(params)(
+      tf.constant(_LEARNING_RATE)
+    )
+    train_op = optimizer.apply_gradients([(gradient, variable)])
+    session.run(tf.global_variables_initializer())
+    for value in _GRADIENTS:
+      session.run(train_op, {gradient: value})
+    got = session.run(variable)
+  np.testing.assert_allclose(got, rule(momentum), rtol=1e-5)
+
+
+def test_unknown_type_names_the_known_ones():
+  params = types.SimpleNamespace(type='sgd', momentum=0.9)
+  with pytest.raises(errors.ConfigError) as info:
+    optimizers.optimizer_factory(params)
+  message = str(info.value)
+  assert "train.optimizer.type: 'sgd'" in message
+  assert 'adadelta, adagrad, adam, momentum, rmsprop' in message
