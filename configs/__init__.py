@@ -1,0 +1,1 @@
+"""Parameters: defaults, overrides, presets, and how they combine."""

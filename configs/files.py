@@ -1,0 +1,69 @@
+"""Reads and writes small text files, local or in a bucket."""
+
+import contextlib
+import os
+import tempfile
+
+from utils import errors
+
+
+def is_remote(path: str) -> bool:
+  return '://' in path
+
+
+def _gfile():
+  # TensorFlow takes seconds to import; only buckets need it.
+  import tensorflow.compat.v1 as tf
+
+  return tf.gfile, tf.errors.OpError
+
+
+def read_text(path: str) -> str:
+  """Returns a file's text; ConfigError names the file if it cannot be read."""
+  if is_remote(path):
+    gfile, op_error = _gfile()
+    try:
+      with gfile.GFile(path, 'r') as f:
+        return f.read()
+    except op_error as error:
+      raise errors.ConfigError(
+        "File '{}' cannot be read: {}".format(path, error)
+      ) from error
+  try:
+    with open(path, encoding='utf-8') as f:
+      return f.read()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise errors.ConfigError(
+      "File '{}' cannot be read: {}.".format(path, reason)
+    ) from error
+
+
+def write_text(path: str, text: str) -> None:
+  """Writes a file so that readers see the old or the new text, never a part.
+
+  Args:
+    path: local path or bucket URL; its directory is made if needed.
+    text: the whole content.
+  """
+  if is_remote(path):
+    gfile, _ = _gfile()
+    gfile.MakeDirs(os.path.dirname(path))
+    temporary = '{}.tmp{}'.format(path, os.getpid())
+    with gfile.GFile(temporary, 'w') as f:
+      f.write(text)
+    gfile.Rename(temporary, path, overwrite=True)
+    return
+  directory = os.path.dirname(path) or '.'
+  os.makedirs(directory, exist_ok=True)
+  # tempfile would make the file private; the umask shall decide instead.
+  temporary = tempfile.mktemp(
+    prefix='.' + os.path.basename(path), dir=directory
+  )
+  try:
+    with open(temporary, 'x', encoding='utf-8') as f:
+      f.write(text)
+    os.replace(temporary, path)
+  finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(temporary)

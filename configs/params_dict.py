@@ -1,0 +1,438 @@
+"""ParamsDict: nested parameters with attribute access and checked overrides."""
+
+import copy
+import numbers
+import operator
+import re
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+from configs import files, legacy_keys, text_overrides, yaml_loader
+from configs.key_search import closest_key
+from utils import errors
+
+_OPERATORS = {
+  '==': operator.eq,
+  '!=': operator.ne,
+  '<=': operator.le,
+  '>=': operator.ge,
+  '<': operator.lt,
+  '>': operator.gt,
+}
+_RESTRICTION = re.compile(r'^\s*([\w.]+)\s*(==|!=|<=|>=|<|>)\s*([\w.]+)\s*$')
+
+# What a leaf may hold; null is accepted by every one of them.
+KINDS = ('any', 'bool', 'int', 'float', 'str', 'list', 'int_list', 'float_list')
+
+
+class MissingKeyError(errors.UnknownKeyError, AttributeError):
+  """An attribute that is no key; AttributeError keeps `hasattr` working."""
+
+
+class RestrictionError(errors.ConfigError, KeyError):
+  """Two parameters stand in a relation that is not allowed."""
+
+
+def _is_int(value: Any) -> bool:
+  return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def kind_of(value: Any) -> str:
+  """Returns the kind (see `KINDS`) that a default value stands for."""
+  if isinstance(value, bool):
+    return 'bool'
+  if _is_int(value):
+    return 'int'
+  if _is_number(value):
+    return 'float'
+  if isinstance(value, str):
+    return 'str'
+  if isinstance(value, (list, tuple)):
+    if value and all(_is_int(item) for item in value):
+      return 'int_list'
+    if value and all(_is_number(item) for item in value):
+      return 'float_list'
+    return 'list'
+  return 'any'
+
+
+def _fits(value: Any, kind: str) -> bool:
+  if value is None or kind == 'any':
+    return True
+  if kind == 'bool':
+    return isinstance(value, bool)
+  if kind == 'int':
+    return _is_int(value)
+  if kind == 'float':
+    return _is_number(value)
+  if kind == 'str':
+    return isinstance(value, str)
+  if not isinstance(value, (list, tuple)):
+    return False
+  if kind == 'int_list':
+    return all(_is_int(item) for item in value)
+  if kind == 'float_list':
+    return all(_is_number(item) for item in value)
+  return True
+
+
+def _kind_name(kind: str) -> str:
+  return {'int_list': 'list of int', 'float_list': 'list of float'}.get(
+    kind, kind
+  )
+
+
+def _type_error(path: str, value: Any, kind: str) -> errors.ConfigError:
+  hint = ''
+  if kind == 'str' and _is_number(value):
+    hint = " Quote it: {}='{}' (in YAML, {}: '{}').".format(
+      path, value, path.rsplit('.', 1)[-1], value
+    )
+  elif kind == 'int' and isinstance(value, float) and value.is_integer():
+    hint = ' Write {}.'.format(int(value))
+  given = kind_of(value)
+  return errors.ConfigError(
+    '{} must be {}, but {!r} is {}.{}'.format(
+      path,
+      _kind_name(kind),
+      value,
+      type(value).__name__ if given == 'any' else _kind_name(given),
+      hint,
+    )
+  )
+
+
+class ParamsDict:
+  """Nested parameters: `params.train.total_steps`.
+
+  Every dict becomes a nested ParamsDict; all other values are deep-copied on
+  the way in. Each leaf remembers the kind of its default, and only values of
+  that kind (or null) replace it: int, float (int too), bool, str, list.
+
+  Args:
+    default_params: dict or ParamsDict; of the latter an unlocked copy without
+      restrictions is made.
+    restrictions: list of 'left op right' where both sides are dotted keys and
+      op is ==, !=, <, <=, > or >=; checked here and by `validate`.
+    kinds: {dotted key: kind} where the default does not tell the kind, such as
+      a null default.
+    path: dotted key of this block, for messages.
+
+  Raises:
+    RestrictionError: a restriction does not hold.
+    ValueError: a restriction cannot be read.
+  """
+
+  def __init__(
+    self,
+    default_params: Union[None, Dict[str, Any], 'ParamsDict'] = None,
+    restrictions: Optional[List[str]] = None,
+    kinds: Optional[Dict[str, str]] = None,
+    path: str = '',
+  ):
+    own = self.__dict__
+    own['_values'] = {}
+    own['_kinds'] = {}
+    own['_locked'] = False
+    own['_restrictions'] = list(restrictions or [])
+    own['_path'] = path
+    kinds = dict(kinds or {})
+    if isinstance(default_params, ParamsDict):
+      kinds = {**dict(default_params.kinds()), **kinds}
+      default_params = default_params.as_dict()
+    for key, value in (default_params or {}).items():
+      self._check_name(key)
+      self._add(key, value, kinds)
+    self.validate()
+
+  # Reading.
+
+  def __getattr__(self, name: str) -> Any:
+    # Only reached when the instance has no such attribute. Names with an
+    # underscore are no keys: copy and pickle probe for them on bare objects.
+    if name.startswith('_'):
+      raise AttributeError(name)
+    if name not in self._values:
+      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    return self._values[name]
+
+  def __contains__(self, name: str) -> bool:
+    return name in self._values
+
+  def __dir__(self) -> List[str]:
+    return sorted(self._values)
+
+  def __repr__(self) -> str:
+    return 'ParamsDict({!r})'.format(self.as_dict())
+
+  def get(self, name: str, default: Any = None) -> Any:
+    """Returns the value of one key of this block, or `default`."""
+    return self._values.get(name, default)
+
+  def as_dict(self) -> Dict[str, Any]:
+    """Returns plain nested dicts with copies of all values."""
+    return {
+      key: value.as_dict()
+      if isinstance(value, ParamsDict)
+      else copy.deepcopy(value)
+      for key, value in self._values.items()
+    }
+
+  def leaves(self) -> Iterator[Tuple[str, Any]]:
+    """Yields (dotted key, value) of every leaf, from this block down."""
+    for key, value in self._values.items():
+      if isinstance(value, ParamsDict):
+        for sub_path, leaf in value.leaves():
+          yield '{}.{}'.format(key, sub_path), leaf
+      else:
+        yield key, value
+
+  def kinds(self) -> Iterator[Tuple[str, str]]:
+    """Yields (dotted key, kind) of every leaf, from this block down."""
+    for key, value in self._values.items():
+      if isinstance(value, ParamsDict):
+        for sub_path, kind in value.kinds():
+          yield '{}.{}'.format(key, sub_path), kind
+      else:
+        yield key, self._kinds[key]
+
+  # Changing.
+
+  def __setattr__(self, name: str, value: Any) -> None:
+    self._check_unlocked()
+    if name.startswith('_') or name not in self._values:
+      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    value = _plain(value)
+    self._check_shape(name, value)
+    if isinstance(self._values[name], ParamsDict):
+      old = self._values[name]
+      fresh = ParamsDict(value, kinds=dict(old.kinds()), path=self._join(name))
+      for key, leaf in fresh.leaves():
+        kind = dict(fresh.kinds())[key]
+        if not _fits(leaf, kind):
+          raise _type_error(self._join(name + '.' + key), leaf, kind)
+      self._values[name] = fresh
+    else:
+      self._values[name] = copy.deepcopy(value)
+
+  def __delattr__(self, name: str) -> None:
+    self._check_unlocked()
+    if name.startswith('_') or name not in self._values:
+      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    del self._values[name]
+    self._kinds.pop(name, None)
+
+  def override(
+    self, other: Union[Dict[str, Any], 'ParamsDict'], is_strict: bool = True
+  ) -> None:
+    """Replaces values; on any error nothing has changed.
+
+    Args:
+      other: nested dict or ParamsDict of new values.
+      is_strict: whether an unknown key is an error; if not, it is added.
+
+    Raises:
+      errors.UnknownKeyError: an unknown key, if `is_strict`, or a reserved one.
+      errors.ConfigError: a value of the wrong type.
+      ValueError: the parameters are locked.
+    """
+    other = _plain(other)
+    if not isinstance(other, dict):
+      raise errors.ConfigError(
+        'Parameters must be a mapping, not {!r}.'.format(other)
+      )
+    self._check_override(other, is_strict, self)
+    self._apply_override(other)
+
+  def _check_override(
+    self, other: Dict[str, Any], is_strict: bool, root: 'ParamsDict'
+  ) -> None:
+    self._check_unlocked()
+    for key, value in other.items():
+      if key in self._values:
+        self._check_shape(key, value)
+        if isinstance(self._values[key], ParamsDict):
+          self._values[key]._check_override(value, is_strict, root)
+      elif is_strict:
+        path = self._join(key)
+        while isinstance(value, dict) and value:
+          key, value = next(iter(value.items()))
+          path = '{}.{}'.format(path, key)
+        raise errors.UnknownKeyError(self._unknown_message(path, root))
+      else:
+        ParamsDict({key: value}, path=self._path)
+
+  def _apply_override(self, other: Dict[str, Any]) -> None:
+    for key, value in other.items():
+      if key not in self._values:
+        self._add(key, value, {})
+      elif isinstance(self._values[key], ParamsDict):
+        self._values[key]._apply_override(value)
+      else:
+        self._values[key] = copy.deepcopy(value)
+
+  def _add(self, key: str, value: Any, kinds: Dict[str, str]) -> None:
+    value = _plain(value)
+    if isinstance(value, dict):
+      prefix = key + '.'
+      self._values[key] = ParamsDict(
+        value,
+        kinds={
+          path[len(prefix) :]: kind
+          for path, kind in kinds.items()
+          if path.startswith(prefix)
+        },
+        path=self._join(key),
+      )
+    else:
+      self._values[key] = copy.deepcopy(value)
+      self._kinds[key] = kinds.get(key, kind_of(value))
+
+  # Locking and restrictions.
+
+  def lock(self) -> None:
+    """Forbids every later change, in all nested blocks too."""
+    self.__dict__['_locked'] = True
+    for value in self._values.values():
+      if isinstance(value, ParamsDict):
+        value.lock()
+
+  @property
+  def is_locked(self) -> bool:
+    return self._locked
+
+  def validate(self) -> None:
+    """Checks the restrictions.
+
+    Raises:
+      RestrictionError: a restriction does not hold.
+      errors.UnknownKeyError: a restriction names an unknown key.
+      ValueError: a restriction cannot be read.
+    """
+    for restriction in self._restrictions:
+      match = _RESTRICTION.match(restriction)
+      if not match:
+        raise ValueError(
+          "Restriction '{}' is not 'key op key' with op one of {}.".format(
+            restriction, ' '.join(_OPERATORS)
+          )
+        )
+      left, name, right = match.groups()
+      left_value, right_value = self._lookup(left), self._lookup(right)
+      try:
+        holds = _OPERATORS[name](left_value, right_value)
+      except TypeError:
+        holds = False
+      if not holds:
+        raise RestrictionError(
+          '{} must hold, but {} is {!r} and {} is {!r}.'.format(
+            restriction, left, left_value, right, right_value
+          )
+        )
+
+  def _lookup(self, path: str) -> Any:
+    value = self
+    for name in path.split('.'):
+      if not isinstance(value, ParamsDict) or name not in value:
+        raise errors.UnknownKeyError(self._unknown_message(path, self))
+      value = value._values[name]
+    return value.as_dict() if isinstance(value, ParamsDict) else value
+
+  # Checks and messages.
+
+  def _join(self, name: str) -> str:
+    return '{}.{}'.format(self._path, name) if self._path else str(name)
+
+  def _check_unlocked(self) -> None:
+    if self._locked:
+      raise ValueError(
+        'The parameters are locked{}.'.format(
+          ' ({})'.format(self._path) if self._path else ''
+        )
+      )
+
+  def _check_name(self, name: Any) -> None:
+    if not isinstance(name, str):
+      raise errors.ConfigError(
+        '{}: a key must be text, not {!r}; quote it.'.format(
+          self._path or 'parameters', name
+        )
+      )
+    if name.startswith('_') or hasattr(type(self), name):
+      raise errors.UnknownKeyError(
+        '{} is reserved and cannot be a parameter.'.format(self._join(name))
+      )
+
+  def _check_shape(self, key: str, value: Any) -> None:
+    """Raises ConfigError if `value` cannot replace what `key` holds."""
+    path = self._join(key)
+    if isinstance(self._values[key], ParamsDict):
+      if not isinstance(value, dict):
+        raise errors.ConfigError(
+          '{} must be a block of keys ({}), but {!r} is {}.'.format(
+            path,
+            ', '.join(dir(self._values[key])) or 'none yet',
+            value,
+            'null' if value is None else _kind_name(kind_of(value)),
+          )
+        )
+    elif isinstance(value, dict):
+      raise errors.ConfigError(
+        '{} must be {}, but {!r} is a block of keys.'.format(
+          path,
+          'a single value'
+          if self._kinds[key] == 'any'
+          else _kind_name(self._kinds[key]),
+          value,
+        )
+      )
+    elif not _fits(value, self._kinds[key]):
+      raise _type_error(path, value, self._kinds[key])
+
+  @staticmethod
+  def _unknown_message(path: str, root: 'ParamsDict') -> str:
+    known = [root._join(leaf) for leaf, _ in root.leaves()]
+    return 'Unknown parameter {}.{}'.format(path, closest_key(path, known))
+
+
+def _plain(value: Any) -> Any:
+  return value.as_dict() if isinstance(value, ParamsDict) else value
+
+
+def override_params_dict(
+  params: ParamsDict,
+  dict_string_or_file: Union[None, str, Dict[str, Any]],
+  is_strict: bool,
+) -> ParamsDict:
+  """Overrides `params` in place and returns it.
+
+  Args:
+    params: parameters to change; nothing has changed on an error.
+    dict_string_or_file: nested dict, or text that is tried in this order as
+      'a.b=1,c=2', as YAML or JSON, as the path of a YAML file. April-2020 keys
+      are translated, with one warning each.
+    is_strict: whether an unknown key is an error; if not, it is added.
+
+  Raises:
+    errors.ConfigError: see `text_overrides.parse` and `ParamsDict.override`.
+  """
+  parsed = text_overrides.parse(dict_string_or_file)
+  changes = legacy_keys.translate(parsed.values, params.as_dict())
+  try:
+    params.override(changes, is_strict)
+  except errors.UnknownKeyError as error:
+    raise errors.UnknownKeyError(str(error) + parsed.hint()) from error
+  return params
+
+
+def read_yaml_to_params_dict(path: str) -> ParamsDict:
+  """Reads a YAML file (local or gs://) into a ParamsDict."""
+  return ParamsDict(text_overrides.read_file(path))
+
+
+def save_params_dict_to_yaml(params: ParamsDict, path: str) -> None:
+  """Writes YAML: keys sorted, lists on one line; replaces an old file whole."""
+  files.write_text(path, yaml_loader.dump(params.as_dict()))

@@ -1,0 +1,161 @@
+"""Reads parameters from text: `a.b=1,c=2`, YAML, JSON, or a file's path."""
+
+import copy
+import os
+import re
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+
+from configs import files, yaml_loader
+from utils import errors
+
+_NAME = r'[A-Za-z][\w.]*'
+_VALUE = r"""'[^']*'|"[^"]*"|\[[^\[\]]*\]|[^,\[]*"""
+_ITEM = re.compile(
+  r'(?P<name>{})\s*=\s*(?P<value>{})\s*(?P<end>,\s*|$)'.format(_NAME, _VALUE)
+)
+# Paths and bucket URLs hold characters that YAML would trip over, so bare
+# values that start like one are taken as text.
+_TAKEN_AS_TEXT = ('g', 's', ':', '/')
+_SHOWN = 120
+
+
+class Parsed(NamedTuple):
+  """Parameters and the form in which they were found."""
+
+  values: Dict[str, Any]
+  form: str  # 'dict', 'csv', 'yaml' or 'file'.
+  text: str
+
+  def hint(self) -> str:
+    """Says what else the text may have been meant as, for error messages."""
+    if self.form == 'file':
+      return " (in file '{}')".format(self.text)
+    if self.form == 'csv' and ('/' in self.text or '.y' in self.text):
+      return " ('{}' was read as key=value; no file has this name)".format(
+        _shorten(self.text)
+      )
+    return ''
+
+
+def _shorten(text: str) -> str:
+  text = ' '.join(text.split())
+  return text if len(text) <= _SHOWN else text[:_SHOWN] + '...'
+
+
+def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
+  """Reads parameters from a dict, from text or from a file.
+
+  Args:
+    source: nested dict, or text. Text that names an existing file is that file;
+      otherwise it is tried as 'a.b=1,c=2', as YAML or JSON, and as a path.
+
+  Returns:
+    The parameters as nested dicts; empty for None, '' and {}.
+
+  Raises:
+    errors.ConfigError: no form fits; the message says why for each of them.
+  """
+  if isinstance(source, dict):
+    return Parsed(copy.deepcopy(source), 'dict', '')
+  if source is None or source == '':
+    return Parsed({}, 'dict', '')
+  if not isinstance(source, str):
+    raise errors.ConfigError(
+      'Parameters must be a dict or text, not {!r}.'.format(source)
+    )
+  if len(source) < 4096 and '\n' not in source and os.path.isfile(source):
+    return Parsed(read_file(source), 'file', source)
+  values, csv_problem = _parse_csv(source)
+  if values is not None:
+    return Parsed(values, 'csv', source)
+  if files.is_remote(source) and not re.search(r'\s|=', source):
+    return Parsed(read_file(source), 'file', source)
+  try:
+    values = yaml_loader.load(source)
+    if values is None:
+      return Parsed({}, 'yaml', source)
+    yaml_problem = 'it is {} instead of a mapping'.format(type(values).__name__)
+  except errors.ConfigError as error:
+    values, yaml_problem = None, str(error)
+  if isinstance(values, dict):
+    return Parsed(values, 'yaml', source)
+  if '=' not in source and '\n' not in source and ':' not in source:
+    # Nothing but a path looks like this.
+    return Parsed(read_file(source), 'file', source)
+  raise errors.ConfigError(
+    "Cannot read the parameters '{}'. As key=value pairs: {}. As YAML: {}. As "
+    'a path: no such file.'.format(_shorten(source), csv_problem, yaml_problem)
+  )
+
+
+def read_file(path: str) -> Dict[str, Any]:
+  """Reads a YAML or JSON file (local or gs://) that holds a mapping.
+
+  Raises:
+    errors.ConfigError: missing, not YAML, or no mapping; the file is named.
+  """
+  text = files.read_text(path)
+  try:
+    values = yaml_loader.load(text)
+  except errors.ConfigError as error:
+    raise errors.ConfigError("File '{}': {}".format(path, error)) from error
+  if values is None:
+    return {}
+  if not isinstance(values, dict):
+    raise errors.ConfigError(
+      "File '{}' must hold a mapping of parameters, but it is {}.".format(
+        path, type(values).__name__
+      )
+    )
+  return values
+
+
+def _parse_csv(text: str) -> Tuple[Optional[Dict[str, Any]], str]:
+  """Returns (nested dict, '') or (None, why the text is not key=value)."""
+  items = []
+  position = 0
+  while position < len(text):
+    match = _ITEM.match(text, position)
+    if not match:
+      return None, "'{}' at character {} is not key=value".format(
+        _shorten(text[position:]) or 'the end', position + 1
+      )
+    items.append((match.group('name'), match.group('value').strip()))
+    position = match.end()
+  nested = {}
+  for name, value in items:
+    _insert(nested, name, _typed(name, value))
+  return nested, ''
+
+
+def _typed(name: str, value: str) -> Any:
+  if value.startswith(_TAKEN_AS_TEXT):
+    return value
+  try:
+    return yaml_loader.load(value)
+  except errors.ConfigError as error:
+    raise errors.ConfigError(
+      "{}={} cannot be read; quote the value: {}='...'. ({})".format(
+        name, value, name, error
+      )
+    ) from error
+
+
+def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
+  parts = name.split('.')
+  if not all(parts):
+    raise errors.ConfigError(
+      "'{}' has an empty part between dots.".format(name)
+    )
+  block = nested
+  for part in parts[:-1]:
+    block = block.setdefault(part, {})
+    if not isinstance(block, dict):
+      raise errors.ConfigError(
+        "{}: '{}' is given both a value and keys below it.".format(name, part)
+      )
+  if isinstance(block.get(parts[-1]), dict) and not isinstance(value, dict):
+    raise errors.ConfigError(
+      '{} is given both a value and keys below it.'.format(name)
+    )
+  block[parts[-1]] = value
