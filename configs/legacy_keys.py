@@ -1,10 +1,318 @@
-"""Translates parameter names of April 2020 to the present ones."""
+"""Translates parameter names of April 2020 to the present ones.
 
-from typing import Any, Dict
+Since then, what several blocks repeated (levels, classes, batch norm) moved to
+one place. Old names are translated one by one, so files that mix both vintages
+work too; each old name is reported once per text.
+"""
+
+import copy
+import logging
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from utils import errors
+
+_LOGGER = logging.getLogger(__name__)
+
+_LEVEL_BLOCKS = (
+  'anchor',
+  'fpn',
+  'nasfpn',
+  'spinenet',
+  'retinanet_head',
+  'postprocess',
+)
+_BATCH_NORM_BLOCKS = ('resnet', 'spinenet', 'fpn', 'nasfpn', 'retinanet_head')
+_BATCH_NORM_KEYS = (
+  'batch_norm_momentum',
+  'batch_norm_epsilon',
+  'batch_norm_trainable',
+  'use_sync_bn',
+)
+_DROPBLOCK_KEYS = ('dropblock_keep_prob', 'dropblock_size')
+
+
+def _merged_keys() -> Dict[str, List[str]]:
+  """Returns {new key: old keys whose values had to agree}."""
+  merged = {
+    'architecture.num_classes': [
+      'retinanet_head.num_classes',
+      'retinanet_loss.num_classes',
+    ],
+    'architecture.use_bfloat16': ['retinanet_parser.use_bfloat16'],
+    'retinanet_head.num_convs': ['retinanet_head.retinanet_head_num_convs'],
+    'retinanet_head.num_filters': ['retinanet_head.retinanet_head_num_filters'],
+    'batch_norm_activation.activation': [
+      block + '.activation'
+      for block in ('resnet', 'spinenet', 'retinanet_head')
+    ],
+  }
+  for name in ('min_level', 'max_level'):
+    merged['architecture.' + name] = [
+      '{}.{}'.format(block, name) for block in _LEVEL_BLOCKS
+    ]
+  for name in _BATCH_NORM_KEYS:
+    merged['batch_norm_activation.' + name] = [
+      '{}.batch_norm.{}'.format(block, name) for block in _BATCH_NORM_BLOCKS
+    ]
+  for name in _DROPBLOCK_KEYS:
+    merged['dropblock.' + name] = [
+      '{}.dropblock.{}'.format(block, name) for block in ('resnet', 'nasfpn')
+    ]
+  return merged
+
+
+_MERGED = _merged_keys()
+
+_SPINENET_KEYS = (
+  'spinenet.filter_size_scale',
+  'spinenet.block_repeats',
+  'spinenet.resample_alpha',
+  'spinenet.endpoints_num_filters',
+)
+_SPINENET_MODELS = {
+  '49S': (0.65, 1, 0.5, 128),
+  '49': (1.0, 1, 0.5, 256),
+  '96': (1.0, 2, 0.5, 256),
+  '143': (1.0, 3, 1.0, 256),
+  '143l': (1.3, 3, 1.0, 256),
+  '190': (1.3, 4, 1.0, 512),
+}
+
+_CHANGED_DEFAULTS = {
+  'train.frozen_variable_prefix': (
+    r'(resnet\d+)\/(conv2d(|_([1-9]|10))|'
+    r'batch_normalization(|_([1-9]|10)))\/'
+  ),
+  'eval.eval_samples': 5000,
+  'enable_summary': True,
+  'spinenet.init_drop_connect_rate': 0.2,
+}
+
+_ABSENT = object()
+
+
+def _find(tree: Dict[str, Any], path: str) -> Any:
+  """Returns the value at a dotted key, or `_ABSENT`."""
+  for name in path.split('.'):
+    if not isinstance(tree, dict) or name not in tree:
+      return _ABSENT
+    tree = tree[name]
+  return tree
+
+
+def _has(tree: Dict[str, Any], path: str) -> bool:
+  return _find(tree, path) is not _ABSENT
+
+
+def _set(tree: Dict[str, Any], path: str, value: Any) -> None:
+  *blocks, leaf = path.split('.')
+  for name in blocks:
+    tree = tree.setdefault(name, {})
+  tree[leaf] = value
+
+
+def _remove(tree: Dict[str, Any], path: str) -> Any:
+  """Removes a dotted key and the blocks that it leaves empty."""
+  name, _, rest = path.partition('.')
+  if not rest:
+    return tree.pop(name)
+  value = _remove(tree[name], rest)
+  if not tree[name]:
+    del tree[name]
+  return value
+
+
+class _Translation:
+  """One text on its way from old names to new ones."""
+
+  def __init__(self, changes: Dict[str, Any], current: Dict[str, Any]):
+    self.changes = copy.deepcopy(changes)
+    self._current = current
+    self.found_old = False
+
+  def effective(self, path: str, default: Any = None) -> Any:
+    """Returns the value in the text, else the present one, else `default`."""
+    for tree in (self.changes, self._current):
+      value = _find(tree, path)
+      if value is not _ABSENT:
+        return value
+    return default
+
+  def is_old(self, old: str, new: str) -> bool:
+    """Whether the text uses `old`, which the model knows as `new` only."""
+    return (
+      _has(self.changes, old)
+      and not _has(self._current, old)
+      and (not new or _has(self._current, new))
+    )
+
+  def in_use(self, path: str) -> bool:
+    block = path.split('.')[0]
+    if block in ('resnet', 'spinenet'):
+      return self.effective('architecture.backbone') == block
+    if block in ('fpn', 'nasfpn'):
+      return self.effective('architecture.multilevel_features') == block
+    return True
+
+  def take(self, old: str, note: str) -> Any:
+    """Removes an old key from the text, reports it, returns its value."""
+    self.found_old = True
+    _LOGGER.warning('Parameter %s is an old name: %s.', old, note)
+    return _remove(self.changes, old)
+
+  def put(self, new: str, values: Dict[str, Any]) -> None:
+    """Sets a new key from {old key: value}; all of them have to agree."""
+    values = dict(values)
+    if not values:
+      return
+    if _has(self.changes, new):
+      values[new] = _find(self.changes, new)
+    first = next(iter(values.values()))
+    if any(value != first for value in values.values()):
+      raise errors.ConfigError(
+        '{} is one value for the whole model now, but the old names disagree: '
+        '{}. Keep one of them.'.format(
+          new,
+          ', '.join('{}={!r}'.format(*item) for item in values.items()),
+        )
+      )
+    _set(self.changes, new, first)
+
+
+def _translate_merged(text: _Translation) -> None:
+  for new, old_keys in _MERGED.items():
+    values = {}
+    for old in old_keys:
+      if not text.is_old(old, new):
+        continue
+      if text.in_use(old):
+        values[old] = text.take(old, 'use {}'.format(new))
+      else:
+        text.take(old, 'ignored, its block is not in use; see {}'.format(new))
+    text.put(new, values)
+
+
+def _translate_autoaugment(text: _Translation) -> None:
+  new = 'retinanet_parser.aug_policy'
+  use_key = 'retinanet_parser.use_autoaugment'
+  name_key = 'retinanet_parser.autoaugment_policy_name'
+  note = 'use {}'.format(new)
+  present = text.effective(new, '')
+  used = [key for key in (use_key, name_key) if text.is_old(key, new)]
+  if not used:
+    return
+  is_on, name = bool(present), present or 'v0'
+  if use_key in used:
+    is_on = text.take(use_key, note)
+    _expect_bool(use_key, is_on)
+  if name_key in used:
+    name = text.take(name_key, note)
+  text.put(new, {' and '.join(used): name if is_on else ''})
+
+
+def _expect_bool(key: str, value: Any) -> None:
+  if not isinstance(value, bool):
+    raise errors.ConfigError(
+      '{} must be bool, but {!r} is {}.'.format(
+        key, value, type(value).__name__
+      )
+    )
+
+
+def _translate_spinenet(text: _Translation) -> None:
+  new = 'spinenet.model_id'
+  used = [key for key in _SPINENET_KEYS if text.is_old(key, new)]
+  if used:
+    in_use = text.in_use(new)
+    present = _SPINENET_MODELS.get(text.effective(new), _SPINENET_MODELS['49'])
+    scales = dict(zip(_SPINENET_KEYS, present))
+    for key in used:
+      scales[key] = text.take(key, 'use {}'.format(new))
+    models = {numbers: name for name, numbers in _SPINENET_MODELS.items()}
+    model_id: Optional[str] = models.get(tuple(scales.values()))
+    if model_id:
+      text.put(new, {', '.join(used): model_id})
+    elif in_use:
+      raise errors.ConfigError(
+        'No SpineNet has {}; known are {}.'.format(
+          ', '.join('{}={!r}'.format(*item) for item in scales.items()),
+          '; '.join(
+            '{}: {}'.format(name, numbers)
+            for name, numbers in _SPINENET_MODELS.items()
+          ),
+        )
+      )
+  old = 'spinenet.block_specs'
+  if text.is_old(old, new):
+    specs = text.take(old, 'the blocks follow from {}'.format(new))
+    if specs is not None and text.in_use(old):
+      raise errors.ConfigError(
+        '{} is not supported; choose a network by {}.'.format(old, new)
+      )
+
+
+def _translate_anchors_per_location(text: _Translation) -> None:
+  old = 'retinanet_head.anchors_per_location'
+  if _find(text.changes, old) not in (None, _ABSENT):
+    text.take(
+      old,
+      'ignored, it follows from anchor.num_scales and anchor.aspect_ratios',
+    )
+
+
+def _translate_space_to_depth(text: _Translation) -> None:
+  old = 'train.space_to_depth_block_size'
+  new = 'architecture.space_to_depth_block_size'
+  if not _has(text.changes, old) or text.effective(new) is None:
+    return
+  if not _has(text.changes, new):
+    text.put(new, {old: text.take(old, 'use {}'.format(new))})
+  elif _find(text.changes, old) in (1, _find(text.changes, new)):
+    # Saved parameters list both names.
+    _remove(text.changes, old)
+  else:
+    text.take(old, 'ignored, {} is given too'.format(new))
+
+
+_STEPS: Tuple[Callable[[_Translation], None], ...] = (
+  _translate_merged,
+  _translate_autoaugment,
+  _translate_spinenet,
+  _translate_anchors_per_location,
+  _translate_space_to_depth,
+)
 
 
 def translate(
   changes: Dict[str, Any], current: Dict[str, Any]
 ) -> Dict[str, Any]:
-  del current
-  return changes
+  """Returns `changes` with present names only.
+
+  An old name is translated only if the model does not know it and knows what
+  it became. Of names that stand in several blocks, those of the backbone and
+  of the neck in use count.
+
+  Args:
+    changes: nested dict of new values.
+    current: nested dict of the parameters that `changes` will be applied to.
+
+  Raises:
+    errors.ConfigError: old values that have no present counterpart, such as
+      different batch norms in two blocks.
+  """
+  text = _Translation(changes, current)
+  for step in _STEPS:
+    step(text)
+  if text.found_old:
+    moved = {
+      key: value
+      for key, value in _CHANGED_DEFAULTS.items()
+      if not _has(text.changes, key) and _has(current, key)
+    }
+    if moved:
+      _LOGGER.info(
+        'Other defaults held with the old names; set these to get them back: '
+        '%s',
+        ', '.join('{}={!r}'.format(*item) for item in moved.items()),
+      )
+  return text.changes
