@@ -1,0 +1,1 @@
+"""Scores detections against groundtruth and reports the metrics."""

@@ -1,0 +1,279 @@
+"""Collects detections over batches and scores them with COCO's metrics."""
+
+import logging
+from typing import Any, Dict, Iterable, List, Optional
+
+import numpy as np
+
+from evaluation import annotation_file as annotation_file_lib
+from evaluation import batches, coco_metrics
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+_NUM_EXAMPLES = 5
+
+
+class COCOEvaluator:
+  """Average precision and recall as of COCO, for boxes and masks.
+
+  Boxes are neither clipped nor rounded. Class ids are COCO category ids, with
+  gaps if the data set has them. All rows of a batch take part, also those
+  beyond `num_detections`: their low scores put them behind all others.
+
+  Args:
+    annotation_file: COCO json with the groundtruth, local or remote. None or
+      '' takes the groundtruth from what `update` gets.
+    include_mask: whether to score masks too, under names with `mask_` before.
+    need_rescale_bboxes: whether detections are in pixels of the resized
+      image; if so, they are divided by the scale in `image_info`.
+    per_category_metrics: whether to report the metrics of each class too.
+    backend: what matches boxes: 'faster_coco_eval' or 'pycocotools'. The
+      numbers are the same, the former is many times faster.
+    label_map: class names by id; takes precedence over the names in
+      `annotation_file`.
+
+  Raises:
+    errors.DataError: the annotation file cannot be used.
+    errors.ConfigError: the backend is unknown.
+  """
+
+  def __init__(
+    self,
+    annotation_file: Optional[str],
+    include_mask: bool = False,
+    need_rescale_bboxes: bool = True,
+    per_category_metrics: bool = False,
+    backend: str = 'faster_coco_eval',
+    label_map: Optional[Dict[int, str]] = None,
+  ):
+    coco_metrics.BACKENDS.get(backend)
+    self._include_mask = include_mask
+    self._need_rescale_bboxes = need_rescale_bboxes
+    self._per_category_metrics = per_category_metrics
+    self._backend = backend
+    self._label_map = dict(label_map or {})
+    self._annotation_file = annotation_file or None
+    self._annotations: Optional[Dict[str, Any]] = None
+    self._known_image_ids = frozenset()
+    if self._annotation_file:
+      self._annotations = annotation_file_lib.load_annotations(
+        self._annotation_file, require_masks=include_mask
+      )
+      self._known_image_ids = frozenset(
+        image['id'] for image in self._annotations['images']
+      )
+    self.reset()
+
+  def reset(self) -> None:
+    """Forgets all detections, and groundtruth that came with them."""
+    self._detections: List[batches.Detections] = []
+    self._image_ids: Dict[int, None] = {}  # in the order of arrival
+    self._groundtruth = batches.StreamedGroundtruth()
+
+  def update(
+    self,
+    predictions: Dict[str, Any],
+    groundtruths: Optional[Dict[str, Any]] = None,
+  ) -> None:
+    """Adds one batch.
+
+    Args:
+      predictions: source_id int [B], num_detections int [B], detection_boxes
+        float [B, N, 4] (ymin, xmin, ymax, xmax in pixels), detection_classes
+        int [B, N] and detection_scores float [B, N]. To rescale boxes also
+        image_info float [B, 4, 2], whose row 2 is the scale (y, x). With
+        masks also detection_masks, nested lists [B][N] of COCO's compressed
+        RLE in the size of the original image, or None where there is no mask.
+        Optional is_padding bool [B]: rows to leave out.
+      groundtruths: needed unless there is an annotation file, unused
+        otherwise. source_id, height, width int [B], boxes float [B, M, 4] in
+        pixels of the original image and classes int [B, M]. Optional areas
+        float [B, M], is_crowds [B, M], is_padding bool [B], and the true
+        number of objects as num_detections or num_groundtruths, int [B] or
+        [B, 1]; objects beyond M are left out, which `evaluate` warns of. With
+        masks also masks, as above.
+
+    Raises:
+      ValueError: a field is absent.
+      errors.DataError: an image was there before, is not in the annotation
+        file, or has detections that are not finite.
+    """
+    if self._annotations is None and groundtruths is None:
+      raise ValueError(
+        'groundtruths: needed, since there is no annotation file to take the '
+        'groundtruth from.'
+      )
+    detections = batches.read_detections(
+      predictions, self._need_rescale_bboxes, self._include_mask
+    )
+    self._check_image_ids(detections.image_ids)
+    if self._annotations is None:
+      self._groundtruth.add(groundtruths, self._include_mask)
+    self._add(detections)
+
+  def merge(self, other: 'COCOEvaluator') -> None:
+    """Adds what another evaluator, of the same groundtruth, has collected."""
+    if other._annotation_file != self._annotation_file:
+      raise ValueError(
+        'Evaluators of different groundtruth cannot be merged: {} and '
+        '{}.'.format(self._annotation_file, other._annotation_file)
+      )
+    for detections in other._detections:
+      self._check_image_ids(detections.image_ids)
+    for detections in other._detections:
+      self._add(detections)
+    self._groundtruth.merge(other._groundtruth)
+
+  def evaluate(
+    self, expected_image_ids: Optional[Iterable[int]] = None
+  ) -> Dict[str, np.float32]:
+    """Scores the images of all batches so far, then forgets them.
+
+    Args:
+      expected_image_ids: the images that had to be evaluated, if known.
+
+    Returns:
+      AP, AP50, AP75, APs, APm, APl, ARmax1, ARmax10, ARmax100, ARs, ARm and
+      ARl; the same with `mask_` before for masks; with per_category_metrics
+      also those of `coco_metrics.CATEGORY_METRICS`. A metric without samples
+      is -1.
+
+    Raises:
+      errors.DataError: the images are not the expected ones.
+    """
+    if expected_image_ids is not None:
+      self._check_coverage(expected_image_ids)
+    groundtruth = self._annotations
+    if groundtruth is None:
+      groundtruth = self._groundtruth.as_coco(self._image_ids)
+      self._warn_of_truncation()
+    _log.info(
+      'Scoring %d images with %d objects.',
+      len(self._image_ids),
+      sum(
+        annotation['image_id'] in self._image_ids
+        for annotation in groundtruth['annotations']
+      ),
+    )
+    metrics = self._score(groundtruth, 'bbox', '')
+    if self._include_mask:
+      metrics.update(self._score(groundtruth, 'segm', 'mask_'))
+    self.reset()
+    return metrics
+
+  def dump_predictions(self, path: str) -> None:
+    """Writes the detections so far in COCO's result format.
+
+    Args:
+      path: of the JSON file, a list of objects with image_id, category_id,
+        bbox (xmin, ymin, width, height in pixels of the original image),
+        score and, with masks, segmentation.
+    """
+    annotation_file_lib.write_json(path, self._results(self._include_mask))
+
+  def _add(self, detections: batches.Detections) -> None:
+    self._detections.append(detections)
+    self._image_ids.update(dict.fromkeys(detections.image_ids))
+
+  def _results(self, with_masks: bool) -> List[Dict[str, Any]]:
+    results = []
+    for detections in self._detections:
+      results.extend(detections.as_coco(with_masks))
+    return results
+
+  def _score(self, groundtruth, iou_type, prefix) -> Dict[str, np.float32]:
+    results = self._results(with_masks=iou_type == 'segm')
+    if iou_type == 'segm':
+      results = [result for result in results if 'segmentation' in result]
+    batches.add_areas(results)
+    result = coco_metrics.match(
+      groundtruth, results, list(self._image_ids), iou_type, self._backend
+    )
+    metrics = coco_metrics.coco_metrics(result)
+    if self._per_category_metrics:
+      metrics.update(
+        coco_metrics.category_metrics(result, self._class_names(groundtruth))
+      )
+    return {prefix + name: value for name, value in metrics.items()}
+
+  def _class_names(self, groundtruth) -> Dict[int, str]:
+    names = {
+      entry['id']: entry['name']
+      for entry in groundtruth['categories']
+      if entry.get('name')
+    }
+    names.update(self._label_map)
+    if len(set(names.values())) < len(names):
+      return {}  # Ids tell classes of the same name apart.
+    return names
+
+  def _check_image_ids(self, image_ids: List[int]) -> None:
+    seen = set(self._image_ids)
+    repeated = []
+    for image_id in image_ids:
+      if image_id in seen:
+        repeated.append(image_id)
+      seen.add(image_id)
+    if repeated:
+      raise errors.DataError(
+        'Image ids {} came more than once. Each image needs a source id of '
+        'its own; retinanet_parser.regenerate_source_id makes ids from the '
+        'images.'.format(_examples(repeated))
+      )
+    if self._annotations is None:
+      return
+    unknown = seen - self._known_image_ids
+    if unknown:
+      raise errors.DataError(
+        '{}: {} evaluated images are not among the {} of this file: ids {}. '
+        'Give the annotation file of the same records, or none to have it '
+        'made from them.'.format(
+          self._annotation_file,
+          len(unknown),
+          len(self._known_image_ids),
+          _examples(sorted(unknown)),
+        )
+      )
+
+  def _check_coverage(self, expected_image_ids: Iterable[int]) -> None:
+    expected = {int(image_id) for image_id in expected_image_ids}
+    missing = sorted(expected - set(self._image_ids))
+    unexpected = sorted(set(self._image_ids) - expected)
+    problems = []
+    if missing:
+      problems.append(
+        '{} are missing (ids {})'.format(len(missing), _examples(missing))
+      )
+    if unexpected:
+      problems.append(
+        '{} are not expected (ids {})'.format(
+          len(unexpected), _examples(unexpected)
+        )
+      )
+    if problems:
+      raise errors.DataError(
+        'Evaluation saw {} images where {} were expected: {}. Metrics of '
+        'other images than those of the annotation file would be wrong: make '
+        'eval.eval_file_pattern and eval.val_json_file describe the same '
+        'set.'.format(
+          len(self._image_ids), len(expected), ' and '.join(problems)
+        )
+      )
+
+  def _warn_of_truncation(self) -> None:
+    truncated = self._groundtruth.num_truncated
+    if truncated:
+      _log.warning(
+        '%d objects in %d images are left out of the groundtruth, which holds '
+        'at most %d objects an image (max_num_instances), so that the metrics '
+        'are off. Raise it, or set eval.use_json_file.',
+        sum(truncated.values()),
+        len(truncated),
+        self._groundtruth.max_num_instances,
+      )
+
+
+def _examples(values: List[int]) -> str:
+  shown = ', '.join(str(value) for value in values[:_NUM_EXAMPLES])
+  return shown + (', ...' if len(values) > _NUM_EXAMPLES else '')
