@@ -13,7 +13,7 @@ class Key(NamedTuple):
     default: its default value.
     meaning: one line for the documentation, with the unit.
     kind: what it may hold where the default does not tell; see
-      `params_dict.KINDS`.
+      `kinds.KINDS`.
   """
 
   path: str

@@ -1,12 +1,12 @@
 """ParamsDict: nested parameters with attribute access and checked overrides."""
 
 import copy
-import numbers
 import operator
 import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from configs import files, legacy_keys, text_overrides, yaml_loader
+from configs import kinds as kinds_lib
 from configs.key_search import closest_key
 from utils import errors
 
@@ -20,9 +20,6 @@ _OPERATORS = {
 }
 _RESTRICTION = re.compile(r'^\s*([\w.]+)\s*(==|!=|<=|>=|<|>)\s*([\w.]+)\s*$')
 
-# What a leaf may hold; null is accepted by every one of them.
-KINDS = ('any', 'bool', 'int', 'float', 'str', 'list', 'int_list', 'float_list')
-
 
 class MissingKeyError(errors.UnknownKeyError, AttributeError):
   """An attribute that is no key; AttributeError keeps `hasattr` working."""
@@ -30,79 +27,6 @@ class MissingKeyError(errors.UnknownKeyError, AttributeError):
 
 class RestrictionError(errors.ConfigError, KeyError):
   """Two parameters stand in a relation that is not allowed."""
-
-
-def _is_int(value: Any) -> bool:
-  return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-  return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def kind_of(value: Any) -> str:
-  """Returns the kind (see `KINDS`) that a default value stands for."""
-  if isinstance(value, bool):
-    return 'bool'
-  if _is_int(value):
-    return 'int'
-  if _is_number(value):
-    return 'float'
-  if isinstance(value, str):
-    return 'str'
-  if isinstance(value, (list, tuple)):
-    if value and all(_is_int(item) for item in value):
-      return 'int_list'
-    if value and all(_is_number(item) for item in value):
-      return 'float_list'
-    return 'list'
-  return 'any'
-
-
-def _fits(value: Any, kind: str) -> bool:
-  if value is None or kind == 'any':
-    return True
-  if kind == 'bool':
-    return isinstance(value, bool)
-  if kind == 'int':
-    return _is_int(value)
-  if kind == 'float':
-    return _is_number(value)
-  if kind == 'str':
-    return isinstance(value, str)
-  if not isinstance(value, (list, tuple)):
-    return False
-  if kind == 'int_list':
-    return all(_is_int(item) for item in value)
-  if kind == 'float_list':
-    return all(_is_number(item) for item in value)
-  return True
-
-
-def _kind_name(kind: str) -> str:
-  return {'int_list': 'list of int', 'float_list': 'list of float'}.get(
-    kind, kind
-  )
-
-
-def _type_error(path: str, value: Any, kind: str) -> errors.ConfigError:
-  hint = ''
-  if kind == 'str' and _is_number(value):
-    hint = " Quote it: {}='{}' (in YAML, {}: '{}').".format(
-      path, value, path.rsplit('.', 1)[-1], value
-    )
-  elif kind == 'int' and isinstance(value, float) and value.is_integer():
-    hint = ' Write {}.'.format(int(value))
-  given = kind_of(value)
-  return errors.ConfigError(
-    '{} must be {}, but {!r} is {}.{}'.format(
-      path,
-      _kind_name(kind),
-      value,
-      type(value).__name__ if given == 'any' else _kind_name(given),
-      hint,
-    )
-  )
 
 
 class ParamsDict:
@@ -212,8 +136,8 @@ class ParamsDict:
       fresh = ParamsDict(value, kinds=dict(old.kinds()), path=self._join(name))
       for key, leaf in fresh.leaves():
         kind = dict(fresh.kinds())[key]
-        if not _fits(leaf, kind):
-          raise _type_error(self._join(name + '.' + key), leaf, kind)
+        if not kinds_lib.fits(leaf, kind):
+          raise kinds_lib.type_error(self._join(name + '.' + key), leaf, kind)
       self._values[name] = fresh
     else:
       self._values[name] = copy.deepcopy(value)
@@ -289,7 +213,7 @@ class ParamsDict:
       )
     else:
       self._values[key] = copy.deepcopy(value)
-      self._kinds[key] = kinds.get(key, kind_of(value))
+      self._kinds[key] = kinds.get(key, kinds_lib.kind_of(value))
 
   # Locking and restrictions.
 
@@ -376,7 +300,9 @@ class ParamsDict:
             path,
             ', '.join(dir(self._values[key])) or 'none yet',
             value,
-            'null' if value is None else _kind_name(kind_of(value)),
+            'null'
+            if value is None
+            else kinds_lib.kind_name(kinds_lib.kind_of(value)),
           )
         )
     elif isinstance(value, dict):
@@ -385,12 +311,12 @@ class ParamsDict:
           path,
           'a single value'
           if self._kinds[key] == 'any'
-          else _kind_name(self._kinds[key]),
+          else kinds_lib.kind_name(self._kinds[key]),
           value,
         )
       )
-    elif not _fits(value, self._kinds[key]):
-      raise _type_error(path, value, self._kinds[key])
+    elif not kinds_lib.fits(value, self._kinds[key]):
+      raise kinds_lib.type_error(path, value, self._kinds[key])
 
   @staticmethod
   def _unknown_message(path: str, root: 'ParamsDict') -> str:

@@ -134,6 +134,12 @@ def _model_name(
   for _, name, parsed in stages:
     if parsed.values.get('type') is not None:
       given, origin = parsed.values['type'], name
+  if given is not None and not isinstance(given, str):
+    raise errors.ConfigError(
+      '--{}: type must be str, but {!r} is {}.'.format(
+        origin, given, type(given).__name__
+      )
+    )
   if model and given and model != given:
     raise errors.ConfigError(
       '--model={} contradicts type: {!r} in --{}.'.format(model, given, origin)
