@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 import tensorflow.compat.v1 as tf
 
 from modeling import model_stats
+from modeling.architecture import cpu_gradients
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -26,6 +27,8 @@ class DetectionModel(abc.ABC):
     regularization_variable_regex: regex; likewise, the variables under l2
       decay. None: all trained ones.
     l2_weight_decay: factor of the sum of squares / 2.
+    fast_cpu_gradients: whether training uses the gradients of convolutions
+      that are faster on a CPU.
   """
 
   def __init__(
@@ -35,12 +38,14 @@ class DetectionModel(abc.ABC):
     frozen_variable_prefix: Optional[str] = None,
     regularization_variable_regex: Optional[str] = None,
     l2_weight_decay: float = 0.0,
+    fast_cpu_gradients: bool = False,
   ):
     self.backbone_scope = backbone_scope
     self._use_bfloat16 = use_bfloat16
     self._frozen_variable_prefix = frozen_variable_prefix
     self._regularization_variable_regex = regularization_variable_regex
     self._l2_weight_decay = float(l2_weight_decay)
+    self._fast_cpu_gradients = fast_cpu_gradients
     self.stats: Optional[Dict[str, float]] = None
 
   @abc.abstractmethod
@@ -78,7 +83,10 @@ class DetectionModel(abc.ABC):
         )
       )
     if not self._use_bfloat16:
-      return self._build_outputs(images, labels, mode)
+      with cpu_gradients.fast_convolution_gradients(
+        self._fast_cpu_gradients and mode == mode_keys.TRAIN
+      ):
+        return self._build_outputs(images, labels, mode)
     with tf.tpu.bfloat16_scope():
       outputs = self._build_outputs(tf.cast(images, tf.bfloat16), labels, mode)
     return tf.nest.map_structure(lambda t: tf.cast(t, tf.float32), outputs)

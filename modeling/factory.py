@@ -3,6 +3,8 @@
 import functools
 from typing import Any
 
+import tensorflow.compat.v1 as tf
+
 from modeling import base_model, losses, retinanet_model
 from modeling.architecture import factory as architecture_factory
 from modeling.architecture import normalization
@@ -46,7 +48,13 @@ def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
     frozen_variable_prefix=params.train.frozen_variable_prefix,
     regularization_variable_regex=params.train.regularization_variable_regex,
     l2_weight_decay=params.train.l2_weight_decay,
+    fast_cpu_gradients=_computes_on_cpu(params),
   )
+
+
+def _computes_on_cpu(params: Any) -> bool:
+  gpus = tf.config.experimental.list_physical_devices('GPU')
+  return not params.use_tpu and not gpus
 
 
 def _anchor_boxes(params: Any, height: int, width: int) -> Any:

@@ -1,0 +1,87 @@
+"""Faster gradients of convolutions on a CPU.
+
+TensorFlow 1.15's CPU kernels for the gradients of a convolution reach about
+half the speed of its forward kernel. Both gradients of a convolution with
+stride 1 are convolutions themselves, so the forward kernel can compute them:
+the input's is the output gradient convolved with the flipped kernel, the
+filter's is the input convolved with the output gradient, channels taking the
+place of the batch.
+"""
+
+import contextlib
+from typing import Iterator
+
+import tensorflow.compat.v1 as tf
+from tensorflow.python.ops import nn_grad
+
+_GRADIENT = 'CpuConv2D'
+
+
+@contextlib.contextmanager
+def fast_convolution_gradients(enabled: bool) -> Iterator[None]:
+  """Convolutions made inside get the gradients of this module.
+
+  Values agree with TensorFlow's own up to rounding.
+
+  Args:
+    enabled: if false, nothing changes. Other devices have better kernels.
+  """
+  if not enabled:
+    yield
+    return
+  with tf.get_default_graph().gradient_override_map({'Conv2D': _GRADIENT}):
+    yield
+
+
+@tf.RegisterGradient(_GRADIENT)
+def _conv2d_gradient(op, gradient):
+  """Gradients of the images [B, H, W, I] and the kernel [k, k, I, O]."""
+  images, kernel = op.inputs
+  height, width, _, _ = kernel.shape.as_list()
+  is_plain = (
+    op.get_attr('strides') == [1, 1, 1, 1]
+    and op.get_attr('dilations') == [1, 1, 1, 1]
+    and op.get_attr('padding') == b'SAME'
+    and op.get_attr('data_format') == b'NHWC'
+    and height % 2 == 1
+    and width % 2 == 1
+  )
+  if not is_plain:
+    return nn_grad._Conv2DGrad(op, gradient)
+  flipped = kernel
+  if (height, width) != (1, 1):
+    flipped = tf.reverse(kernel, [0, 1])
+  image_gradient = tf.nn.conv2d(
+    gradient,
+    tf.transpose(flipped, [0, 1, 3, 2]),
+    strides=1,
+    padding='SAME',
+  )
+  if (height, width) == (1, 1):
+    return image_gradient, _pointwise_kernel_gradient(images, gradient)
+  return image_gradient, _kernel_gradient(images, gradient, height, width)
+
+
+def _pointwise_kernel_gradient(images, gradient):
+  """[1, 1, I, O]: one product of matrices over all pixels."""
+  in_channels = images.shape.as_list()[-1]
+  out_channels = gradient.shape.as_list()[-1]
+  product = tf.matmul(
+    tf.reshape(images, [-1, in_channels]),
+    tf.reshape(gradient, [-1, out_channels]),
+    transpose_a=True,
+  )
+  return tf.reshape(product, [1, 1, in_channels, out_channels])
+
+
+def _kernel_gradient(images, gradient, height, width):
+  """[height, width, I, O], by a convolution whose kernel is the gradient."""
+  rows, columns = height // 2, width // 2
+  images = tf.pad(images, [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+  result = tf.nn.conv2d(
+    tf.transpose(images, [3, 1, 2, 0]),
+    tf.transpose(gradient, [1, 2, 0, 3]),
+    strides=1,
+    padding='VALID',
+  )
+  return tf.transpose(result, [1, 2, 0, 3])

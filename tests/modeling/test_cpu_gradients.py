@@ -1,0 +1,44 @@
+"""The fast gradients equal TensorFlow's own."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from modeling.architecture import cpu_gradients
+
+
+@pytest.mark.parametrize('kernel_size', [1, 2, 3, 5])
+@pytest.mark.parametrize('strides', [1, 2])
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+def test_equal_to_the_library(kernel_size, strides, padding):
+  rng = np.random.RandomState(0)
+  images = rng.randn(2, 9, 12, 3).astype(np.float32)
+  kernel = rng.randn(kernel_size, kernel_size, 3, 4).astype(np.float32)
+  results = []
+  for enabled in (False, True):
+    with tf.Graph().as_default(), tf.Session() as session:
+      inputs = [tf.constant(images), tf.constant(kernel)]
+      with cpu_gradients.fast_convolution_gradients(enabled):
+        outputs = tf.nn.conv2d(*inputs, strides=strides, padding=padding)
+      weights = tf.cast(tf.range(tf.size(outputs)) % 7, tf.float32)
+      loss = tf.reduce_sum(outputs * tf.reshape(weights, tf.shape(outputs)))
+      results.append(session.run(tf.gradients(loss, inputs)))
+      kinds = {op.type for op in tf.get_default_graph().get_operations()}
+  for want, got in zip(*results):
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+  uses_library = strides == 2 or padding == 'VALID' or kernel_size == 2
+  assert ('Conv2DBackpropFilter' in kinds) == uses_library
+
+
+def test_unknown_batch_size():
+  with tf.Graph().as_default(), tf.Session() as session:
+    images = tf.placeholder(tf.float32, [None, 4, 4, 2])
+    kernel = tf.ones([3, 3, 2, 2])
+    with cpu_gradients.fast_convolution_gradients(True):
+      outputs = tf.nn.conv2d(images, kernel, strides=1, padding='SAME')
+    gradients = tf.gradients(outputs, [images, kernel])
+    got = session.run(gradients, {images: np.ones([3, 4, 4, 2])})
+  # The centre of the kernel meets all 3 * 16 pixels, its corner 3 * 9.
+  assert got[1][1, 1, 0, 0] == 48.0
+  assert got[1][0, 0, 0, 0] == 27.0
+  assert got[0][0, 1, 1, 0] == 18.0
