@@ -1,0 +1,146 @@
+"""Losses of RetinaNet (Lin et al., arXiv:1708.02002)."""
+
+from typing import Dict
+
+import tensorflow.compat.v1 as tf
+
+LevelTensors = Dict[int, tf.Tensor]
+
+# Of the class targets; every other negative value is background.
+IGNORED = -2
+
+
+class RetinanetClassLoss:
+  """Focal loss over all anchors and classes.
+
+  With `p` the probability that the logit gives to the wrong answer, an element
+  costs `w * p ** gamma * -log(1 - p)`, `w` being `alpha` for the class of a
+  matched anchor and `1 - alpha` for all others. Class 0, background, is a
+  negative of every anchor.
+
+  Args:
+    alpha: weight of positives, in [0, 1].
+    gamma: focusing exponent, at least 0.
+    num_classes: classes, background included.
+  """
+
+  def __init__(self, alpha: float, gamma: float, num_classes: int):
+    self._alpha = float(alpha)
+    self._gamma = float(gamma)
+    self._num_classes = num_classes
+
+  def __call__(
+    self, logits: LevelTensors, targets: LevelTensors, normalizer: tf.Tensor
+  ) -> tf.Tensor:
+    """Sum over all levels, images, anchors and classes, normalised.
+
+    Args:
+      logits: {level: float [batch, h, w, anchors * num_classes]}, class
+        fastest.
+      targets: {level: int32 [batch, h, w, anchors]}; the class of a matched
+        anchor, -1 unmatched, -2 ignored.
+      normalizer: number of positive anchors, a scalar or one for each image;
+        the loss is divided by its sum + 1.
+
+    Returns:
+      Scalar float32.
+    """
+    sums = [self._level_sum(logits[k], targets[k]) for k in logits]
+    return tf.add_n(sums) / _divisor(normalizer)
+
+  def _level_sum(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    logits = tf.cast(tf.reshape(logits, [-1, self._num_classes]), tf.float32)
+    targets = tf.reshape(targets, [-1])
+    return focal_loss_sum(logits, targets, self._alpha, self._gamma)
+
+
+class RetinanetBoxLoss:
+  """Huber loss over the coordinates of matched anchors.
+
+  Args:
+    delta: error, in units of the encoded boxes, above which the loss is
+      linear.
+  """
+
+  def __init__(self, delta: float):
+    self._delta = float(delta)
+
+  def __call__(
+    self, boxes: LevelTensors, targets: LevelTensors, normalizer: tf.Tensor
+  ) -> tf.Tensor:
+    """Sum over all levels, images, anchors and coordinates, normalised.
+
+    Args:
+      boxes: {level: float [batch, h, w, anchors * 4]}, encoded.
+      targets: {level: float [batch, h, w, anchors * 4]}, encoded; a coordinate
+        that is exactly 0 takes no part, as do unmatched anchors, which are all
+        zeros.
+      normalizer: number of positive anchors, a scalar or one for each image;
+        the loss is divided by 4 * (its sum + 1).
+
+    Returns:
+      Scalar float32.
+    """
+    sums = [self._level_sum(boxes[k], targets[k]) for k in boxes]
+    return tf.add_n(sums) / (4.0 * _divisor(normalizer))
+
+  def _level_sum(self, boxes: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    targets = tf.cast(targets, tf.float32)
+    mask = tf.cast(tf.not_equal(targets, 0.0), tf.float32)
+    error = tf.abs(tf.cast(boxes, tf.float32) - targets) * mask
+    quadratic = tf.minimum(error, self._delta)
+    linear = error - quadratic
+    return tf.reduce_sum(0.5 * tf.square(quadratic) + self._delta * linear)
+
+
+def focal_loss_sum(
+  logits: tf.Tensor, targets: tf.Tensor, alpha: float, gamma: float
+) -> tf.Tensor:
+  """Sum of the focal loss over anchors and classes.
+
+  This runs over millions of elements a step, so the gradient is written in
+  closed form, from the forward pass's exponentials. Finite for logits of any
+  finite size.
+
+  Args:
+    logits: float32 [n, num_classes].
+    targets: int32 [n]; class, -1 unmatched, -2 ignored.
+    alpha: weight of positives.
+    gamma: focusing exponent.
+
+  Returns:
+    Scalar float32, differentiable (once) with respect to `logits`.
+  """
+  # +1 for negatives, -1 for positives: sign * logit is then the logit of the
+  # wrong answer, and weight = 0.5 + (0.5 - alpha) * sign.
+  sign = tf.one_hot(
+    targets, logits.shape[1], on_value=-1.0, off_value=1.0, dtype=tf.float32
+  )
+  counted = tf.cast(tf.not_equal(targets, IGNORED), tf.float32)
+
+  @tf.custom_gradient
+  def loss_sum(logits):
+    wrong = sign * logits
+    log1p_exp = tf.log1p(tf.exp(-tf.abs(wrong)))
+    cross_entropy = tf.maximum(wrong, 0.0) + log1p_exp
+    log_p = tf.minimum(wrong, 0.0) - log1p_exp
+    modulator = tf.exp(gamma * log_p)
+    value = modulator * cross_entropy
+    by_anchor = 0.5 * tf.reduce_sum(value, axis=1)
+    by_anchor += (0.5 - alpha) * tf.reduce_sum(sign * value, axis=1)
+
+    def gradient(upstream):
+      p = tf.exp(log_p)
+      slope = modulator * p + (gamma * value) * (1.0 - p)
+      # Multiplied by sign * weight, sign * sign being 1.
+      slope *= 0.5 * sign + (0.5 - alpha)
+      return slope * (counted * upstream)[:, tf.newaxis]
+
+    return tf.reduce_sum(counted * by_anchor), gradient
+
+  return loss_sum(logits)
+
+
+def _divisor(normalizer: tf.Tensor) -> tf.Tensor:
+  # The added 1 keeps images without any object from dividing by 0.
+  return tf.reduce_sum(tf.cast(normalizer, tf.float32)) + 1.0
