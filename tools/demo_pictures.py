@@ -64,17 +64,15 @@ def draw_image(
 ) -> Image.Image:
   """Returns the image, enlarged, with its COCO detections drawn."""
   size = [side * _ENLARGEMENT for side in image.size]
-  enlarged = image.convert('RGB').resize(size, Image.BICUBIC)
   corners = [detection['bbox'] for detection in detections]
   xmin, ymin, width, height = np.reshape(corners, [-1, 4]).T * _ENLARGEMENT
-  drawn = drawing.draw_detections(
-    np.asarray(enlarged),
+  return drawing.draw_detections(
+    image.resize(size, Image.BICUBIC),
     np.stack([ymin, xmin, ymin + height, xmin + width], axis=-1),
-    np.array([detection['category_id'] for detection in detections], np.int64),
+    np.array([detection['category_id'] for detection in detections]),
     np.array([detection['score'] for detection in detections]),
     names,
   )
-  return Image.fromarray(np.asarray(drawn))
 
 
 def make_grid(pictures: List[Image.Image], num_columns: int) -> Image.Image:
