@@ -1,0 +1,134 @@
+"""Datasets of batches, for training, evaluation and prediction."""
+
+import multiprocessing
+from typing import Any, Dict
+
+import tensorflow.compat.v1 as tf
+
+from dataloader import detection_parser, factory, record_files, skip_broken
+from utils import errors, mode_keys
+
+# TFRecord files that are read in turns, so that a batch mixes their images.
+_NUM_INTERLEAVED_FILES = 32
+_SHUFFLE_BUFFER = 64
+
+
+class InputFn:
+  """Reads TFRecords; called with the estimator's `params`, gives a dataset.
+
+  Args:
+    file_pattern: glob, or comma-separated file names and globs.
+    params: the whole config.
+    mode: one of `utils.mode_keys`.
+    dataset_type: 'tfrecord'.
+  """
+
+  def __init__(
+    self,
+    file_pattern: str,
+    params: Any,
+    mode: str,
+    dataset_type: str = 'tfrecord',
+  ):
+    if dataset_type != 'tfrecord':
+      raise errors.ConfigError(
+        'train.train_dataset_type, eval.eval_dataset_type: {!r} is unknown; '
+        "known is 'tfrecord'.".format(dataset_type)
+      )
+    self._file_pattern = file_pattern
+    self._mode = mode
+    self._is_training = mode == mode_keys.TRAIN
+    self._parser = factory.parser_generator(params, mode)
+    self._seed = params.train.seed
+    self._skips_broken_images = (
+      self._is_training and params.train.skip_broken_images
+    )
+
+  def __call__(self, params: Dict[str, Any]) -> tf.data.Dataset:
+    """Returns the dataset.
+
+    Training data is repeated without end and shuffled; with `train.seed` in
+    the same way every time. Other data is read once and in order, and the last
+    batch is filled up with padding (`labels['is_padding']`).
+
+    Args:
+      params: `params['batch_size']` is the only one that is read.
+
+    Returns:
+      Dataset of (images, labels), or in the prediction modes of
+      {'images', 'labels'}; see the parser for the labels.
+
+    Raises:
+      DataError: a file is missing or empty.
+    """
+    batch_size = params['batch_size']
+    # More calls than processors only hold more images in memory.
+    num_parallel_calls = multiprocessing.cpu_count()
+    dataset = self._read_records()
+    dataset = self._parse(dataset, num_parallel_calls)
+    if not self._is_training:
+      padding = tf.data.Dataset.from_tensors(self._parser.padding_element())
+      dataset = dataset.concatenate(padding.repeat(batch_size - 1))
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    dataset = dataset.map(self._parser.finish_batch)
+    options = tf.data.Options()
+    options.experimental_deterministic = (
+      not self._is_training or self._seed is not None
+    )
+    return dataset.with_options(options).prefetch(1)
+
+  def _read_records(self) -> tf.data.Dataset:
+    """Dataset of serialized examples."""
+    files = record_files.find_files(self._file_pattern)
+    dataset = tf.data.Dataset.from_tensor_slices(files)
+    if self._is_training:
+      dataset = dataset.shuffle(len(files), seed=self._seed).repeat()
+    cycle_length = min(len(files), _NUM_INTERLEAVED_FILES)
+    dataset = dataset.interleave(
+      tf.data.TFRecordDataset,
+      cycle_length=cycle_length,
+      block_length=1,
+      num_parallel_calls=cycle_length,
+    )
+    if self._is_training:
+      dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=self._seed)
+    return dataset
+
+  def _parse(
+    self, dataset: tf.data.Dataset, num_parallel_calls: int
+  ) -> tf.data.Dataset:
+    """From serialized examples to elements."""
+    parser = self._parser
+    if self._skips_broken_images:
+      dataset = dataset.map(parser.parse_record, num_parallel_calls)
+      dataset = skip_broken.map_and_skip(
+        dataset, parser.decode, num_parallel_calls
+      )
+
+    def to_data(item):
+      if self._skips_broken_images:
+        return item
+      return parser.decode(parser.parse_record(item))
+
+    if not self._is_training:
+      return dataset.map(
+        lambda item: parser.process(to_data(item)), num_parallel_calls
+      )
+    if self._seed is None:
+      return dataset.map(
+        lambda item: parser.process(
+          to_data(item), tf.random.uniform([detection_parser.NUM_DRAWS])
+        ),
+        num_parallel_calls,
+      )
+    # Draws belong to the position in the stream, not to the thread.
+    dataset = tf.data.Dataset.zip((tf.data.experimental.Counter(), dataset))
+    return dataset.map(
+      lambda index, item: parser.process(
+        to_data(item),
+        tf.random.stateless_uniform(
+          [detection_parser.NUM_DRAWS], seed=[self._seed, index]
+        ),
+      ),
+      num_parallel_calls,
+    )

@@ -1,0 +1,178 @@
+"""Decodes a serialized tf.Example into an image and its groundtruth."""
+
+from typing import Dict
+
+import tensorflow.compat.v1 as tf
+
+_MAX_INT64 = str(2**63 - 1)
+
+
+def _integer_pattern() -> str:
+  """Regular expression of the decimal numbers whose size int64 can hold."""
+  number = ['[0-9]{{1,{}}}'.format(len(_MAX_INT64) - 1), _MAX_INT64]
+  for i, digit in enumerate(_MAX_INT64):
+    if digit != '0':
+      number.append(
+        '{}[0-{}][0-9]{{{}}}'.format(
+          _MAX_INT64[:i], int(digit) - 1, len(_MAX_INT64) - i - 1
+        )
+      )
+  return '-?0*({})'.format('|'.join(number))
+
+
+_INTEGER = _integer_pattern()
+
+
+class TfExampleDecoder:
+  """Parses one record.
+
+  Args:
+    regenerate_source_id: replace every source id by a hash of the encoded
+      image; otherwise only empty ones are.
+    label_key: feature with the class ids.
+    label_dtype: its dtype.
+  """
+
+  def __init__(
+    self,
+    regenerate_source_id: bool = False,
+    label_key: str = 'image/object/class/label',
+    label_dtype: tf.DType = tf.int64,
+  ):
+    self._regenerate_source_id = regenerate_source_id
+    self._label_key = label_key
+    self._features = {
+      'image/encoded': tf.FixedLenFeature([], tf.string),
+      'image/source_id': tf.FixedLenFeature([], tf.string, ''),
+    }
+    for key in ('ymin', 'xmin', 'ymax', 'xmax'):
+      self._features['image/object/bbox/' + key] = _list_of(tf.float32)
+    self._features['image/object/area'] = _list_of(tf.float32)
+    self._features['image/object/is_crowd'] = _list_of(tf.int64)
+    self._features[label_key] = _list_of(label_dtype)
+
+  def parse(self, record: tf.Tensor) -> Dict[str, tf.Tensor]:
+    """Parses a record and leaves the image encoded.
+
+    Args:
+      record: scalar string, a serialized tf.Example.
+
+    Returns:
+      `encoded` (string), `source_id` (string) and the groundtruth as stored,
+      each [n] or empty: `ymin`, `xmin`, `ymax`, `xmax`, `area` (float32),
+      `is_crowd` (int64), `classes`.
+    """
+    features = tf.io.parse_single_example(record, self._features)
+    encoded = features['image/encoded']
+    return {
+      'encoded': encoded,
+      'source_id': self._source_id(features['image/source_id'], encoded),
+      'area': features['image/object/area'],
+      'is_crowd': features['image/object/is_crowd'],
+      'classes': features[self._label_key],
+      **{
+        key: features['image/object/bbox/' + key]
+        for key in ('ymin', 'xmin', 'ymax', 'xmax')
+      },
+    }
+
+  def decode(self, record: tf.Tensor) -> Dict[str, tf.Tensor]:
+    """Decodes a record, without checking what is in it.
+
+    Args:
+      record: scalar string, a serialized tf.Example.
+
+    Returns:
+      A dict:
+        image: uint8 [height, width, 3].
+        source_id: string.
+        height, width: int64, of the decoded image; stored sizes are ignored.
+        groundtruth_classes: [n], 1-based.
+        groundtruth_is_crowd: bool [n], all false if not stored.
+        groundtruth_area: float32 [n] in pixels; of the boxes if not stored.
+        groundtruth_boxes: float32 [n, 4], `[ymin, xmin, ymax, xmax]`,
+          normalised to [0, 1].
+    """
+    return self.decode_parsed(self.parse(record))
+
+  def decode_parsed(self, parsed: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    """As `decode`, from what `parse` gives."""
+    image = decode_image(parsed['encoded'])
+    height, width = tf.unstack(tf.shape(image)[:2], num=2)
+    boxes = tf.stack(
+      [parsed[key] for key in ('ymin', 'xmin', 'ymax', 'xmax')], axis=1
+    )
+    box_area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    box_area *= tf.cast(height * width, tf.float32)
+    classes, is_crowd = parsed['classes'], parsed['is_crowd']
+    return {
+      'image': image,
+      'source_id': parsed['source_id'],
+      'height': tf.cast(height, tf.int64),
+      'width': tf.cast(width, tf.int64),
+      'groundtruth_classes': classes,
+      'groundtruth_is_crowd': tf.cond(
+        tf.size(is_crowd) > 0,
+        lambda: tf.cast(is_crowd, tf.bool),
+        lambda: tf.zeros_like(classes, tf.bool),
+      ),
+      'groundtruth_area': tf.cond(
+        tf.size(parsed['area']) > 0, lambda: parsed['area'], lambda: box_area
+      ),
+      'groundtruth_boxes': boxes,
+    }
+
+  def _source_id(self, stored: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    if self._regenerate_source_id:
+      return tf.as_string(_hash(encoded))
+    return tf.cond(
+      tf.equal(stored, ''),
+      lambda: tf.as_string(_hash(encoded)),
+      lambda: tf.identity(stored),
+    )
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+  """Decodes a JPEG, PNG, BMP or GIF image.
+
+  Args:
+    encoded: scalar string.
+
+  Returns:
+    uint8 [height, width, 3]; grey is repeated and transparency dropped. At
+    run time, InvalidArgumentError for anything else, an animated GIF included.
+  """
+  # This one operation reads JPEG, PNG and GIF of a single frame.
+  image = tf.cond(
+    tf.equal(tf.strings.substr(encoded, 0, 2), 'BM'),
+    lambda: tf.image.decode_bmp(encoded)[:, :, :3],
+    lambda: tf.image.decode_jpeg(encoded, channels=3),
+  )
+  image.set_shape([None, None, 3])
+  return image
+
+
+def source_id_to_number(source_id: tf.Tensor) -> tf.Tensor:
+  """Numbers that stand for source ids.
+
+  Args:
+    source_id: string, any shape.
+
+  Returns:
+    int64 of the same shape. Decimal text gives its number, other text
+    (a file name, for example) a hash from 0 to 2^63 - 2 that is the same on
+    every machine and in every mode.
+  """
+  is_number = tf.strings.regex_full_match(source_id, _INTEGER)
+  number = tf.strings.to_number(
+    tf.where(is_number, source_id, tf.fill(tf.shape(source_id), '0')), tf.int64
+  )
+  return tf.where(is_number, number, _hash(source_id))
+
+
+def _hash(text: tf.Tensor) -> tf.Tensor:
+  return tf.strings.to_hash_bucket_fast(text, 2**63 - 1)
+
+
+def _list_of(dtype: tf.DType) -> tf.FixedLenSequenceFeature:
+  return tf.FixedLenSequenceFeature([], dtype, allow_missing=True)
