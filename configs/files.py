@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 
 from utils import errors
 
@@ -56,12 +55,11 @@ def write_text(path: str, text: str) -> None:
     return
   directory = os.path.dirname(path) or '.'
   os.makedirs(directory, exist_ok=True)
-  # tempfile would make the file private; the umask shall decide instead.
-  temporary = tempfile.mktemp(
-    prefix='.' + os.path.basename(path), dir=directory
+  temporary = os.path.join(
+    directory, '.{}.{}.tmp'.format(os.path.basename(path), os.getpid())
   )
   try:
-    with open(temporary, 'x', encoding='utf-8') as f:
+    with open(temporary, 'w', encoding='utf-8') as f:
       f.write(text)
     os.replace(temporary, path)
   finally:

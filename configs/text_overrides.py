@@ -16,6 +16,7 @@ _ITEM = re.compile(
 # Paths and bucket URLs hold characters that YAML would trip over, so bare
 # values that start like one are taken as text.
 _TAKEN_AS_TEXT = ('g', 's', ':', '/')
+_PATH_LIKE = re.compile(r'/|\.(ya?ml|json)$')
 _SHOWN = 120
 
 
@@ -30,7 +31,7 @@ class Parsed(NamedTuple):
     """Says what else the text may have been meant as, for error messages."""
     if self.form == 'file':
       return " (in file '{}')".format(self.text)
-    if self.form == 'csv' and ('/' in self.text or '.y' in self.text):
+    if self.form == 'csv' and _PATH_LIKE.search(self.text):
       return " ('{}' was read as key=value; no file has this name)".format(
         _shorten(self.text)
       )
