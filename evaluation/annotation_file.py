@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import tensorflow.compat.v1 as tf
 
+from evaluation import record_annotations
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -43,9 +44,6 @@ def prepare(
   if val_json_file:
     content = load_annotations(val_json_file)
   else:
-    # Decoding builds on TensorFlow's graph; a given file does without.
-    from evaluation import record_annotations
-
     content = record_annotations.read_annotations(
       file_pattern, eval_samples, regenerate_source_id
     )
@@ -107,11 +105,11 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
   return content
 
 
-def write_json(path: str, content: Any) -> None:
+def write_json(path: str, content: Any, indent: Optional[int] = None) -> None:
   """Writes a JSON file, which appears whole or not at all."""
   temporary = '{}.{}.tmp'.format(path, os.getpid())
   with tf.io.gfile.GFile(temporary, 'w') as target:
-    target.write(json.dumps(content, allow_nan=False))
+    target.write(json.dumps(content, allow_nan=False, indent=indent))
   tf.io.gfile.rename(temporary, path, overwrite=True)
 
 

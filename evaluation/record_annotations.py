@@ -1,0 +1,151 @@
+"""Makes the annotations of an evaluation from its records."""
+
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+import tqdm
+
+from dataloader import groundtruth_checks, tf_example_decoder
+from evaluation import batches
+from utils import errors
+
+# As the input pipeline reads, so that the first records are the same ones.
+_NUM_FILES_AT_ONCE = 32
+_NUM_PARALLEL_CALLS = 4
+
+
+def read_annotations(
+  file_pattern: str,
+  num_images: Optional[int] = None,
+  regenerate_source_id: bool = False,
+) -> Dict[str, Any]:
+  """Reads the groundtruth of records.
+
+  Args:
+    file_pattern: comma-separated paths and globs of TFRecords.
+    num_images: number of records to read; all of them if None or 0.
+    regenerate_source_id: whether image ids are hashes of the images rather
+      than the stored ones.
+
+  Returns:
+    COCO's images, annotations and categories; boxes in pixels of the decoded
+    image. Categories are the class ids that occur, without names.
+
+  Raises:
+    errors.DataError: there is no file or no record, there are fewer records
+      than wanted, or two images have the same id.
+    tf.errors.OpError: a record cannot be read or decoded.
+  """
+  images: Dict[int, Dict[str, int]] = {}
+  annotations: List[Dict[str, Any]] = []
+  progress = tqdm.tqdm(
+    desc='Reading groundtruth', unit='image', total=num_images, disable=None
+  )
+  with progress:
+    for record in _decoded_records(file_pattern, regenerate_source_id):
+      image_id = int(record['source_id'])
+      if image_id in images:
+        raise errors.DataError(
+          '{}: image id {} occurs more than once. Each record needs a source '
+          'id of its own; retinanet_parser.regenerate_source_id makes ids '
+          'from the images.'.format(file_pattern, image_id)
+        )
+      images[image_id] = {
+        'id': image_id,
+        'height': int(record['height']),
+        'width': int(record['width']),
+      }
+      annotations.extend(_annotations(record, image_id))
+      progress.update()
+      if len(images) == num_images:
+        break
+  if len(images) < (num_images or 1):
+    raise errors.DataError(
+      '{}: {} images are wanted (eval.eval_samples), but there are {}.'.format(
+        file_pattern, num_images or 'all', len(images)
+      )
+    )
+  for number, annotation in enumerate(annotations, start=1):
+    annotation['id'] = number
+  class_ids = sorted({entry['category_id'] for entry in annotations})
+  return {
+    'images': list(images.values()),
+    'annotations': annotations,
+    'categories': [{'id': class_id} for class_id in class_ids],
+  }
+
+
+def matching_files(file_pattern: str) -> List[str]:
+  """Returns the files of comma-separated paths and globs, each glob sorted.
+
+  Raises:
+    errors.DataError: a part matches no file.
+  """
+  files: List[str] = []
+  for part in filter(None, (p.strip() for p in file_pattern.split(','))):
+    found = sorted(tf.io.gfile.glob(part))
+    if not found:
+      raise errors.DataError(
+        "eval.eval_file_pattern: no file matches '{}'.".format(part)
+      )
+    files.extend(found)
+  if not files:
+    raise errors.DataError(
+      'eval.eval_file_pattern is empty; give the TFRecords to evaluate on.'
+    )
+  return files
+
+
+def _decoded_records(file_pattern: str, regenerate_source_id: bool):
+  """Yields dicts of NumPy arrays, in the order of the input pipeline."""
+  files = matching_files(file_pattern)
+  decoder = tf_example_decoder.TfExampleDecoder(
+    regenerate_source_id=regenerate_source_id
+  )
+
+  def decode(serialized):
+    parsed = decoder.parse(serialized)
+    with tf.control_dependencies(groundtruth_checks.check_lengths(parsed)):
+      parsed = {key: tf.identity(value) for key, value in parsed.items()}
+    decoded = decoder.decode_parsed(parsed)
+    del decoded['image']
+    decoded['source_id'] = tf_example_decoder.source_id_to_number(
+      decoded['source_id']
+    )
+    return decoded
+
+  with tf.Graph().as_default(), tf.Session() as session:
+    dataset = tf.data.Dataset.from_tensor_slices(files)
+    dataset = dataset.interleave(
+      tf.data.TFRecordDataset, cycle_length=_NUM_FILES_AT_ONCE
+    )
+    dataset = dataset.map(decode, _NUM_PARALLEL_CALLS)
+    record = tf.data.make_one_shot_iterator(dataset.prefetch(1)).get_next()
+    while True:
+      try:
+        yield session.run(record)
+      except tf.errors.OutOfRangeError:
+        return
+
+
+def _annotations(record, image_id: int) -> List[Dict[str, Any]]:
+  size = np.array([record['height'], record['width']] * 2, np.float32)
+  boxes = batches.to_coco_boxes(record['groundtruth_boxes'] * size)
+  areas = batches.without_rounding_noise(record['groundtruth_area'])
+  columns = zip(
+    record['groundtruth_classes'].tolist(),
+    boxes.tolist(),
+    areas.tolist(),
+    record['groundtruth_is_crowd'].tolist(),
+  )
+  return [
+    {
+      'image_id': image_id,
+      'category_id': class_id,
+      'bbox': box,
+      'area': area,
+      'iscrowd': int(is_crowd),
+    }
+    for class_id, box, area, is_crowd in columns
+  ]

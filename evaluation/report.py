@@ -1,0 +1,177 @@
+"""Metrics of an evaluation: on the console, as a file and for TensorBoard."""
+
+import math
+import os
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+import tensorflow.compat.v1 as tf
+
+from evaluation import annotation_file, coco_metrics
+
+_MASK_PREFIX = 'mask_'
+_PLAIN_WIDTH = 110
+
+
+class _Row(NamedTuple):
+  """How a metric is computed, as the table shows it."""
+
+  kind: str
+  iou: str
+  area: str
+  max_detections: int
+
+
+_ROWS = {
+  'AP': _Row('precision', '0.50:0.95', 'all', 100),
+  'AP50': _Row('precision', '0.50', 'all', 100),
+  'AP75': _Row('precision', '0.75', 'all', 100),
+  'APs': _Row('precision', '0.50:0.95', 'small', 100),
+  'APm': _Row('precision', '0.50:0.95', 'medium', 100),
+  'APl': _Row('precision', '0.50:0.95', 'large', 100),
+  'ARmax1': _Row('recall', '0.50:0.95', 'all', 1),
+  'ARmax10': _Row('recall', '0.50:0.95', 'all', 10),
+  'ARmax100': _Row('recall', '0.50:0.95', 'all', 100),
+  'ARs': _Row('recall', '0.50:0.95', 'small', 100),
+  'ARm': _Row('recall', '0.50:0.95', 'medium', 100),
+  'ARl': _Row('recall', '0.50:0.95', 'large', 100),
+}
+_CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'ARmax100')
+
+
+def write_metrics(
+  directory: str,
+  metrics: Mapping[str, float],
+  step: int,
+  checkpoint_path: str = '',
+) -> None:
+  """Writes `metrics.json` and the scalars of a TensorBoard event file.
+
+  Args:
+    directory: where to write; made if needed. An earlier `metrics.json` is
+      replaced, event files are added to.
+    metrics: metrics and losses by name, which is also the scalar's tag.
+    step: of the checkpoint.
+    checkpoint_path: what was evaluated. It stands in `metrics.json` beside
+      `step` and the metrics; a number that is not finite stands as null.
+  """
+  tf.io.gfile.makedirs(directory)
+  content: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
+  for name, value in metrics.items():
+    content[name] = float(value) if math.isfinite(value) else None
+  annotation_file.write_json(
+    os.path.join(directory, 'metrics.json'), content, indent=2
+  )
+
+  summary = tf.Summary()
+  for name, value in metrics.items():
+    summary.value.add(tag=name, simple_value=float(value))
+  # The names of event files have seconds only, evaluations may be closer.
+  writer = tf.summary.FileWriter(
+    directory, filename_suffix='.step-{}'.format(step)
+  )
+  writer.add_summary(summary, step)
+  writer.close()
+
+
+def print_metrics(
+  metrics: Mapping[str, float],
+  step: int,
+  checkpoint_path: str = '',
+  console: Optional[rich.console.Console] = None,
+) -> None:
+  """Prints tables of the metrics over all classes and, if known, of each.
+
+  Args:
+    metrics: metrics and losses by name.
+    step: of the checkpoint.
+    checkpoint_path: what was evaluated.
+    console: where to print; standard output by default.
+  """
+  if console is None:
+    console = rich.console.Console()
+    if not console.is_terminal:
+      console = rich.console.Console(width=_PLAIN_WIDTH)
+  title = 'Evaluation of step {}'.format(step)
+  if checkpoint_path:
+    title += ', {}'.format(os.path.basename(checkpoint_path))
+  overall = _overall_table(metrics, title)
+  if overall.row_count:
+    console.print(overall)
+  for prefix, name in (('', 'boxes'), (_MASK_PREFIX, 'masks')):
+    table = _class_table(metrics, prefix, 'Classes, {}'.format(name))
+    if table.row_count:
+      console.print(table)
+  others = {
+    name: value for name, value in metrics.items() if not _is_coco_metric(name)
+  }
+  if others:
+    console.print(
+      ', '.join('{} {:.5g}'.format(*item) for item in others.items()),
+      soft_wrap=True,
+      markup=False,
+      highlight=False,
+    )
+
+
+def _overall_table(metrics, title) -> rich.table.Table:
+  table = _table(title)
+  for column in ('metric', 'average', 'IoU', 'area'):
+    table.add_column(column)
+  table.add_column('detections', justify='right')
+  prefixes = [p for p in ('', _MASK_PREFIX) if p + 'AP' in metrics]
+  for prefix in prefixes:
+    table.add_column('masks' if prefix else 'boxes', justify='right')
+  for name, row in _ROWS.items():
+    if prefixes:
+      table.add_row(
+        name,
+        row.kind,
+        row.iou,
+        row.area,
+        str(row.max_detections),
+        *(_shown(metrics, prefix + name) for prefix in prefixes),
+      )
+  return table
+
+
+def _class_table(metrics, prefix, title) -> rich.table.Table:
+  table = _table(title)
+  table.add_column('class', overflow='fold')
+  for column in _CLASS_COLUMNS:
+    table.add_column(column, justify='right')
+  first = prefix + coco_metrics.CATEGORY_METRICS['AP']
+  for key in metrics:
+    if key.startswith(first):
+      name = key[len(first) :]
+      keys = [
+        prefix + coco_metrics.CATEGORY_METRICS[column] + name
+        for column in _CLASS_COLUMNS
+      ]
+      table.add_row(
+        rich.text.Text(name), *(_shown(metrics, key) for key in keys)
+      )
+  return table
+
+
+def _table(title) -> rich.table.Table:
+  return rich.table.Table(
+    title=rich.text.Text(title), title_justify='left', box=rich.box.SIMPLE_HEAD
+  )
+
+
+def _shown(metrics, key) -> str:
+  value = metrics.get(key, -1)
+  # COCO's -1 means that there is nothing to average over.
+  return '-' if value == -1 else '{:.3f}'.format(value)
+
+
+def _is_coco_metric(name: str) -> bool:
+  if name.startswith(_MASK_PREFIX):
+    name = name[len(_MASK_PREFIX) :]
+  return name in _ROWS or name.startswith(
+    tuple(coco_metrics.CATEGORY_METRICS.values())
+  )

@@ -1,0 +1,105 @@
+"""Metrics on the console, in metrics.json and in event files."""
+
+import glob
+import io
+import json
+
+import pytest
+import rich.console
+import tensorflow.compat.v1 as tf
+
+from evaluation import coco_metrics, report
+
+_NAMES = (
+  'AP',
+  'AP50',
+  'AP75',
+  'APs',
+  'APm',
+  'APl',
+  'ARmax1',
+  'ARmax10',
+  'ARmax100',
+  'ARs',
+  'ARm',
+  'ARl',
+)
+
+
+def _metrics():
+  metrics = {name: 0.1 + i / 100 for i, name in enumerate(_NAMES)}
+  metrics['APs'] = -1
+  for prefix in coco_metrics.CATEGORY_METRICS.values():
+    metrics[prefix + 'red [b]cell'] = 0.625
+    metrics[prefix + 'platelet'] = -1
+  metrics['cls_loss'] = 1.25
+  return metrics
+
+
+def _printed(metrics, **options):
+  stream = io.StringIO()
+  console = rich.console.Console(file=stream, width=110, **options)
+  report.print_metrics(metrics, 600, '/models/a/model.ckpt-600', console)
+  return stream.getvalue()
+
+
+def _row(text, first):
+  (line,) = [row for row in text.splitlines() if row.split()[:1] == [first]]
+  return line.split()
+
+
+def test_tables_show_metrics_classes_and_losses():
+  text = _printed(_metrics())
+  assert 'step 600, model.ckpt-600' in text
+  assert _row(text, 'AP50') == (
+    ['AP50', 'precision', '0.50', 'all', '100', '0.110']
+  )
+  assert _row(text, 'ARmax1')[-2:] == ['1', '0.160']
+  assert _row(text, 'APs')[-1] == '-'  # COCO's -1: no small object
+  assert 'red [b]cell' in text
+  assert _row(text, 'red')[2:] == ['0.625'] * 7
+  assert _row(text, 'platelet')[1:] == ['-'] * 7
+  assert 'cls_loss 1.25' in text
+
+
+def test_masks_have_a_column_of_their_own():
+  metrics = dict.fromkeys(_NAMES, 0.25)
+  metrics.update({'mask_' + name: 0.5 for name in _NAMES})
+  text = _printed(metrics)
+  assert _row(text, 'AP75')[-2:] == ['0.250', '0.500']
+  assert 'Classes' not in text
+
+
+def test_losses_alone_have_no_table():
+  assert _printed({'cls_loss': 0.5}).strip() == 'cls_loss 0.5'
+
+
+def test_without_a_terminal_nothing_is_cut_off(capsys, monkeypatch):
+  monkeypatch.setenv('COLUMNS', '20')
+  report.print_metrics(_metrics(), 600)
+  text = capsys.readouterr().out
+  assert _row(text, 'APm')[-1] == '0.140'
+  assert '\x1b' not in text
+
+
+def test_metrics_json_and_scalars_of_each_evaluation(tmp_path):
+  directory = str(tmp_path / 'model' / 'eval')
+  report.write_metrics(directory, {'AP': 0.25, 'cls_loss': 2.0}, 10, 'a-10')
+  report.write_metrics(
+    directory, {'AP': 0.5, 'cls_loss': float('nan')}, 20, 'a-20'
+  )
+  with open(directory + '/metrics.json') as source:
+    assert json.load(source) == {
+      'step': 20,
+      'checkpoint': 'a-20',
+      'AP': 0.5,
+      'cls_loss': None,
+    }
+  scalars = {}
+  for path in sorted(glob.glob(directory + '/events.out.tfevents.*')):
+    for event in tf.train.summary_iterator(path):
+      for value in event.summary.value:
+        scalars[event.step, value.tag] = value.simple_value
+  assert scalars.pop((20, 'cls_loss')) != pytest.approx(2)  # not a number
+  assert scalars == {(10, 'AP'): 0.25, (10, 'cls_loss'): 2.0, (20, 'AP'): 0.5}
+  assert not glob.glob(directory + '/*.tmp')

@@ -1,0 +1,109 @@
+"""Boxes and labels on images."""
+
+import numpy as np
+from PIL import Image
+
+from utils import drawing
+
+_NAMES = {1: 'cell', 2: 'platelet'}
+
+
+def _black(height=200, width=300):
+  return np.zeros([height, width, 3], np.uint8)
+
+
+def _has_color(picture, color):
+  return (np.asarray(picture) == color).all(-1)
+
+
+def test_a_box_has_the_color_of_its_class():
+  image = _black()
+  picture = drawing.draw_detections(
+    image, np.array([[60, 50, 160, 250]]), np.array([2]), None, _NAMES
+  )
+  assert isinstance(picture, Image.Image)
+  assert picture.size == (300, 200)
+  assert not image.any()  # the input is not drawn on
+  colored = _has_color(picture, drawing.class_color(2))
+  assert colored[60:161, 50].all()
+  assert colored[60:161, 250].all()
+  assert colored[160, 50:251].all()
+  # The label stands on the box and does not reach into it.
+  assert colored[45:60, 50:100].any()
+  assert not np.asarray(picture)[62:158, 52:248].any()
+  assert not np.asarray(picture)[:40].any()
+
+
+def test_colors_of_neighbouring_classes_differ():
+  colors = np.array([drawing.class_color(i) for i in range(10)], float)
+  distances = np.linalg.norm(colors[:, None] - colors, axis=-1)
+  assert distances[~np.eye(10, dtype=bool)].min() > 30
+
+
+def test_lines_grow_with_the_image():
+  widths = []
+  for side in (240, 960):
+    picture = drawing.draw_detections(
+      _black(side, side), [[0.5 * side, 40, side - 20, side - 20]], [1]
+    )
+    colored = _has_color(picture, drawing.class_color(1))
+    widths.append(colored[int(0.75 * side), : side // 2].sum())
+  assert widths == [1, 4]
+
+
+def test_absent_and_low_detections_are_left_out():
+  boxes = np.array([[10, 10, 90, 90], [100, 100, 180, 180], [50, 200, 90, 290]])
+  picture = drawing.draw_detections(
+    _black(), boxes, [1, 2, 3], np.array([0.9, 0.0, 0.2]), min_score=0.3
+  )
+  assert _has_color(picture, drawing.class_color(1)).any()
+  assert not _has_color(picture, drawing.class_color(2)).any()
+  assert not _has_color(picture, drawing.class_color(3)).any()
+
+
+def test_images_without_boxes_and_boxes_without_area_stay_black():
+  for boxes in (np.zeros([0, 4]), np.array([[10, 10, 10, 50]])):
+    picture = drawing.draw_detections(_black(), boxes, np.ones(len(boxes)))
+    assert not np.asarray(picture).any()
+
+
+def test_boxes_beyond_the_image_are_cut_off():
+  picture = drawing.draw_detections(_black(), [[-50, -20, 500, 900]], [1])
+  colored = _has_color(picture, drawing.class_color(1))
+  assert colored[:, 0].all()
+  assert colored[:, -1].all()
+
+
+def test_labels_do_not_cover_one_another(monkeypatch):
+  places = []
+  draw_label = drawing._draw_label
+
+  def record(draw, place, *rest):
+    places.append(place)
+    draw_label(draw, place, *rest)
+
+  monkeypatch.setattr(drawing, '_draw_label', record)
+  random = np.random.RandomState(0)
+  corners = random.uniform(0, [150, 220], [40, 2])
+  boxes = np.concatenate([corners, corners + [40, 60]], axis=1)
+  drawing.draw_detections(
+    _black(), boxes, np.ones(40, int), np.linspace(1, 0.5, 40), _NAMES
+  )
+  assert len(places) >= 20
+  for left, top, right, bottom in places:
+    assert 0 <= left < right <= 300
+    assert 0 <= top < bottom <= 200
+  covered = np.zeros([200, 300], int)
+  for left, top, right, bottom in places:
+    covered[top:bottom, left:right] += 1
+  assert covered.max() == 1
+
+
+def test_equal_boxes_get_labels_side_by_side(monkeypatch):
+  texts = []
+  monkeypatch.setattr(
+    drawing, '_draw_label', lambda draw, place, text, *_: texts.append(text)
+  )
+  boxes = [[50, 50, 150, 250]] * 3
+  drawing.draw_detections(_black(), boxes, [1, 2, 9], [0.5, 0.9, 0.7], _NAMES)
+  assert texts == ['platelet 90%', '9 70%', 'cell 50%']

@@ -1,0 +1,45 @@
+"""Label maps: their form, and what is wrong with others."""
+
+import pytest
+
+from utils import errors, label_map
+
+
+def test_written_label_maps_read_back_sorted(tmp_path):
+  path = str(tmp_path / 'labels.txt')
+  label_map.write_label_map(path, {90: 'tooth brush', 1: 'a:b', 3: 'Käfer'})
+  assert (tmp_path / 'labels.txt').read_text('utf-8') == (
+    '1:a:b\n3:Käfer\n90:tooth brush\n'
+  )
+  names = label_map.read_label_map(path)
+  assert list(names.items()) == [(1, 'a:b'), (3, 'Käfer'), (90, 'tooth brush')]
+  assert [entry.name for entry in tmp_path.iterdir()] == ['labels.txt']
+
+
+def test_blanks_do_not_count(tmp_path):
+  (tmp_path / 'labels.txt').write_text('\n 1 : cat \n\n2:dog')
+  names = label_map.read_label_map(str(tmp_path / 'labels.txt'))
+  assert names == {1: 'cat', 2: 'dog'}
+
+
+@pytest.mark.parametrize(
+  'text, reason',
+  [
+    ('1:cat\ndog', "line 2: 'dog' is not of the form"),
+    ('one:cat', "line 1: 'one:cat' is not of the form"),
+    ('-1:cat', 'is not of the form'),
+    ('1:', 'is not of the form'),
+    ('1:cat\n1:dog', 'line 2: .* repeats'),
+    ('1:cat\n\n2:cat', 'line 3: .* repeats'),
+    ('\n\n', 'is empty'),
+  ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, reason):
+  (tmp_path / 'labels.txt').write_text(text)
+  with pytest.raises(errors.DataError, match=r'labels\.txt.*' + reason):
+    label_map.read_label_map(str(tmp_path / 'labels.txt'))
+
+
+def test_an_absent_file_is_named(tmp_path):
+  with pytest.raises(errors.DataError, match=r'absent\.txt: .*cannot be read'):
+    label_map.read_label_map(str(tmp_path / 'absent.txt'))

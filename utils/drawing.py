@@ -1,0 +1,148 @@
+"""Draws boxes with labels on images."""
+
+import colorsys
+import os
+from typing import Dict, Iterable, List, Optional, Tuple, Union
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_Rectangle = Tuple[int, int, int, int]  # left, top, right, bottom
+
+
+def draw_detections(
+  image: Union[np.ndarray, Image.Image],
+  boxes: np.ndarray,
+  classes: np.ndarray,
+  scores: Optional[np.ndarray] = None,
+  label_map: Optional[Dict[int, str]] = None,
+  min_score: float = 0.0,
+) -> Image.Image:
+  """Returns a copy of an image with boxes, names and scores on it.
+
+  Labels never cover one another: where a picture is too crowded for all of
+  them, those of the highest scores are shown.
+
+  Args:
+    image: uint8 [height, width, 3] (RGB), or a Pillow image.
+    boxes: [N, 4], ymin, xmin, ymax, xmax in pixels; those without area are
+      left out.
+    classes: int [N].
+    scores: [N]; None for groundtruth, which has none. Detections of score 0 or
+      less are absent ones and are left out.
+    label_map: class names by id; a class without one goes by its id.
+    min_score: the lowest score to draw.
+  """
+  if not isinstance(image, Image.Image):
+    image = Image.fromarray(image)
+  image = image.convert('RGB')
+  draw = ImageDraw.Draw(image)
+  shorter_side = min(image.size)
+  line_width = max(1, round(shorter_side / 240))
+  font = _font(max(11, round(shorter_side / 34)))
+
+  shown = _shown(boxes, scores, min_score)
+  rectangles = {row: _rectangle(boxes[row], image.size) for row in shown}
+  # The highest scores come last here, so that they end up on top.
+  for row in reversed(shown):
+    draw.rectangle(
+      rectangles[row], outline=class_color(classes[row]), width=line_width
+    )
+  taken: List[_Rectangle] = []
+  for row in shown:
+    text = (label_map or {}).get(int(classes[row]), str(int(classes[row])))
+    if scores is not None:
+      text += ' {:.0f}%'.format(100 * scores[row])
+    place = _free_place(
+      rectangles[row], _label_size(font, text), image.size, taken
+    )
+    if place is not None:
+      taken.append(place)
+      _draw_label(draw, place, text, font, class_color(classes[row]))
+  return image
+
+
+def class_color(class_id: int) -> Tuple[int, int, int]:
+  """Returns the RGB colour of a class, the same in every picture."""
+  # Steps of the golden ratio keep the hues of neighbouring ids apart.
+  hue = (int(class_id) * 0.618034 + 0.35) % 1
+  red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
+  return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _shown(boxes, scores, min_score) -> List[int]:
+  """Returns the rows to draw, those of the highest scores first."""
+  rows = range(len(boxes))
+  if scores is not None:
+    rows = np.argsort(-np.asarray(scores), kind='mergesort').tolist()
+    rows = [row for row in rows if scores[row] >= min_score and scores[row] > 0]
+  return [
+    row
+    for row in rows
+    if boxes[row][2] > boxes[row][0] and boxes[row][3] > boxes[row][1]
+  ]
+
+
+def _rectangle(box, image_size) -> _Rectangle:
+  ymin, xmin, ymax, xmax = (float(edge) for edge in box)
+  right, bottom = image_size[0] - 1, image_size[1] - 1
+  return (
+    int(np.clip(round(xmin), 0, right)),
+    int(np.clip(round(ymin), 0, bottom)),
+    int(np.clip(round(xmax), 0, right)),
+    int(np.clip(round(ymax), 0, bottom)),
+  )
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+  # Pillow's own font has one small size; Matplotlib's is on every machine.
+  return ImageFont.truetype(
+    os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'),
+    size,
+  )
+
+
+def _label_size(font, text: str) -> Tuple[int, int]:
+  ascent, descent = font.getmetrics()
+  return int(np.ceil(font.getlength(text))) + 4, ascent + descent
+
+
+def _free_place(
+  rectangle: _Rectangle,
+  label_size: Tuple[int, int],
+  image_size: Tuple[int, int],
+  taken: Iterable[_Rectangle],
+) -> Optional[_Rectangle]:
+  """Returns where a label touches its box and no other label, if anywhere."""
+  left, top, right, bottom = rectangle
+  width, height = label_size
+  columns = range(left, max(right - width, left) + 1, max(height // 2, 1))
+  columns = [*columns, right - width, left - width, right]
+  inside = range(top, bottom - height + 1, height)
+  for y in [top - height, bottom, *inside, bottom - height]:
+    for x in columns:
+      x = max(min(x, image_size[0] - width), 0)
+      if not 0 <= y <= image_size[1] - height:
+        continue
+      place = (x, y, x + width, y + height)
+      if not any(_overlap(place, other) for other in taken):
+        return place
+  return None
+
+
+def _overlap(a: _Rectangle, b: _Rectangle) -> bool:
+  return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _draw_label(draw, place, text, font, color) -> None:
+  left, top, right, bottom = place
+  # Pillow's rectangles include their right and bottom edges.
+  draw.rectangle((left, top, right - 1, bottom - 1), fill=color)
+  luminance = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+  draw.text(
+    (left + 2, top),
+    text,
+    font=font,
+    fill='black' if luminance > 130 else 'white',
+  )
