@@ -86,7 +86,7 @@ def _native_resize(block: str) -> Key:
 
 
 BACKBONES = (
-  Key('resnet.resnet_depth', 50, '10, 18, 34, 50, 101, 152 or 200'),
+  Key('resnet.resnet_depth', 50, '10, 14, 18, 26, 34, 50, 101, 152 or 200'),
   _drop_connect('resnet'),
   Key(
     'spinenet.model_id', '49', '49S, 49, 96, 143, 143l or 190; quote it in YAML'

@@ -180,6 +180,9 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
   for name, path in _FLAG_KEYS.items():
     if name not in given:
       continue
+    if name == 'num_cores' and given[name] == resolution.value(path):
+      # Programs may give this flag a default of its own.
+      continue
     try:
       resolution.set(path, given[name], 'flag')
     except errors.ConfigError as error:

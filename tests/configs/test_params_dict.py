@@ -333,6 +333,14 @@ def test_saves_and_reads_yaml(tmp_path):
   assert [p.name for p in (tmp_path / 'sub').iterdir()] == ['params.yaml']
 
 
+def test_saved_values_that_are_shared_are_written_out(tmp_path):
+  shared = [1, 2]
+  path = tmp_path / 'params.yaml'
+  params = ParamsDict({'a': shared, 'b': [shared, shared]})
+  params_dict.save_params_dict_to_yaml(params, str(path))
+  assert path.read_text() == 'a: [1, 2]\nb: [[1, 2], [1, 2]]\n'
+
+
 def test_saving_keeps_the_old_file_if_it_fails(tmp_path):
   path = tmp_path / 'params.yaml'
   path.write_text('a: 1\n')

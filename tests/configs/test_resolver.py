@@ -169,6 +169,11 @@ def test_flags_that_are_not_given_change_nothing():
   assert resolved.sources['use_tpu'] == 'file'
 
 
+def test_core_count_that_is_there_already_is_no_change():
+  resolved = resolver.resolve(flags={'num_cores': 8})
+  assert resolved.sources['train.num_shards'] == 'default'
+
+
 def test_data_dir_is_for_relative_paths_only():
   resolved = resolver.resolve(
     params_override={
