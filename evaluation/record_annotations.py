@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import groundtruth_checks, tf_example_decoder
+from dataloader import groundtruth_checks, record_files, tf_example_decoder
 from evaluation import batches
 from utils import errors
 
@@ -33,8 +33,8 @@ def read_annotations(
     image. Categories are the class ids that occur, without names.
 
   Raises:
-    errors.DataError: there is no file or no record, there are fewer records
-      than wanted, or two images have the same id.
+    errors.DataError: there is no file, a file is empty, there are fewer
+      records than wanted, or two images have the same id.
     tf.errors.OpError: a record cannot be read or decoded.
   """
   images: Dict[int, Dict[str, int]] = {}
@@ -60,10 +60,10 @@ def read_annotations(
       progress.update()
       if len(images) == num_images:
         break
-  if len(images) < (num_images or 1):
+  if num_images and len(images) < num_images:
     raise errors.DataError(
       '{}: {} images are wanted (eval.eval_samples), but there are {}.'.format(
-        file_pattern, num_images or 'all', len(images)
+        file_pattern, num_images, len(images)
       )
     )
   for number, annotation in enumerate(annotations, start=1):
@@ -76,30 +76,9 @@ def read_annotations(
   }
 
 
-def matching_files(file_pattern: str) -> List[str]:
-  """Returns the files of comma-separated paths and globs, each glob sorted.
-
-  Raises:
-    errors.DataError: a part matches no file.
-  """
-  files: List[str] = []
-  for part in filter(None, (p.strip() for p in file_pattern.split(','))):
-    found = sorted(tf.io.gfile.glob(part))
-    if not found:
-      raise errors.DataError(
-        "eval.eval_file_pattern: no file matches '{}'.".format(part)
-      )
-    files.extend(found)
-  if not files:
-    raise errors.DataError(
-      'eval.eval_file_pattern is empty; give the TFRecords to evaluate on.'
-    )
-  return files
-
-
 def _decoded_records(file_pattern: str, regenerate_source_id: bool):
   """Yields dicts of NumPy arrays, in the order of the input pipeline."""
-  files = matching_files(file_pattern)
+  files = record_files.find_files(file_pattern)
   decoder = tf_example_decoder.TfExampleDecoder(
     regenerate_source_id=regenerate_source_id
   )
@@ -117,8 +96,11 @@ def _decoded_records(file_pattern: str, regenerate_source_id: bool):
 
   with tf.Graph().as_default(), tf.Session() as session:
     dataset = tf.data.Dataset.from_tensor_slices(files)
+    num_open = min(len(files), _NUM_FILES_AT_ONCE)
     dataset = dataset.interleave(
-      tf.data.TFRecordDataset, cycle_length=_NUM_FILES_AT_ONCE
+      tf.data.TFRecordDataset,
+      cycle_length=num_open,
+      num_parallel_calls=num_open,
     )
     dataset = dataset.map(decode, _NUM_PARALLEL_CALLS)
     record = tf.data.make_one_shot_iterator(dataset.prefetch(1)).get_next()

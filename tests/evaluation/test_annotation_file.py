@@ -9,8 +9,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from configs import factory
+from dataloader import input_reader
 from evaluation import annotation_file, record_annotations
-from utils import errors
+from utils import errors, mode_keys
 
 
 def _content():
@@ -236,6 +238,39 @@ def test_regenerated_ids_are_hashes_of_the_images(tmp_path):
     record_annotations.read_annotations(str(tmp_path / 'b.rec'))
 
 
+@pytest.mark.parametrize('regenerate', [False, True])
+def test_records_have_the_ids_and_the_order_of_the_input(tmp_path, regenerate):
+  # More files than are open at a time, of different lengths.
+  ids = iter(range(100, 300))
+  for number in range(35):
+    records = []
+    for _ in range(1 + number % 3):
+      source_id = next(ids)
+      name = 'image_{}'.format(source_id) if source_id % 2 else source_id
+      records.append(_record(name, level=source_id - 90))
+    _write_records(tmp_path / '{:02d}.rec'.format(number), records)
+  pattern = str(tmp_path / '*.rec')
+  content = record_annotations.read_annotations(pattern, 60, regenerate)
+
+  params = factory.config_generator('retinanet')
+  params.override(
+    {
+      'retinanet_parser': {
+        'output_size': [128, 128],
+        'regenerate_source_id': regenerate,
+      }
+    }
+  )
+  with tf.Graph().as_default(), tf.Session() as session:
+    dataset = input_reader.InputFn(pattern, params, mode_keys.PREDICT_WITH_GT)(
+      {'batch_size': 20}
+    )
+    batch = tf.data.make_one_shot_iterator(dataset).get_next()
+    source_ids = batch['labels']['groundtruths']['source_id']
+    read = np.concatenate([session.run(source_ids) for _ in range(3)])
+  assert [image['id'] for image in content['images']] == read.tolist()
+
+
 @pytest.mark.parametrize('pattern', ['absent*.rec', '', ' , '])
 def test_a_pattern_without_files_is_named(tmp_path, pattern):
   pattern = pattern.replace('absent', str(tmp_path / 'absent'))
@@ -245,7 +280,7 @@ def test_a_pattern_without_files_is_named(tmp_path, pattern):
 
 def test_files_without_records_are_named(tmp_path):
   _write_records(tmp_path / 'empty.rec', [])
-  with pytest.raises(errors.DataError, match='empty.rec: .* there are 0'):
+  with pytest.raises(errors.DataError, match='empty.rec.* is empty'):
     record_annotations.read_annotations(str(tmp_path / 'empty.rec'))
 
 

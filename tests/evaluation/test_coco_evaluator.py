@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+from pycocotools import mask as mask_lib
 
 from evaluation import coco_evaluator
 from tests.evaluation import hand_made_batches
@@ -247,6 +248,39 @@ def test_groundtruth_from_the_data_stream(backend):
   assert {
     name for name in metrics if name.startswith('Precision mAP ByCategory/')
   } == {'Precision mAP ByCategory/cat', 'Precision mAP ByCategory/90'}
+
+
+@_BACKENDS
+def test_masks_from_the_data_stream(backend, tmp_path):
+  def encoded(rows):
+    mask = np.zeros([480, 640], np.uint8, order='F')
+    mask[rows, 100:150] = 1
+    return mask_lib.encode(mask)
+
+  # The box is right; the mask covers 24 of the 40 rows of the object.
+  predictions = hand_made_batches.predictions(
+    {7: [(hand_made_batches.MEDIUM, 3, 0.9)]}, num_rows=2
+  )
+  predictions['detection_masks'] = [[encoded(slice(200, 224)), None]]
+  groundtruths = hand_made_batches.groundtruths(
+    {7: [(hand_made_batches.MEDIUM, 3, 0)]}
+  )
+  groundtruths['masks'] = [[encoded(slice(200, 240)), None, None]]
+  evaluator = coco_evaluator.COCOEvaluator(
+    None, include_mask=True, per_category_metrics=True, backend=backend
+  )
+  evaluator.update(predictions, groundtruths)
+  path = tmp_path / 'predictions.json'
+  evaluator.dump_predictions(str(path))
+  first, second = json.loads(path.read_text())
+  assert first['segmentation']['size'] == [480, 640]
+  assert 'segmentation' not in second
+  metrics = _rounded(evaluator.evaluate())
+  assert metrics['AP'] == metrics['mask_AP50'] == 1
+  assert metrics['mask_AP'] == 0.3  # overlaps 0.5, 0.55 and 0.6 of ten
+  assert metrics['mask_Precision mAP ByCategory/3'] == 0.3
+  assert metrics['mask_APm'] == 0.3
+  assert metrics['mask_APl'] == -1
 
 
 def test_truncated_groundtruth_is_reported_with_counts(caplog):
