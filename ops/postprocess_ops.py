@@ -1,0 +1,190 @@
+"""From the outputs of a detector's heads to detections."""
+
+import logging
+from typing import Any, Dict, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from ops import box_coding, nms
+from utils import registry
+
+LevelTensors = Dict[int, tf.Tensor]
+
+NMS_VERSIONS = registry.Registry('postprocess.nms_version')
+
+_log = logging.getLogger(__name__)
+
+
+class MultilevelDetectionGenerator:
+  """Decodes boxes, clips them to the image and suppresses duplicates.
+
+  Args:
+    min_level: finest level of the feature pyramid.
+    max_level: coarsest level.
+    params: the block `postprocess`.
+
+  Raises:
+    ConfigError: `nms_version` is unknown.
+  """
+
+  def __init__(self, min_level: int, max_level: int, params: Any):
+    self._levels = range(min_level, max_level + 1)
+    self._apply_nms = params.apply_nms
+    self._apply_sigmoid = params.apply_sigmoid
+    version = params.nms_version
+    if params.use_batched_nms:
+      _log.warning(
+        'postprocess.use_batched_nms is deprecated; it overrides '
+        "nms_version: %r. Write nms_version: 'batched'.",
+        version,
+      )
+      version = 'batched'
+    self._suppress = NMS_VERSIONS.get(version)
+    self._nms_params = params
+
+  def __call__(
+    self,
+    box_outputs: LevelTensors,
+    class_outputs: LevelTensors,
+    anchor_boxes: LevelTensors,
+    image_shape: tf.Tensor,
+  ) -> Dict[str, tf.Tensor]:
+    """Generates detections.
+
+    Args:
+      box_outputs: {level: [batch, h, w, anchors * 4]}, encoded; all but batch
+        static.
+      class_outputs: {level: [batch, h, w, anchors * num_classes]}, logits,
+        class 0 being background.
+      anchor_boxes: {level: [batch or 1, h * w * anchors, 4]}, pixels of the
+        model's image.
+      image_shape: [batch, 1, 2], height and width to which boxes are clipped,
+        pixels of the model's image.
+
+    Returns:
+      `num_detections` int32 [batch], `detection_boxes` float32 [batch,
+      max_total_size, 4] `[ymin, xmin, ymax, xmax]` in pixels of the model's
+      image, `detection_scores` float32 [batch, max_total_size], descending,
+      and `detection_classes` [batch, max_total_size], background being 0:
+      float32 with the `batched` version, else int32. The first
+      `num_detections` entries count; what stands in the others depends on the
+      version. No detection is without area, and none comes twice.
+
+      Without NMS: `raw_boxes` [batch, n, 1, 4], decoded and clipped,
+      `raw_encoded_boxes` [batch, n, 4] and `raw_scores` [batch, n,
+      num_classes - 1], anchors of all levels, finest first.
+    """
+    encoded_boxes, boxes, scores = [], [], []
+    for level in self._levels:
+      encoded, level_scores = self._flatten(
+        box_outputs[level], class_outputs[level]
+      )
+      encoded_boxes.append(encoded)
+      boxes.append(box_coding.decode_boxes(encoded, anchor_boxes[level]))
+      scores.append(level_scores)
+    boxes = clip_boxes(tf.concat(boxes, axis=1), image_shape)
+    scores = tf.concat(scores, axis=1)
+    if self._apply_sigmoid:
+      scores = tf.sigmoid(scores)
+    if not self._apply_nms:
+      return {
+        'raw_boxes': boxes[:, :, tf.newaxis],
+        'raw_encoded_boxes': tf.concat(encoded_boxes, axis=1),
+        'raw_scores': scores,
+      }
+    return self._suppress(boxes, scores, self._nms_params)
+
+  def _flatten(
+    self, box_outputs: tf.Tensor, class_outputs: tf.Tensor
+  ) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Encoded boxes [batch, n, 4], logits [batch, n, num_classes - 1]."""
+    height, width, box_channels = box_outputs.shape.as_list()[1:]
+    num_anchors = box_channels // 4
+    num_classes = class_outputs.shape.as_list()[3] // num_anchors
+    num_boxes = height * width * num_anchors
+    boxes = tf.reshape(box_outputs, [-1, num_boxes, 4])
+    logits = tf.reshape(class_outputs, [-1, num_boxes, num_classes])
+    return boxes, tf.cast(logits[:, :, 1:], tf.float32)
+
+
+def clip_boxes(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
+  """Clips boxes to the pixels of their images.
+
+  Args:
+    boxes: float [batch, n, 4], `[ymin, xmin, ymax, xmax]`.
+    image_shape: [batch, 1, 2], height and width.
+
+  Returns:
+    Boxes with coordinates from 0 to the image's size - 1.
+  """
+  limit = tf.cast(tf.tile(image_shape, [1, 1, 2]), boxes.dtype) - 1.0
+  return tf.maximum(tf.minimum(boxes, limit), 0.0)
+
+
+@NMS_VERSIONS.register('v1')
+def _nms_v1(
+  boxes: tf.Tensor, scores: tf.Tensor, params: Any
+) -> Dict[str, tf.Tensor]:
+  """Free slots: score -1, class 1 with its best box."""
+  kept = _nms_with_padding_score(boxes, scores, params)
+  best = tf.argmax(scores[:, :, 0], axis=1, output_type=tf.int32)
+  best = tf.gather(boxes, best[:, None], batch_dims=1, axis=1)
+  padding = tf.tile(best, [1, params.max_total_size, 1])
+  return _detections(kept, padding, padding_score=-1.0)
+
+
+@NMS_VERSIONS.register('v2')
+def _nms_v2(
+  boxes: tf.Tensor, scores: tf.Tensor, params: Any
+) -> Dict[str, tf.Tensor]:
+  """Free slots: score -1, class 1, box of zeros."""
+  kept = _nms_with_padding_score(boxes, scores, params)
+  return _detections(kept, tf.zeros_like(kept.boxes), padding_score=-1.0)
+
+
+@NMS_VERSIONS.register('batched')
+def _nms_batched(
+  boxes: tf.Tensor, scores: tf.Tensor, params: Any
+) -> Dict[str, tf.Tensor]:
+  """No limit per class. Free slots: score 0, class 1, box of zeros."""
+  kept = nms.multiclass_nms(
+    boxes,
+    scores,
+    params.max_total_size,
+    params.nms_iou_threshold,
+    params.score_threshold,
+    suppress_equal=False,
+  )
+  detections = _detections(kept, tf.zeros_like(kept.boxes), padding_score=0.0)
+  classes = detections['detection_classes']
+  detections['detection_classes'] = tf.cast(classes, tf.float32)
+  return detections
+
+
+def _nms_with_padding_score(
+  boxes: tf.Tensor, scores: tf.Tensor, params: Any
+) -> nms.Detections:
+  return nms.multiclass_nms(
+    boxes,
+    scores,
+    params.max_total_size,
+    params.nms_iou_threshold,
+    # Free slots have score -1 and rank before logits below that.
+    max(params.score_threshold, -1.0),
+    max_candidates_per_class=params.pre_nms_num_boxes,
+  )
+
+
+def _detections(
+  kept: nms.Detections, padding_boxes: tf.Tensor, padding_score: float
+) -> Dict[str, tf.Tensor]:
+  is_used = kept.classes >= 0
+  is_used_box = tf.tile(is_used[:, :, tf.newaxis], [1, 1, 4])
+  padding_scores = tf.fill(tf.shape(kept.scores), padding_score)
+  return {
+    'num_detections': kept.count,
+    'detection_boxes': tf.where(is_used_box, kept.boxes, padding_boxes),
+    # Column 0 is class 1, for background has been left out.
+    'detection_classes': tf.maximum(kept.classes, 0) + 1,
+    'detection_scores': tf.where(is_used, kept.scores, padding_scores),
+  }
