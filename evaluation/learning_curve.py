@@ -1,0 +1,186 @@
+"""Draws how loss, learning rate and AP went over the steps of a training."""
+
+import os
+from typing import Dict, List, NamedTuple, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from matplotlib import figure
+
+from utils import errors
+
+# Tags by panel. Where the parts of the loss are absent, their sum is drawn.
+_LOSS_PARTS = ('cls_loss', 'box_loss', 'l2_regularization_loss')
+_LOSS_SUM = 'loss'
+_LEARNING_RATE = 'learning_rate'
+_METRICS = ('AP', 'AP50', 'AP75')
+_SMOOTHED_SHARE = 50  # a running mean covers 1/50 of the points
+
+
+class Curve(NamedTuple):
+  """One scalar over training; steps rise, each occurs once."""
+
+  steps: np.ndarray  # int [n]
+  values: np.ndarray  # float [n]
+
+
+def read_scalars(directory: str) -> Dict[str, Curve]:
+  """Reads the scalars of the TensorBoard event files in a directory.
+
+  Where a resumed training repeats steps, the later values count. A file that
+  is still being written is read as far as it goes.
+
+  Args:
+    directory: local or remote; folders in it are not searched.
+
+  Returns:
+    Curves by tag; none if there are no event files.
+  """
+  points: Dict[str, Dict[int, Tuple[float, float]]] = {}
+  pattern = os.path.join(directory, '*tfevents*')
+  for path in sorted(tf.io.gfile.glob(pattern)):
+    for event in _events(path):
+      for value in event.summary.value:
+        number = _scalar(value)
+        if number is None:
+          continue
+        of_tag = points.setdefault(value.tag, {})
+        earlier = of_tag.get(event.step)
+        if earlier is None or event.wall_time >= earlier[0]:
+          of_tag[event.step] = (event.wall_time, number)
+  return {
+    tag: Curve(
+      np.array(sorted(of_tag)),
+      np.array([of_tag[step][1] for step in sorted(of_tag)]),
+    )
+    for tag, of_tag in points.items()
+  }
+
+
+def plot_learning_curve(model_dir: str, output: str) -> List[str]:
+  """Draws the curves of a model directory.
+
+  Args:
+    model_dir: directory of a training. Metrics come from its folders `eval*`.
+    output: path of the picture; its ending (.png, .svg, .pdf) is the format.
+
+  Returns:
+    Tags of the curves that the picture shows.
+
+  Raises:
+    errors.DataError: the directory holds no loss.
+    errors.UserError: the picture cannot be written.
+  """
+  if not tf.io.gfile.isdir(model_dir):
+    raise errors.DataError(
+      "model_dir '{}' does not exist, or is no directory.".format(model_dir)
+    )
+  training = read_scalars(model_dir)
+  losses = [tag for tag in _LOSS_PARTS if tag in training]
+  losses = losses or [tag for tag in (_LOSS_SUM,) if tag in training]
+  if not losses:
+    raise errors.DataError(
+      "model_dir '{}' holds no event file with a loss; known scalars are: "
+      '{}. Give the model_dir of a training.'.format(
+        model_dir, ', '.join(sorted(training)) or 'none'
+      )
+    )
+  panels = [('loss', 'log', {tag: training[tag] for tag in losses})]
+  if _LEARNING_RATE in training:
+    rate = {_LEARNING_RATE: training[_LEARNING_RATE]}
+    panels.append(('learning rate', 'linear', rate))
+  metrics = _read_metrics(model_dir)
+  if metrics:
+    panels.append(('average precision', 'linear', metrics))
+  _save(_draw(panels), output)
+  return [tag for _, _, curves in panels for tag in curves]
+
+
+def _events(path: str):
+  events = tf.train.summary_iterator(path)
+  while True:
+    try:
+      yield next(events)
+    except (StopIteration, tf.errors.DataLossError):
+      return
+
+
+def _scalar(value):
+  """Returns the number of a summary of either TensorFlow version, or None."""
+  if value.WhichOneof('value') == 'simple_value':
+    return value.simple_value
+  if value.metadata.plugin_data.plugin_name == 'scalars':
+    return float(tf.make_ndarray(value.tensor))
+  return None
+
+
+def _read_metrics(model_dir: str) -> Dict[str, Curve]:
+  """Returns curves of AP; named with the folder if there are several."""
+  folders = sorted(
+    path
+    for path in tf.io.gfile.glob(os.path.join(model_dir, 'eval*'))
+    if tf.io.gfile.isdir(path)
+  )
+  curves = {}
+  for folder in folders:
+    scalars = read_scalars(folder)
+    for tag in _METRICS:
+      if tag in scalars:
+        name = os.path.basename(folder.rstrip('/'))
+        curves[tag if len(folders) == 1 else name + '/' + tag] = scalars[tag]
+  return curves
+
+
+def _draw(panels) -> figure.Figure:
+  drawing = figure.Figure(figsize=(7, 2.6 * len(panels)), dpi=120)
+  axes = drawing.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+  for axis, (title, scale, curves) in zip(axes, panels):
+    for tag, curve in curves.items():
+      _draw_curve(axis, tag, curve)
+    positive = all((curve.values > 0).all() for curve in curves.values())
+    axis.set_yscale(scale if positive else 'linear')
+    axis.set_ylabel(title)
+    axis.grid(alpha=0.3)
+    if len(curves) > 1:
+      axis.legend()
+  axes[-1].set_xlabel('step')
+  drawing.align_ylabels()
+  drawing.tight_layout()
+  return drawing
+
+
+def _draw_curve(axis, tag: str, curve: Curve) -> None:
+  window = len(curve.steps) // _SMOOTHED_SHARE
+  if window < 2 or tag == _LEARNING_RATE:
+    marker = '.' if len(curve.steps) < 40 else ''
+    axis.plot(curve.steps, curve.values, label=tag, marker=marker)
+    return
+  # Losses of single batches are noisy: faint, with their running mean on top.
+  (line,) = axis.plot(curve.steps, curve.values, alpha=0.25, linewidth=0.7)
+  mean = np.convolve(curve.values, np.full([window], 1 / window), 'valid')
+  first = (window - 1) // 2
+  axis.plot(
+    curve.steps[first : first + len(mean)],
+    mean,
+    label=tag,
+    color=line.get_color(),
+  )
+
+
+def _save(drawing: figure.Figure, output: str) -> None:
+  ending = os.path.splitext(output)[1][1:].lower()
+  known = sorted(drawing.canvas.get_supported_filetypes())
+  if ending not in known:
+    raise errors.UserError(
+      "Picture '{}': the ending must be one of {}.".format(
+        output, ', '.join(known)
+      )
+    )
+  temporary = '{}.{}.tmp'.format(output, os.getpid())
+  try:
+    drawing.savefig(temporary, format=ending)
+    os.replace(temporary, output)
+  except OSError as error:
+    raise errors.UserError(
+      "Picture '{}' cannot be written: {}".format(output, error.strerror)
+    ) from error

@@ -1,0 +1,29 @@
+"""Draws the learning curve of a training: losses, learning rate and AP.
+
+  python tools/plot_curve.py --model_dir=/tmp/model --output=curve.png
+
+Works while the training runs, too.
+"""
+
+from absl import flags
+
+from utils import program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('model_dir', None, 'Directory of the training.')
+flags.DEFINE_string(
+  'output', 'curve.png', 'Picture to write: .png, .svg or .pdf.'
+)
+flags.mark_flag_as_required('model_dir')
+
+
+def main(unused_argv) -> None:
+  program.quieten_tensorflow()
+  from evaluation import learning_curve
+
+  tags = learning_curve.plot_learning_curve(FLAGS.model_dir, FLAGS.output)
+  print('{} shows {}'.format(FLAGS.output, ', '.join(tags)))
+
+
+if __name__ == '__main__':
+  program.run(main)
