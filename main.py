@@ -31,7 +31,7 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_bool('use_tpu', None, 'Train on a TPU.')
 flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
-flags.DEFINE_integer('num_cores', 8, 'Number of TPU cores.')
+flags.DEFINE_integer('num_cores', None, 'Number of TPU cores; 8 by default.')
 flags.DEFINE_string('gcp_project', None, "The TPU's project.")
 flags.DEFINE_string('tpu_zone', None, "The TPU's zone.")
 flags.DEFINE_string('eval_master', None, 'Address for evaluation on a TPU.')

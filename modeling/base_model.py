@@ -27,8 +27,8 @@ class DetectionModel(abc.ABC):
     regularization_variable_regex: regex; likewise, the variables under l2
       decay. None: all trained ones.
     l2_weight_decay: factor of the sum of squares / 2.
-    fast_cpu_gradients: whether training uses the gradients of convolutions
-      that are faster on a CPU.
+    fast_cpu_gradients: whether training uses the gradients that are
+      faster on a CPU.
   """
 
   def __init__(
@@ -83,7 +83,7 @@ class DetectionModel(abc.ABC):
         )
       )
     if not self._use_bfloat16:
-      with cpu_gradients.fast_convolution_gradients(
+      with cpu_gradients.fast_gradients(
         self._fast_cpu_gradients and mode == mode_keys.TRAIN
       ):
         return self._build_outputs(images, labels, mode)
