@@ -70,7 +70,9 @@ class InputFn:
       padding = tf.data.Dataset.from_tensors(self._parser.padding_element())
       dataset = dataset.concatenate(padding.repeat(batch_size - 1))
     dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(self._parser.finish_batch)
+    dataset = dataset.map(
+      tf.autograph.experimental.do_not_convert(self._parser.finish_batch)
+    )
     options = tf.data.Options()
     options.experimental_deterministic = (
       not self._is_training or self._seed is not None
@@ -112,12 +114,17 @@ class InputFn:
 
     if not self._is_training:
       return dataset.map(
-        lambda item: parser.process(to_data(item)), num_parallel_calls
+        tf.autograph.experimental.do_not_convert(
+          lambda item: parser.process(to_data(item))
+        ),
+        num_parallel_calls,
       )
     if self._seed is None:
       return dataset.map(
-        lambda item: parser.process(
-          to_data(item), tf.random.uniform([detection_parser.NUM_DRAWS])
+        tf.autograph.experimental.do_not_convert(
+          lambda item: parser.process(
+            to_data(item), tf.random.uniform([detection_parser.NUM_DRAWS])
+          )
         ),
         num_parallel_calls,
       )
