@@ -11,8 +11,11 @@ from modeling.architecture import activations
 _MAX_UNSYNCED_REPLICAS = 8
 
 
-class CrossReplicaBatchNormalization(tf.layers.BatchNormalization):
+class BatchNormalization(tf.layers.BatchNormalization):
   """Batch norm whose moments are averaged over all TPU replicas.
+
+  Automatic layer names come from the class's, so it is called as the layer
+  that it stands in for.
 
   Variable names and shapes equal those of the fused layer. With at most 8
   replicas, and outside a TPU computation, the moments are the replica's own.
@@ -79,7 +82,7 @@ class BatchNormActivation:
       'name': name,
     }
     if self._use_sync_bn:
-      layer = CrossReplicaBatchNormalization(**kwargs)
+      layer = BatchNormalization(**kwargs)
       outputs = layer(inputs, training=training)
     else:
       outputs = tf.layers.batch_normalization(
