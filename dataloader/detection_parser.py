@@ -3,10 +3,10 @@
 import abc
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dataloader import groundtruth_checks, tf_example_decoder
+from dataloader import objects as objects_lib
 from ops import box_ops, preprocess_ops
 from utils import errors, mode_keys
 
@@ -23,8 +23,10 @@ Policy = Callable[[tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
 class DetectionParser(abc.ABC):
   """Template of a parser.
 
-  A record passes `parse_record`, `decode` and `process`, batches pass
-  `finish_batch`. A subclass says which targets its model learns.
+  A record passes `parse_record`, `decode` and `process`, which do what has to
+  be done for each image alone, that is: image operations. Batches of the
+  outcome pass `finish_batch`, which computes the labels of all images at once.
+  A subclass says which targets its model learns.
 
   Args:
     mode: one of `utils.mode_keys`.
@@ -91,17 +93,26 @@ class DetectionParser(abc.ABC):
     )
 
   @abc.abstractmethod
-  def _targets(self, boxes_scaled: tf.Tensor, classes: tf.Tensor) -> Tensors:
-    """Targets of one image, tensors of fixed shape.
+  def _targets(
+    self,
+    boxes_scaled: tf.Tensor,
+    classes: tf.Tensor,
+    image_indices: tf.Tensor,
+    num_boxes: tf.Tensor,
+    is_padding: Optional[tf.Tensor],
+  ) -> Tensors:
+    """Targets of a batch.
 
     Args:
-      boxes_scaled: float32 [n, 4], pixels of the padded image, none empty.
-      classes: int64 [n].
+      boxes_scaled: float32 [n, 4], the boxes of all images, pixels of the
+        padded image, none empty.
+      classes: int32 [n].
+      image_indices: int32 [n], ascending, index in the batch of each box's
+        image.
+      num_boxes: int32 [batch], number of boxes of each image.
+      is_padding: bool [batch], images that fill up the last batch and that no
+        loss may count; None in training.
     """
-
-  @abc.abstractmethod
-  def _padding_targets(self) -> Dict[str, Any]:
-    """Arrays as `_targets` gives, that no loss counts."""
 
   def _constant_labels(self, batch_size: int) -> Tensors:
     """Labels that do not depend on the image, outside training."""
@@ -110,11 +121,7 @@ class DetectionParser(abc.ABC):
 
   def parse_record(self, record: tf.Tensor) -> Tensors:
     """Parses a serialized tf.Example; the image stays encoded."""
-    parsed = self._decoder.parse(record)
-    if not self._uses_groundtruth:
-      return parsed
-    with tf.control_dependencies(groundtruth_checks.check_lengths(parsed)):
-      return tf.nest.map_structure(tf.identity, parsed)
+    return self._decoder.parse(record)
 
   def decode(self, parsed: Tensors) -> Tensors:
     """Decodes the image; see `TfExampleDecoder.decode`."""
@@ -130,68 +137,54 @@ class DetectionParser(abc.ABC):
       draws: float32 [NUM_DRAWS], uniform in [0, 1); in training.
 
     Returns:
-      Tensors of fixed shape: `image` [padded height, padded width, 3] and
-      `labels`.
+      A dict: `image` [padded height, padded width, 3], `image_info` float32
+      [4, 2], `source_id` string, `objects` (ragged, see `objects.pack`), in
+      training `is_flipped` bool, else `is_padding` bool.
     """
-    image, source_id = data['image'], data['source_id']
-    boxes_normalized = data['groundtruth_boxes']
-    classes = data['groundtruth_classes']
-    if self._uses_groundtruth:
-      checks = groundtruth_checks.check_groundtruth(
-        source_id, boxes_normalized, classes, self._num_classes
-      )
-      with tf.control_dependencies(checks):
-        boxes_normalized = tf.identity(boxes_normalized)
+    image = data['image']
+    element = {'source_id': data['source_id']}
     scale_range = (1.0, 1.0)
     if self._is_training:
       scale_range = self._aug_scale_range
-      image, boxes_normalized, classes = self._augment(
-        image, boxes_normalized, classes, data['groundtruth_is_crowd'], draws
-      )
-    image_size = tf.cast(tf.shape(image)[:2], tf.float32)
+      if self._aug_policy is not None:
+        data = dict(data)
+        image, data['groundtruth_boxes'] = self._aug_policy(
+          image, data['groundtruth_boxes']
+        )
+      element['is_flipped'] = tf.constant(False)
+      if self._aug_rand_hflip:
+        element['is_flipped'] = draws[0] > 0.5
+        image = tf.cond(
+          element['is_flipped'],
+          lambda: tf.reverse(image, [1]),
+          lambda: tf.identity(image),
+        )
+    else:
+      element['is_padding'] = tf.constant(False)
     plan = preprocess_ops.plan_resize(
-      image_size,
+      tf.cast(tf.shape(image)[:2], tf.float32),
       self._output_size,
       scale_range,
       None if draws is None else draws[1:],
     )
-    labels = {'image_info': plan.image_info}
-    if self._is_training:
-      labels['source_id'] = tf_example_decoder.source_id_to_number(source_id)
-    else:
-      labels['is_padding'] = tf.constant(False)
+    element['image'] = self._finish_image(image, plan)
+    element['image_info'] = plan.image_info
     if self._uses_groundtruth:
-      boxes = box_ops.denormalize_boxes(boxes_normalized, image_size)
-      labels.update(self._targets_after_resize(boxes, classes, plan))
-    if self._delivers_groundtruth:
-      labels['groundtruths'] = self._groundtruths(data, boxes)
-    return {'image': self._finish_image(image, plan), 'labels': labels}
+      element['objects'] = objects_lib.pack(data)
+    return element
 
-  def padding_element(self) -> Dict[str, Any]:
+  def padding_element(self) -> Tensors:
     """An element as `process` makes, to fill the last batch up with."""
-    size = np.float32(self._output_size)
-    labels = {
-      'image_info': np.stack(
-        [size, size, np.ones_like(size), np.zeros_like(size)]
-      ),
-      'is_padding': True,
+    size = tf.constant(self._output_size, tf.float32)
+    element = {
+      'source_id': tf.constant('-1'),
+      'is_padding': tf.constant(True),
+      'image': tf.zeros(self._padded_size + (3,), self._dtype),
+      'image_info': tf.stack([size, size, tf.ones([2]), tf.zeros([2])]),
     }
     if self._uses_groundtruth:
-      labels.update(self._padding_targets())
-    if self._delivers_groundtruth:
-      n = self._max_num_instances
-      labels['groundtruths'] = {
-        'source_id': np.int64(-1),
-        'height': np.int64(self._output_size[0]),
-        'width': np.int64(self._output_size[1]),
-        'boxes': np.full([n, 4], -1, np.float32),
-        'classes': np.full([n], -1, np.int64),
-        'areas': np.full([n], -1, np.float32),
-        'is_crowds': np.zeros([n], np.int32),
-        self._count_key: np.zeros([1], np.int32),
-      }
-    image = np.zeros(self._padded_size + (3,), self._dtype.as_numpy_dtype)
-    return {'image': image, 'labels': labels}
+      element['objects'] = objects_lib.pack_none()
+    return element
 
   def finish_batch(self, batch: Tensors) -> Any:
     """What the dataset yields for a batch of elements.
@@ -199,52 +192,79 @@ class DetectionParser(abc.ABC):
     Returns:
       (images, labels) in TRAIN and EVAL, else {'images', 'labels'}.
     """
-    images, labels = batch['image'], dict(batch['labels'])
+    images, image_info = batch['image'], batch['image_info']
+    source_ids = tf_example_decoder.source_id_to_number(batch['source_id'])
+    labels = {'image_info': image_info}
+    if self._is_training:
+      labels['source_id'] = source_ids
+    else:
+      labels['is_padding'] = batch['is_padding']
+      labels.update(self._constant_labels(images.shape.as_list()[0]))
+    if self._uses_groundtruth:
+      objects = self._checked_objects(batch)
+      boxes = box_ops.denormalize_boxes(
+        objects.boxes_normalized,
+        tf.gather(image_info[:, 0], objects.image_indices),
+      )
+      if self._delivers_groundtruth:
+        labels['groundtruths'] = self._groundtruths(objects, boxes)
+        labels['groundtruths']['source_id'] = source_ids
+        sizes = tf.cast(image_info[:, 0], tf.int64)
+        labels['groundtruths']['height'] = sizes[:, 0]
+        labels['groundtruths']['width'] = sizes[:, 1]
+      labels.update(
+        self._targets_after_resize(
+          objects, boxes, image_info, batch.get('is_padding')
+        )
+      )
     if self._is_training:
       return self._transform_images(images), labels
-    labels.update(self._constant_labels(images.shape.as_list()[0]))
     if self._mode == mode_keys.EVAL:
       return images, labels
     return {'images': images, 'labels': labels}
 
-  def _augment(
-    self,
-    image: tf.Tensor,
-    boxes_normalized: tf.Tensor,
-    classes: tf.Tensor,
-    is_crowd: tf.Tensor,
-    draws: tf.Tensor,
-  ) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Drops crowds and changes the image before it is resized."""
-    if self._skip_crowd:
-      kept = tf.where(tf.logical_not(is_crowd))[:, 0]
-      boxes_normalized = tf.gather(boxes_normalized, kept)
-      classes = tf.gather(classes, kept)
-    if self._aug_policy is not None:
-      image, boxes_normalized = self._aug_policy(image, boxes_normalized)
-    if self._aug_rand_hflip:
-      image, boxes_normalized = tf.cond(
-        draws[0] > 0.5,
-        lambda: (
-          tf.reverse(image, [1]),
-          box_ops.flip_boxes_horizontally(boxes_normalized),
-        ),
-        lambda: (tf.identity(image), tf.identity(boxes_normalized)),
+  def _checked_objects(self, batch: Tensors) -> objects_lib.Objects:
+    """The objects to learn or to find, in the frame of the flipped image."""
+    objects = objects_lib.unpack(
+      batch['objects'], batch['image'].shape.as_list()[0]
+    )
+    checks = groundtruth_checks.check_objects(
+      objects, batch['source_id'], self._num_classes
+    )
+    with tf.control_dependencies(checks):
+      boxes_normalized = tf.identity(objects.boxes_normalized)
+    if self._is_training:
+      boxes_normalized = tf.where(
+        tf.gather(batch['is_flipped'], objects.image_indices),
+        box_ops.flip_boxes_horizontally(boxes_normalized),
+        boxes_normalized,
       )
-    return image, boxes_normalized, classes
+    objects = objects._replace(boxes_normalized=boxes_normalized)
+    if self._is_training and self._skip_crowd:
+      objects = objects_lib.keep(objects, tf.logical_not(objects.is_crowd))
+    return objects
 
   def _targets_after_resize(
     self,
+    objects: objects_lib.Objects,
     boxes: tf.Tensor,
-    classes: tf.Tensor,
-    plan: preprocess_ops.ResizePlan,
+    image_info: tf.Tensor,
+    is_padding: Optional[tf.Tensor],
   ) -> Tensors:
-    boxes_scaled = box_ops.resize_and_crop_boxes(
-      boxes, plan.scale, tf.constant(self._output_size, tf.float32), plan.offset
+    _, sizes, scales, offsets = tf.unstack(
+      tf.gather(image_info, objects.image_indices), num=4, axis=1
     )
-    kept = box_ops.non_empty_indices(boxes_scaled)
+    boxes_scaled = box_ops.resize_and_crop_boxes(boxes, scales, sizes, offsets)
+    objects = objects_lib.keep(
+      objects._replace(boxes_normalized=boxes_scaled),
+      box_ops.is_not_empty(boxes_scaled),
+    )
     return self._targets(
-      tf.gather(boxes_scaled, kept), tf.gather(classes, kept)
+      objects.boxes_normalized,
+      objects.classes,
+      objects.image_indices,
+      objects.num_objects,
+      is_padding,
     )
 
   def _finish_image(
@@ -252,25 +272,26 @@ class DetectionParser(abc.ABC):
   ) -> tf.Tensor:
     image = preprocess_ops.resize_crop_normalize(image, plan, self._output_size)
     # Cast first: what is padded needs no cast, and is copied at half the size.
-    return preprocess_ops.pad_image(
-      tf.cast(image, self._dtype), self._padded_size
-    )
+    if self._dtype == tf.bfloat16:
+      image = preprocess_ops.to_bfloat16(image)
+    return preprocess_ops.pad_image(image, self._padded_size)
 
-  def _groundtruths(self, data: Tensors, boxes: tf.Tensor) -> Tensors:
-    """Groundtruth in the frame of the original image, cut or padded."""
-    n = self._max_num_instances
-    classes = data['groundtruth_classes']
+  def _groundtruths(
+    self, objects: objects_lib.Objects, boxes: tf.Tensor
+  ) -> Tensors:
+    """Objects by image, in the frame of the original image."""
+
+    def rows(values, padding):
+      return objects_lib.by_image(
+        objects, values, self._max_num_instances, padding
+      )
+
     return {
-      'source_id': tf_example_decoder.source_id_to_number(data['source_id']),
-      'height': data['height'],
-      'width': data['width'],
-      'boxes': _cut_or_pad(boxes, n, -1),
-      'classes': _cut_or_pad(classes, n, -1),
-      'areas': _cut_or_pad(data['groundtruth_area'], n, -1),
-      'is_crowds': _cut_or_pad(
-        tf.cast(data['groundtruth_is_crowd'], tf.int32), n, 0
-      ),
-      self._count_key: tf.shape(classes),
+      'boxes': rows(boxes, -1),
+      'classes': rows(tf.cast(objects.classes, tf.int64), -1),
+      'areas': rows(objects.area, -1),
+      'is_crowds': rows(tf.cast(objects.is_crowd, tf.int32), 0),
+      self._count_key: objects.num_objects[:, tf.newaxis],
     }
 
   def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
@@ -299,15 +320,3 @@ class DetectionParser(abc.ABC):
     images = tf.reshape(images, [batch, height, width * channels])
     images = tf.transpose(images, [1, 2, 0])
     return tf.reshape(images, [height, width, channels, batch])
-
-
-def _cut_or_pad(values: tf.Tensor, length: int, padding: float) -> tf.Tensor:
-  """Makes the first dimension `length`."""
-  values = values[:length]
-  missing = length - tf.shape(values)[0]
-  paddings = [[0, missing]] + [[0, 0]] * (values.shape.ndims - 1)
-  values = tf.pad(
-    values, paddings, constant_values=tf.cast(padding, values.dtype)
-  )
-  values.set_shape([length] + values.shape.as_list()[1:])
-  return values

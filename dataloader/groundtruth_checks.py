@@ -1,96 +1,70 @@
 """Checks of groundtruth, inside the graph."""
 
-from typing import Dict, List
+from typing import Any, List
 
 import tensorflow.compat.v1 as tf
+
+from dataloader import objects as objects_lib
 
 # Annotation tools round coordinates, so a box may stick out by this much.
 BOX_TOLERANCE = 1e-3
 
 
-def check_lengths(parsed: Dict[str, tf.Tensor]) -> List[tf.Operation]:
-  """Assertions that all lists of a record are of one length.
-
-  Args:
-    parsed: of `TfExampleDecoder.parse`.
-  """
-  size = tf.size(parsed['classes'])
-  matches = [
-    tf.equal(tf.size(parsed[key]), size)
-    for key in ('ymin', 'xmin', 'ymax', 'xmax')
-  ]
-  for key in ('area', 'is_crowd'):
-    length = tf.size(parsed[key])
-    matches.append(tf.equal(length, size) | tf.equal(length, 0))
-  return [
-    tf.debugging.Assert(
-      tf.reduce_all(matches),
-      [
-        'Image with source id',
-        parsed['source_id'],
-        'has lists of different lengths; number of labels, ymin, xmin, ymax, '
-        'xmax, area, is_crowd:',
-        *[
-          tf.size(parsed[key])
-          for key in (
-            'classes',
-            'ymin',
-            'xmin',
-            'ymax',
-            'xmax',
-            'area',
-            'is_crowd',
-          )
-        ],
-      ],
-    )
-  ]
-
-
-def check_groundtruth(
-  source_id: tf.Tensor,
-  boxes_normalized: tf.Tensor,
-  classes: tf.Tensor,
-  num_classes: int,
+def check_objects(
+  objects: objects_lib.Objects, source_ids: tf.Tensor, num_classes: int
 ) -> List[tf.Operation]:
-  """Assertions that boxes and class ids can be used.
+  """Assertions that boxes and class ids of a batch can be used.
 
   Args:
-    source_id: string scalar, named in the error.
-    boxes_normalized: float32 [n, 4], `[ymin, xmin, ymax, xmax]`.
-    classes: [n].
+    objects: of the batch.
+    source_ids: string [batch], to be named in the error.
     num_classes: number of classes including the background, 0.
 
   Returns:
-    Operations that raise InvalidArgumentError.
+    Operations that raise InvalidArgumentError for the first bad object.
   """
-  in_range = (boxes_normalized >= -BOX_TOLERANCE) & (
-    boxes_normalized <= 1.0 + BOX_TOLERANCE
-  )
-  ordered = boxes_normalized[:, 2:] >= boxes_normalized[:, :2]
-  known = (classes >= 1) & (classes < num_classes)
+  boxes = objects.boxes_normalized
+  good_boxes = tf.reduce_all(
+    (boxes >= -BOX_TOLERANCE) & (boxes <= 1.0 + BOX_TOLERANCE), axis=1
+  ) & tf.reduce_all(boxes[:, 2:] >= boxes[:, :2], axis=1)
+  good_classes = (objects.classes >= 1) & (objects.classes < num_classes)
   return [
-    tf.debugging.Assert(
-      tf.reduce_all(in_range) & tf.reduce_all(ordered),
-      [
-        'Image with source id',
-        source_id,
-        'has a box that is inverted or outside of [0, 1]; ymin, xmin, ymax, '
-        'xmax:',
-        boxes_normalized,
-      ],
-      summarize=1000,
+    _assert_all(
+      good_boxes,
+      objects,
+      source_ids,
+      'A box is inverted or outside of [0, 1]; ymin, xmin, ymax, xmax:',
+      boxes,
     ),
-    tf.debugging.Assert(
-      tf.reduce_all(known),
-      [
-        'Image with source id',
-        source_id,
-        'has a class id outside of 1 to',
-        num_classes - 1,
-        '(architecture.num_classes counts the background too); class ids:',
-        classes,
-      ],
-      summarize=1000,
+    _assert_all(
+      good_classes,
+      objects,
+      source_ids,
+      'A class id is outside of 1 to {} (architecture.num_classes {} counts '
+      'the background too):'.format(num_classes - 1, num_classes),
+      objects.classes,
     ),
   ]
+
+
+def _assert_all(
+  is_good: tf.Tensor,
+  objects: objects_lib.Objects,
+  source_ids: tf.Tensor,
+  message: str,
+  values: tf.Tensor,
+) -> tf.Operation:
+  def fail() -> Any:
+    first = tf.where(tf.logical_not(is_good))[0, 0]
+    image = tf.gather(objects.image_indices, first)
+    return tf.debugging.Assert(
+      False,
+      [
+        message,
+        tf.gather(values, first),
+        'in the image with source id',
+        tf.gather(source_ids, image),
+      ],
+    )
+
+  return tf.cond(tf.reduce_all(is_good), tf.no_op, fail)

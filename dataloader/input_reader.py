@@ -1,7 +1,7 @@
 """Datasets of batches, for training, evaluation and prediction."""
 
 import multiprocessing
-from typing import Any, Dict
+from typing import Any, Callable, Dict, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -63,16 +63,35 @@ class InputFn:
     """
     batch_size = params['batch_size']
     # More calls than processors only hold more images in memory.
-    num_parallel_calls = multiprocessing.cpu_count()
+    num_calls = multiprocessing.cpu_count()
+    parser = self._parser
     dataset = self._read_records()
-    dataset = self._parse(dataset, num_parallel_calls)
-    if not self._is_training:
-      padding = tf.data.Dataset.from_tensors(self._parser.padding_element())
-      dataset = dataset.concatenate(padding.repeat(batch_size - 1))
+    if self._skips_broken_images:
+      dataset = _map(dataset, parser.parse_record, num_calls)
+      dataset = skip_broken.map_and_skip(dataset, parser.decode, num_calls)
+
+    def to_data(item):
+      if self._skips_broken_images:
+        return item
+      return parser.decode(parser.parse_record(item))
+
+    if self._is_training:
+      dataset = tf.data.Dataset.zip((dataset, self._draws()))
+      dataset = _map(
+        dataset,
+        lambda item, draws: parser.process(to_data(item), draws),
+        num_calls,
+      )
+    else:
+      dataset = _map(
+        dataset, lambda item: parser.process(to_data(item)), num_calls
+      )
+      padding = tf.data.Dataset.range(batch_size - 1)
+      dataset = dataset.concatenate(
+        _map(padding, lambda _: parser.padding_element())
+      )
     dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(
-      tf.autograph.experimental.do_not_convert(self._parser.finish_batch)
-    )
+    dataset = _map(dataset, parser.finish_batch)
     options = tf.data.Options()
     options.experimental_deterministic = (
       not self._is_training or self._seed is not None
@@ -96,46 +115,28 @@ class InputFn:
       dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=self._seed)
     return dataset
 
-  def _parse(
-    self, dataset: tf.data.Dataset, num_parallel_calls: int
-  ) -> tf.data.Dataset:
-    """From serialized examples to elements."""
-    parser = self._parser
-    if self._skips_broken_images:
-      dataset = dataset.map(parser.parse_record, num_parallel_calls)
-      dataset = skip_broken.map_and_skip(
-        dataset, parser.decode, num_parallel_calls
-      )
+  def _draws(self) -> tf.data.Dataset:
+    """Endless dataset of the random numbers of one image each.
 
-    def to_data(item):
-      if self._skips_broken_images:
-        return item
-      return parser.decode(parser.parse_record(item))
+    They belong to a position in the stream and not to a thread, so that a seed
+    makes them reproducible.
+    """
+    shape = [detection_parser.NUM_DRAWS]
 
-    if not self._is_training:
-      return dataset.map(
-        tf.autograph.experimental.do_not_convert(
-          lambda item: parser.process(to_data(item))
-        ),
-        num_parallel_calls,
-      )
-    if self._seed is None:
-      return dataset.map(
-        tf.autograph.experimental.do_not_convert(
-          lambda item: parser.process(
-            to_data(item), tf.random.uniform([detection_parser.NUM_DRAWS])
-          )
-        ),
-        num_parallel_calls,
-      )
-    # Draws belong to the position in the stream, not to the thread.
-    dataset = tf.data.Dataset.zip((tf.data.experimental.Counter(), dataset))
-    return dataset.map(
-      lambda index, item: parser.process(
-        to_data(item),
-        tf.random.stateless_uniform(
-          [detection_parser.NUM_DRAWS], seed=[self._seed, index]
-        ),
-      ),
-      num_parallel_calls,
-    )
+    def draw(index):
+      if self._seed is None:
+        return tf.random.uniform(shape)
+      return tf.random.stateless_uniform(shape, [self._seed, index])
+
+    return _map(tf.data.experimental.Counter(), draw)
+
+
+def _map(
+  dataset: tf.data.Dataset,
+  function: Callable[..., Any],
+  num_parallel_calls: Optional[int] = None,
+) -> tf.data.Dataset:
+  # AutoGraph would take ten seconds to find nothing to convert.
+  return dataset.map(
+    tf.autograph.experimental.do_not_convert(function), num_parallel_calls
+  )

@@ -1,6 +1,6 @@
 """Input of RetinaNet: the class and box that each anchor has to find."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -57,48 +57,57 @@ class RetinanetParser(detection_parser.DetectionParser):
       self._anchors, match_threshold, unmatched_threshold
     )
 
-  def _targets(self, boxes_scaled: tf.Tensor, classes: tf.Tensor) -> Tensors:
-    matches = self._matcher(boxes_scaled)
+  def _targets(
+    self,
+    boxes_scaled: tf.Tensor,
+    classes: tf.Tensor,
+    image_indices: tf.Tensor,
+    num_boxes: tf.Tensor,
+    is_padding: Optional[tf.Tensor],
+  ) -> Tensors:
+    batch_size = num_boxes.shape.as_list()[0]
+    matches = self._matcher(boxes_scaled, image_indices)
+    row = self._row(matches.image_indices, matches.anchor_indices, batch_size)
     groundtruth = matches.groundtruth_indices
-    is_matched = groundtruth >= 0
-    found = tf.boolean_mask(groundtruth, is_matched)
-    anchor = tf.boolean_mask(matches.anchor_indices, is_matched)
+    matched = tf.where(groundtruth >= 0)[:, 0]
+    found = tf.gather(groundtruth, matched)
+    matched_row = tf.gather(row, matched)[:, tf.newaxis]
+
     all_anchors = np.concatenate(list(self._anchor_boxes.values()))
     box_targets = tf.scatter_nd(
-      anchor[:, tf.newaxis],
+      matched_row,
       box_coding.encode_targets(
-        tf.gather(boxes_scaled, found), tf.gather(all_anchors, anchor)
+        tf.gather(boxes_scaled, found),
+        tf.gather(all_anchors, tf.gather(matches.anchor_indices, matched)),
       ),
-      [self._anchors.num_anchors, 4],
+      [batch_size * self._anchors.num_anchors, 4],
     )
-    class_targets = tf.fill([self._anchors.num_anchors], matches.background)
-    class_targets = tf.tensor_scatter_update(
-      class_targets, matches.anchor_indices[:, tf.newaxis], groundtruth
+    background = self._matcher.background(num_boxes)
+    if is_padding is not None:
+      ignored = tf.fill([batch_size], matcher.IGNORED)
+      background = tf.where(is_padding, ignored, background)
+    class_targets = tf.concat(
+      [
+        tf.reshape(tf.tile(background[:, tf.newaxis], [1, len(boxes)]), [-1])
+        for boxes in self._anchor_boxes.values()
+      ],
+      axis=0,
     )
     class_targets = tf.tensor_scatter_update(
-      class_targets,
-      anchor[:, tf.newaxis],
-      tf.cast(tf.gather(classes, found), tf.int32),
+      class_targets, row[:, tf.newaxis], groundtruth
+    )
+    class_targets = tf.tensor_scatter_update(
+      class_targets, matched_row, tf.gather(classes, found)
+    )
+    num_positives = tf.math.unsorted_segment_sum(
+      tf.ones_like(found, tf.float32),
+      tf.gather(matches.image_indices, matched),
+      batch_size,
     )
     return {
-      'cls_targets': self._by_level(class_targets, 1),
-      'box_targets': self._by_level(box_targets, 4),
-      'num_positives': tf.cast(tf.size(anchor), tf.float32),
-    }
-
-  def _padding_targets(self) -> Dict[str, Any]:
-    per_location = self._anchors.anchors_per_location
-    grids = self._anchors.grid_sizes
-    return {
-      'cls_targets': {
-        level: np.full(size + (per_location,), matcher.IGNORED, np.int32)
-        for level, size in grids.items()
-      },
-      'box_targets': {
-        level: np.zeros(size + (4 * per_location,), np.float32)
-        for level, size in grids.items()
-      },
-      'num_positives': np.float32(0),
+      'cls_targets': self._by_level(class_targets, batch_size, 1),
+      'box_targets': self._by_level(box_targets, batch_size, 4),
+      'num_positives': num_positives,
     }
 
   def _constant_labels(self, batch_size: int) -> Tensors:
@@ -109,13 +118,26 @@ class RetinanetParser(detection_parser.DetectionParser):
       }
     }
 
-  def _by_level(self, targets: tf.Tensor, depth: int) -> Dict[int, tf.Tensor]:
-    """[all anchors, ...] to {level: [h, w, A * depth]}."""
-    grids = self._anchors.grid_sizes
-    parts = tf.split(targets, [len(b) for b in self._anchor_boxes.values()])
+  def _row(
+    self, image: tf.Tensor, anchor: tf.Tensor, batch_size: int
+  ) -> tf.Tensor:
+    """Row of an anchor when levels come first, then images of the batch."""
+    sizes = [len(boxes) for boxes in self._anchor_boxes.values()]
+    ends = np.cumsum(sizes)
+    level = tf.searchsorted(tf.constant(ends, tf.int32), anchor, side='right')
+    first = tf.gather(np.int32(ends - sizes), level)
+    size = tf.gather(np.int32(sizes), level)
+    return first * batch_size + image * size + anchor - first
+
+  def _by_level(
+    self, targets: tf.Tensor, batch_size: int, depth: int
+  ) -> Dict[int, tf.Tensor]:
+    """[rows, ...] to {level: [B, h, w, A * depth]}."""
+    parts = tf.split(
+      targets, [batch_size * len(b) for b in self._anchor_boxes.values()]
+    )
+    depth *= self._anchors.anchors_per_location
     return {
-      level: tf.reshape(
-        part, size + (self._anchors.anchors_per_location * depth,)
-      )
-      for (level, size), part in zip(grids.items(), parts)
+      level: tf.reshape(part, (batch_size,) + size + (depth,))
+      for (level, size), part in zip(self._anchors.grid_sizes.items(), parts)
     }

@@ -21,8 +21,10 @@ def map_and_skip(
     num_parallel_calls: number of elements computed at a time.
   """
   numbered = tf.data.Dataset.zip((tf.data.experimental.Counter(), dataset))
+  no_autograph = tf.autograph.experimental.do_not_convert
   numbered = numbered.map(
-    lambda index, item: (index, function(item)), num_parallel_calls
+    no_autograph(lambda index, item: (index, function(item))),
+    num_parallel_calls,
   )
   numbered = numbered.apply(tf.data.experimental.ignore_errors())
 
@@ -48,4 +50,6 @@ def map_and_skip(
       return (index + 1, tf.identity(skipped)), item
 
   zero = tf.constant(0, tf.int64)
-  return numbered.apply(tf.data.experimental.scan((zero, zero), count))
+  return numbered.apply(
+    tf.data.experimental.scan((zero, zero), no_autograph(count))
+  )

@@ -145,7 +145,8 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
   # This one operation reads JPEG, PNG and GIF of a single frame.
   image = tf.cond(
     tf.equal(tf.strings.substr(encoded, 0, 2), 'BM'),
-    lambda: tf.image.decode_bmp(encoded)[:, :, :3],
+    # The zeros repeat grey.
+    lambda: tf.image.decode_bmp(encoded)[:, :, :3] + tf.zeros([3], tf.uint8),
     lambda: tf.image.decode_jpeg(encoded, channels=3),
   )
   image.set_shape([None, None, 3])

@@ -28,15 +28,16 @@ class Matches(NamedTuple):
   """The anchors that are not simply background; k of them.
 
   Attributes:
-    anchor_indices: int32 [k], distinct.
-    groundtruth_indices: int32 [k]; the groundtruth of the largest IoU, or
-      `IGNORED`, or `UNMATCHED` where that IoU is too small after all.
-    background: int32 scalar, what all other anchors are.
+    image_indices: int32 [k], index of the image in the batch.
+    anchor_indices: int32 [k]; pairs of image and anchor are distinct.
+    groundtruth_indices: int32 [k], index among the boxes of the whole batch of
+      the box of largest IoU; or `IGNORED`; or `UNMATCHED` where that IoU is
+      too small after all.
   """
 
+  image_indices: tf.Tensor
   anchor_indices: tf.Tensor
   groundtruth_indices: tf.Tensor
-  background: tf.Tensor
 
 
 class AnchorMatcher:
@@ -75,6 +76,7 @@ class AnchorMatcher:
       )
     self._match_threshold = match_threshold
     self._unmatched_threshold = unmatched_threshold
+    self._num_anchors = anchors.num_anchors
     types = anchors.types
     self._stride = np.float32([2**t.level for t in types])
     self._half = np.float32([[t.half_height, t.half_width] for t in types]).T
@@ -82,12 +84,14 @@ class AnchorMatcher:
     self._first_index = np.int32([t.first_index for t in types])
     self._index_step = np.int32([t.index_step for t in types])
 
-  def __call__(self, boxes: tf.Tensor) -> Matches:
-    """Matches the anchors of one image.
+  def __call__(self, boxes: tf.Tensor, image_indices: tf.Tensor) -> Matches:
+    """Matches the anchors of a batch of images.
 
     Args:
       boxes: float32 [m, 4], `[ymin, xmin, ymax, xmax]`, pixels of the padded
-        image, with height and width above 0; m may be 0.
+        image, with height and width above 0; the boxes of all images, m may
+        be 0.
+      image_indices: int32 [m], index in the batch of the image of each box.
     """
     groundtruth, anchor, iou = self._candidates(boxes)
     best_anchor = self._best_anchors(groundtruth, anchor, iou, boxes)
@@ -97,29 +101,43 @@ class AnchorMatcher:
     iou = tf.concat([iou, tf.fill([num_boxes], _FORCED)], axis=0)
 
     # For each anchor the largest IoU and the first groundtruth that has it.
+    anchor += tf.gather(image_indices, groundtruth) * self._num_anchors
     anchor, pair_anchor = tf.unique(anchor)
-    num_anchors = tf.size(anchor)
-    largest = tf.math.unsorted_segment_max(iou, pair_anchor, num_anchors)
+    count = tf.size(anchor)
+    largest = tf.math.unsorted_segment_max(iou, pair_anchor, count)
     is_largest = tf.equal(iou, tf.gather(largest, pair_anchor))
     groundtruth = tf.math.unsorted_segment_min(
       tf.where(is_largest, groundtruth, tf.fill(tf.shape(iou), num_boxes)),
       pair_anchor,
-      num_anchors,
+      count,
     )
     otherwise = tf.where(
       largest >= self._unmatched_threshold,
-      tf.fill([num_anchors], IGNORED),
-      tf.fill([num_anchors], UNMATCHED),
+      tf.fill([count], IGNORED),
+      tf.fill([count], UNMATCHED),
     )
-    background = tf.constant(UNMATCHED)
-    if self._unmatched_threshold <= 0:
-      background = tf.where(num_boxes > 0, IGNORED, UNMATCHED)
     return Matches(
-      anchor,
+      anchor // self._num_anchors,
+      anchor % self._num_anchors,
       tf.where(
         largest >= min(self._match_threshold, _FORCED), groundtruth, otherwise
       ),
-      background,
+    )
+
+  def background(self, num_boxes: tf.Tensor) -> tf.Tensor:
+    """What the anchors are that are not among the matches.
+
+    Args:
+      num_boxes: int [batch], number of boxes of each image.
+
+    Returns:
+      int32 [batch], `UNMATCHED` or `IGNORED`.
+    """
+    unmatched = tf.fill(tf.shape(num_boxes), UNMATCHED)
+    if self._unmatched_threshold > 0:
+      return unmatched
+    return tf.where(
+      num_boxes > 0, tf.fill(tf.shape(num_boxes), IGNORED), unmatched
     )
 
   def _candidates(

@@ -1,0 +1,122 @@
+"""The objects of a batch of images, as one list.
+
+Images have different numbers of objects. One matrix with a row for each object
+passes through batching as a ragged tensor, and everything about boxes is then
+computed for the whole batch at once.
+"""
+
+from typing import Dict, NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+_NUM_COLUMNS = 7
+
+
+class Objects(NamedTuple):
+  """The n objects of all images of a batch, image after image.
+
+  Attributes:
+    boxes_normalized: float32 [n, 4], `[ymin, xmin, ymax, xmax]`.
+    classes: int32 [n].
+    is_crowd: bool [n].
+    area: float32 [n], in pixels of the original image.
+    image_indices: int32 [n], ascending.
+    num_objects: int32 [batch].
+  """
+
+  boxes_normalized: tf.Tensor
+  classes: tf.Tensor
+  is_crowd: tf.Tensor
+  area: tf.Tensor
+  image_indices: tf.Tensor
+  num_objects: tf.Tensor
+
+
+def pack(data: Dict[str, tf.Tensor]) -> tf.RaggedTensor:
+  """Packs the objects of one image; see `TfExampleDecoder.decode`.
+
+  Class ids pass as float32, so they have to be below 2^24.
+  """
+  columns = tf.concat(
+    [
+      data['groundtruth_boxes'],
+      tf.stack(
+        [
+          tf.cast(data['groundtruth_classes'], tf.float32),
+          tf.cast(data['groundtruth_is_crowd'], tf.float32),
+          data['groundtruth_area'],
+        ],
+        axis=1,
+      ),
+    ],
+    axis=1,
+  )
+  return _one_row(columns)
+
+
+def pack_none() -> tf.RaggedTensor:
+  """Packs the objects of an image that has none."""
+  return _one_row(tf.zeros([0, _NUM_COLUMNS]))
+
+
+def _one_row(columns: tf.Tensor) -> tf.RaggedTensor:
+  size = tf.shape(columns, out_type=tf.int64)[0]
+  return tf.RaggedTensor.from_row_splits(
+    columns, tf.stack([0, size]), validate=False
+  )
+
+
+def unpack(packed: tf.RaggedTensor, batch_size: int) -> Objects:
+  """Unpacks the objects of a batch, [batch, 1, objects, columns]."""
+  columns = packed.flat_values
+  images = packed.values
+  num_objects = tf.cast(images.row_lengths(), tf.int32)
+  num_objects.set_shape([batch_size])
+  return Objects(
+    boxes_normalized=columns[:, :4],
+    classes=tf.cast(columns[:, 4], tf.int32),
+    is_crowd=columns[:, 5] > 0.0,
+    area=columns[:, 6],
+    image_indices=tf.cast(images.value_rowids(), tf.int32),
+    num_objects=num_objects,
+  )
+
+
+def keep(objects: Objects, mask: tf.Tensor) -> Objects:
+  """Returns the objects where `mask`, bool [n], is true."""
+  indices = tf.where(mask)[:, 0]
+  kept = [tf.gather(values, indices) for values in objects[:-1]]
+  num_objects = tf.math.unsorted_segment_sum(
+    tf.ones_like(kept[-1]), kept[-1], objects.num_objects.shape.as_list()[0]
+  )
+  return Objects(*kept, num_objects=num_objects)
+
+
+def by_image(
+  objects: Objects, values: tf.Tensor, length: int, padding: float
+) -> tf.Tensor:
+  """One row for each image, cut or padded to `length` objects.
+
+  Args:
+    objects: of the batch.
+    values: [n, ...], one for each object.
+    length: objects of a row.
+    padding: value of missing ones.
+
+  Returns:
+    [batch, length, ...].
+  """
+  batch_size = objects.num_objects.shape.as_list()[0]
+  starts = tf.cumsum(objects.num_objects, exclusive=True)
+  position = tf.range(tf.shape(values)[0]) - tf.gather(
+    starts, objects.image_indices
+  )
+  fits = tf.where(position < length)[:, 0]
+  indices = tf.stack([objects.image_indices, position], axis=1)
+  padded = tf.fill(
+    [batch_size, length] + values.shape.as_list()[1:],
+    tf.cast(padding, values.dtype),
+  )
+  return tf.tensor_scatter_update(
+    padded, tf.gather(indices, fits), tf.gather(values, fits)
+  )
