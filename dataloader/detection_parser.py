@@ -45,6 +45,10 @@ class DetectionParser(abc.ABC):
       the spatial ones.
     space_to_depth_block_size: above 1, move blocks of pixels of training
       images into channels.
+
+  Attributes:
+    max_num_instances: as given.
+    delivers_groundtruth: whether labels hold the groundtruth itself.
   """
 
   def __init__(
@@ -77,14 +81,14 @@ class DetectionParser(abc.ABC):
     self._aug_scale_range = tuple(aug_scale_range)
     self._aug_policy = aug_policy
     self._skip_crowd = skip_crowd_during_training
-    self._max_num_instances = max_num_instances
+    self.max_num_instances = max_num_instances
     self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
     self._transpose_input = transpose_input
     self._block_size = space_to_depth_block_size
     self._decoder = tf_example_decoder.TfExampleDecoder(regenerate_source_id)
     self._is_training = mode == mode_keys.TRAIN
     self._uses_groundtruth = mode != mode_keys.PREDICT
-    self._delivers_groundtruth = mode in (
+    self.delivers_groundtruth = mode in (
       mode_keys.EVAL,
       mode_keys.PREDICT_WITH_GT,
     )
@@ -206,7 +210,7 @@ class DetectionParser(abc.ABC):
         objects.boxes_normalized,
         tf.gather(image_info[:, 0], objects.image_indices),
       )
-      if self._delivers_groundtruth:
+      if self.delivers_groundtruth:
         labels['groundtruths'] = self._groundtruths(objects, boxes)
         labels['groundtruths']['source_id'] = source_ids
         sizes = tf.cast(image_info[:, 0], tf.int64)
@@ -222,6 +226,11 @@ class DetectionParser(abc.ABC):
     if self._mode == mode_keys.EVAL:
       return images, labels
     return {'images': images, 'labels': labels}
+
+  def num_objects(self, batch: Any) -> tf.Tensor:
+    """Number of objects, int32 [batch, 1], of what `finish_batch` returns."""
+    labels = batch[1] if self._mode == mode_keys.EVAL else batch['labels']
+    return labels['groundtruths'][self._count_key]
 
   def _checked_objects(self, batch: Tensors) -> objects_lib.Objects:
     """The objects to learn or to find, in the frame of the flipped image."""
@@ -283,7 +292,7 @@ class DetectionParser(abc.ABC):
 
     def rows(values, padding):
       return objects_lib.by_image(
-        objects, values, self._max_num_instances, padding
+        objects, values, self.max_num_instances, padding
       )
 
     return {

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Optional
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import detection_parser, factory, record_files, skip_broken
+from dataloader import detection_parser, factory, left_out, record_files
 from utils import errors, mode_keys
 
 # TFRecord files that are read in turns, so that a batch mixes their images.
@@ -68,7 +68,7 @@ class InputFn:
     dataset = self._read_records()
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
-      dataset = skip_broken.map_and_skip(dataset, parser.decode, num_calls)
+      dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
 
     def to_data(item):
       if self._skips_broken_images:
@@ -92,6 +92,10 @@ class InputFn:
       )
     dataset = dataset.batch(batch_size, drop_remainder=True)
     dataset = _map(dataset, parser.finish_batch)
+    if parser.delivers_groundtruth:
+      dataset = left_out.count_cut_objects(
+        dataset, parser.num_objects, parser.max_num_instances
+      )
     options = tf.data.Options()
     options.experimental_deterministic = (
       not self._is_training or self._seed is not None

@@ -1,0 +1,220 @@
+"""Finds the records that the input pipeline cannot use, and says why.
+
+Inside a graph neither the file nor the position of a record is known. So when a
+run fails on its data, the files are read once more, one record after another.
+"""
+
+import logging
+import re
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from google.protobuf import message
+
+from dataloader import groundtruth_checks, record_files, tf_example_decoder
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+_LABEL = 'image/object/class/label'
+_BOXES = tuple(
+  'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
+)
+_OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
+_KINDS = {
+  'image/encoded': 'bytes_list',
+  'image/source_id': 'bytes_list',
+  _LABEL: 'int64_list',
+  'image/object/area': 'float_list',
+  'image/object/is_crowd': 'int64_list',
+  **dict.fromkeys(_BOXES, 'float_list'),
+}
+_DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
+
+
+class Problem(NamedTuple):
+  """A record that cannot be used.
+
+  Attributes:
+    file_name: TFRecord file.
+    record_index: position in the file, from 0.
+    source_id: as stored, '' if unknown.
+    reason: what is wrong, for a person.
+  """
+
+  file_name: str
+  record_index: int
+  source_id: str
+  reason: str
+
+  def __str__(self) -> str:
+    return "TFRecord file '{}', record {}{}: {}".format(
+      self.file_name,
+      self.record_index,
+      " (source id '{}')".format(self.source_id) if self.source_id else '',
+      self.reason,
+    )
+
+
+class RecordChecker:
+  """Checks records as the input pipeline would use them.
+
+  Args:
+    num_classes: number of classes including the background, 0.
+    decode_images: also decode every image, which takes most of the time.
+  """
+
+  def __init__(self, num_classes: int, decode_images: bool = True):
+    self._num_classes = num_classes
+    self._decode = _make_decoder() if decode_images else None
+    self.num_records = 0
+
+  def problems(self, files: List[str]) -> Iterator[Problem]:
+    """Reads all records of the files; yields one problem a bad record."""
+    for file_name in files:
+      yield from self._problems_of_file(file_name)
+
+  def _problems_of_file(self, file_name: str) -> Iterator[Problem]:
+    records = tf.io.tf_record_iterator(file_name)
+    index = 0
+    while True:
+      try:
+        record = next(records)
+      except StopIteration:
+        if index == 0:
+          yield Problem(file_name, 0, '', 'the file holds no record.')
+        return
+      except tf.errors.OpError as error:
+        yield Problem(
+          file_name,
+          index,
+          '',
+          'the file is truncated, damaged or no TFRecord file ({}). Write it '
+          'again; what follows in it cannot be read.'.format(error.message),
+        )
+        return
+      self.num_records += 1
+      source_id, reason = self._check(record)
+      if reason:
+        yield Problem(file_name, index, source_id, reason)
+      index += 1
+
+  def _check(self, record: bytes) -> Any:
+    """Returns the source id and what is wrong, None if nothing."""
+    try:
+      example = tf.train.Example.FromString(record)
+    except message.DecodeError as error:
+      return '', 'it is not a tf.Example ({}).'.format(error)
+    feature = example.features.feature
+    if not feature:
+      return '', 'it is not a tf.Example, or one without any feature.'
+    for key, kind in _KINDS.items():
+      stored = feature[key].WhichOneof('kind') if key in feature else None
+      if stored not in (None, kind):
+        return '', 'feature {} is a {}, not a {}.'.format(key, stored, kind)
+    source_id = b''.join(feature['image/source_id'].bytes_list.value)
+    reason = self._check_image(feature) or self._check_objects(feature)
+    return source_id.decode('utf-8', 'replace'), reason
+
+  def _check_image(self, feature: Any) -> Optional[str]:
+    encoded = feature['image/encoded'].bytes_list.value
+    if len(encoded) != 1:
+      return 'feature image/encoded holds {} values, not 1.'.format(
+        len(encoded)
+      )
+    if self._decode is None:
+      return None
+    try:
+      self._decode(encoded[0])
+    except tf.errors.OpError as error:
+      return (
+        'the image does not decode ({}). It has to be a JPEG, PNG, BMP or GIF '
+        'image that is not animated. In training, '
+        'train.skip_broken_images=true leaves such images out.'.format(
+          error.message.splitlines()[0]
+        )
+      )
+    return None
+
+  def _check_objects(self, feature: Any) -> Optional[str]:
+    classes = list(feature[_LABEL].int64_list.value)
+    sides = [feature[key].float_list.value for key in _BOXES]
+    for key, values in zip(_BOXES, sides):
+      if len(values) != len(classes):
+        return 'feature {} holds {} values for {} labels.'.format(
+          key, len(values), len(classes)
+        )
+    for key in _OPTIONAL_LISTS:
+      count = len(getattr(feature[key], _KINDS[key]).value)
+      if count not in (0, len(classes)):
+        return 'feature {} holds {} values for {} labels.'.format(
+          key, count, len(classes)
+        )
+    for class_id in classes:
+      if not 1 <= class_id < self._num_classes:
+        return (
+          'class id {} is outside of 1 to {} (architecture.num_classes is {} '
+          'and counts the background, 0, too).'.format(
+            class_id, self._num_classes - 1, self._num_classes
+          )
+        )
+    return _check_boxes(np.float32(sides).T)
+
+
+def _check_boxes(boxes: np.ndarray) -> Optional[str]:
+  tolerance = groundtruth_checks.BOX_TOLERANCE
+  for box in boxes:
+    text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
+    if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
+      return (
+        'a box is outside of [0, 1] ({}). Coordinates are stored divided by '
+        'the height and width of the image.'.format(text)
+      )
+    if not np.all(box[2:] >= box[:2]):
+      return 'a box is inverted ({}).'.format(text)
+  return None
+
+
+def _make_decoder() -> Callable[[bytes], Any]:
+  graph = tf.Graph()
+  with graph.as_default():
+    encoded = tf.placeholder(tf.string, [])
+    shape = tf.shape(tf_example_decoder.decode_image(encoded))
+  # Runs without a `with` block, since it is called for every image.
+  session = tf.Session(graph=graph)
+  return session.make_callable(shape, feed_list=[encoded])
+
+
+def explain_failure(
+  file_pattern: str, params: Any, error: Exception
+) -> Optional[errors.DataError]:
+  """Names the record that made a run fail.
+
+  Args:
+    file_pattern: files that the run read.
+    params: the whole config.
+    error: what the run raised.
+
+  Returns:
+    The error to show, or None if the files are in order.
+  """
+  try:
+    files = record_files.find_files(file_pattern)
+  except errors.DataError as data_error:
+    return data_error
+  _log.info('Looking for the record that caused the error.')
+  passes = [False]
+  skips_images = (
+    params.train.skip_broken_images
+    and file_pattern == params.train.train_file_pattern
+  )
+  if _DECODING_FAILED.search(str(error)) and not skips_images:
+    passes.append(True)
+  for decode_images in passes:
+    checker = RecordChecker(params.architecture.num_classes, decode_images)
+    for problem in checker.problems(files):
+      return errors.DataError(
+        '{} tools/check_records.py lists all such records.'.format(problem)
+      )
+  return None

@@ -1,0 +1,60 @@
+"""Checks TFRecords before a run does.
+
+  python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
+
+reads every record, decodes every image, and prints a table of what cannot be
+used. Exit code: 0, or 1 if there is any problem.
+"""
+
+import sys
+from typing import List
+
+from absl import flags
+
+from utils import program
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+  'file_pattern', None, 'Glob, or comma-separated files and globs.'
+)
+flags.DEFINE_integer(
+  'num_classes', None, 'architecture.num_classes: classes plus background.', 2
+)
+flags.DEFINE_bool('decode_images', True, 'Also decode every image.')
+flags.DEFINE_integer('max_rows', 50, 'Rows of the table at most.', 1)
+flags.mark_flags_as_required(['file_pattern', 'num_classes'])
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  # Imports TensorFlow, which is quiet only if logging is set up before.
+  program.quieten_tensorflow()
+  import rich.console
+  import rich.markup
+  import rich.table
+
+  from dataloader import record_check, record_files
+
+  files = record_files.find_files(FLAGS.file_pattern)
+  checker = record_check.RecordChecker(FLAGS.num_classes, FLAGS.decode_images)
+  problems = list(checker.problems(files))
+  console = rich.console.Console(soft_wrap=not sys.stdout.isatty())
+  if problems:
+    table = rich.table.Table('file', 'record', 'source id', 'problem')
+    for problem in problems[: FLAGS.max_rows]:
+      table.add_row(*(rich.markup.escape(str(value)) for value in problem))
+    console.print(table)
+  if len(problems) > FLAGS.max_rows:
+    print('... and {} more'.format(len(problems) - FLAGS.max_rows))
+  print(
+    '{} files, {} records read, {} problems'.format(
+      len(files), checker.num_records, len(problems)
+    )
+  )
+  if problems:
+    sys.exit(1)
+
+
+if __name__ == '__main__':
+  program.run(main)
