@@ -11,7 +11,7 @@ from PIL import Image
 
 from utils import drawing
 
-_MIN_SCORE = 0.5
+_MIN_SCORE = 0.4
 _NUM_COLUMNS = 4
 _ENLARGEMENT = 2  # small images leave no room for labels
 _GAP = 8  # pixels between the pictures of the overview
