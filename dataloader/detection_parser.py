@@ -325,7 +325,6 @@ class DetectionParser(abc.ABC):
       )
     if not self._transpose_input:
       return images
-    # Rows as a whole: transposition of few dimensions is faster.
-    images = tf.reshape(images, [batch, height, width * channels])
-    images = tf.transpose(images, [1, 2, 0])
+    # Transposing a matrix is several times faster than four dimensions.
+    images = tf.transpose(tf.reshape(images, [batch, -1]))
     return tf.reshape(images, [height, width, channels, batch])
