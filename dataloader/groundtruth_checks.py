@@ -65,6 +65,7 @@ def _assert_all(
         'in the image with source id',
         tf.gather(source_ids, image),
       ],
+      summarize=4,
     )
 
   return tf.cond(tf.reduce_all(is_good), tf.no_op, fail)

@@ -76,7 +76,7 @@ class InputFn:
       return parser.decode(parser.parse_record(item))
 
     if self._is_training:
-      dataset = tf.data.Dataset.zip((dataset, self._draws()))
+      dataset = tf.data.Dataset.zip((dataset, self.draws()))
       dataset = _map(
         dataset,
         lambda item, draws: parser.process(to_data(item), draws),
@@ -119,7 +119,7 @@ class InputFn:
       dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=self._seed)
     return dataset
 
-  def _draws(self) -> tf.data.Dataset:
+  def draws(self) -> tf.data.Dataset:
     """Endless dataset of the random numbers of one image each.
 
     They belong to a position in the stream and not to a thread, so that a seed

@@ -1,9 +1,11 @@
 """What does not reach the model is counted, and the count is told.
 
 The counts go to stderr from inside the graph: also on the hosts of a TPU, where
-no Python runs beside it.
+no Python runs beside it. They are told when they have doubled, so that they do
+not fill the screen.
 """
 
+import math
 import sys
 from typing import Any, Callable
 
@@ -34,10 +36,10 @@ def map_and_skip(
   # A gap in the numbers tells how many are missing.
   def count(state, numbered_item):
     index, item = numbered_item
-    expected, skipped = state
-    skipped += index - expected
+    expected, before = tf.unstack(state)
+    skipped = before + index - expected
     report = _print_if(
-      index > expected,
+      _has_doubled(before, skipped),
       'WARNING: train.skip_broken_images: skipped',
       skipped,
       'images that do not decode, of',
@@ -45,11 +47,10 @@ def map_and_skip(
       'read so far. tools/check_records.py lists them.',
     )
     with tf.control_dependencies([report]):
-      return (index + 1, tf.identity(skipped)), item
+      return tf.stack([index + 1, skipped]), item
 
-  zero = tf.constant(0, tf.int64)
   return numbered.apply(
-    tf.data.experimental.scan((zero, zero), _no_autograph(count))
+    tf.data.experimental.scan(tf.zeros([2], tf.int64), _no_autograph(count))
   )
 
 
@@ -67,12 +68,12 @@ def count_cut_objects(
   """
 
   def count(state, batch):
-    images, objects = tf.unstack(state)
+    before, objects = tf.unstack(state)
     surplus = tf.maximum(num_objects(batch) - max_num_instances, 0)
-    images += tf.math.count_nonzero(surplus, dtype=tf.int32)
+    images = before + tf.math.count_nonzero(surplus, dtype=tf.int32)
     objects += tf.reduce_sum(surplus)
     report = _print_if(
-      tf.reduce_any(surplus > 0),
+      _has_doubled(before, images),
       'WARNING:',
       images,
       'images so far have more objects than '
@@ -92,6 +93,15 @@ def count_cut_objects(
 
 def _item(parts: Any) -> Any:
   return parts[0] if len(parts) == 1 else parts
+
+
+def _has_doubled(before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+  """Whether a count has reached a further power of two."""
+
+  def bits(count):
+    return tf.ceil(tf.log(tf.cast(count, tf.float64) + 1.0) / math.log(2.0))
+
+  return bits(now) > bits(before)
 
 
 def _print_if(condition: tf.Tensor, *values: Any) -> tf.Operation:

@@ -109,13 +109,15 @@ class RecordChecker:
     feature = example.features.feature
     if not feature:
       return '', 'it is not a tf.Example, or one without any feature.'
-    for key, kind in _KINDS.items():
-      stored = feature[key].WhichOneof('kind') if key in feature else None
-      if stored not in (None, kind):
-        return '', 'feature {} is a {}, not a {}.'.format(key, stored, kind)
     source_id = b''.join(feature['image/source_id'].bytes_list.value)
+    source_id = source_id.decode('utf-8', 'replace')
+    for key, kind in _KINDS.items():
+      stored = feature[key].WhichOneof('kind')
+      if stored not in (None, kind):
+        reason = 'feature {} is a {}, not a {}.'.format(key, stored, kind)
+        return source_id, reason
     reason = self._check_image(feature) or self._check_objects(feature)
-    return source_id.decode('utf-8', 'replace'), reason
+    return source_id, reason
 
   def _check_image(self, feature: Any) -> Optional[str]:
     encoded = feature['image/encoded'].bytes_list.value
