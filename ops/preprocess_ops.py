@@ -89,6 +89,23 @@ def normalize_image(image: tf.Tensor) -> tf.Tensor:
   return tf.reshape(rows, shape)
 
 
+def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+  """Bilinear, float32; aligned at the first row and column only (TF 1)."""
+
+  def resize(source):
+    return tf.image.resize_bilinear(source[tf.newaxis], size)[0]
+
+  if image.dtype == tf.float32:
+    return resize(image)
+  # Resizing is faster from float32, but a large photograph is not worth the
+  # time and memory of a conversion.
+  return tf.cond(
+    tf.reduce_prod(tf.shape(image)[:2]) > 2 * tf.reduce_prod(size),
+    lambda: resize(image),
+    lambda: resize(tf.cast(image, tf.float32)),
+  )
+
+
 def resize_crop_normalize(
   image: tf.Tensor, plan: ResizePlan, desired_size: Sequence[int]
 ) -> tf.Tensor:
@@ -102,9 +119,7 @@ def resize_crop_normalize(
   Returns:
     float32 [h, w, 3], h and w at most the desired size.
   """
-  image = tf.cast(image, tf.float32)
-  # Corners are aligned at the first row and column only, as TF 1 does.
-  image = tf.image.resize_bilinear(image[tf.newaxis], plan.scaled_size)[0]
+  image = _resize(image, plan.scaled_size)
   y, x = tf.unstack(tf.cast(plan.offset, tf.int32), num=2)
   image = image[y : y + desired_size[0], x : x + desired_size[1]]
   return normalize_image(image)

@@ -66,11 +66,15 @@ def _resize_by_definition(image, scaled):
   return out
 
 
-def test_resize_crop_normalize():
-  image = np.random.RandomState(0).randint(0, 256, (9, 12, 3)).astype(np.uint8)
+@pytest.mark.parametrize('size', [(9, 12), (90, 120)])
+def test_resize_crop_normalize(size):
+  image = np.random.RandomState(0).randint(0, 256, size + (3,)).astype(np.uint8)
   with tf.Graph().as_default():
     plan = preprocess_ops.plan_resize(
-      tf.constant([9.0, 12.0]), (16, 16), (1.5, 1.5), tf.constant([0, 0.4, 0.7])
+      tf.constant(size, tf.float32),
+      (16, 16),
+      (1.5, 1.5),
+      tf.constant([0, 0.4, 0.7]),
     )
     out, plan = _run(
       [
