@@ -5,10 +5,10 @@ import operator
 import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-from configs import files, legacy_keys, text_overrides, yaml_loader
 from configs import kinds as kinds_lib
+from configs import legacy_keys, text_overrides, yaml_loader
 from configs.key_search import closest_key
-from utils import errors
+from utils import errors, files
 
 _OPERATORS = {
   '==': operator.eq,

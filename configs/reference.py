@@ -7,9 +7,10 @@ import json
 import sys
 from typing import Sequence
 
-from configs import factory, files
+from configs import factory
 from configs import kinds as kinds_lib
 from configs.keys import Key
+from utils import files
 
 BEGIN = '<!-- parameters: made by python -m configs.reference -->'
 END = '<!-- end of parameters -->'

@@ -8,13 +8,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from configs import (
   factory,
-  files,
   legacy_keys,
   params_dict,
   text_overrides,
   yaml_loader,
 )
-from utils import errors
+from utils import errors, files
 
 _LOGGER = logging.getLogger(__name__)
 

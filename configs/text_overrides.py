@@ -5,8 +5,8 @@ import os
 import re
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
-from configs import files, yaml_loader
-from utils import errors
+from configs import yaml_loader
+from utils import errors, files
 
 _NAME = r'[A-Za-z][\w.]*'
 _VALUE = r"""'[^']*'|"[^"]*"|\[[^\[\]]*\]|[^,\[]*"""

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 import tensorflow.compat.v1 as tf
 
 from evaluation import record_annotations
-from utils import errors
+from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def prepare(
       file_pattern,
     )
   tf.io.gfile.makedirs(model_dir)
-  write_json(path, content)
+  files.write_json(path, content)
   return path
 
 
@@ -103,14 +103,6 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
           )
         )
   return content
-
-
-def write_json(path: str, content: Any, indent: Optional[int] = None) -> None:
-  """Writes a JSON file, which appears whole or not at all."""
-  temporary = '{}.{}.tmp'.format(path, os.getpid())
-  with tf.io.gfile.GFile(temporary, 'w') as target:
-    target.write(json.dumps(content, allow_nan=False, indent=indent))
-  tf.io.gfile.rename(temporary, path, overwrite=True)
 
 
 def _read_json(path: str) -> Any:

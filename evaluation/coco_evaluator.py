@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluation import annotation_file as annotation_file_lib
 from evaluation import batches, coco_metrics
-from utils import errors
+from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class COCOEvaluator:
         bbox (xmin, ymin, width, height in pixels of the original image),
         score and, with masks, segmentation.
     """
-    annotation_file_lib.write_json(path, self._results(self._include_mask))
+    files.write_json(path, self._results(self._include_mask))
 
   def _add(self, detections: batches.Detections) -> None:
     self._detections.append(detections)

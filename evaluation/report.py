@@ -10,7 +10,8 @@ import rich.table
 import rich.text
 import tensorflow.compat.v1 as tf
 
-from evaluation import annotation_file, coco_metrics
+from evaluation import coco_metrics
+from utils import files
 
 _MASK_PREFIX = 'mask_'
 _PLAIN_WIDTH = 110
@@ -62,9 +63,7 @@ def write_metrics(
   content: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
   for name, value in metrics.items():
     content[name] = float(value) if math.isfinite(value) else None
-  annotation_file.write_json(
-    os.path.join(directory, 'metrics.json'), content, indent=2
-  )
+  files.write_json(os.path.join(directory, 'metrics.json'), content, indent=2)
 
   summary = tf.Summary()
   for name, value in metrics.items():

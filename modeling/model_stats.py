@@ -1,6 +1,5 @@
 """Size and cost of the network in a graph."""
 
-import json
 import os
 from typing import Dict
 
@@ -8,6 +7,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.profiler.internal import flops_registry
+
+from utils import files
 
 # Importing the registry registers the cost of element-wise ops; the costs of
 # convolutions come with TensorFlow itself.
@@ -52,8 +53,5 @@ def model_stats(batch_size: int) -> Dict[str, float]:
 
 def write_model_stats(stats: Dict[str, float], model_dir: str, mode: str):
   """Writes `<mode>_model_stats.json` into `model_dir`, made if absent."""
-  tf.gfile.MakeDirs(model_dir)
   path = os.path.join(model_dir, '{}_model_stats.json'.format(mode))
-  with tf.gfile.GFile(path + '.tmp', 'w') as f:
-    json.dump(stats, f)
-  tf.gfile.Rename(path + '.tmp', path, overwrite=True)
+  files.write_json(path, stats)

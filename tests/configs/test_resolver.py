@@ -6,8 +6,8 @@ import stat
 import pytest
 import yaml
 
-from configs import factory, files, params_dict, resolver
-from utils import errors
+from configs import factory, params_dict, resolver
+from utils import errors, files
 
 _NO_FLAGS = dict.fromkeys(resolver.FLAGS)
 

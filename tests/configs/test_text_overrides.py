@@ -218,7 +218,7 @@ def test_file_without_mapping_is_named(tmp_path, content, part):
 
 
 def test_missing_bucket_file_is_named(monkeypatch):
-  from configs import files
+  from utils import files
 
   class _Error(Exception):
     pass

@@ -1,6 +1,5 @@
 """From an annotated set to all the files of one split."""
 
-import json
 import os
 from typing import Any, Dict
 
@@ -10,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from tools.record_sources import annotations, writer
 from tools.record_sources import report as report_lib
-from utils import errors, label_map
+from utils import errors, files, label_map
 
 # Classes that a message lists.
 _NUM_SHOWN = 4
@@ -59,8 +58,8 @@ def convert(
   for path in set(earlier) - set(written.shard_files):
     tf.io.gfile.remove(path)
   label_map.write_label_map(label_map_file, annotated.label_map)
-  _write_json(prefix + '.json', written.coco)
-  _write_json(
+  files.write_json(prefix + '.json', written.coco)
+  files.write_json(
     prefix + '_report.json',
     {
       'images': len(written.coco['images']),
@@ -140,10 +139,3 @@ def _shown(names: Dict[int, str], others: Dict[int, str]) -> str:
   ]
   shown = ', '.join(own[:_NUM_SHOWN]) or 'fewer'
   return shown + (', ...' if len(own) > _NUM_SHOWN else '')
-
-
-def _write_json(path: str, content: Dict[str, Any], **options: Any) -> None:
-  temporary = '{}.{}.tmp'.format(path, os.getpid())
-  with tf.io.gfile.GFile(temporary, 'w') as target:
-    target.write(json.dumps(content, **options))
-  tf.io.gfile.rename(temporary, path, overwrite=True)

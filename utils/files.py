@@ -1,7 +1,9 @@
 """Reads and writes small text files, local or in a bucket."""
 
 import contextlib
+import json
 import os
+from typing import Any, Optional
 
 from utils import errors
 
@@ -65,3 +67,8 @@ def write_text(path: str, text: str) -> None:
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.remove(temporary)
+
+
+def write_json(path: str, content: Any, indent: Optional[int] = None) -> None:
+  """Writes a JSON file as `write_text` does; NaN and infinity are refused."""
+  write_text(path, json.dumps(content, allow_nan=False, indent=indent))
