@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import groundtruth_checks, record_files, tf_example_decoder
+from dataloader import record_files, tf_example_decoder
 from evaluation import batches
 from utils import errors
 
@@ -84,10 +84,21 @@ def _decoded_records(file_pattern: str, regenerate_source_id: bool):
   )
 
   def decode(serialized):
-    parsed = decoder.parse(serialized)
-    with tf.control_dependencies(groundtruth_checks.check_lengths(parsed)):
-      parsed = {key: tf.identity(value) for key, value in parsed.items()}
-    decoded = decoder.decode_parsed(parsed)
+    decoded = decoder.decode_parsed(decoder.parse(serialized))
+    lengths = [
+      tf.shape(decoded['groundtruth_' + key])[0]
+      for key in ('boxes', 'classes', 'area', 'is_crowd')
+    ]
+    same_length = tf.debugging.Assert(
+      tf.reduce_all(tf.equal(lengths, lengths[0])),
+      [
+        'Numbers of boxes, class ids, areas and crowd flags differ in image',
+        decoded['source_id'],
+        lengths,
+      ],
+    )
+    with tf.control_dependencies([same_length]):
+      decoded = {key: tf.identity(value) for key, value in decoded.items()}
     del decoded['image']
     decoded['source_id'] = tf_example_decoder.source_id_to_number(
       decoded['source_id']
