@@ -55,7 +55,9 @@ class DetectionModel(abc.ABC):
     """Network outputs, and outside training the detections."""
 
   @abc.abstractmethod
-  def build_losses(self, outputs: Tensors, labels: Tensors) -> Tensors:
+  def build_losses(
+    self, outputs: Tensors, labels: Tensors, is_training: bool = True
+  ) -> Tensors:
     """Scalar losses by name, `model_loss` being the one to minimise."""
 
   @abc.abstractmethod

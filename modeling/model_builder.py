@@ -193,7 +193,7 @@ class ModelFn:
       return tf.estimator.tpu.TPUEstimatorSpec(
         mode=tf.estimator.ModeKeys.EVAL, loss=tf.constant(0.0)
       )
-    losses = model.build_losses(outputs, labels)
+    losses = model.build_losses(outputs, labels, is_training=False)
     names = sorted(losses)
 
     def metrics(*values):

@@ -118,21 +118,25 @@ class RetinanetModel(base_model.DetectionModel):
       for level, boxes in self._anchors(height, width).items()
     }
 
-  def build_losses(self, outputs: Tensors, labels: Tensors) -> Tensors:
-    """Training losses of one batch.
+  def build_losses(
+    self, outputs: Tensors, labels: Tensors, is_training: bool = True
+  ) -> Tensors:
+    """Losses of one batch.
 
     Args:
       outputs: of `build_outputs`.
       labels: `cls_targets` {level: int32 [batch, h, w, anchors]},
         `box_targets` {level: [batch, h, w, anchors * 4]} and `num_positives`
         [batch].
+      is_training: whether the moving normaliser, if there is one, is used and
+        moved on.
 
     Returns:
       Scalars `cls_loss`, `box_loss`, `model_loss`; with a moving normaliser
       also `num_positive_sum` and `moving_normalizer`.
     """
     num_positives = tf.reduce_sum(labels['num_positives'])
-    if self._normalizer_momentum <= 0:
+    if not is_training or self._normalizer_momentum <= 0:
       return self._losses(outputs, labels, num_positives)
     normalizer = moving_normalizer.moving_normalizer(
       num_positives, self._normalizer_momentum
