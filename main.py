@@ -7,6 +7,8 @@ Parameters come from the model's defaults, then `--config_file`, then
 `--params_override`, then the flags below.
 """
 
+import sys
+
 from absl import flags
 
 from utils import program
@@ -66,8 +68,6 @@ _PARAMETER_FLAGS = (
   'skip_host_call',
 )
 
-_resolved = None
-
 
 def main(argv):
   del argv
@@ -82,8 +82,7 @@ def main(argv):
         FLAGS.mode, ', '.join(MODES), errors.did_you_mean(FLAGS.mode, MODES)
       )
     )
-  global _resolved
-  _resolved = resolver.resolve(
+  resolved = resolver.resolve(
     model=FLAGS.model,
     config_file=FLAGS.config_file,
     params_override=FLAGS.params_override,
@@ -91,13 +90,13 @@ def main(argv):
     mode=FLAGS.mode,
   )
   if FLAGS.mode == 'print_config':
-    print(resolver.to_yaml_with_sources(_resolved), end='')
+    print(resolver.to_yaml_with_sources(resolved), end='')
     return
 
   program.quieten_tensorflow()
   from executor import runner as runner_lib
 
-  runner = runner_lib.Runner(_resolved.params)
+  runner = runner_lib.Runner(resolved.params)
   runner.print_plan(FLAGS.mode)
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)
@@ -108,11 +107,12 @@ def main(argv):
 
 
 def _explain(error):
-  if _resolved is None:
+  # Without it nothing has imported TensorFlow, which is what raises.
+  if 'tensorflow' not in sys.modules:
     return None
   from executor import failures
 
-  return failures.explain(error, _resolved.params)
+  return failures.explain(error)
 
 
 if __name__ == '__main__':

@@ -33,6 +33,12 @@ _KINDS = {
 _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 
+_WRITE_AGAIN = (
+  'Write the file again; tools/create_tf_record.py makes such files from '
+  'COCO and Pascal VOC annotations.'
+)
+
+
 class Problem(NamedTuple):
   """A record that cannot be used.
 
@@ -105,10 +111,11 @@ class RecordChecker:
     try:
       example = tf.train.Example.FromString(record)
     except message.DecodeError as error:
-      return '', 'it is not a tf.Example ({}).'.format(error)
+      return '', 'it is not a tf.Example ({}). {}'.format(error, _WRITE_AGAIN)
     feature = example.features.feature
     if not feature:
-      return '', 'it is not a tf.Example, or one without any feature.'
+      reason = 'it is not a tf.Example, or one without any feature. '
+      return '', reason + _WRITE_AGAIN
     source_id = b''.join(feature['image/source_id'].bytes_list.value)
     source_id = source_id.decode('utf-8', 'replace')
     for key, kind in _KINDS.items():
@@ -174,7 +181,10 @@ def _check_boxes(boxes: np.ndarray) -> Optional[str]:
         'the height and width of the image.'.format(text)
       )
     if not np.all(box[2:] >= box[:2]):
-      return 'a box is inverted ({}).'.format(text)
+      return (
+        'a box is inverted ({}); ymax has to be at least ymin, and xmax at '
+        'least xmin.'.format(text)
+      )
   return None
 
 
@@ -205,7 +215,7 @@ def explain_failure(
     files = record_files.find_files(file_pattern)
   except errors.DataError as data_error:
     return data_error
-  _log.info('Looking for the record that caused the error.')
+  _log.info('Looking for the record that caused the error: %s.', file_pattern)
   passes = [False]
   skips_images = (
     params.train.skip_broken_images

@@ -4,6 +4,8 @@ from typing import Dict
 
 import tensorflow.compat.v1 as tf
 
+# Field 1, with a length.
+_EXAMPLE_TAG = 0x0A
 _MAX_INT64 = str(2**63 - 1)
 
 
@@ -57,12 +59,16 @@ class TfExampleDecoder:
     Args:
       record: scalar string, a serialized tf.Example.
 
+    Raises, at run time, InvalidArgumentError if it is none.
+
     Returns:
       `encoded` (string), `source_id` (string) and the groundtruth as stored,
       each [n] or empty: `ymin`, `xmin`, `ymax`, `xmax`, `area` (float32),
       `is_crowd` (int64), `classes`.
     """
-    features = tf.io.parse_single_example(record, self._features)
+    features = tf.io.parse_single_example(
+      _checked_example(record), self._features
+    )
     encoded = features['image/encoded']
     return {
       'encoded': encoded,
@@ -130,6 +136,32 @@ class TfExampleDecoder:
       lambda: tf.as_string(_hash(encoded)),
       lambda: tf.identity(stored),
     )
+
+
+def _checked_example(record: tf.Tensor) -> tf.Tensor:
+  """Asserts that a record has the frame of a tf.Example.
+
+  The message of TensorFlow's parser quotes the record, and Python crashes on a
+  message that is not UTF-8. A tf.Example is its only field: a tag, the length
+  of the field as a varint, the field.
+  """
+  head = tf.strings.substr(tf.strings.substr(record, 0, 6) + b'\0' * 6, 0, 6)
+  head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
+  tag, varint = head[0], head[1:]
+  is_last = tf.less(varint, 128)
+  # 1 up to the first byte without the bit that says that more follow.
+  is_used = tf.cast(
+    tf.equal(tf.cumsum(tf.cast(is_last, tf.int64), exclusive=True), 0), tf.int64
+  )
+  digits = tf.floormod(varint, 128) * [1 << 7 * i for i in range(5)]
+  size = 1 + tf.reduce_sum(is_used) + tf.reduce_sum(is_used * digits)
+  record_size = tf.cast(tf.strings.length(record), tf.int64)
+  check = tf.debugging.Assert(
+    tf.equal(tag, _EXAMPLE_TAG) & tf.equal(size, record_size),
+    ['A record is not a tf.Example; its size in bytes is', record_size],
+  )
+  with tf.control_dependencies([check]):
+    return tf.identity(record)
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:

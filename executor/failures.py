@@ -1,6 +1,7 @@
 """Turns errors of a running graph into messages for a person."""
 
-from typing import Any, Optional
+import contextlib
+from typing import Any, Iterator, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -16,12 +17,31 @@ _DATA_ERRORS = (
 )
 
 
-def explain(error: Exception, params: Any) -> Optional[errors.UserError]:
+@contextlib.contextmanager
+def naming_bad_records(params: Any, file_pattern: str) -> Iterator[None]:
+  """Names the record, if one is the cause of an error that is raised inside.
+
+  Args:
+    params: the whole config.
+    file_pattern: files that are read inside.
+
+  Raises:
+    DataError: in place of an error that a bad record caused.
+  """
+  try:
+    yield
+  except _DATA_ERRORS as error:
+    found = record_check.explain_failure(file_pattern, params, error)
+    if found:
+      raise found from error
+    raise
+
+
+def explain(error: Exception) -> Optional[errors.UserError]:
   """Returns what a user has to know, or None for a defect of the program.
 
   Args:
-    error: raised while the graph ran.
-    params: the whole config.
+    error: of the machine rather than of the data; raised while a graph ran.
   """
   if isinstance(error, tf.errors.ResourceExhaustedError):
     return errors.UserError(
@@ -30,14 +50,18 @@ def explain(error: Exception, params: Any) -> Optional[errors.UserError]:
         error.message.splitlines()[0]
       )
     )
-  if isinstance(error, _DATA_ERRORS):
-    for pattern in (
-      params.train.train_file_pattern,
-      params.eval.eval_file_pattern,
-    ):
-      found = pattern and record_check.explain_failure(pattern, params, error)
-      if found:
-        return found
-  if isinstance(error, tf.errors.NotFoundError):
+  if isinstance(
+    error,
+    (
+      tf.errors.NotFoundError,
+      tf.errors.PermissionDeniedError,
+      tf.errors.FailedPreconditionError,
+    ),
+  ):
     return errors.UserError(error.message.splitlines()[0])
+  if isinstance(error, OSError) and error.filename:
+    return errors.UserError(
+      "'{}': {}. Check that the path is right and that this program may read "
+      'and write there.'.format(error.filename, error.strerror)
+    )
   return None

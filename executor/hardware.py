@@ -1,6 +1,9 @@
 """What a run computes on."""
 
 import logging
+import socket
+import time
+import urllib.parse
 from typing import Any, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
@@ -50,6 +53,7 @@ def _tpu(params: Any) -> Hardware:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
       name, zone=platform.tpu_zone, project=platform.gcp_project
     )
+    wait_until_reachable(resolver.master())
   except (ValueError, RuntimeError, OSError) as error:
     raise _tpu_error(name, error) from error
   num_cores = params.train.num_shards
@@ -90,10 +94,56 @@ def wait_until_healthy(
     raise _tpu_error(name, error) from error
 
 
+def wait_until_reachable(
+  address: str, timeout: float = 300.0, interval: float = 10.0
+) -> None:
+  """Waits until something listens at an address.
+
+  Without it, TensorFlow tries for hours and says nothing.
+
+  Args:
+    address: grpc://host:port.
+    timeout: seconds after which to give up.
+    interval: seconds for, and between, tries.
+
+  Raises:
+    OSError: nothing listened, or the host is unknown.
+    ValueError: not such an address.
+  """
+  parts = urllib.parse.urlsplit(address)
+  if not parts.hostname or not parts.port:
+    raise ValueError('{!r} is not of the form grpc://host:port'.format(address))
+  end = time.monotonic() + timeout
+  while True:
+    begin = time.monotonic()
+    try:
+      socket.create_connection((parts.hostname, parts.port), interval).close()
+      return
+    except socket.gaierror as error:
+      raise OSError('the host {} is unknown'.format(parts.hostname)) from error
+    except OSError as error:
+      if time.monotonic() >= end:
+        raise OSError(
+          'nothing answered at {} for {:.0f} s ({})'.format(
+            address, timeout, error
+          )
+        ) from error
+      _log.info(
+        'Waiting for the TPU at %s to answer (%s); giving up in %.0f s.',
+        address,
+        error,
+        end - time.monotonic(),
+      )
+    time.sleep(max(min(begin + interval, end) - time.monotonic(), 0.0))
+
+
 def _tpu_error(name: Optional[str], error: Exception) -> errors.UserError:
   return errors.UserError(
-    'use_tpu is true, but the TPU {!r} cannot be used: {}. Give its name '
+    'use_tpu is true, but {} cannot be used: {}. Give its name '
     'with --tpu (and --tpu_zone, --gcp_project if this machine is elsewhere), '
     'or a grpc://host:port address; or train without a TPU with '
-    '--use_tpu=False.'.format(name, error)
+    '--use_tpu=False.'.format(
+      "the TPU '{}'".format(name) if name else 'a TPU without a name',
+      str(error).rstrip('. '),
+    )
   )

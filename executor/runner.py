@@ -7,13 +7,13 @@ import rich.console
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from dataloader import input_reader
+from dataloader import input_reader, record_files
 from evaluation import annotation_file
-from executor import estimator_factory, plan, training
+from executor import estimator_factory, failures, plan, training
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from modeling import model_builder
-from utils import errors, mode_keys
+from utils import errors, label_map, mode_keys
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,13 @@ class Runner:
       raise errors.ConfigError(
         "model_dir is not set. Give the directory for this run's files with "
         '--model_dir, or in the config.'
+      )
+    if tf.gfile.Exists(params.model_dir) and not tf.gfile.IsDirectory(
+      params.model_dir
+    ):
+      raise errors.ConfigError(
+        "model_dir: '{}' is a file. Give a directory; it is made if it does "
+        'not exist.'.format(params.model_dir)
       )
     self._params = params
     self._hardware = hardware_lib.detect(params)
@@ -48,14 +55,14 @@ class Runner:
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
     """Trains up to `train.total_steps`; returns metrics if evaluated."""
-    self._check_annotations(eval_after_training)
+    self._check_files(trains=True, evaluates=eval_after_training)
     resolver.save_params(self._params, self._params.model_dir)
     self._train_until(self._params.train.total_steps)
     return self._evaluate() if eval_after_training else {}
 
   def train_and_eval(self) -> Dict[str, float]:
     """Evaluates after every `eval.num_steps_per_eval` steps and at the end."""
-    self._check_annotations(True)
+    self._check_files(trains=True, evaluates=True)
     resolver.save_params(self._params, self._params.model_dir)
     total = self._params.train.total_steps
     step = self._current_step()
@@ -73,7 +80,7 @@ class Runner:
 
     Ends also when none appears for `eval.eval_timeout` seconds.
     """
-    self._check_annotations(True)
+    self._check_files(trains=False, evaluates=True)
     settings = self._params.eval
     metrics: Dict[str, float] = {}
     checkpoints = tf.train.checkpoints_iterator(
@@ -84,7 +91,9 @@ class Runner:
     for path in checkpoints:
       try:
         metrics = self._evaluate(path)
-      except tf.errors.NotFoundError:
+      except (tf.errors.NotFoundError, ValueError):
+        if tf.train.checkpoint_exists(path):
+          raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
       if evaluation_lib.checkpoint_step(path) >= self._params.train.total_steps:
@@ -114,20 +123,24 @@ class Runner:
         step,
       )
       return
-    training.train(
-      self._estimator,
-      self._input_fn(
-        settings.train_file_pattern,
-        mode_keys.TRAIN,
-        settings.train_dataset_type,
-        settings.train_batch_size,
-      ),
-      self._params,
-      self._hardware,
-      step,
+    input_fn = self._input_fn(
+      settings.train_file_pattern,
+      mode_keys.TRAIN,
+      settings.train_dataset_type,
+      settings.train_batch_size,
     )
+    with failures.naming_bad_records(self._params, settings.train_file_pattern):
+      training.train(
+        self._estimator, input_fn, self._params, self._hardware, step
+      )
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
+    with failures.naming_bad_records(
+      self._params, self._params.eval.eval_file_pattern
+    ):
+      return self._evaluate_checkpoint(path)
+
+  def _evaluate_checkpoint(self, path: Optional[str]) -> Dict[str, float]:
     settings = self._params.eval
     if settings.type == 'customized':
       return self._evaluate_losses(path)
@@ -168,8 +181,15 @@ class Runner:
       batch_size,
     )
 
-  def _check_annotations(self, evaluates: bool) -> None:
-    """Finds a bad annotation file before hours of training, not after."""
+  def _check_files(self, trains: bool, evaluates: bool) -> None:
+    """Finds absent files before a graph is built or hours of training pass."""
+    if trains:
+      record_files.find_files(self._params.train.train_file_pattern)
+    if not evaluates:
+      return
     settings = self._params.eval
-    if evaluates and settings.use_json_file and settings.val_json_file:
+    record_files.find_files(settings.eval_file_pattern)
+    if settings.use_json_file and settings.val_json_file:
       annotation_file.load_annotations(settings.val_json_file)
+    if settings.label_map_file:
+      label_map.read_label_map(settings.label_map_file)

@@ -36,7 +36,11 @@ def resolve_checkpoint(path: str) -> str:
       'names one). Give a checkpoint prefix such as model.ckpt-1000, or the '
       'directory that contains it.'.format(path)
     )
-  if tf.train.checkpoint_exists(path):
+  try:
+    exists = tf.train.checkpoint_exists(path)
+  except tf.errors.NotFoundError:  # Not even the directory is there.
+    exists = False
+  if exists:
     return path
   raise errors.UserError(
     "The checkpoint '{}' does not exist. Give the path up to the step "

@@ -3,6 +3,7 @@
 from typing import Any, Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
+from tensorflow.compat.v2 import summary as summary_v2
 
 from modeling import (
   base_model,
@@ -96,8 +97,14 @@ class ModelFn:
       host_call = self._host_call(
         step, dict(losses, learning_rate=learning_rate)
       )
+    reported_loss = total_loss
     hooks: List[tf.train.SessionRunHook] = []
     if not params.use_tpu:
+      # An estimator stops at a loss that is NaN before it asks the hook below,
+      # which can say why. The hook stops at the same step.
+      reported_loss = tf.where(
+        tf.is_finite(total_loss), total_loss, tf.zeros_like(total_loss)
+      )
       # Inside a TPU loop the values of single steps are not visible.
       checked = ('cls_loss', 'box_loss', 'l2_regularization_loss')
       hooks.append(
@@ -110,7 +117,7 @@ class ModelFn:
       )
     return tf.estimator.tpu.TPUEstimatorSpec(
       mode=tf.estimator.ModeKeys.TRAIN,
-      loss=total_loss,
+      loss=reported_loss,
       train_op=train_op,
       host_call=host_call,
       training_hooks=hooks,
@@ -170,12 +177,10 @@ class ModelFn:
 
     def write(global_step, *values):
       step = tf.reduce_mean(tf.cast(global_step, tf.float32))
-      writer = tf.compat.v2.summary.create_file_writer(
-        model_dir, max_queue=max_queue
-      )
+      writer = summary_v2.create_file_writer(model_dir, max_queue=max_queue)
       with writer.as_default():
         for name, value in zip(names, values):
-          tf.compat.v2.summary.scalar(
+          summary_v2.scalar(
             name, tf.reduce_mean(value), step=tf.cast(step, tf.int64)
           )
         return tf.summary.all_v2_summary_ops()

@@ -27,7 +27,7 @@ def set_up_logging(debug: bool = False) -> None:
   """Logs of this project to stderr, TensorFlow's own only when it matters."""
   if not debug:
     # Read when TensorFlow is first imported.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     warnings.filterwarnings('ignore')
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(
@@ -39,12 +39,18 @@ def set_up_logging(debug: bool = False) -> None:
 
 
 def quieten_tensorflow() -> None:
-  """Silences deprecations and retries inside TensorFlow 1.15."""
+  """Silences deprecations and retries inside TensorFlow 1.15.
+
+  Not with `--debug`.
+  """
+  if FLAGS.debug:
+    return
   import tensorflow.compat.v1 as tf
   from tensorflow.python.util import deprecation
 
   deprecation._PRINT_DEPRECATION_WARNINGS = False
-  tf.logging.set_verbosity(tf.logging.ERROR)
+  # Estimators log each exception as an error before they raise it.
+  tf.logging.set_verbosity(tf.logging.FATAL)
   logger = logging.getLogger('tensorflow')
   logger.propagate = False
 
