@@ -201,7 +201,7 @@ def test_infinite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
 
 _BAD_RECORDS = {
   'not a tf.Example': b'no example at all',
-  'cannot be decoded': record_factory.make_record(
+  'train.skip_broken_images=true': record_factory.make_record(
     source_id=b'55', encoded=b'\xff\xd8\xff broken'
   ),
   'class id': record_factory.make_record(source_id=b'55', classes=(9,)),
@@ -228,7 +228,7 @@ def test_bad_record_is_named(tmp_path, reason):
 
 
 def test_broken_images_can_be_skipped(tmp_path):
-  records = _write_data(tmp_path, _BAD_RECORDS['cannot be decoded'])
+  records = _write_data(tmp_path, _BAD_RECORDS['train.skip_broken_images=true'])
   params = _resolve(
     tmp_path / 'model', records, {'train': {'skip_broken_images': True}}
   )
