@@ -1,4 +1,4 @@
-"""Faster gradients of convolutions on a CPU.
+"""Faster gradients of convolution and batch norm on a CPU.
 
 TensorFlow 1.15's CPU kernels for the gradients of a convolution reach about
 half the speed of its forward kernel. Both gradients of a convolution with
@@ -6,6 +6,9 @@ stride 1 are convolutions themselves, so the forward kernel can compute them:
 the input's is the output gradient convolved with the flipped kernel, the
 filter's is the input convolved with the output gradient, channels taking the
 place of the batch.
+
+The gradient of batch norm is a few sums over pixels, which a product with a
+row of ones computes faster than a reduction, and one linear combination.
 """
 
 import contextlib
@@ -15,11 +18,12 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.ops import nn_grad
 
 _CONVOLUTION = 'CpuConv2D'
+_BATCH_NORM = 'CpuFusedBatchNormV3'
 
 
 @contextlib.contextmanager
 def fast_gradients(enabled: bool) -> Iterator[None]:
-  """Convolutions made inside get the gradients of this module.
+  """Convolutions and batch norms made inside get this module's gradients.
 
   Values agree with TensorFlow's own up to rounding.
 
@@ -29,7 +33,7 @@ def fast_gradients(enabled: bool) -> Iterator[None]:
   if not enabled:
     yield
     return
-  overrides = {'Conv2D': _CONVOLUTION}
+  overrides = {'Conv2D': _CONVOLUTION, 'FusedBatchNormV3': _BATCH_NORM}
   with tf.get_default_graph().gradient_override_map(overrides):
     yield
 
@@ -86,3 +90,43 @@ def _kernel_gradient(images, gradient, height, width):
     padding='VALID',
   )
   return tf.transpose(result, [1, 2, 0, 3])
+
+
+@tf.RegisterGradient(_BATCH_NORM)
+def _batch_norm_gradient(op, *gradients):
+  """Gradients of the input [B, H, W, C], gamma and beta; float32 moments."""
+  images, gamma = op.inputs[:2]
+  gradient = gradients[0]
+  is_plain = (
+    op.get_attr('is_training')
+    and op.get_attr('data_format') == b'NHWC'
+    and images.dtype == tf.float32
+  )
+  if not is_plain:
+    return nn_grad._FusedBatchNormV3Grad(op, *gradients)
+  # Biased mean and variance of the batch, which the forward kernel keeps.
+  mean, variance = op.outputs[3:5]
+  channels = images.shape.as_list()[-1]
+  pixels = tf.reshape(images, [-1, channels])
+  gradient = tf.reshape(gradient, [-1, channels])
+  num_pixels = tf.shape(pixels)[0]
+  ones = tf.ones([1, num_pixels])
+  count = tf.cast(num_pixels, tf.float32)
+
+  sum_gradient = tf.matmul(ones, gradient)[0]
+  sum_product = tf.matmul(ones, gradient * pixels)[0]
+  inverse_deviation = tf.rsqrt(variance + op.get_attr('epsilon'))
+  gamma_gradient = (sum_product - mean * sum_gradient) * inverse_deviation
+  # The input's gradient is linear in the output gradient and the input:
+  # gamma / std * (dy - mean(dy) - x_hat * mean(dy * x_hat)).
+  scale = gamma * inverse_deviation
+  slope = -scale * inverse_deviation * gamma_gradient / count
+  offset = -scale * sum_gradient / count - slope * mean
+  image_gradient = scale * gradient + (slope * pixels + offset)
+  return (
+    tf.reshape(image_gradient, tf.shape(images)),
+    gamma_gradient,
+    sum_gradient,
+    None,
+    None,
+  )

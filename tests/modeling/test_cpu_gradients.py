@@ -42,3 +42,37 @@ def test_unknown_batch_size():
   assert got[1][1, 1, 0, 0] == 48.0
   assert got[1][0, 0, 0, 0] == 27.0
   assert got[0][0, 1, 1, 0] == 18.0
+
+
+@pytest.mark.parametrize('batch', [1, 3])
+def test_batch_norm_equals_the_library(batch):
+  rng = np.random.RandomState(1)
+  images = 5 + 2 * rng.randn(batch, 6, 7, 4).astype(np.float32)
+  weights = rng.randn(*images.shape).astype(np.float32)
+  results = []
+  for enabled in (False, True):
+    with tf.Graph().as_default(), tf.Session() as session:
+      inputs = [
+        tf.constant(images),
+        tf.constant([1.0, 2.0, 0.5, -1.0]),
+        tf.constant([0.1, 0.2, 0.3, 0.4]),
+      ]
+      with cpu_gradients.fast_gradients(enabled):
+        outputs = tf.nn.fused_batch_norm(*inputs, epsilon=1e-3)[0]
+      loss = tf.reduce_sum(tf.nn.relu(outputs) * weights)
+      results.append(session.run(tf.gradients(loss, inputs)))
+      kinds = {op.type for op in tf.get_default_graph().get_operations()}
+      assert ('FusedBatchNormGradV3' in kinds) != enabled
+  for want, got in zip(*results):
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
+
+
+def test_batch_norm_in_inference_mode_keeps_the_library():
+  with tf.Graph().as_default(), tf.Session() as session:
+    images = tf.ones([1, 2, 2, 1])
+    with cpu_gradients.fast_gradients(True):
+      outputs = tf.nn.fused_batch_norm(
+        images, [3.0], [0.0], [0.0], [1.0], epsilon=0.0, is_training=False
+      )[0]
+    got = session.run(tf.gradients(outputs, images)[0])
+  np.testing.assert_allclose(got, 3.0 * np.ones([1, 2, 2, 1]), rtol=1e-5)
