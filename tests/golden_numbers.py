@@ -48,10 +48,21 @@ def weight(name, shape):
 def load_weights(session):
   """Gives every variable of the default graph its `weight`."""
   session.run(tf.global_variables_initializer())
-  for variable in tf.global_variables():
-    name = variable.op.name
-    if not any(part in name for part in _NOT_WEIGHTS):
-      variable.load(weight(name, tuple(variable.shape.as_list())), session)
+  # In one call: each call prepares the whole graph anew.
+  variables = [
+    variable
+    for variable in tf.global_variables()
+    if not any(part in variable.op.name for part in _NOT_WEIGHTS)
+  ]
+  session.run(
+    [variable.initializer for variable in variables],
+    {
+      variable.initializer.inputs[1]: weight(
+        variable.op.name, tuple(variable.shape.as_list())
+      )
+      for variable in variables
+    },
+  )
 
 
 def flatten(tree, prefix=''):
