@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -13,53 +12,10 @@ from configs import resolver
 from executor import evaluation as evaluation_lib
 from executor import failures
 from executor import runner as runner_lib
-from tests import record_factory
+from tests import record_factory, tiny_run
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_NUM_IMAGES = 7
-_SMALL = {
-  'architecture': {'min_level': 3, 'max_level': 5, 'num_classes': 3},
-  'anchor': {'num_scales': 1, 'aspect_ratios': [1.0]},
-  'retinanet_parser': {'output_size': [64, 64], 'max_num_instances': 5},
-  'resnet': {'resnet_depth': 10},
-  'fpn': {'fpn_feat_dims': 8},
-  'retinanet_head': {'num_convs': 1, 'num_filters': 8},
-  'postprocess': {'max_total_size': 10},
-  'train': {'train_batch_size': 2, 'total_steps': 3, 'seed': 1},
-  'eval': {'eval_batch_size': 3},
-}
-
-
-def _write_data(directory, bad_record=None):
-  records = [
-    record_factory.make_record(
-      source_id=str(100 + i).encode(),
-      encoded=record_factory.encode(record_factory.pixels(seed=i)),
-      classes=(1 + i % 2,),
-    )
-    for i in range(_NUM_IMAGES)
-  ]
-  if bad_record:
-    records[3] = bad_record
-  return record_factory.write_records(directory / 'set.tfrecord', records)
-
-
-def _resolve(model_dir, records, *overrides):
-  changes = [
-    {
-      'train': {'train_file_pattern': records},
-      'eval': {'eval_file_pattern': records},
-    },
-    *overrides,
-  ]
-  merged = json.loads(json.dumps(_SMALL))
-  for change in changes:
-    for block, values in change.items():
-      merged.setdefault(block, {}).update(values)
-  return resolver.resolve(
-    params_override=json.dumps(merged), flags={'model_dir': str(model_dir)}
-  ).params
 
 
 def _latest_step(model_dir):
@@ -72,8 +28,8 @@ def _latest_step(model_dir):
 def trained(tmp_path_factory):
   """A model directory after 3 steps, its records and its metrics."""
   directory = tmp_path_factory.mktemp('trained')
-  records = _write_data(directory)
-  params = _resolve(directory / 'model', records)
+  records = tiny_run.write_data(directory)
+  params = tiny_run.resolve(directory / 'model', records)
   metrics = runner_lib.Runner(params).train(eval_after_training=True)
   return directory / 'model', records, metrics
 
@@ -95,10 +51,10 @@ def test_every_image_is_evaluated_once_whatever_the_batch(trained):
   model_dir, records, metrics = trained
   with open(str(model_dir / 'eval' / 'predictions.json')) as f:
     images = [entry['image_id'] for entry in json.load(f)]
-  assert sorted(set(images)) == list(range(100, 100 + _NUM_IMAGES))
-  assert len(images) == 10 * _NUM_IMAGES
+  assert sorted(set(images)) == list(range(100, 100 + tiny_run.NUM_IMAGES))
+  assert len(images) == 10 * tiny_run.NUM_IMAGES
   # 7 images in batches of 7 instead of 3, 3 and 1.
-  params = _resolve(
+  params = tiny_run.resolve(
     model_dir, records, {'eval': {'eval_batch_size': 7, 'suffix': '_7'}}
   )
   other = runner_lib.Runner(params)._evaluate()
@@ -108,7 +64,7 @@ def test_every_image_is_evaluated_once_whatever_the_batch(trained):
 
 def test_eval_samples_limits_the_images(trained):
   model_dir, records, _ = trained
-  params = _resolve(
+  params = tiny_run.resolve(
     model_dir, records, {'eval': {'eval_samples': 4, 'suffix': '_4'}}
   )
   runner_lib.Runner(params)._evaluate()
@@ -119,7 +75,7 @@ def test_eval_samples_limits_the_images(trained):
 
 def test_resumed_training_goes_on_at_its_step(trained, caplog):
   model_dir, records, _ = trained
-  params = _resolve(model_dir, records, {'train': {'total_steps': 5}})
+  params = tiny_run.resolve(model_dir, records, {'train': {'total_steps': 5}})
   with caplog.at_level('INFO'):
     runner_lib.Runner(params).train()
   assert _latest_step(model_dir) == 5
@@ -131,7 +87,7 @@ def test_resumed_training_goes_on_at_its_step(trained, caplog):
 
 def test_another_architecture_is_refused(trained):
   model_dir, records, _ = trained
-  params = _resolve(
+  params = tiny_run.resolve(
     model_dir,
     records,
     {'train': {'total_steps': 9}, 'fpn': {'fpn_feat_dims': 16}},
@@ -141,9 +97,9 @@ def test_another_architecture_is_refused(trained):
 
 
 def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
-  params = _resolve(
+  params = tiny_run.resolve(
     tmp_path / 'model',
-    _write_data(tmp_path),
+    tiny_run.write_data(tmp_path),
     {'train': {'total_steps': 5}, 'eval': {'num_steps_per_eval': 2}},
   )
   runner = runner_lib.Runner(params)
@@ -158,45 +114,23 @@ def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
 
 
 def test_eval_mode_ends_at_the_last_step(tmp_path):
-  records = _write_data(tmp_path)
-  params = _resolve(tmp_path / 'model', records, {'train': {'total_steps': 1}})
+  records = tiny_run.write_data(tmp_path)
+  params = tiny_run.resolve(
+    tmp_path / 'model', records, {'train': {'total_steps': 1}}
+  )
   runner = runner_lib.Runner(params)
   runner.train()
   assert 'AP' in runner.evaluate()
 
 
 def test_eval_mode_without_checkpoint_times_out(tmp_path):
-  params = _resolve(
-    tmp_path / 'model', _write_data(tmp_path), {'eval': {'eval_timeout': 1}}
+  params = tiny_run.resolve(
+    tmp_path / 'model',
+    tiny_run.write_data(tmp_path),
+    {'eval': {'eval_timeout': 1}},
   )
   with pytest.raises(errors.UserError, match='eval.eval_timeout'):
     runner_lib.Runner(params).evaluate()
-
-
-def test_infinite_loss_stops_and_keeps_the_last_checkpoint(tmp_path):
-  params = _resolve(
-    tmp_path / 'model',
-    _write_data(tmp_path),
-    {
-      'train': {
-        'total_steps': 30,
-        'learning_rate': {
-          'type': 'step',
-          'warmup_steps': 0,
-          'warmup_learning_rate': 0.0,
-          'init_learning_rate': 1e30,
-          'learning_rate_levels': [1e30],
-          'learning_rate_steps': [1],
-        },
-      }
-    },
-  )
-  with pytest.raises(errors.UserError, match='not finite'):
-    runner_lib.Runner(params).train()
-  latest = tf.train.latest_checkpoint(str(tmp_path / 'model'))
-  reader = tf.train.load_checkpoint(latest)
-  kernel = reader.get_tensor('resnet10/conv2d/kernel')
-  assert abs(kernel).max() < 10
 
 
 _BAD_RECORDS = {
@@ -216,8 +150,8 @@ _BAD_RECORDS = {
 
 @pytest.mark.parametrize('reason', sorted(_BAD_RECORDS))
 def test_bad_record_is_named(tmp_path, reason):
-  records = _write_data(tmp_path, _BAD_RECORDS[reason])
-  params = _resolve(tmp_path / 'model', records)
+  records = tiny_run.write_data(tmp_path, _BAD_RECORDS[reason])
+  params = tiny_run.resolve(tmp_path / 'model', records)
   with pytest.raises(errors.DataError) as info:
     runner_lib.Runner(params).train()
   message = str(info.value)
@@ -227,20 +161,11 @@ def test_bad_record_is_named(tmp_path, reason):
     assert '55' in message
 
 
-def test_broken_images_can_be_skipped(tmp_path):
-  records = _write_data(tmp_path, _BAD_RECORDS['train.skip_broken_images=true'])
-  params = _resolve(
-    tmp_path / 'model', records, {'train': {'skip_broken_images': True}}
-  )
-  runner_lib.Runner(params).train()
-  assert _latest_step(tmp_path / 'model') == 3
-
-
 def test_cut_off_file_is_named(tmp_path):
-  records = _write_data(tmp_path)
+  records = tiny_run.write_data(tmp_path)
   with open(records, 'r+b') as f:
     f.truncate(os.path.getsize(records) - 30)
-  params = _resolve(tmp_path / 'model', records)
+  params = tiny_run.resolve(tmp_path / 'model', records)
   with pytest.raises(errors.DataError, match='set.tfrecord'):
     runner_lib.Runner(params).train()
 
@@ -256,7 +181,9 @@ def test_cut_off_file_is_named(tmp_path):
   ],
 )
 def test_bad_setting_is_named(tmp_path, override, words):
-  params = _resolve(tmp_path / 'model', _write_data(tmp_path), override)
+  params = tiny_run.resolve(
+    tmp_path / 'model', tiny_run.write_data(tmp_path), override
+  )
   with pytest.raises(errors.UserError, match=words):
     runner_lib.Runner(params).train(eval_after_training=True)
 
@@ -294,25 +221,3 @@ def test_program_ends_with_one_message(arguments, words):
   assert words in output
   assert 'Traceback' not in output
   assert output.count('Error: ') == 1
-
-
-def test_sigterm_saves_and_the_run_goes_on(tmp_path):
-  overrides = json.loads(json.dumps(_SMALL))
-  overrides['train'].update(
-    total_steps=100000, train_file_pattern=_write_data(tmp_path)
-  )
-  process = _main(
-    '--mode=train',
-    '--model_dir={}'.format(tmp_path / 'model'),
-    '--params_override=' + json.dumps(overrides),
-  )
-  for line in process.stdout:
-    if 'step 1/' in line:
-      break
-  process.send_signal(signal.SIGTERM)
-  output = process.stdout.read()
-  process.wait(timeout=120)
-  assert process.returncode == 128 + signal.SIGTERM
-  assert '--model_dir={}'.format(tmp_path / 'model') in output
-  assert 'Traceback' not in output
-  assert _latest_step(tmp_path / 'model') >= 1

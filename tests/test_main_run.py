@@ -1,0 +1,289 @@
+"""What runs leave behind and how they follow each other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from executor import estimator_factory, hardware
+from executor import evaluation as evaluation_lib
+from executor import runner as runner_lib
+from modeling import model_builder
+from tests import tiny_run
+from utils import errors
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """A run of 3 steps that wrote summaries."""
+  return tiny_run.train(
+    tmp_path_factory.mktemp('trained'), {'enable_summary': True}
+  )
+
+
+def _scalars(directory):
+  """{name: {step: value}} of the scalars that a summary writer left."""
+  scalars = {}
+  for name in os.listdir(str(directory)):
+    if not name.endswith('.v2'):
+      continue
+    for event in tf.train.summary_iterator(os.path.join(str(directory), name)):
+      for value in event.summary.value:
+        steps = scalars.setdefault(value.tag, {})
+        steps[event.step] = float(tf.make_ndarray(value.tensor))
+  return scalars
+
+
+def _predictions(params):
+  path = os.path.join(
+    params.model_dir, 'eval' + params.eval.suffix, 'predictions.json'
+  )
+  with open(path) as source:
+    return json.load(source)
+
+
+def test_summaries_of_every_step(trained):
+  scalars = _scalars(trained.model_dir)
+  assert set(scalars) == {
+    'cls_loss',
+    'box_loss',
+    'model_loss',
+    'l2_regularization_loss',
+    'learning_rate',
+  }
+  assert all(sorted(steps) == [0, 1, 2] for steps in scalars.values())
+  rates = scalars['learning_rate']
+  assert rates[0] == pytest.approx(0.001)
+  assert rates[1] == pytest.approx(0.0055)
+  for step in range(3):
+    assert scalars['model_loss'][step] == pytest.approx(
+      scalars['cls_loss'][step] + 50 * scalars['box_loss'][step], rel=1e-5
+    )
+
+
+def test_detections_do_not_depend_on_the_batch_size(trained):
+  outcomes = []
+  for batch_size in (1, 3):
+    params = tiny_run.resolve(
+      trained.model_dir,
+      trained.records,
+      {
+        'eval': {
+          'eval_batch_size': batch_size,
+          'suffix': '_{}'.format(batch_size),
+        }
+      },
+    )
+    metrics = runner_lib.Runner(params).evaluate()
+    outcomes.append((metrics, _predictions(params)))
+  (one, by_one), (three, by_three) = outcomes
+  scored = [name for name in one if 'loss' not in name]
+  assert len(scored) == 12
+  for name in scored:
+    assert one[name] == pytest.approx(three[name], abs=1e-6)
+  assert len(by_one) == len(by_three) == 10 * tiny_run.NUM_IMAGES
+  assert [d['image_id'] for d in by_one] == [d['image_id'] for d in by_three]
+  assert [d['score'] for d in by_one] == pytest.approx(
+    [d['score'] for d in by_three], abs=1e-5
+  )
+
+
+def test_annotations_of_other_images_are_refused(trained, tmp_path):
+  path = tmp_path / 'val.json'
+  path.write_text(
+    json.dumps(
+      {
+        'images': [
+          {'id': 100 + i, 'height': 40, 'width': 60}
+          for i in range(tiny_run.NUM_IMAGES + 1)
+        ],
+        'annotations': [],
+        'categories': [{'id': 1, 'name': 'one'}],
+      }
+    )
+  )
+  params = tiny_run.resolve(
+    trained.model_dir,
+    trained.records,
+    {'eval': {'val_json_file': str(path), 'suffix': '_other'}},
+  )
+  with pytest.raises(errors.DataError, match=r'1 are missing \(ids 107\)'):
+    runner_lib.Runner(params).evaluate()
+
+
+def test_more_eval_samples_than_images_are_refused(trained):
+  params = tiny_run.resolve(
+    trained.model_dir,
+    trained.records,
+    {
+      'eval': {
+        'eval_samples': 8,
+        'use_json_file': False,
+        'suffix': '_8',
+      }
+    },
+  )
+  with pytest.raises(errors.DataError, match='eval.eval_samples: 8'):
+    runner_lib.Runner(params).evaluate()
+
+
+def _runner_of(params, monkeypatch, checkpoints, evaluate):
+  """A runner that sees these checkpoints appear."""
+  runner = runner_lib.Runner(params)
+  monkeypatch.setattr(
+    tf.train, 'checkpoints_iterator', lambda *args, **kwargs: iter(checkpoints)
+  )
+  monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
+  return runner
+
+
+def test_evaluation_follows_checkpoints_until_the_last_step(
+  trained, monkeypatch
+):
+  latest = tf.train.latest_checkpoint(trained.model_dir)
+  base = os.path.join(trained.model_dir, 'model.ckpt-')
+  evaluated = []
+
+  def evaluate(path):
+    evaluated.append(path)
+    if path.endswith('-1'):
+      # What a saver raises whose files were deleted meanwhile.
+      raise ValueError('The passed save_path is not a valid checkpoint')
+    return {'AP': float(evaluation_lib.checkpoint_step(path))}
+
+  paths = [base + '0', base + '1', latest, base + '9']
+  params = tiny_run.resolve(trained.model_dir, trained.records)
+  runner = _runner_of(params, monkeypatch, paths, evaluate)
+  assert runner.evaluate() == {'AP': 3.0}
+  assert evaluated == paths[:3]
+
+
+def test_evaluation_ends_when_no_checkpoint_follows(trained, monkeypatch):
+  params = tiny_run.resolve(
+    trained.model_dir, trained.records, {'train': {'total_steps': 9}}
+  )
+  paths = [tf.train.latest_checkpoint(trained.model_dir)]
+  runner = _runner_of(params, monkeypatch, paths, lambda path: {'AP': 0.25})
+  assert runner.evaluate() == {'AP': 0.25}
+
+
+def test_evaluation_does_not_hide_defects(trained, monkeypatch):
+  def evaluate(path):
+    raise ValueError('a defect')
+
+  params = tiny_run.resolve(trained.model_dir, trained.records)
+  paths = [tf.train.latest_checkpoint(trained.model_dir)]
+  runner = _runner_of(params, monkeypatch, paths, evaluate)
+  with pytest.raises(ValueError, match='a defect'):
+    runner.evaluate()
+
+
+class _Asked(Exception):
+  """Carries the batch size that an input function was asked for."""
+
+
+def test_each_batch_size_means_what_it_says(trained):
+  params = tiny_run.resolve(
+    trained.model_dir,
+    trained.records,
+    {'train': {'train_batch_size': 2}, 'eval': {'eval_batch_size': 3}},
+  )
+  estimator = estimator_factory.make_estimator(
+    params,
+    model_builder.ModelFn(params),
+    hardware.detect(params),
+    predict_batch_size=5,
+  )
+  assert isinstance(estimator, tf.estimator.tpu.TPUEstimator)
+
+  def input_fn(params):
+    raise _Asked(params['batch_size'])
+
+  path = tf.train.latest_checkpoint(trained.model_dir)
+  sizes = []
+  for run in (
+    lambda: estimator.train(input_fn, max_steps=9),
+    lambda: estimator.evaluate(input_fn, checkpoint_path=path),
+    lambda: list(estimator.predict(input_fn, checkpoint_path=path)),
+  ):
+    with pytest.raises(_Asked) as info:
+      run()
+    sizes.append(info.value.args[0])
+  assert sizes == [2, 3, 5]
+
+
+def test_loss_that_is_not_finite_is_described(tmp_path):
+  rate = {
+    'type': 'step',
+    'warmup_steps': 1,
+    'warmup_learning_rate': 0.001,
+    'init_learning_rate': 1e30,
+    'learning_rate_levels': [0.001],
+    'learning_rate_steps': [100],
+  }
+  params = tiny_run.resolve(
+    tmp_path / 'model',
+    tiny_run.write_data(tmp_path),
+    {'train': {'total_steps': 9, 'learning_rate': rate}},
+  )
+  with pytest.raises(errors.UserError) as info:
+    runner_lib.Runner(params).train()
+  message = str(info.value)
+  # Step 0 has the rate 0.001; that of step 1 spoils the weights of step 2.
+  assert 'not finite at step 2: cls_loss' in message
+  assert 'Learning rate 1e+30' in message
+  ids = message.split('source ids of the batch: ')[1].split('.')[0]
+  assert {int(i) for i in ids.split(', ')} <= set(range(100, 107))
+  latest = tf.train.latest_checkpoint(params.model_dir)
+  assert evaluation_lib.checkpoint_step(latest) == 0
+
+
+def _start(model_dir, *arguments):
+  return subprocess.Popen(
+    [
+      sys.executable,
+      'main.py',
+      '--mode=train',
+      '--model_dir={}'.format(model_dir),
+      *arguments,
+    ],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    universal_newlines=True,
+  )
+
+
+def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
+  records = tiny_run.write_data(tmp_path)
+  model_dir = tmp_path / 'model'
+  endless = tiny_run.overrides(records, {'train': {'total_steps': 100000}})
+  process = _start(model_dir, '--params_override=' + json.dumps(endless))
+  for line in process.stdout:
+    if 'step 1/' in line:
+      break
+  process.send_signal(signal.SIGTERM)
+  output = process.stdout.read()
+  assert process.wait(timeout=120) == 128 + signal.SIGTERM
+  latest = tf.train.latest_checkpoint(str(model_dir))
+  step = evaluation_lib.checkpoint_step(latest)
+  assert 'Stopped by SIGTERM. The checkpoint {} was saved'.format(latest) in (
+    output
+  )
+  process = _start(
+    model_dir,
+    '--config_file={}'.format(model_dir / 'params.yaml'),
+    '--train_steps={}'.format(step + 2),
+  )
+  output, _ = process.communicate(timeout=300)
+  assert process.returncode == 0
+  assert 'continues from step {}.'.format(step) in output
+  assert 'step {0}/{0}'.format(step + 2) in output
+  latest = tf.train.latest_checkpoint(str(model_dir))
+  assert evaluation_lib.checkpoint_step(latest) == step + 2
