@@ -83,6 +83,13 @@ class Runner:
     self._check_files(trains=False, evaluates=True)
     settings = self._params.eval
     metrics: Dict[str, float] = {}
+    _log.info(
+      "Waiting for checkpoints in '%s', %s.",
+      self._params.model_dir,
+      'without end (eval.eval_timeout)'
+      if settings.eval_timeout is None
+      else '{} s at most for each'.format(settings.eval_timeout),
+    )
     checkpoints = tf.train.checkpoints_iterator(
       self._params.model_dir,
       min_interval_secs=settings.min_eval_interval,

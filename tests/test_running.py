@@ -123,14 +123,16 @@ def test_eval_mode_ends_at_the_last_step(tmp_path):
   assert 'AP' in runner.evaluate()
 
 
-def test_eval_mode_without_checkpoint_times_out(tmp_path):
+def test_eval_mode_without_checkpoint_times_out(tmp_path, caplog):
   params = tiny_run.resolve(
     tmp_path / 'model',
     tiny_run.write_data(tmp_path),
     {'eval': {'eval_timeout': 1}},
   )
-  with pytest.raises(errors.UserError, match='eval.eval_timeout'):
-    runner_lib.Runner(params).evaluate()
+  with caplog.at_level('INFO'):
+    with pytest.raises(errors.UserError, match='eval.eval_timeout'):
+      runner_lib.Runner(params).evaluate()
+  assert 'Waiting for checkpoints in' in caplog.text
 
 
 _BAD_RECORDS = {
