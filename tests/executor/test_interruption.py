@@ -49,7 +49,12 @@ def test_without_signal_nothing_is_raised(tmp_path):
 
 def test_second_signal_ends_at_once():
   hook = interruption.StopOnSignalHook()
-  with pytest.raises(KeyboardInterrupt), hook.handling_signals():
-    os.kill(os.getpid(), signal.SIGINT)
-    assert hook.signal_number == signal.SIGINT
-    os.kill(os.getpid(), signal.SIGINT)
+  # A shell lets its background jobs ignore SIGINT, the test run among them.
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    with pytest.raises(KeyboardInterrupt), hook.handling_signals():
+      os.kill(os.getpid(), signal.SIGINT)
+      assert hook.signal_number == signal.SIGINT
+      os.kill(os.getpid(), signal.SIGINT)
+  finally:
+    signal.signal(signal.SIGINT, before)
