@@ -17,6 +17,7 @@ def make_estimator(
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
   predict_batch_size: int,
+  is_training: bool,
 ) -> tf.estimator.Estimator:
   """Builds the estimator for the hardware.
 
@@ -25,6 +26,7 @@ def make_estimator(
     model_fn: see `modeling.model_builder.ModelFn`.
     hardware: of `hardware.detect`.
     predict_batch_size: global batch of `predict`.
+    is_training: whether its sessions train, see `session_config`.
 
   Returns:
     A `TPUEstimator` for a TPU and for a single CPU or GPU, else an
@@ -32,9 +34,18 @@ def make_estimator(
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
   _check_batch_sizes(params, hardware, predict_batch_size)
+  run_config_kwargs = {
+    'model_dir': params.model_dir,
+    'tf_random_seed': params.train.seed,
+    'save_checkpoints_secs': params.train.save_checkpoint_seconds,
+    'keep_checkpoint_max': params.train.keep_checkpoints,
+    'session_config': session_config(params, hardware, is_training),
+  }
   if hardware.kind == hardware_lib.GPU and hardware.num_replicas > 1:
-    return _mirrored_estimator(params, model_fn)
-  return _tpu_estimator(params, model_fn, hardware, predict_batch_size)
+    return _mirrored_estimator(params, model_fn, run_config_kwargs)
+  return _tpu_estimator(
+    params, model_fn, hardware, predict_batch_size, run_config_kwargs
+  )
 
 
 def _check_batch_sizes(
@@ -55,17 +66,21 @@ def _check_batch_sizes(
       )
 
 
-def _run_config_kwargs(params: Any) -> Dict[str, Any]:
-  return {
-    'model_dir': params.model_dir,
-    'tf_random_seed': params.train.seed,
-    'save_checkpoints_secs': params.train.save_checkpoint_seconds,
-    'keep_checkpoint_max': params.train.keep_checkpoints,
-    'session_config': tf.ConfigProto(
-      allow_soft_placement=True,
-      isolate_session_state=params.isolate_session_state,
-    ),
-  }
+def session_config(
+  params: Any, hardware: hardware_lib.Hardware, is_training: bool
+) -> tf.ConfigProto:
+  """How sessions of the hardware run a graph, in training or without."""
+  config = tf.ConfigProto(
+    allow_soft_placement=True,
+    isolate_session_state=params.isolate_session_state,
+  )
+  # A training graph is so large that rewriting it takes seconds for each set
+  # of fetches, and on a CPU what comes out is no faster. A network that only
+  # predicts is: its convolutions and batch norms are fused.
+  config.graph_options.rewrite_options.disable_meta_optimizer = (
+    is_training and hardware.kind == hardware_lib.CPU
+  )
+  return config
 
 
 def _tpu_estimator(
@@ -73,6 +88,7 @@ def _tpu_estimator(
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
   predict_batch_size: int,
+  run_config_kwargs: Dict[str, Any],
 ) -> tf.estimator.tpu.TPUEstimator:
   uses_tpu = hardware.kind == hardware_lib.TPU
   tpu_config = tf.estimator.tpu.TPUConfig(
@@ -89,7 +105,7 @@ def _tpu_estimator(
     evaluation_master=params.platform.eval_master,
     tpu_config=tpu_config,
     log_step_count_steps=params.train.iterations_per_loop,
-    **_run_config_kwargs(params),
+    **run_config_kwargs,
   )
   return tf.estimator.tpu.TPUEstimator(
     model_fn=model_fn,
@@ -117,12 +133,14 @@ def _input_partition_dims(params: Any) -> Optional[List[Any]]:
 
 
 def _mirrored_estimator(
-  params: Any, model_fn: Callable[..., Any]
+  params: Any,
+  model_fn: Callable[..., Any],
+  run_config_kwargs: Dict[str, Any],
 ) -> tf.estimator.Estimator:
   config = tf.estimator.RunConfig(
     train_distribute=tf.distribute.MirroredStrategy(),
     log_step_count_steps=params.train.iterations_per_loop,
-    **_run_config_kwargs(params),
+    **run_config_kwargs,
   )
   return tf.estimator.Estimator(model_fn=model_fn, config=config, params={})
 

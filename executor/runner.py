@@ -40,14 +40,19 @@ class Runner:
       )
     self._params = params
     self._hardware = hardware_lib.detect(params)
-    self._estimator = estimator_factory.make_estimator(
-      params,
-      model_builder.ModelFn(params),
+    self._trainer = self._make_estimator(is_training=True)
+    self._predictor = self._make_estimator(is_training=False)
+    self._evaluator: Optional[evaluation_lib.CheckpointEvaluator] = None
+
+  def _make_estimator(self, is_training: bool) -> tf.estimator.Estimator:
+    return estimator_factory.make_estimator(
+      self._params,
+      model_builder.ModelFn(self._params),
       self._hardware,
       # Evaluation runs on `predict`, with the batch meant for evaluation.
-      predict_batch_size=params.eval.eval_batch_size,
+      predict_batch_size=self._params.eval.eval_batch_size,
+      is_training=is_training,
     )
-    self._evaluator: Optional[evaluation_lib.CheckpointEvaluator] = None
 
   def print_plan(self, mode: str) -> None:
     table = plan.plan_table(self._params, self._hardware, mode)
@@ -138,7 +143,7 @@ class Runner:
     )
     with failures.naming_bad_records(self._params, settings.train_file_pattern):
       training.train(
-        self._estimator, input_fn, self._params, self._hardware, step
+        self._trainer, input_fn, self._params, self._hardware, step
       )
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
@@ -154,7 +159,7 @@ class Runner:
     if self._evaluator is None:
       self._evaluator = evaluation_lib.CheckpointEvaluator(
         self._params,
-        self._estimator,
+        self._predictor,
         self._input_fn(
           settings.eval_file_pattern,
           mode_keys.PREDICT_WITH_GT,
@@ -169,7 +174,7 @@ class Runner:
     steps = None
     if settings.eval_samples:
       steps = -(-settings.eval_samples // settings.eval_batch_size)
-    return self._estimator.evaluate(
+    return self._predictor.evaluate(
       self._input_fn(
         settings.eval_file_pattern,
         mode_keys.EVAL,

@@ -4,24 +4,8 @@ from typing import Any, Callable
 
 import tensorflow.compat.v1 as tf
 
+from executor import checkpointing, interruption, progress
 from executor import hardware as hardware_lib
-from executor import interruption, progress
-from modeling import finite_loss
-
-
-class _CheckVariablesOnSave(tf.train.CheckpointSaverListener):
-  """Builds the check of all float variables once the graph is there."""
-
-  def __init__(self):
-    self._listener = None
-
-  def begin(self):
-    self._listener = finite_loss.FiniteVariablesListener(
-      [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
-    )
-
-  def before_save(self, session, global_step_value):
-    self._listener.before_save(session, global_step_value)
 
 
 def train(
@@ -45,12 +29,14 @@ def train(
       max_steps, params.train.train_batch_size, shows_values=not on_tpu
     ),
   ]
-  listeners = [] if on_tpu else [_CheckVariablesOnSave()]
-  with interrupt.handling_signals():
-    estimator.train(
-      input_fn=input_fn,
-      hooks=hooks,
-      max_steps=max_steps,
-      saving_listeners=listeners,
+  if not on_tpu:
+    hooks.append(
+      checkpointing.CheckpointHook(
+        params.model_dir,
+        save_secs=params.train.save_checkpoint_seconds,
+        listeners=[checkpointing.FiniteVariablesListener()],
+      )
     )
+  with interrupt.handling_signals():
+    estimator.train(input_fn=input_fn, hooks=hooks, max_steps=max_steps)
   interrupt.raise_if_stopped(params.model_dir)

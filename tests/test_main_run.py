@@ -199,6 +199,7 @@ def test_each_batch_size_means_what_it_says(trained):
     model_builder.ModelFn(params),
     hardware.detect(params),
     predict_batch_size=5,
+    is_training=True,
   )
   assert isinstance(estimator, tf.estimator.tpu.TPUEstimator)
 

@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from configs import factory as config_factory
+from executor import estimator_factory, hardware
 from modeling import factory as model_factory
 from modeling import model_builder, model_stats
 from ops import anchors
@@ -73,7 +74,7 @@ def training_step() -> Job:
       images, labels, tf.estimator.ModeKeys.TRAIN
     )
     gflop = 6 * _TRAIN_BATCH * _multiply_adds(_TRAIN_SIZE)
-    session = tf.Session()
+    session = _session(params, is_training=True)
     session.run(tf.global_variables_initializer())
   return (lambda: session.run([spec.train_op, spec.loss])), gflop
 
@@ -86,10 +87,18 @@ def prediction() -> Job:
       trainable=False,
     )
     outputs = _network(params, images)
-    session = tf.Session()
+    session = _session(params, is_training=False)
     session.run(tf.global_variables_initializer())
     fetches = [t.op for t in tf.nest.flatten(outputs)]
   return (lambda: session.run(fetches)), 2 * _multiply_adds(_PREDICT_SIZE)
+
+
+def _session(params: Any, is_training: bool) -> tf.Session:
+  """A session as a run makes it."""
+  config = estimator_factory.session_config(
+    params, hardware.detect(params), is_training
+  )
+  return tf.Session(config=config)
 
 
 def _network(params: Any, images: tf.Tensor) -> Dict[str, Any]:

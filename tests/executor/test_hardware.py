@@ -56,7 +56,21 @@ def test_batch_has_to_divide_by_the_replicas():
   params = golden_numbers.make_params({'train': {'train_batch_size': 12}})
   eight = hardware.Hardware(hardware.GPU, 8, '8 GPUs')
   with pytest.raises(errors.ConfigError, match='train.train_batch_size: 12'):
-    estimator_factory.make_estimator(params, None, eight, 8)
+    estimator_factory.make_estimator(params, None, eight, 8, is_training=True)
+
+
+@pytest.mark.parametrize('kind', [hardware.CPU, hardware.GPU, hardware.TPU])
+@pytest.mark.parametrize('is_training', [True, False])
+def test_graphs_are_rewritten_where_it_pays(kind, is_training):
+  config = estimator_factory.session_config(
+    golden_numbers.make_params({}),
+    hardware.Hardware(kind, 1, 'any'),
+    is_training,
+  )
+  rewrite_options = config.graph_options.rewrite_options
+  assert rewrite_options.disable_meta_optimizer == (
+    kind == hardware.CPU and is_training
+  )
 
 
 def test_batches_are_global_under_a_strategy():

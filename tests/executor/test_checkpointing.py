@@ -1,0 +1,74 @@
+"""Checkpoints at the start, at intervals, and at the end; never spoilt ones."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from executor import checkpointing
+from modeling import finite_loss
+
+
+def _model_fn(features, labels, mode):
+  """Adds `features` to a weight in each step."""
+  del labels
+  weight = tf.get_variable('weight', [], initializer=tf.zeros_initializer())
+  step = tf.train.get_or_create_global_step()
+  with tf.control_dependencies([weight.assign_add(features)]):
+    train_op = tf.assign_add(step, 1)
+  return tf.estimator.EstimatorSpec(mode, loss=weight, train_op=train_op)
+
+
+def _train(directory, values, **config):
+  """A run of one step a value, saving after each."""
+  estimator = tf.estimator.Estimator(
+    _model_fn, directory, tf.estimator.RunConfig(**config)
+  )
+  hook = checkpointing.CheckpointHook(
+    directory,
+    save_secs=1e-9,
+    listeners=[checkpointing.FiniteVariablesListener()],
+  )
+
+  def dataset():
+    return tf.data.Dataset.from_tensor_slices(np.float32(values))
+
+  estimator.train(dataset, hooks=[hook])
+
+
+def _saved_steps(directory):
+  state = tf.train.get_checkpoint_state(directory)
+  return [int(p.split('-')[-1]) for p in state.all_model_checkpoint_paths]
+
+
+def test_saves_at_start_between_and_end(tmp_path):
+  _train(str(tmp_path), [1, 2, 3])
+  assert _saved_steps(str(tmp_path)) == [0, 1, 2, 3]
+  for step, weight in enumerate([0, 1, 3, 6]):
+    path = str(tmp_path / 'model.ckpt-{}'.format(step))
+    assert tf.train.load_variable(path, 'weight') == weight
+    assert os.path.exists(path + '.meta')
+  assert not (tmp_path / 'graph.pbtxt').exists()
+
+
+def test_resumed_run_goes_on_from_the_last_checkpoint(tmp_path):
+  _train(str(tmp_path), [1, 2])
+  _train(str(tmp_path), [4])
+  path = tf.train.latest_checkpoint(str(tmp_path))
+  assert path.endswith('model.ckpt-3')
+  assert tf.train.load_variable(path, 'weight') == 7
+
+
+def test_only_the_newest_are_kept(tmp_path):
+  _train(str(tmp_path), [1, 2, 3, 4], keep_checkpoint_max=2)
+  assert _saved_steps(str(tmp_path)) == [3, 4]
+  assert len(list(tmp_path.glob('model.ckpt-*.index'))) == 2
+
+
+def test_spoilt_weights_are_not_saved(tmp_path):
+  with pytest.raises(finite_loss.NonFiniteLossError, match='after step 2'):
+    _train(str(tmp_path), [1, np.inf, 1])
+  path = tf.train.latest_checkpoint(str(tmp_path))
+  assert path.endswith('model.ckpt-1')
+  assert tf.train.load_variable(path, 'weight') == 1
