@@ -3,6 +3,7 @@
 import multiprocessing
 from typing import Any, Callable, Dict, Optional
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dataloader import detection_parser, factory, left_out, record_files
@@ -21,6 +22,9 @@ class InputFn:
     params: the whole config.
     mode: one of `utils.mode_keys`.
     dataset_type: 'tfrecord'.
+    start_step: the step at which training starts or goes on. With `train.seed`
+      each one has its own order and jitter, so that a training in several
+      parts does not see the same first records in each.
   """
 
   def __init__(
@@ -29,6 +33,7 @@ class InputFn:
     params: Any,
     mode: str,
     dataset_type: str = 'tfrecord',
+    start_step: int = 0,
   ):
     if dataset_type != 'tfrecord':
       raise errors.ConfigError(
@@ -39,7 +44,7 @@ class InputFn:
     self._mode = mode
     self._is_training = mode == mode_keys.TRAIN
     self._parser = factory.parser_generator(params, mode)
-    self._seed = params.train.seed
+    self._seed = _stream_seed(params.train.seed, start_step)
     self._skips_broken_images = (
       self._is_training and params.train.skip_broken_images
     )
@@ -48,8 +53,9 @@ class InputFn:
     """Returns the dataset.
 
     Training data is repeated without end and shuffled; with `train.seed` in
-    the same way every time. Other data is read once and in order, and the last
-    batch is filled up with padding (`labels['is_padding']`).
+    the same way every time that training starts at the same step. Other data
+    is read once and in order, and the last batch is filled up with padding
+    (`labels['is_padding']`).
 
     Args:
       params: `params['batch_size']` is the only one that is read.
@@ -133,6 +139,15 @@ class InputFn:
       return tf.random.stateless_uniform(shape, [self._seed, index])
 
     return _map(tf.data.experimental.Counter(), draw)
+
+
+def _stream_seed(seed: Optional[int], start_step: int) -> Optional[int]:
+  """Seed of the data from `start_step` on; None if there is no seed."""
+  if seed is None or not start_step:
+    return seed
+  # A seed sequence takes no negative numbers.
+  mixed = np.random.SeedSequence([seed % 2**32, start_step])
+  return int(mixed.generate_state(1)[0])
 
 
 def _map(

@@ -1,8 +1,8 @@
-"""Saves checkpoints while training runs."""
+"""Saves checkpoints while training runs, and checks those that are restored."""
 
 import tensorflow.compat.v1 as tf
 
-from modeling import finite_loss
+from modeling import checkpoint
 
 
 class CheckpointHook(tf.train.CheckpointSaverHook):
@@ -19,18 +19,15 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     self._timer.update_last_triggered_step(step)
 
 
-class FiniteVariablesListener(finite_loss.FiniteVariablesListener):
-  """Checks all float variables, except at the start, before any update."""
+class FittingCheckpointHook(tf.train.SessionRunHook):
+  """Checks that a checkpoint fits the graph, before it is restored.
 
-  def __init__(self):
-    self._is_first = True
+  Args:
+    checkpoint_path: prefix of the checkpoint's files.
+  """
+
+  def __init__(self, checkpoint_path: str):
+    self._checkpoint_path = checkpoint_path
 
   def begin(self):
-    super().__init__(
-      [v for v in tf.global_variables() if v.dtype.base_dtype.is_floating]
-    )
-
-  def before_save(self, session, global_step_value):
-    if not self._is_first:
-      super().before_save(session, global_step_value)
-    self._is_first = False
+    checkpoint.check_restorable(self._checkpoint_path, tf.global_variables())

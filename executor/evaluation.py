@@ -3,18 +3,75 @@
 import logging
 import os
 import re
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from evaluation import annotation_file, coco_evaluator, report
-from utils import errors, label_map
+from evaluation import annotation_file, coco_evaluator, coco_metrics, report
+from executor import checkpointing
+from modeling import factory
+from utils import errors, label_map, mode_keys
 
 _log = logging.getLogger(__name__)
 
-_EVAL_TYPES = {'box': False, 'box_and_mask': True}
+# Values of eval.type, and whether they score masks.
+_SCORED_TYPES = {'box': False, 'box_and_mask': True}
+_LOSSES_ALONE = 'customized'
+_TYPES = (*_SCORED_TYPES, _LOSSES_ALONE)
+# Configs of other programs may hold them; a training does not mind.
+_TYPES_ELSEWHERE = ('shapemask_box_and_mask', 'lvis_box', 'lvis_box_and_mask')
+
+
+def check_settings(params: Any, evaluates: bool) -> None:
+  """Finds settings that end an evaluation, before training takes its time.
+
+  Args:
+    params: the whole config.
+    evaluates: whether the run evaluates; if not, only the spelling counts.
+
+  Raises:
+    ConfigError: a setting cannot work.
+  """
+  settings = params.eval
+  allowed = _TYPES if evaluates else (*_TYPES, *_TYPES_ELSEWHERE)
+  if settings.type not in allowed:
+    raise errors.ConfigError(
+      'eval.type: {!r} is {}; known are {} ({}: losses alone).{}'.format(
+        settings.type,
+        'not available' if settings.type in _TYPES_ELSEWHERE else 'unknown',
+        ', '.join(_TYPES),
+        _LOSSES_ALONE,
+        errors.did_you_mean(settings.type, _TYPES),
+      )
+    )
+  coco_metrics.BACKENDS.get(settings.backend)
+  if not evaluates or settings.type == _LOSSES_ALONE:
+    return
+  if not params.postprocess.apply_nms:
+    raise errors.ConfigError(
+      'postprocess.apply_nms: false gives raw boxes and scores, which cannot '
+      "be evaluated. Set it to true, or eval.type to '{}' for losses "
+      'alone.'.format(_LOSSES_ALONE)
+    )
+  if (
+    _SCORED_TYPES[settings.type]
+    and not factory.model_generator(params).predicts_masks
+  ):
+    raise errors.ConfigError(
+      "eval.type: {!r} scores masks, which the model '{}' does not predict. "
+      "Use 'box', or '{}' for losses alone.".format(
+        settings.type, params.type, _LOSSES_ALONE
+      )
+    )
+
+
+def evaluator_for(params: Any) -> Tuple[Any, str]:
+  """Returns the evaluator's class of `eval.type`, and its input's mode."""
+  if params.eval.type == _LOSSES_ALONE:
+    return LossEvaluator, mode_keys.EVAL
+  return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 
 
 class CheckpointEvaluator:
@@ -37,9 +94,7 @@ class CheckpointEvaluator:
     self._params = params
     self._estimator = estimator
     self._input_fn = input_fn
-    self._directory = os.path.join(
-      params.model_dir, 'eval' + (params.eval.suffix or '')
-    )
+    self._directory = _directory(params)
     self._evaluator: Optional[coco_evaluator.COCOEvaluator] = None
     self._expected_image_ids: Optional[Any] = None
 
@@ -54,20 +109,12 @@ class CheckpointEvaluator:
       Metrics and losses by name.
 
     Raises:
-      UserError: there is no checkpoint, or the evaluated images are not the
-        expected ones.
+      UserError: there is no checkpoint, it is of another architecture, or the
+        evaluated images are not the expected ones.
     """
-    checkpoint_path = checkpoint_path or tf.train.latest_checkpoint(
-      self._params.model_dir
-    )
-    if not checkpoint_path:
-      raise errors.UserError(
-        "model_dir '{}' holds no checkpoint to evaluate. Train first, or give "
-        'the model_dir of a trained model.'.format(self._params.model_dir)
-      )
+    checkpoint_path = checkpoint_path or _latest(self._params.model_dir)
     if self._evaluator is None:
       self._prepare()
-    step = checkpoint_step(checkpoint_path)
     losses = self._predict(checkpoint_path)
     tf.gfile.MakeDirs(self._directory)
     self._evaluator.dump_predictions(
@@ -76,18 +123,10 @@ class CheckpointEvaluator:
     metrics = self._evaluator.evaluate(
       expected_image_ids=self._expected_image_ids
     )
-    metrics = {k: float(v) for k, v in {**metrics, **losses}.items()}
-    report.write_metrics(self._directory, metrics, step, checkpoint_path)
-    report.print_metrics(metrics, step, checkpoint_path)
-    return metrics
+    return _report(self._directory, {**metrics, **losses}, checkpoint_path)
 
   def _prepare(self) -> None:
     settings = self._params.eval
-    if settings.type not in _EVAL_TYPES:
-      raise errors.ConfigError(
-        'eval.type: {!r} is not available; known are {}, and customized for '
-        'losses alone.'.format(settings.type, ', '.join(sorted(_EVAL_TYPES)))
-      )
     annotations = None
     if settings.use_json_file:
       annotations = annotation_file.prepare(
@@ -106,7 +145,7 @@ class CheckpointEvaluator:
       names = label_map.read_label_map(settings.label_map_file)
     self._evaluator = coco_evaluator.COCOEvaluator(
       annotations,
-      include_mask=_EVAL_TYPES[settings.type],
+      include_mask=_SCORED_TYPES[settings.type],
       need_rescale_bboxes=True,
       per_category_metrics=settings.per_category_metrics,
       backend=settings.backend,
@@ -124,6 +163,7 @@ class CheckpointEvaluator:
     )
     outputs = self._estimator.predict(
       self._input_fn,
+      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
       checkpoint_path=checkpoint_path,
       yield_single_examples=False,
     )
@@ -160,6 +200,79 @@ class CheckpointEvaluator:
         )
       )
     return {name: value / num_batches for name, value in losses.items()}
+
+
+class LossEvaluator:
+  """Averages the losses of checkpoints over the batches of a set.
+
+  Args:
+    params: the whole config.
+    estimator: whose `evaluate` takes batches of `eval.eval_batch_size`.
+    input_fn: evaluation input in the mode EVAL.
+  """
+
+  def __init__(
+    self,
+    params: Any,
+    estimator: tf.estimator.Estimator,
+    input_fn: Callable[..., Any],
+  ):
+    self._params = params
+    self._estimator = estimator
+    self._input_fn = input_fn
+
+  def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
+    """Evaluates one checkpoint, the latest by default.
+
+    Losses go to TensorBoard and `metrics.json` in `model_dir/eval<suffix>` and
+    to the console.
+
+    Returns:
+      Losses by name.
+
+    Raises:
+      UserError: there is no checkpoint, or it is of another architecture.
+    """
+    checkpoint_path = checkpoint_path or _latest(self._params.model_dir)
+    settings = self._params.eval
+    steps = None
+    if settings.eval_samples:
+      steps = -(-settings.eval_samples // settings.eval_batch_size)
+    losses = self._estimator.evaluate(
+      self._input_fn,
+      steps=steps,
+      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
+      checkpoint_path=checkpoint_path,
+      # The estimator's own events go to `eval_<name>`.
+      name=(settings.suffix or '').lstrip('_') or None,
+    )
+    losses.pop('global_step', None)
+    return _report(_directory(self._params), losses, checkpoint_path)
+
+
+def _directory(params: Any) -> str:
+  return os.path.join(params.model_dir, 'eval' + (params.eval.suffix or ''))
+
+
+def _latest(model_dir: str) -> str:
+  path = tf.train.latest_checkpoint(model_dir)
+  if not path:
+    raise errors.UserError(
+      "model_dir '{}' holds no checkpoint to evaluate. Train first, or give "
+      'the model_dir of a trained model.'.format(model_dir)
+    )
+  return path
+
+
+def _report(
+  directory: str, metrics: Dict[str, Any], checkpoint_path: str
+) -> Dict[str, float]:
+  """Writes and prints; returns plain floats."""
+  metrics = {name: float(value) for name, value in metrics.items()}
+  step = checkpoint_step(checkpoint_path)
+  report.write_metrics(directory, metrics, step, checkpoint_path)
+  report.print_metrics(metrics, step, checkpoint_path)
+  return metrics
 
 
 def limit_images(batch: Dict[str, Any], count: int) -> Dict[str, Any]:

@@ -1,18 +1,18 @@
 """Training, evaluation and both in turn, as `main.py` offers them."""
 
+import functools
 import logging
 from typing import Any, Callable, Dict, Optional
 
 import rich.console
 import tensorflow.compat.v1 as tf
 
-from configs import resolver
 from dataloader import input_reader, record_files
 from evaluation import annotation_file
 from executor import estimator_factory, failures, plan, training
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
-from modeling import model_builder
+from modeling import checkpoint, model_builder
 from utils import errors, label_map, mode_keys
 
 _log = logging.getLogger(__name__)
@@ -38,16 +38,22 @@ class Runner:
         "model_dir: '{}' is a file. Give a directory; it is made if it does "
         'not exist.'.format(params.model_dir)
       )
+    evaluation_lib.check_settings(params, evaluates=False)
     self._params = params
     self._hardware = hardware_lib.detect(params)
     self._trainer = self._make_estimator(is_training=True)
     self._predictor = self._make_estimator(is_training=False)
-    self._evaluator: Optional[evaluation_lib.CheckpointEvaluator] = None
+    self._evaluator: Any = None
 
   def _make_estimator(self, is_training: bool) -> tf.estimator.Estimator:
     return estimator_factory.make_estimator(
       self._params,
-      model_builder.ModelFn(self._params),
+      model_builder.ModelFn(
+        self._params,
+        make_last_hooks=functools.partial(
+          training.checkpoint_hooks, self._params, self._hardware
+        ),
+      ),
       self._hardware,
       # Evaluation runs on `predict`, with the batch meant for evaluation.
       predict_batch_size=self._params.eval.eval_batch_size,
@@ -60,15 +66,13 @@ class Runner:
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
     """Trains up to `train.total_steps`; returns metrics if evaluated."""
-    self._check_files(trains=True, evaluates=eval_after_training)
-    resolver.save_params(self._params, self._params.model_dir)
+    self._check(trains=True, evaluates=eval_after_training)
     self._train_until(self._params.train.total_steps)
     return self._evaluate() if eval_after_training else {}
 
   def train_and_eval(self) -> Dict[str, float]:
     """Evaluates after every `eval.num_steps_per_eval` steps and at the end."""
-    self._check_files(trains=True, evaluates=True)
-    resolver.save_params(self._params, self._params.model_dir)
+    self._check(trains=True, evaluates=True)
     total = self._params.train.total_steps
     step = self._current_step()
     metrics: Dict[str, float] = {}
@@ -85,7 +89,7 @@ class Runner:
 
     Ends also when none appears for `eval.eval_timeout` seconds.
     """
-    self._check_files(trains=False, evaluates=True)
+    self._check(trains=False, evaluates=True)
     settings = self._params.eval
     metrics: Dict[str, float] = {}
     _log.info(
@@ -103,8 +107,12 @@ class Runner:
     for path in checkpoints:
       try:
         metrics = self._evaluate(path)
-      except (tf.errors.NotFoundError, ValueError):
-        if tf.train.checkpoint_exists(path):
+      except (
+        tf.errors.NotFoundError,
+        checkpoint.UnreadableCheckpointError,
+        ValueError,
+      ) as error:
+        if _concerns_the_user(error) or tf.train.checkpoint_exists(path):
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
@@ -126,12 +134,13 @@ class Runner:
 
   def _train_until(self, step: int) -> None:
     settings = self._params.train
-    if self._current_step() >= step:
+    start_step = self._current_step()
+    if start_step >= step:
       _log.warning(
         "model_dir '%s' already holds step %d; training up to %d has nothing "
         'to do.',
         self._params.model_dir,
-        self._current_step(),
+        start_step,
         step,
       )
       return
@@ -140,6 +149,7 @@ class Runner:
       mode_keys.TRAIN,
       settings.train_dataset_type,
       settings.train_batch_size,
+      start_step,
     )
     with failures.naming_bad_records(self._params, settings.train_file_pattern):
       training.train(
@@ -153,48 +163,39 @@ class Runner:
       return self._evaluate_checkpoint(path)
 
   def _evaluate_checkpoint(self, path: Optional[str]) -> Dict[str, float]:
-    settings = self._params.eval
-    if settings.type == 'customized':
-      return self._evaluate_losses(path)
     if self._evaluator is None:
-      self._evaluator = evaluation_lib.CheckpointEvaluator(
+      evaluator, mode = evaluation_lib.evaluator_for(self._params)
+      settings = self._params.eval
+      self._evaluator = evaluator(
         self._params,
         self._predictor,
         self._input_fn(
           settings.eval_file_pattern,
-          mode_keys.PREDICT_WITH_GT,
+          mode,
           settings.eval_dataset_type,
           settings.eval_batch_size,
         ),
       )
     return self._evaluator.evaluate(path)
 
-  def _evaluate_losses(self, path: Optional[str]) -> Dict[str, float]:
-    settings = self._params.eval
-    steps = None
-    if settings.eval_samples:
-      steps = -(-settings.eval_samples // settings.eval_batch_size)
-    return self._predictor.evaluate(
-      self._input_fn(
-        settings.eval_file_pattern,
-        mode_keys.EVAL,
-        settings.eval_dataset_type,
-        settings.eval_batch_size,
-      ),
-      steps=steps,
-      checkpoint_path=path,
-    )
-
   def _input_fn(
-    self, file_pattern: str, mode: str, dataset_type: str, batch_size: int
+    self,
+    file_pattern: str,
+    mode: str,
+    dataset_type: str,
+    batch_size: int,
+    start_step: int = 0,
   ) -> Callable[..., Any]:
     return estimator_factory.GlobalBatchInputFn(
-      input_reader.InputFn(file_pattern, self._params, mode, dataset_type),
+      input_reader.InputFn(
+        file_pattern, self._params, mode, dataset_type, start_step=start_step
+      ),
       batch_size,
     )
 
-  def _check_files(self, trains: bool, evaluates: bool) -> None:
-    """Finds absent files before a graph is built or hours of training pass."""
+  def _check(self, trains: bool, evaluates: bool) -> None:
+    """Finds what cannot work before a graph is built or hours pass."""
+    evaluation_lib.check_settings(self._params, evaluates)
     if trains:
       record_files.find_files(self._params.train.train_file_pattern)
     if not evaluates:
@@ -205,3 +206,10 @@ class Runner:
       annotation_file.load_annotations(settings.val_json_file)
     if settings.label_map_file:
       label_map.read_label_map(settings.label_map_file)
+
+
+def _concerns_the_user(error: Exception) -> bool:
+  """Whether an error says more than that a checkpoint is gone."""
+  return isinstance(error, errors.UserError) and not isinstance(
+    error, checkpoint.UnreadableCheckpointError
+  )

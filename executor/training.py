@@ -1,11 +1,36 @@
 """The training loop."""
 
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import tensorflow.compat.v1 as tf
 
+from configs import resolver
 from executor import checkpointing, interruption, progress
 from executor import hardware as hardware_lib
+from modeling import finite_loss
+
+
+def checkpoint_hooks(
+  params: Any, hardware: hardware_lib.Hardware
+) -> List[tf.train.SessionRunHook]:
+  """New hooks that save checkpoints; on a TPU the estimator brings its own."""
+  if hardware.kind == hardware_lib.TPU:
+    return []
+  return [
+    checkpointing.CheckpointHook(
+      params.model_dir, save_secs=params.train.save_checkpoint_seconds
+    )
+  ]
+
+
+class _SaveParamsHook(tf.train.SessionRunHook):
+  """Writes params.yaml once the graph stands and fits the model directory."""
+
+  def __init__(self, params: Any):
+    self._params = params
+
+  def begin(self):
+    resolver.save_params(self._params, self._params.model_dir)
 
 
 def train(
@@ -17,26 +42,32 @@ def train(
 ) -> None:
   """Trains up to the absolute step `max_steps`.
 
+  Args:
+    estimator: whose model function adds `checkpoint_hooks`.
+    input_fn: training input.
+    params: the whole config.
+    hardware: of `hardware.detect`.
+    max_steps: where to stop.
+
   Raises:
     Interrupted: a signal came; a checkpoint was saved.
     UserError: a loss was not finite.
   """
   interrupt = interruption.StopOnSignalHook()
-  on_tpu = hardware.kind == hardware_lib.TPU
   hooks = [
+    _SaveParamsHook(params),
     interrupt,
     progress.ProgressHook(
-      max_steps, params.train.train_batch_size, shows_values=not on_tpu
+      max_steps,
+      params.train.train_batch_size,
+      shows_values=hardware.kind != hardware_lib.TPU,
     ),
   ]
-  if not on_tpu:
-    hooks.append(
-      checkpointing.CheckpointHook(
-        params.model_dir,
-        save_secs=params.train.save_checkpoint_seconds,
-        listeners=[checkpointing.FiniteVariablesListener()],
-      )
-    )
   with interrupt.handling_signals():
-    estimator.train(input_fn=input_fn, hooks=hooks, max_steps=max_steps)
+    estimator.train(
+      input_fn=input_fn,
+      hooks=hooks,
+      max_steps=max_steps,
+      saving_listeners=[finite_loss.FiniteVariablesListener()],
+    )
   interrupt.raise_if_stopped(params.model_dir)

@@ -29,7 +29,13 @@ class DetectionModel(abc.ABC):
     l2_weight_decay: factor of the sum of squares / 2.
     fast_cpu_gradients: whether training uses the gradients that are
       faster on a CPU.
+
+  Attributes:
+    predicts_masks: whether the predictions hold `pred_detection_masks`.
+    stats: size of the network, once it is built with a known batch size.
   """
+
+  predicts_masks = False
 
   def __init__(
     self,

@@ -21,6 +21,10 @@ _log = logging.getLogger(__name__)
 _NUM_EXAMPLES = 5
 
 
+class UnreadableCheckpointError(errors.UserError):
+  """The files of a checkpoint are absent or damaged."""
+
+
 def resolve_checkpoint(path: str) -> str:
   """Returns the checkpoint prefix for a prefix or a directory.
 
@@ -57,10 +61,12 @@ class RestoreReport(NamedTuple):
   skipped: List[str]
   shape_differs: Dict[str, Any]  # graph name: (graph shape, file shape)
   absent: List[str]
+  outside_prefix: List[str]  # not looked for
   sizes: Dict[str, int]  # weights in each variable of the graph
   checkpoint_names: List[str]
 
   def share_of_parameters(self) -> float:
+    """Share of all weights of the graph that were loaded, in [0, 1]."""
     total = sum(self.sizes.values())
     return sum(self.sizes[name] for name in self.loaded) / max(total, 1)
 
@@ -70,6 +76,7 @@ class RestoreReport(NamedTuple):
       ('skipped by regex', self.skipped),
       ('shape differs', list(self.shape_differs)),
       ('absent from checkpoint', self.absent),
+      ('outside the prefix', self.outside_prefix),
     ]
     table = rich.table.Table(title='Warm start from ' + self.checkpoint)
     for column in ('', 'variables', 'parameters', 'examples'):
@@ -129,12 +136,14 @@ def match_variables(
     ) from error
   shapes = _read_shapes(checkpoint)
   loaded, skipped, shape_differs, absent, sizes = {}, [], {}, [], {}
+  outside_prefix = []
   for variable in variables:
     name = variable.op.name
-    if not name.startswith(prefix):
-      continue
     shape = variable.shape.as_list()
     sizes[name] = int(np.prod(shape))
+    if not name.startswith(prefix):
+      outside_prefix.append(name)
+      continue
     file_name = name[len(prefix) :]
     if skip and skip.match(file_name):
       skipped.append(name)
@@ -145,7 +154,14 @@ def match_variables(
     else:
       loaded[name] = file_name
   return RestoreReport(
-    checkpoint, loaded, skipped, shape_differs, absent, sizes, sorted(shapes)
+    checkpoint=checkpoint,
+    loaded=loaded,
+    skipped=skipped,
+    shape_differs=shape_differs,
+    absent=absent,
+    outside_prefix=outside_prefix,
+    sizes=sizes,
+    checkpoint_names=sorted(shapes),
   )
 
 
@@ -158,7 +174,7 @@ def check_coverage(
     report: of `match_variables`.
     backbone_scope: variable scope of the backbone.
     min_coverage: least share of the backbone's variables, not counting those
-      skipped on purpose, in [0, 1].
+      skipped on purpose but counting those outside the prefix, in [0, 1].
   """
   in_backbone = [
     name
@@ -186,8 +202,7 @@ def check_coverage(
       backbone_scope,
       len(report.loaded),
       min_coverage,
-      ', '.join(missing[:_NUM_EXAMPLES])
-      or 'no variable starts with the prefix',
+      ', '.join(missing[:_NUM_EXAMPLES]),
       ', '.join(report.checkpoint_names[:_NUM_EXAMPLES]) or 'nothing',
       backbone_scope,
     )
@@ -225,31 +240,58 @@ def check_resumable(
   latest = tf.train.latest_checkpoint(model_dir) if model_dir else None
   if latest is None:
     return
-  report = match_variables(latest, variables)
-  if not report.shape_differs and not report.absent:
+  problems = _problems(latest, variables)
+  if not problems:
     return
-  problems = [
-    '{}: {} here, {} there'.format(name, *shapes)
-    for name, shapes in sorted(report.shape_differs.items())
-  ] + [name + ': absent there' for name in report.absent]
   raise errors.UserError(
     "model_dir '{}' holds a run of another architecture: {} of {} variables "
     'do not fit its checkpoint {}.\n  {}\nUse another model_dir, or the '
     'params.yaml of that run as --config_file.'.format(
       model_dir,
       len(problems),
-      len(report.sizes),
+      len(variables),
       latest,
       '\n  '.join(problems[:_NUM_EXAMPLES]),
     )
   )
 
 
+def check_restorable(checkpoint: str, variables: Sequence[tf.Variable]) -> None:
+  """Raises UserError unless a checkpoint holds all variables in their shapes.
+
+  Args:
+    checkpoint: prefix of the checkpoint's files.
+    variables: what would be restored from it.
+  """
+  problems = _problems(checkpoint, variables)
+  if not problems:
+    return
+  raise errors.UserError(
+    "The checkpoint '{}' is of another architecture: {} of {} variables do "
+    'not fit it.\n  {}\nGive the params.yaml that was written beside it as '
+    '--config_file, or the model_dir of a run of this architecture.'.format(
+      checkpoint,
+      len(problems),
+      len(variables),
+      '\n  '.join(problems[:_NUM_EXAMPLES]),
+    )
+  )
+
+
+def _problems(checkpoint: str, variables: Sequence[tf.Variable]) -> List[str]:
+  """Returns a line for each variable that a checkpoint does not hold."""
+  report = match_variables(checkpoint, variables)
+  return [
+    '{}: {} here, {} there'.format(name, *shapes)
+    for name, shapes in sorted(report.shape_differs.items())
+  ] + [name + ': absent there' for name in report.absent]
+
+
 def _read_shapes(checkpoint: str) -> Dict[str, List[int]]:
   try:
     reader = tf.train.load_checkpoint(checkpoint)
   except (tf.errors.OpError, ValueError) as error:
-    raise errors.UserError(
+    raise UnreadableCheckpointError(
       "The checkpoint '{}' cannot be read: {}. It may be cut off or not a "
       'TensorFlow checkpoint.'.format(checkpoint, error)
     ) from error

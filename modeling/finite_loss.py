@@ -15,7 +15,7 @@ class NonFiniteLossError(errors.UserError):
 class FiniteLossHook(tf.train.SessionRunHook):
   """Checks every step's losses.
 
-  It stands before the hook that saves checkpoints, so the last good
+  It has to stand before the hook that saves checkpoints, so that the last good
   checkpoint stays the newest one.
 
   Args:
@@ -81,19 +81,26 @@ def _describe(
 class FiniteVariablesListener(tf.train.CheckpointSaverListener):
   """Refuses to save a checkpoint whose weights are not finite.
 
-  A finite loss with an infinite gradient spoils the weights one step before
-  the loss shows it.
-
-  Args:
-    variables: float variables to check.
+  It checks all float variables, except at the start, before any update. A
+  finite loss with an infinite gradient spoils the weights one step before the
+  loss shows it.
   """
 
-  def __init__(self, variables: Sequence[tf.Variable]):
+  def __init__(self):
+    self._is_finite: Dict[str, tf.Tensor] = {}
+    self._is_first = True
+
+  def begin(self):
     self._is_finite = {
-      v.op.name: tf.reduce_all(tf.is_finite(v)) for v in variables
+      v.op.name: tf.reduce_all(tf.is_finite(v))
+      for v in tf.global_variables()
+      if v.dtype.base_dtype.is_floating
     }
 
   def before_save(self, session, global_step_value):
+    if self._is_first:
+      self._is_first = False
+      return
     finite = session.run(self._is_finite)
     bad = sorted(name for name, value in finite.items() if not value)
     if bad:

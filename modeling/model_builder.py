@@ -1,6 +1,6 @@
 """The model function of an estimator."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 from tensorflow.compat.v2 import summary as summary_v2
@@ -24,10 +24,20 @@ class ModelFn:
 
   Args:
     params: the whole config.
+    make_last_hooks: returns new hooks, which run after the model's own ones in
+      training: what saves a checkpoint belongs here, so that a step was checked
+      before it is saved.
   """
 
-  def __init__(self, params: Any):
+  def __init__(
+    self,
+    params: Any,
+    make_last_hooks: Callable[
+      [], Sequence[tf.train.SessionRunHook]
+    ] = lambda: (),
+  ):
     self._params = params
+    self._make_last_hooks = make_last_hooks
     self._build = {
       tf.estimator.ModeKeys.TRAIN: self._train,
       tf.estimator.ModeKeys.EVAL: self._evaluate,
@@ -68,8 +78,6 @@ class ModelFn:
       params.architecture.space_to_depth_block_size,
     )
     outputs = model.build_outputs(images, labels, mode_keys.TRAIN)
-    self._write_stats(model, mode_keys.TRAIN)
-
     losses = model.build_losses(outputs, labels)
     variables = model.trainable_variables()
     losses['l2_regularization_loss'] = model.l2_loss(variables)
@@ -120,7 +128,7 @@ class ModelFn:
       loss=reported_loss,
       train_op=train_op,
       host_call=host_call,
-      training_hooks=hooks,
+      training_hooks=[*hooks, *self._make_last_hooks()],
       scaffold_fn=lambda: self._scaffold(model, model_variables),
     )
 
@@ -157,6 +165,8 @@ class ModelFn:
     settings = self._params.train.checkpoint
     model_dir = self._params.model_dir
     checkpoint.check_resumable(model_dir, variables)
+    # Files of a run of another architecture are left alone.
+    self._write_stats(model, mode_keys.TRAIN)
     resumes = model_dir and tf.train.latest_checkpoint(model_dir)
     if settings.path and not resumes:
       checkpoint.warm_start(

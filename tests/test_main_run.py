@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from executor import estimator_factory, hardware
 from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
-from modeling import model_builder
+from modeling import checkpoint, model_builder
 from tests import tiny_run
 from utils import errors
 
@@ -155,13 +155,15 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
     if path.endswith('-1'):
       # What a saver raises whose files were deleted meanwhile.
       raise ValueError('The passed save_path is not a valid checkpoint')
+    if path.endswith('-2'):
+      raise checkpoint.UnreadableCheckpointError('no such file')
     return {'AP': float(evaluation_lib.checkpoint_step(path))}
 
-  paths = [base + '0', base + '1', latest, base + '9']
+  paths = [base + '0', base + '1', base + '2', latest, base + '9']
   params = tiny_run.resolve(trained.model_dir, trained.records)
   runner = _runner_of(params, monkeypatch, paths, evaluate)
   assert runner.evaluate() == {'AP': 3.0}
-  assert evaluated == paths[:3]
+  assert evaluated == paths[:4]
 
 
 def test_evaluation_ends_when_no_checkpoint_follows(trained, monkeypatch):
@@ -173,14 +175,22 @@ def test_evaluation_ends_when_no_checkpoint_follows(trained, monkeypatch):
   assert runner.evaluate() == {'AP': 0.25}
 
 
-def test_evaluation_does_not_hide_defects(trained, monkeypatch):
+@pytest.mark.parametrize(
+  'error,is_deleted',
+  [(ValueError('a defect'), False), (errors.DataError('bad data'), True)],
+)
+def test_evaluation_does_not_hide_defects(
+  trained, monkeypatch, error, is_deleted
+):
   def evaluate(path):
-    raise ValueError('a defect')
+    raise error
 
   params = tiny_run.resolve(trained.model_dir, trained.records)
   paths = [tf.train.latest_checkpoint(trained.model_dir)]
+  if is_deleted:
+    paths = [os.path.join(trained.model_dir, 'model.ckpt-2')]
   runner = _runner_of(params, monkeypatch, paths, evaluate)
-  with pytest.raises(ValueError, match='a defect'):
+  with pytest.raises(type(error), match=str(error)):
     runner.evaluate()
 
 
@@ -231,7 +241,14 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
   params = tiny_run.resolve(
     tmp_path / 'model',
     tiny_run.write_data(tmp_path),
-    {'train': {'total_steps': 9, 'learning_rate': rate}},
+    {
+      'train': {
+        'total_steps': 9,
+        'learning_rate': rate,
+        # After every step: the loss has to be checked before that.
+        'save_checkpoint_seconds': 0,
+      }
+    },
   )
   with pytest.raises(errors.UserError) as info:
     runner_lib.Runner(params).train()
@@ -242,7 +259,7 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
   ids = message.split('source ids of the batch: ')[1].split('.')[0]
   assert {int(i) for i in ids.split(', ')} <= set(range(100, 107))
   latest = tf.train.latest_checkpoint(params.model_dir)
-  assert evaluation_lib.checkpoint_step(latest) == 0
+  assert evaluation_lib.checkpoint_step(latest) == 2
 
 
 def _start(model_dir, *arguments):

@@ -92,8 +92,44 @@ def test_another_architecture_is_refused(trained):
     records,
     {'train': {'total_steps': 9}, 'fpn': {'fpn_feat_dims': 16}},
   )
+  kept = [model_dir / 'params.yaml', model_dir / 'train_model_stats.json']
+  before = [path.read_bytes() for path in kept]
   with pytest.raises(errors.UserError, match='another architecture'):
     runner_lib.Runner(params).train()
+  # A training with nothing to do goes on to evaluate.
+  params = tiny_run.resolve(model_dir, records, {'fpn': {'fpn_feat_dims': 16}})
+  with pytest.raises(errors.UserError, match='another architecture') as info:
+    runner_lib.Runner(params).train(eval_after_training=True)
+  assert '[1, 1, 128, 16] here, [1, 1, 128, 8] there' in str(info.value)
+  assert [path.read_bytes() for path in kept] == before
+
+
+def test_customized_evaluation_reports_losses(trained, capsys):
+  model_dir, records, metrics = trained
+  params = tiny_run.resolve(
+    model_dir, records, {'eval': {'type': 'customized', 'suffix': '_losses'}}
+  )
+  path = str(model_dir / 'model.ckpt-3')
+  losses = runner_lib.Runner(params)._evaluate(path)
+  assert set(losses) == {'loss', 'cls_loss', 'box_loss', 'model_loss'}
+  for name in ('cls_loss', 'box_loss', 'model_loss'):
+    assert losses[name] == pytest.approx(metrics[name], rel=1e-4)
+  written = json.loads((model_dir / 'eval_losses/metrics.json').read_text())
+  assert written == dict(losses, step=3, checkpoint=path)
+  assert 'model_loss {:.5g}'.format(losses['model_loss']) in (
+    capsys.readouterr().out
+  )
+
+
+@pytest.mark.parametrize('eval_type', ['box', 'customized'])
+def test_evaluation_without_checkpoint_is_an_error(tmp_path, eval_type):
+  params = tiny_run.resolve(
+    tmp_path / 'model',
+    tiny_run.write_data(tmp_path),
+    {'eval': {'type': eval_type}},
+  )
+  with pytest.raises(errors.UserError, match='holds no checkpoint'):
+    runner_lib.Runner(params)._evaluate()
 
 
 def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
@@ -188,6 +224,51 @@ def test_bad_setting_is_named(tmp_path, override, words):
   )
   with pytest.raises(errors.UserError, match=words):
     runner_lib.Runner(params).train(eval_after_training=True)
+
+
+@pytest.mark.parametrize(
+  'override,words',
+  [
+    ({'eval': {'type': 'bbox'}}, "eval.type: 'bbox' is unknown; known are box"),
+    ({'eval': {'type': 'lvis_box'}}, "eval.type: 'lvis_box' is not available"),
+    ({'eval': {'type': 'box_and_mask'}}, "eval.type: 'box_and_mask' scores"),
+    ({'eval': {'backend': 'cocoeval'}}, "eval.backend: 'cocoeval' is unknown"),
+    ({'postprocess': {'apply_nms': False}}, 'postprocess.apply_nms: false'),
+  ],
+)
+@pytest.mark.parametrize('run', ['train', 'train_and_eval', 'evaluate'])
+def test_evaluation_that_cannot_work_stops_before_training(
+  tmp_path, monkeypatch, run, override, words
+):
+  params = tiny_run.resolve(
+    tmp_path / 'model', tiny_run.write_data(tmp_path), override
+  )
+  trained = []
+  monkeypatch.setattr(
+    runner_lib.Runner, '_train_until', lambda self, step: trained.append(step)
+  )
+  arguments = [True] if run == 'train' else []
+  with pytest.raises(errors.ConfigError, match=words):
+    getattr(runner_lib.Runner(params), run)(*arguments)
+  assert not trained
+
+
+def test_training_alone_minds_only_the_spelling_of_the_evaluation(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(runner_lib.Runner, '_train_until', lambda *args: None)
+  records = tiny_run.write_data(tmp_path)
+  for override in (
+    {'eval': {'type': 'lvis_box'}},
+    {'postprocess': {'apply_nms': False}},
+  ):
+    params = tiny_run.resolve(tmp_path / 'model', records, override)
+    runner_lib.Runner(params).train()
+  params = tiny_run.resolve(
+    tmp_path / 'model', records, {'eval': {'type': 'boxes'}}
+  )
+  with pytest.raises(errors.ConfigError, match="Did you mean 'box'"):
+    runner_lib.Runner(params).train()
 
 
 def test_explanations_of_machine_errors():

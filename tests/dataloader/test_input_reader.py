@@ -22,11 +22,20 @@ def _params(override=None):
   return params
 
 
-def _batches(params, mode, count, batch_size=2, pattern=golden_numbers.RECORDS):
+def _batches(
+  params,
+  mode,
+  count,
+  batch_size=2,
+  pattern=golden_numbers.RECORDS,
+  start_step=0,
+):
   """The first batches, or fewer if there are fewer."""
   batches = []
   with tf.Graph().as_default(), tf.Session() as session:
-    input_fn = input_reader.InputFn(pattern, params, mode)
+    input_fn = input_reader.InputFn(
+      pattern, params, mode, start_step=start_step
+    )
     dataset = input_fn({'batch_size': batch_size})
     fetches = tf.data.make_one_shot_iterator(dataset).get_next()
     for shape in tf.nest.flatten(
@@ -156,14 +165,14 @@ def test_crowds_are_learned_if_wanted(tmp_path):
   assert all((c == 2).any() for c in labels['cls_targets'][4])
 
 
-def _jittered(seed, count=6):
+def _jittered(seed, count=6, start_step=0):
   params = _params(
     {
       'retinanet_parser': {'aug_scale_min': 0.5, 'aug_scale_max': 2.0},
       'train': {'seed': seed},
     }
   )
-  return _batches(params, mode_keys.TRAIN, count)
+  return _batches(params, mode_keys.TRAIN, count, start_step=start_step)
 
 
 def test_a_seed_makes_training_data_reproducible():
@@ -172,6 +181,18 @@ def test_a_seed_makes_training_data_reproducible():
     tf.nest.map_structure(np.testing.assert_array_equal, a, b)
   other = _jittered(8)
   assert any((a[0] != b[0]).any() for a, b in zip(first, other))
+
+
+def test_each_part_of_a_training_has_its_own_order_and_jitter():
+  parts = [_jittered(7, start_step=step) for step in (0, 3, 3)]
+  ids, infos = [
+    [np.concatenate([b[1][key] for b in part]) for part in parts]
+    for key in ('source_id', 'image_info')
+  ]
+  assert not np.array_equal(ids[0], ids[1])
+  assert not np.intersect1d(infos[0][:, 2], infos[1][:, 2]).size
+  np.testing.assert_array_equal(ids[1], ids[2])
+  np.testing.assert_array_equal(infos[1], infos[2])
 
 
 def test_without_seed_training_data_differs():

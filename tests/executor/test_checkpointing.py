@@ -28,7 +28,7 @@ def _train(directory, values, **config):
   hook = checkpointing.CheckpointHook(
     directory,
     save_secs=1e-9,
-    listeners=[checkpointing.FiniteVariablesListener()],
+    listeners=[finite_loss.FiniteVariablesListener()],
   )
 
   def dataset():

@@ -60,7 +60,22 @@ def test_prefix_is_cut_and_values_arrive(tmp_path):
   }
   assert [v.flat[0] for v in values] == [1.0, 2.0, 0.0]
   # The neck does not start with the prefix, so it is not looked for.
-  assert report.share_of_parameters() == 1.0
+  assert report.outside_prefix == ['fpn/l3/kernel']
+  assert report.share_of_parameters() == pytest.approx(124 / 140)
+  rows = [line.split() for line in str(report).splitlines()]
+  row = next(cells for cells in rows if 'outside' in cells)
+  assert row[1:8] == ['outside', 'the', 'prefix', '│', '1', '│', '16']
+
+
+def test_coverage_counts_the_backbone_outside_the_prefix(tmp_path):
+  path = _save(tmp_path, {'kernel': np.ones([3, 3, 3, 4])})
+  with tf.Graph().as_default():
+    report = checkpoint.match_variables(path, _detector(), 'resnet10/conv2d/')
+  assert list(report.loaded) == ['resnet10/conv2d/kernel']
+  with pytest.raises(errors.UserError, match='1 of the 2') as info:
+    checkpoint.check_coverage(report, 'resnet10', 0.75)
+  assert 'wanted, for example: resnet10/conv2d_1/kernel' in str(info.value)
+  checkpoint.check_coverage(report, 'resnet10', 0.5)
 
 
 def test_directory_means_its_latest_checkpoint(tmp_path):
@@ -177,6 +192,23 @@ def test_resuming_another_architecture_is_refused(tmp_path):
       checkpoint.check_resumable(str(tmp_path), other)
   assert 'another architecture' in str(info.value)
   assert 'resnet50/conv2d/kernel: absent there' in str(info.value)
+
+
+def test_restoring_another_architecture_is_refused(tmp_path):
+  path = _save(tmp_path, {'a': np.ones([2, 2]), 'b': np.ones([2])})
+  with tf.Graph().as_default():
+    same = [_variable('a', [2, 2])]
+    checkpoint.check_restorable(path, same)
+    other = [_variable('b', [3]), _variable('c', [1])]
+    with pytest.raises(errors.UserError) as info:
+      checkpoint.check_restorable(path, same + other)
+  message = str(info.value)
+  assert "'{}' is of another architecture: 2 of 3".format(path) in message
+  assert 'b: [3] here, [2] there\n  c: absent there' in message
+  with tf.Graph().as_default(), pytest.raises(
+    checkpoint.UnreadableCheckpointError
+  ):
+    checkpoint.check_restorable(str(tmp_path / 'gone'), [_variable('a', [1])])
 
 
 def test_fresh_model_dir_is_resumable(tmp_path):

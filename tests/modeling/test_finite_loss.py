@@ -35,7 +35,7 @@ def _train(directory, bad_step, spoil_weights=False):
       tf.train.CheckpointSaverHook(
         directory,
         save_steps=1,
-        listeners=[finite_loss.FiniteVariablesListener([weight])],
+        listeners=[finite_loss.FiniteVariablesListener()],
       ),
     ]
     with tf.train.SingularMonitoredSession(hooks=hooks) as session:
