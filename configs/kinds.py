@@ -5,7 +5,8 @@ from typing import Any
 
 from utils import errors
 
-# What a leaf may hold; null is accepted by every one of them.
+# What a leaf may hold. Each accepts null; `limits.check` knows where it means
+# something.
 KINDS = ('any', 'bool', 'int', 'float', 'str', 'list', 'int_list', 'float_list')
 
 

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from configs import (
   factory,
   legacy_keys,
+  limits,
   params_dict,
   text_overrides,
   yaml_loader,
@@ -236,7 +237,8 @@ def resolve(
     mode: what the program does; partitioning over TPU cores is for training.
 
   Raises:
-    errors.ConfigError: unknown model, key or file, or a value of a wrong type.
+    errors.ConfigError: unknown model, key or file, or a value of a wrong type
+      or outside of `limits`.
   """
   stages = [
     ('file', 'config_file', _parse('config_file', config_file)),
@@ -254,6 +256,7 @@ def resolve(
   _apply_flags(resolution, flags or {})
   _apply_device_rules(resolution, mode)
   params.validate()
+  limits.check(params, factory.declared_keys(params.type))
   params.lock()
   return Resolved(params, resolution.sources)
 

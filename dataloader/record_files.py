@@ -1,7 +1,7 @@
 """Finds the TFRecord files of a pattern."""
 
 import concurrent.futures
-from typing import List
+from typing import List, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -11,18 +11,19 @@ from utils import errors
 _NUM_THREADS = 32
 
 
-def find_files(file_pattern: str) -> List[str]:
+def find_files(file_pattern: Optional[str]) -> List[str]:
   """Returns the non-empty list of files of a pattern.
 
   Args:
     file_pattern: a glob; or a comma-separated list of file names and globs,
-      whose order is kept. Files of one glob are sorted.
+      whose order is kept. Files of one glob are sorted. None is an error, as
+      '' is.
 
   Raises:
     DataError: a part matches nothing, or a file is empty.
   """
   files = []
-  for part in str(file_pattern).split(','):
+  for part in (file_pattern or '').split(','):
     part = part.strip()
     if not part:
       continue
