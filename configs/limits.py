@@ -120,6 +120,17 @@ NULLABLE = (
   'eval.suffix',
 )
 
+# Declared for models that use them; here they would be read by nothing.
+_NO_SECOND_DATA_SET = (
+  'RetinaNet has no second data set, which only copy-paste augmentation of '
+  'masks uses'
+)
+WITHOUT_EFFECT = {
+  'architecture.pre_parser': _NO_SECOND_DATA_SET,
+  'train.pre_parser_dataset.file_pattern': _NO_SECOND_DATA_SET,
+  'train.pre_parser_dataset.dataset_type': _NO_SECOND_DATA_SET,
+}
+
 _BOUNDS = (
   ('least', operator.ge, 'at least {}'),
   ('above', operator.gt, 'above {}'),
@@ -138,6 +149,12 @@ def check(params: params_dict.ParamsDict, keys: Sequence[Key]) -> None:
   values = dict(params.leaves())
   for key in keys:
     value, limit = values[key.path], LIMITS.get(key.path, Limit())
+    reason = WITHOUT_EFFECT.get(key.path)
+    if reason and value is not None and value != key.default:
+      raise errors.ConfigError(
+        '{}: {!r} would have no effect: {}. Leave it out; its default is '
+        '{!r}.'.format(key.path, value, reason, key.default)
+      )
     if value is None:
       if key.default is not None and key.path not in NULLABLE:
         raise errors.ConfigError(

@@ -16,7 +16,7 @@ def make_estimator(
   params: Any,
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
-  predict_batch_size: int,
+  predict_batch_key: str,
   is_training: bool,
 ) -> tf.estimator.Estimator:
   """Builds the estimator for the hardware.
@@ -25,7 +25,9 @@ def make_estimator(
     params: the whole config.
     model_fn: see `modeling.model_builder.ModelFn`.
     hardware: of `hardware.detect`.
-    predict_batch_size: global batch of `predict`.
+    predict_batch_key: dotted key of the global batch of `predict`, which serves
+      evaluation (eval.eval_batch_size) as well as prediction without
+      groundtruth (predict.predict_batch_size).
     is_training: whether its sessions train, see `session_config`.
 
   Returns:
@@ -33,7 +35,7 @@ def make_estimator(
     `Estimator` under a `MirroredStrategy`. Its input functions are called
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
-  _check_batch_sizes(params, hardware, predict_batch_size)
+  _check_batch_sizes(params, hardware, predict_batch_key)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
@@ -44,19 +46,28 @@ def make_estimator(
   if hardware.kind == hardware_lib.GPU and hardware.num_replicas > 1:
     return _mirrored_estimator(params, model_fn, run_config_kwargs)
   return _tpu_estimator(
-    params, model_fn, hardware, predict_batch_size, run_config_kwargs
+    params,
+    model_fn,
+    hardware,
+    _batch_size(params, predict_batch_key),
+    run_config_kwargs,
   )
 
 
+def _batch_size(params: Any, key: str) -> int:
+  block, name = key.split('.')
+  return getattr(getattr(params, block), name)
+
+
 def _check_batch_sizes(
-  params: Any, hardware: hardware_lib.Hardware, predict_batch_size: int
+  params: Any, hardware: hardware_lib.Hardware, predict_batch_key: str
 ) -> None:
-  sizes = {
-    'train.train_batch_size': params.train.train_batch_size,
-    'eval.eval_batch_size': params.eval.eval_batch_size,
-    'predict.predict_batch_size': predict_batch_size,
-  }
-  for key, size in sizes.items():
+  keys = ['train.train_batch_size']
+  if hardware.kind == hardware_lib.TPU:
+    # Under a distribution strategy one device evaluates and predicts.
+    keys += ['eval.eval_batch_size', predict_batch_key]
+  for key in keys:
+    size = _batch_size(params, key)
     if size < 1 or size % hardware.num_replicas:
       raise errors.ConfigError(
         '{}: {} is not a positive multiple of the {} replicas ({}). Batch '

@@ -6,6 +6,9 @@ import rich.table
 
 from executor import hardware as hardware_lib
 
+# Up to this many TPU replicas batch norm is never synchronised.
+_MAX_UNSYNCED_TPU_REPLICAS = 8
+
 
 def plan_table(
   params: Any, hardware: hardware_lib.Hardware, mode: str
@@ -32,11 +35,8 @@ def plan_table(
       'precision',
       'bfloat16, losses in float32' if architecture.use_bfloat16 else 'float32',
     ),
-    (
-      'training batch',
-      _batch(params.train.train_batch_size, hardware),
-    ),
-    ('evaluation batch', _batch(params.eval.eval_batch_size, hardware)),
+    ('training batch', _batch(params.train.train_batch_size, hardware)),
+    ('evaluation batch', _evaluation_batch(params, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
@@ -72,12 +72,28 @@ def _batch(size: int, hardware: hardware_lib.Hardware) -> str:
   return text
 
 
+def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
+  size = params.eval.eval_batch_size
+  if hardware.kind == hardware_lib.TPU or hardware.num_replicas == 1:
+    return _batch(size, hardware)
+  return '{} images on one device'.format(size)
+
+
 def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:
   settings = params.batch_norm_activation
   if not settings.batch_norm_trainable:
     return 'frozen: moving statistics'
   if hardware.num_replicas == 1:
     return 'statistics of the batch'
-  if settings.use_sync_bn:
-    return 'statistics of all replicas (synchronised)'
-  return 'statistics of each replica'
+  if not settings.use_sync_bn:
+    return 'statistics of each replica'
+  if (
+    hardware.kind == hardware_lib.TPU
+    and hardware.num_replicas <= _MAX_UNSYNCED_TPU_REPLICAS
+  ):
+    return 'statistics of each replica (more than {} would share them)'.format(
+      _MAX_UNSYNCED_TPU_REPLICAS
+    )
+  return 'statistics of all {} replicas (synchronised)'.format(
+    hardware.num_replicas
+  )

@@ -56,7 +56,7 @@ class Runner:
       ),
       self._hardware,
       # Evaluation runs on `predict`, with the batch meant for evaluation.
-      predict_batch_size=self._params.eval.eval_batch_size,
+      predict_batch_key='eval.eval_batch_size',
       is_training=is_training,
     )
 

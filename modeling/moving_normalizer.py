@@ -10,12 +10,17 @@ def moving_normalizer(value: tf.Tensor, momentum: float) -> tf.Tensor:
   `moving_normalizer/local_step`, all scalars, none trainable.
 
   Args:
-    value: float32 scalar, the number of positive anchors in the batch.
+    value: float32 scalar, the number of positive anchors in the batch; under
+      a distribution strategy its mean over the replicas counts.
     momentum: share of the past in the average, in (0, 1).
 
   Returns:
     float32 scalar: the average after this step. Running it moves it on.
   """
+  if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    value = tf.distribute.get_replica_context().all_reduce(
+      tf.distribute.ReduceOp.MEAN, value
+    )
   variable_kwargs = {
     'shape': [],
     'dtype': tf.float32,

@@ -202,13 +202,17 @@ def test_each_batch_size_means_what_it_says(trained):
   params = tiny_run.resolve(
     trained.model_dir,
     trained.records,
-    {'train': {'train_batch_size': 2}, 'eval': {'eval_batch_size': 3}},
+    {
+      'train': {'train_batch_size': 2},
+      'eval': {'eval_batch_size': 3},
+      'predict': {'predict_batch_size': 5},
+    },
   )
   estimator = estimator_factory.make_estimator(
     params,
     model_builder.ModelFn(params),
     hardware.detect(params),
-    predict_batch_size=5,
+    predict_batch_key='predict.predict_batch_size',
     is_training=True,
   )
   assert isinstance(estimator, tf.estimator.tpu.TPUEstimator)

@@ -105,6 +105,23 @@ def test_null_is_accepted_where_it_means_something():
 
 
 @pytest.mark.parametrize(
+  'path,value',
+  [
+    ('architecture.pre_parser', 'maskrcnn_parser'),
+    ('train.pre_parser_dataset.file_pattern', 'records/*'),
+    ('train.pre_parser_dataset.dataset_type', 'sstable'),
+  ],
+)
+def test_second_data_set_is_refused(path, value):
+  with pytest.raises(errors.ConfigError) as info:
+    _resolve(path, value)
+  assert str(info.value).startswith('{}: {!r} would have'.format(path, value))
+  assert 'no second data set' in str(info.value)
+  default = next(key.default for key in _KEYS if key.path == path)
+  _resolve(path, default)
+
+
+@pytest.mark.parametrize(
   'path,value,words',
   [
     (

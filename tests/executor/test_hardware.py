@@ -56,7 +56,49 @@ def test_batch_has_to_divide_by_the_replicas():
   params = golden_numbers.make_params({'train': {'train_batch_size': 12}})
   eight = hardware.Hardware(hardware.GPU, 8, '8 GPUs')
   with pytest.raises(errors.ConfigError, match='train.train_batch_size: 12'):
-    estimator_factory.make_estimator(params, None, eight, 8, is_training=True)
+    _make_estimator(params, eight)
+
+
+@pytest.mark.parametrize(
+  'block,predict_key,refused',
+  [
+    ('eval', 'eval.eval_batch_size', 'eval.eval_batch_size'),
+    ('predict', 'predict.predict_batch_size', 'predict.predict_batch_size'),
+    ('predict', 'eval.eval_batch_size', None),
+  ],
+)
+def test_batch_size_is_refused_by_the_key_that_holds_it(
+  block, predict_key, refused
+):
+  params = golden_numbers.make_params(
+    {block: {block + '_batch_size': 12}, 'train': {'train_batch_size': 16}}
+  )
+  eight_cores = hardware.Hardware(hardware.TPU, 8, '8 cores')
+  if refused is None:
+    estimator_factory._check_batch_sizes(params, eight_cores, predict_key)
+    return
+  with pytest.raises(errors.ConfigError, match=refused + ': 12'):
+    _make_estimator(params, eight_cores, predict_key)
+
+
+def test_one_device_evaluates_any_batch_under_a_strategy(tmp_path):
+  params = golden_numbers.make_params(
+    {'model_dir': str(tmp_path), 'eval': {'eval_batch_size': 3}}
+  )
+  eight = hardware.Hardware(hardware.GPU, 8, '8 GPUs')
+  estimator = _make_estimator(params, eight)
+  assert estimator.config.train_distribute is not None
+  assert estimator.config.eval_distribute is None
+
+
+def _make_estimator(params, found, predict_batch_key='eval.eval_batch_size'):
+  return estimator_factory.make_estimator(
+    params,
+    lambda features, labels, mode, params: None,
+    found,
+    predict_batch_key,
+    is_training=True,
+  )
 
 
 @pytest.mark.parametrize('kind', [hardware.CPU, hardware.GPU, hardware.TPU])
@@ -118,7 +160,37 @@ def test_plan_names_what_matters():
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['devices'] == '8 GPUs'
   assert '16 images over all replicas, 2 on each of 8' in rows['training batch']
-  assert 'synchronised' in rows['batch norm']
+  assert rows['evaluation batch'] == '8 images on one device'
   assert rows['steps'].startswith('77 in all')
   assert rows['precision'] == 'float32'
   assert '/somewhere' in rows['checkpoints']
+
+
+@pytest.mark.parametrize(
+  'kind,num_replicas,use_sync_bn,words',
+  [
+    (hardware.GPU, 1, True, 'statistics of the batch'),
+    (hardware.GPU, 2, False, 'statistics of each replica'),
+    (hardware.GPU, 2, True, 'statistics of all 2 replicas (synchronised)'),
+    (
+      hardware.TPU,
+      8,
+      True,
+      'statistics of each replica (more than 8 would share them)',
+    ),
+    (hardware.TPU, 32, True, 'statistics of all 32 replicas (synchronised)'),
+  ],
+)
+def test_plan_says_whose_statistics_batch_norm_uses(
+  kind, num_replicas, use_sync_bn, words
+):
+  params = golden_numbers.make_params(
+    {'batch_norm_activation': {'use_sync_bn': use_sync_bn}}
+  )
+  table = plan.plan_table(
+    params, hardware.Hardware(kind, num_replicas, 'any'), 'train'
+  )
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['batch norm'] == words
+  if kind == hardware.TPU:
+    assert 'over all replicas' in rows['evaluation batch']
