@@ -5,7 +5,9 @@ from configs.keys import Key
 RUN = (
   Key('model_dir', '', 'output directory'),
   Key('use_tpu', True, 'run on a TPU; off unless a file or a flag sets it'),
-  Key('isolate_session_state', False, 'session option, TPU only'),
+  Key(
+    'isolate_session_state', False, 'option of the sessions, on every device'
+  ),
   Key('enable_summary', False, 'write training scalars for TensorBoard'),
   Key('tpu_job_name', None, "name of the TPU worker's job", 'str'),
   Key('platform.tpu', None, 'TPU name or grpc:// address', 'str'),
@@ -31,12 +33,12 @@ ARCHITECTURE = (
   Key(
     'architecture.output_flat_fpn_features',
     False,
-    'add the flattened features (RawFpnFeatures) to the outputs',
+    'give the graph a node RawFpnFeatures with the flattened features',
   ),
   Key(
     'architecture.pre_parser',
     None,
-    'parser of a second data set for copy-paste',
+    'parser of a second data set for copy-paste; RetinaNet has none',
     'str',
   ),
 )
@@ -134,7 +136,11 @@ POSTPROCESS = (
   Key('postprocess.score_threshold', 0.05, 'a score must be above it'),
   Key('postprocess.pre_nms_num_boxes', 5000, 'candidates per class'),
   Key('postprocess.apply_sigmoid', True, 'false: the scores are logits'),
-  Key('predict.predict_batch_size', 8, 'batch of a prediction (images)'),
+  Key(
+    'predict.predict_batch_size',
+    8,
+    'batch of a prediction without groundtruth (images)',
+  ),
 )
 
 TRAIN = (
@@ -142,7 +148,11 @@ TRAIN = (
   Key('train.train_batch_size', 64, 'batch over all devices (images)'),
   Key('train.total_steps', 22500, 'length of the training (steps)'),
   Key(
-    'train.seed', None, 'makes shuffling, jitter and start repeatable', 'int'
+    'train.seed',
+    None,
+    'makes shuffling, jitter and start repeatable; a run that is resumed at '
+    'another step sees another order',
+    'int',
   ),
   Key('train.num_shards', 8, 'TPU cores; the flag --num_cores'),
   Key(
@@ -194,9 +204,11 @@ TRAIN = (
     'fail if a smaller share of the backbone is in the checkpoint',
   ),
   Key(
-    'train.save_checkpoint_seconds', 600, 'time between checkpoints (seconds)'
+    'train.save_checkpoint_seconds',
+    600,
+    'time between checkpoints (seconds); 0 = after every step',
   ),
-  Key('train.keep_checkpoints', 5, 'newest checkpoints that are kept'),
+  Key('train.keep_checkpoints', 5, 'newest checkpoints that are kept; 0 = all'),
   Key(
     'train.frozen_variable_prefix',
     None,
@@ -224,12 +236,14 @@ TRAIN = (
     'deprecated: architecture.space_to_depth_block_size',
   ),
   Key(
-    'train.pre_parser_dataset.file_pattern', '', 'with architecture.pre_parser'
+    'train.pre_parser_dataset.file_pattern',
+    '',
+    'with architecture.pre_parser; none here',
   ),
   Key(
     'train.pre_parser_dataset.dataset_type',
     'tfrecord',
-    'with architecture.pre_parser',
+    'with architecture.pre_parser; none here',
   ),
 )
 
@@ -237,8 +251,7 @@ EVAL = (
   Key(
     'eval.type',
     'box',
-    'box, box_and_mask, shapemask_box_and_mask, lvis_box, lvis_box_and_mask, '
-    'customized',
+    'box, box_and_mask (models with masks) or customized (losses alone)',
   ),
   Key('eval.eval_batch_size', 8, 'batch (images)'),
   Key('eval.eval_samples', None, 'images; null = the whole set', 'int'),

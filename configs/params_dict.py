@@ -337,9 +337,9 @@ def override_params_dict(
 
   Args:
     params: parameters to change; nothing has changed on an error.
-    dict_string_or_file: nested dict, or text that is tried in this order as
-      'a.b=1,c=2', as YAML or JSON, as the path of a YAML file. April-2020 keys
-      are translated, with one warning each.
+    dict_string_or_file: nested dict, or text: the path of an existing YAML
+      file; else 'a.b=1,c=2', or YAML or JSON, whichever it can be read as
+      first. April-2020 keys are translated, with one warning each.
     is_strict: whether an unknown key is an error; if not, it is added.
 
   Raises:

@@ -1,7 +1,7 @@
 """Collects detections over batches and scores them with COCO's metrics."""
 
 import logging
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional
 
 import numpy as np
 
@@ -64,6 +64,11 @@ class COCOEvaluator:
         image['id'] for image in self._annotations['images']
       )
     self.reset()
+
+  @property
+  def known_image_ids(self) -> FrozenSet[int]:
+    """Ids of all images of the annotation file; none without one."""
+    return self._known_image_ids
 
   def reset(self) -> None:
     """Forgets all detections, and groundtruth that came with them."""

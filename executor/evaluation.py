@@ -138,8 +138,6 @@ class CheckpointEvaluator:
           self._params.retinanet_parser.regenerate_source_id
         ),
       )
-      if not settings.eval_samples:
-        self._expected_image_ids = annotation_file.image_ids(annotations)
     names = None
     if settings.label_map_file:
       names = label_map.read_label_map(settings.label_map_file)
@@ -151,6 +149,8 @@ class CheckpointEvaluator:
       backend=settings.backend,
       label_map=names,
     )
+    if annotations and not settings.eval_samples:
+      self._expected_image_ids = self._evaluator.known_image_ids
 
   def _predict(self, checkpoint_path: str) -> Dict[str, float]:
     """Feeds all predictions to the evaluator; returns the mean losses."""

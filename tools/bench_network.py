@@ -49,6 +49,7 @@ def _params(size: int) -> Any:
 
 
 def convolution() -> Job:
+  """The yardstick: one large convolution, with nothing around it."""
   with tf.Graph().as_default():
     shape = [1, _CONV_SIDE, _CONV_SIDE, _CONV_CHANNELS]
     kernel_shape = [3, 3, _CONV_CHANNELS, _CONV_CHANNELS]
@@ -61,6 +62,7 @@ def convolution() -> Job:
 
 
 def training_step() -> Job:
+  """Forward pass, losses, gradients and update of a RetinaNet."""
   params = _params(_TRAIN_SIZE)
   rng = np.random.RandomState(0)
   with tf.Graph().as_default():
@@ -80,6 +82,7 @@ def training_step() -> Job:
 
 
 def prediction() -> Job:
+  """Network and post-processing of one image."""
   params = _params(_PREDICT_SIZE)
   with tf.Graph().as_default():
     images = tf.Variable(

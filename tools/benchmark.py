@@ -20,7 +20,7 @@ from utils import program
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'bccd_dir',
-  os.path.join(os.environ.get('DETECTION_TEST_DATA', '../shared/data'), 'bccd'),
+  os.path.join(os.environ.get('DETECTION_TEST_DATA', ''), 'bccd'),
   'BCCD data set. Without it generated images are read instead, which are '
   'smaller: their speeds say little.',
 )

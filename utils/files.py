@@ -9,6 +9,7 @@ from utils import errors
 
 
 def is_remote(path: str) -> bool:
+  """Whether a path is a URL such as gs://bucket/file."""
   return '://' in path
 
 
