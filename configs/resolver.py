@@ -45,7 +45,6 @@ FLAGS = (*_FLAG_KEYS, 'precision', 'skip_host_call', 'data_dir')
 
 _NEEDS_TPU = (
   'architecture.use_bfloat16',
-  'batch_norm_activation.use_sync_bn',
   # Only the order in memory differs, so nothing is lost without it.
   'train.transpose_input',
 )

@@ -1,24 +1,66 @@
 """Batch normalisation, followed by an activation where one is wanted."""
 
-from typing import Optional
+from typing import Callable, Optional
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.tpu import tpu_function
 
 from modeling.architecture import activations
 
-# Up to this many replicas each normalises by its own moments.
-_MAX_UNSYNCED_REPLICAS = 8
+# Up to this many TPU replicas each normalises by its own moments.
+_MAX_UNSYNCED_TPU_REPLICAS = 8
+
+
+_AVERAGE = 'AverageOverReplicas'
+
+
+def _all_reduce_mean(value: tf.Tensor) -> tf.Tensor:
+  def reduce(strategy, value):
+    return strategy.extended.reduce_to(
+      tf.distribute.ReduceOp.MEAN, value, destinations=value
+    )
+
+  return tf.distribute.get_replica_context().merge_call(reduce, args=(value,))
+
+
+def _average_over_gpus(value: tf.Tensor) -> tf.Tensor:
+  """Mean over the replicas of `tf.distribute`, with its gradient.
+
+  The gradient that `ReplicaContext.all_reduce` brings looks variables up by
+  names that mirrored ones do not have.
+  """
+  mean = _all_reduce_mean(value)
+  graph = tf.get_default_graph()
+  with graph.gradient_override_map({'IdentityN': _AVERAGE}):
+    return tf.identity_n([value, mean])[1]
+
+
+@tf.RegisterGradient(_AVERAGE)
+def _average_gradient(op, unused, gradient):
+  """Each replica's value is in the mean of all, so gradients are averaged."""
+  del op, unused
+  return _all_reduce_mean(gradient), None
+
+
+def _average_over_replicas() -> Optional[Callable[[tf.Tensor], tf.Tensor]]:
+  """Returns the mean over all replicas, None where each is on its own."""
+  num_cores = tpu_function.get_tpu_context().number_of_shards or 1
+  if num_cores > _MAX_UNSYNCED_TPU_REPLICAS:
+    return lambda value: tf.tpu.cross_replica_sum(value) / num_cores
+  if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    return _average_over_gpus
+  return None
 
 
 class BatchNormalization(tf.layers.BatchNormalization):
-  """Batch norm whose moments are averaged over all TPU replicas.
+  """Batch norm whose moments are averaged over all replicas.
 
   Automatic layer names come from the class's, so it is called as the layer
   that it stands in for.
 
-  Variable names and shapes equal those of the fused layer. With at most 8
-  replicas, and outside a TPU computation, the moments are the replica's own.
+  Variable names and shapes equal those of the fused layer. The replicas are
+  those of `tf.distribute`, or TPU cores if there are more than 8; with fewer
+  cores the moments are each core's own.
   """
 
   def __init__(self, **kwargs):
@@ -28,15 +70,14 @@ class BatchNormalization(tf.layers.BatchNormalization):
     mean, variance = super()._moments(
       inputs, reduction_axes, keep_dims=keep_dims
     )
-    num_replicas = tpu_function.get_tpu_context().number_of_shards or 1
-    if num_replicas <= _MAX_UNSYNCED_REPLICAS:
+    average = _average_over_replicas()
+    if average is None:
       return mean, variance
-    group_mean = tf.tpu.cross_replica_sum(mean) / num_replicas
+    group_mean = average(mean)
     # var(all) = mean of var + var of mean: exact for shards of equal size,
     # and free of the cancellation in E[x^2] - E[x]^2.
     spread = tf.square(group_mean - mean)
-    group_variance = tf.tpu.cross_replica_sum(variance + spread) / num_replicas
-    return group_mean, group_variance
+    return group_mean, average(variance + spread)
 
 
 class BatchNormActivation:

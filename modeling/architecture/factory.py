@@ -4,11 +4,11 @@ from typing import Any
 
 from modeling.architecture import (
   backbones,
-  discovery,
   necks,
   normalization,
   registries,
 )
+from utils import discovery
 
 discovery.import_submodules(backbones.__path__, backbones.__name__)
 discovery.import_submodules(necks.__path__, necks.__name__)

@@ -1,6 +1,6 @@
 """Convolutions and resampling with the padding of the published models."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -106,3 +106,20 @@ def nearest_upsampling(inputs: tf.Tensor, scale: int) -> tf.Tensor:
   outputs = tf.reshape(inputs, [-1, rows, 1, columns, 1, channels])
   outputs = outputs * tf.ones([1, 1, scale, 1, scale, 1], inputs.dtype)
   return tf.reshape(outputs, [-1, rows * scale, columns * scale, channels])
+
+
+def native_resize(inputs: tf.Tensor, size: Tuple[int, int]) -> tf.Tensor:
+  """Nearest neighbour by TensorFlow's op, which takes any sizes.
+
+  Args:
+    inputs: [batch, height, width, channels].
+    size: (height, width) of the result; if it is that of `inputs`, these are
+      returned.
+
+  Returns:
+    [batch, *size, channels].
+  """
+  if inputs.shape.as_list()[1:3] == list(size):
+    return inputs
+  outputs = tf.image.resize_nearest_neighbor(tf.cast(inputs, tf.float32), size)
+  return tf.cast(outputs, inputs.dtype)

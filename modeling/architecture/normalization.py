@@ -1,6 +1,6 @@
 """What every part of a model shares: batch norm, activation, DropBlock."""
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -15,18 +15,26 @@ class Normalization(NamedTuple):
   dropblock: regularization.DropBlock
 
 
-def from_params(params: Any) -> Normalization:
-  """Reads `batch_norm_activation` and `dropblock`."""
+def from_params(params: Any, activation: Optional[str] = None) -> Normalization:
+  """Reads `batch_norm_activation` and `dropblock`.
+
+  Args:
+    params: the whole config.
+    activation: used in place of the model's.
+  """
   settings = params.batch_norm_activation
+  activation = activation or settings.activation
+  has_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
   return Normalization(
     norm=batch_norm.BatchNormActivation(
       momentum=settings.batch_norm_momentum,
       epsilon=settings.batch_norm_epsilon,
       trainable=settings.batch_norm_trainable,
-      use_sync_bn=settings.use_sync_bn,
-      activation=settings.activation,
+      # One device has nothing to join, and the fused layer is faster.
+      use_sync_bn=settings.use_sync_bn and (params.use_tpu or has_replicas),
+      activation=activation,
     ),
-    activation=activations.get_activation(settings.activation),
+    activation=activations.get_activation(activation),
     dropblock=regularization.DropBlock(
       params.dropblock.dropblock_keep_prob, params.dropblock.dropblock_size
     ),

@@ -15,7 +15,7 @@ class DropBlock:
 
   Args:
     keep_prob: share of activations to keep; None or 1.0 is the identity.
-    size: side of a patch in feature-map cells, limited to the map's sides.
+    size: side of a patch in feature-map cells, at most the map's sides.
   """
 
   def __init__(
@@ -37,11 +37,20 @@ class DropBlock:
     """Returns [batch, height, width, channels] with patches zeroed.
 
     Height, width and channels have to be static; the batch may be dynamic.
+
+    Raises:
+      ConfigError: a patch does not fit into the map.
     """
     if not is_training or self._keep_prob in (None, 1.0):
       return features
     height, width, channels = features.shape.as_list()[1:]
-    size = min(self._size, height, width)
+    size = self._size
+    if size > min(height, width):
+      raise errors.ConfigError(
+        'dropblock.dropblock_size: {} is larger than the feature map of {} x '
+        '{} cells (height x width) at {}. Use a smaller size or larger '
+        'images.'.format(size, height, width, features.op.name)
+      )
     seed_rate = (
       (1.0 - self._keep_prob)
       * (height * width)
@@ -89,6 +98,13 @@ def drop_connect(
   return features * tf.cast(kept / keep_prob, features.dtype)
 
 
+def checked_drop_rate(key: str, rate: Optional[float]) -> Optional[float]:
+  """Returns `rate`; ConfigError naming `key` if it is outside [0, 1)."""
+  if rate is not None and not 0.0 <= rate < 1.0:
+    raise errors.ConfigError('{}: {} is outside [0, 1).'.format(key, rate))
+  return rate
+
+
 def scaled_drop_rate(
   key: str, init_rate: Optional[float], position: int, count: int
 ) -> Optional[float]:
@@ -100,8 +116,5 @@ def scaled_drop_rate(
     position: 1-based (or as the network counts its stages).
     count: what `position` is divided by.
   """
-  if init_rate is None:
-    return None
-  if not 0.0 <= init_rate < 1.0:
-    raise errors.ConfigError('{}: {} is outside [0, 1).'.format(key, init_rate))
-  return init_rate * float(position) / count
+  init_rate = checked_drop_rate(key, init_rate)
+  return None if init_rate is None else init_rate * float(position) / count

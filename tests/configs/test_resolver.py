@@ -194,15 +194,11 @@ def test_data_dir_is_for_relative_paths_only():
 @pytest.mark.parametrize('use_tpu', [False, None])
 def test_without_tpu_its_options_are_off(use_tpu, caplog):
   resolved = resolver.resolve(
-    config_file={
-      'use_tpu': use_tpu,
-      'batch_norm_activation': {'use_sync_bn': True},
-    },
+    config_file={'use_tpu': use_tpu},
     flags={'precision': 'bfloat16'},
   )
   for path in (
     'architecture.use_bfloat16',
-    'batch_norm_activation.use_sync_bn',
     'train.transpose_input',
   ):
     assert _get(resolved, path) is False
@@ -215,7 +211,14 @@ def test_without_tpu_its_options_are_off(use_tpu, caplog):
 def test_device_does_not_claim_what_was_off_already():
   resolved = resolver.resolve(params_override='architecture.use_bfloat16=false')
   assert resolved.sources['architecture.use_bfloat16'] == 'override'
-  assert resolved.sources['batch_norm_activation.use_sync_bn'] == 'default'
+
+
+def test_synchronised_batch_norm_is_left_to_the_devices():
+  resolved = resolver.resolve(
+    config_file={'batch_norm_activation': {'use_sync_bn': True}},
+    flags={'use_tpu': False},
+  )
+  assert _get(resolved, 'batch_norm_activation.use_sync_bn') is True
 
 
 @pytest.mark.parametrize(

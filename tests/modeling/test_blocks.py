@@ -152,11 +152,18 @@ def test_dropblock_drops_squares_and_keeps_the_mean():
   np.testing.assert_array_equal(covered > 0, is_dropped)
 
 
-def test_dropblock_larger_than_the_map():
+def test_dropblock_as_large_as_the_map():
   with tf.Graph().as_default():
-    got = _run(regularization.DropBlock(0.5, 7)(tf.ones([64, 2, 3, 1]), True))
+    got = _run(regularization.DropBlock(0.5, 2)(tf.ones([64, 2, 3, 1]), True))
   assert np.isfinite(got).all()
   assert (got == 0).any() and (got > 0).any()
+
+
+def test_dropblock_larger_than_the_map():
+  with tf.Graph().as_default():
+    maps = tf.ones([4, 2, 3, 1], name='some_map')
+    with pytest.raises(errors.ConfigError, match='size: 3 .* 2 x 3 .*some_map'):
+      regularization.DropBlock(0.5, 3)(maps, True)
 
 
 @pytest.mark.parametrize('keep_prob,size', [(1.5, 3), (0.0, 3), (0.9, None)])

@@ -13,6 +13,17 @@ _SEPARABLE = {
   'retinanet_head': {'use_separable_conv': True},
   'architecture': {'num_classes': 5},
 }
+
+
+def _spinenet(name, **override):
+  return {
+    'architecture': {'backbone': name, 'multilevel_features': 'identity'},
+    'anchor': {'anchor_size': 3.0},
+    'batch_norm_activation': {'activation': 'swish'},
+    **override,
+  }
+
+
 # name, overrides, image size, batch
 CASES = [
   ('retinanet_r50_fpn', {}, (128, 128), 1),
@@ -29,6 +40,32 @@ CASES = [
     1,
   ),
   ('retinanet_r50_fpn_separable', _SEPARABLE, (128, 128), 1),
+  (
+    'retinanet_r50_nasfpn',
+    {'architecture': {'multilevel_features': 'nasfpn'}},
+    (128, 128),
+    1,
+  ),
+  ('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
+  (
+    'retinanet_spinenet49S',
+    _spinenet(
+      'spinenet',
+      spinenet={'model_id': '49S'},
+      retinanet_head={'num_filters': 128},
+    ),
+    (128, 128),
+    1,
+  ),
+  (
+    'retinanet_spinenet_mbconv49',
+    _spinenet(
+      'spinenet_mbconv',
+      retinanet_head={'num_filters': 48, 'use_separable_conv': True},
+    ),
+    (128, 128),
+    1,
+  ),
 ]
 _SAMPLE = 20000
 
@@ -60,7 +97,7 @@ def test_variables(name, override, size, batch):
 @pytest.mark.parametrize('name,override,size,batch', CASES)
 def test_outputs(name, override, size, batch):
   want = golden_numbers.expected(name + '.npz')
-  with tf.Graph().as_default(), tf.Session() as session:
+  with tf.Graph().as_default(), golden_numbers.make_session() as session:
     images, outputs = _build(override, size, batch)
     outputs = {key: outputs[key] for key in ('cls_outputs', 'box_outputs')}
     golden_numbers.load_weights(session)

@@ -73,7 +73,7 @@ def test_three_steps(name, override, tmp_path):
   params.override(override)
   params.override({'model_dir': str(tmp_path)})
   images, labels = _read_batch(params)
-  with tf.Graph().as_default(), tf.Session() as session:
+  with tf.Graph().as_default(), golden_numbers.make_session() as session:
     labels = tf.nest.map_structure(tf.constant, labels)
     tf.train.get_or_create_global_step()
     spec = model_builder.ModelFn(params)(

@@ -4,30 +4,72 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from modeling import factory
+from modeling.architecture.backbones import spinenet
 from tests import golden_numbers
 from utils import mode_keys
 
 
-@pytest.mark.parametrize(
-  'depth,size,parameters,multiply_adds',
-  [
-    (50, 640, 34.0, 97.0),
-    (101, 1024, 53.1, 326.3),
-    (152, 1280, 68.7, 630.5),
-  ],
-)
-def test_resnet_fpn(depth, size, parameters, multiply_adds):
-  params = golden_numbers.make_params({'resnet': {'resnet_depth': depth}})
+def _stats(override, size):
+  params = golden_numbers.make_params(override)
   with tf.Graph().as_default():
     model = factory.model_generator(params)
     model.build_outputs(tf.zeros([1, size, size, 3]), {}, mode_keys.TRAIN)
-  # The table gives one decimal.
-  assert round(model.stats['num_trainable_params_million'], 1) == pytest.approx(
-    parameters, abs=0.101
+  return (
+    model.stats['num_trainable_params_million'],
+    model.stats['multi_add_flops_billion'],
   )
-  assert model.stats['multi_add_flops_billion'] == pytest.approx(
-    multiply_adds, rel=5e-3
-  )
+
+
+def _spinenet(backbone, model_id, **head):
+  return {
+    'architecture': {'backbone': backbone, 'multilevel_features': 'identity'},
+    backbone: {'model_id': model_id},
+    'batch_norm_activation': {'activation': 'swish'},
+    'retinanet_head': head,
+  }
+
+
+@pytest.mark.parametrize(
+  'override,size,parameters,multiply_adds',
+  [
+    ({}, 640, 34.0, 97.0),
+    ({'resnet': {'resnet_depth': 101}}, 1024, 53.1, 326.3),
+    ({'resnet': {'resnet_depth': 152}}, 1280, 68.7, 630.5),
+    (_spinenet('spinenet', '49'), 640, 28.5, 85.4),
+    (_spinenet('spinenet', '96'), 1024, 43.0, 265.4),
+    (_spinenet('spinenet', '143'), 1280, 67.0, 524.0),
+    (
+      _spinenet('spinenet', '190', num_filters=512, num_convs=7),
+      1280,
+      163.6,
+      1885.0,
+    ),
+    (
+      _spinenet(
+        'spinenet_mbconv', '49', num_filters=48, use_separable_conv=True
+      ),
+      384,
+      2.34,
+      1.0,
+    ),
+  ],
+)
+def test_published_table(override, size, parameters, multiply_adds):
+  got_parameters, got_multiply_adds = _stats(override, size)
+  # The table is rounded, and for ResNets rounded down.
+  assert got_parameters == pytest.approx(parameters, abs=0.1)
+  assert got_multiply_adds == pytest.approx(multiply_adds, rel=5e-3)
+
+
+def test_spinenet_49s(monkeypatch):
+  # What the preset gives, and what its golden variables add up to.
+  override = _spinenet('spinenet', '49S', num_filters=128)
+  assert _stats(override, 640) == pytest.approx((11.266, 30.847), abs=1e-3)
+  # The published 11.9 M and 33.8 B are those of 256 channels at the end of the
+  # backbone; the preset has had 128 in every version.
+  variant = spinenet.VARIANTS.get('49S')._replace(endpoint_filters=256)
+  monkeypatch.setattr(spinenet.VARIANTS, 'get', lambda model_id: variant)
+  assert _stats(override, 640) == pytest.approx((11.9, 33.8), abs=0.06)
 
 
 @pytest.mark.parametrize('batch', [1, 3])

@@ -5,19 +5,40 @@ from typing import Any, Dict
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import normalization, registries
+from utils import errors
 
 
 class Identity:
-  """Returns the backbone's maps unchanged."""
+  """Returns the backbone's maps of the wanted levels unchanged.
+
+  Args:
+    min_level, max_level: levels that the backbone has to give.
+  """
+
+  def __init__(self, min_level: int, max_level: int):
+    self._levels = range(min_level, max_level + 1)
 
   def __call__(
     self, features: Dict[int, tf.Tensor], is_training: bool
   ) -> Dict[int, tf.Tensor]:
+    """Returns {level: features[level]}.
+
+    Raises:
+      ConfigError: the backbone lacks a level.
+    """
     del is_training
-    return features
+    if not set(self._levels) <= set(features):
+      raise errors.ConfigError(
+        "architecture.multilevel_features: 'identity' adds no levels, and the "
+        'backbone has {} to {}, not {} to {} (architecture.min_level, '
+        'architecture.max_level). Use fpn, or change the levels.'.format(
+          min(features), max(features), self._levels[0], self._levels[-1]
+        )
+      )
+    return {level: features[level] for level in self._levels}
 
 
 @registries.register_neck('identity')
 def from_params(params: Any, shared: normalization.Normalization) -> Identity:
-  del params, shared
-  return Identity()
+  del shared
+  return Identity(params.architecture.min_level, params.architecture.max_level)
