@@ -138,7 +138,7 @@ def match_variables(
   loaded, skipped, shape_differs, absent, sizes = {}, [], {}, [], {}
   outside_prefix = []
   for variable in variables:
-    name = variable.op.name
+    name = _name(variable)
     shape = variable.shape.as_list()
     sizes[name] = int(np.prod(shape))
     if not name.startswith(prefix):
@@ -225,7 +225,7 @@ def warm_start(
   report = match_variables(checkpoint, variables, prefix, skip_variables_regex)
   check_coverage(report, backbone_scope, min_coverage)
   _log.info('%s', report)
-  by_name = {variable.op.name: variable for variable in variables}
+  by_name = {_name(variable): variable for variable in variables}
   tf.train.init_from_checkpoint(
     checkpoint,
     {file_name: by_name[name] for name, file_name in report.loaded.items()},
@@ -285,6 +285,11 @@ def _problems(checkpoint: str, variables: Sequence[tf.Variable]) -> List[str]:
     '{}: {} here, {} there'.format(name, *shapes)
     for name, shapes in sorted(report.shape_differs.items())
   ] + [name + ': absent there' for name in report.absent]
+
+
+def _name(variable: tf.Variable) -> str:
+  # The op of a mirrored variable is that of the replica that asks.
+  return variable.name.rsplit(':', 1)[0]
 
 
 def _read_shapes(checkpoint: str) -> Dict[str, List[int]]:

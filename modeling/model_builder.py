@@ -13,6 +13,7 @@ from modeling import (
   learning_rates,
   model_stats,
   optimizers,
+  replicas,
 )
 from utils import errors, mode_keys
 
@@ -96,14 +97,16 @@ class ModelFn:
     )(step)
     learning_rate = tf.identity(learning_rate, name='learning_rate')
     train_op = self._train_op(total_loss, learning_rate, variables, global_step)
-    model_variables = [
-      v for v in model_variables if v.op.name != global_step.op.name
-    ]
+    model_variables = [v for v in model_variables if v.name != global_step.name]
 
+    # Hooks and summaries are those of the first replica, and speak for all.
+    shown = {
+      name: replicas.mean_over_replicas(value) for name, value in losses.items()
+    }
     host_call = None
     if params.enable_summary:
       host_call = self._host_call(
-        step, dict(losses, learning_rate=learning_rate)
+        step, dict(shown, learning_rate=learning_rate)
       )
     reported_loss = total_loss
     hooks: List[tf.train.SessionRunHook] = []
@@ -117,10 +120,11 @@ class ModelFn:
       checked = ('cls_loss', 'box_loss', 'l2_regularization_loss')
       hooks.append(
         finite_loss.FiniteLossHook(
-          {name: losses[name] for name in checked},
+          {name: shown[name] for name in checked},
           learning_rate,
           step,
-          labels.get('source_id'),
+          # Of several replicas any may be the one to blame.
+          None if replicas.is_replicated() else labels.get('source_id'),
         )
       )
     return tf.estimator.tpu.TPUEstimatorSpec(
@@ -177,7 +181,7 @@ class ModelFn:
         variables,
         model.backbone_scope,
       )
-    if self._params.use_tpu:
+    if self._params.use_tpu or tf.distribute.has_strategy():
       return tf.train.Scaffold()
     # Nothing is left uninitialised by an initialiser of all variables or a
     # checkpoint that `check_resumable` accepts, and asking takes seconds.

@@ -2,6 +2,8 @@
 
 import tensorflow.compat.v1 as tf
 
+from modeling import replicas
+
 
 def moving_normalizer(value: tf.Tensor, momentum: float) -> tf.Tensor:
   """Debiased moving average of `value`, including `value` itself.
@@ -17,10 +19,7 @@ def moving_normalizer(value: tf.Tensor, momentum: float) -> tf.Tensor:
   Returns:
     float32 scalar: the average after this step. Running it moves it on.
   """
-  if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-    value = tf.distribute.get_replica_context().all_reduce(
-      tf.distribute.ReduceOp.MEAN, value
-    )
+  value = replicas.mean_over_replicas(value)
   variable_kwargs = {
     'shape': [],
     'dtype': tf.float32,

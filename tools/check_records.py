@@ -3,7 +3,7 @@
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
 reads every record, decodes every image, and prints a table of what cannot be
-used. Exit code: 0, or 1 if there is any problem.
+used, or lines where there is no terminal. Exit code: 0, or 1 if there is any problem.
 """
 
 import sys
@@ -39,12 +39,15 @@ def main(argv: List[str]) -> None:
   files = record_files.find_files(FLAGS.file_pattern)
   checker = record_check.RecordChecker(FLAGS.num_classes, FLAGS.decode_images)
   problems = list(checker.problems(files))
-  console = rich.console.Console(soft_wrap=not sys.stdout.isatty())
-  if problems:
+  shown = problems[: FLAGS.max_rows]
+  if not sys.stdout.isatty():
+    for problem in shown:
+      print(problem)
+  elif shown:
     table = rich.table.Table('file', 'record', 'source id', 'problem')
-    for problem in problems[: FLAGS.max_rows]:
+    for problem in shown:
       table.add_row(*(rich.markup.escape(str(value)) for value in problem))
-    console.print(table)
+    rich.console.Console().print(table)
   if len(problems) > FLAGS.max_rows:
     print('... and {} more'.format(len(problems) - FLAGS.max_rows))
   print(
