@@ -3,7 +3,8 @@
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
 reads every record, decodes every image, and prints a table of what cannot be
-used, or lines where there is no terminal. Exit code: 0, or 1 if there is any problem.
+used, or lines where there is no terminal. Exit code: 0, or 1 if there is any
+problem.
 """
 
 import sys
