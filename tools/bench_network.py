@@ -19,7 +19,7 @@ from configs import factory as config_factory
 from executor import estimator_factory, hardware
 from modeling import factory as model_factory
 from modeling import model_builder, model_stats
-from ops import anchors
+from tools import synthetic_batch
 from utils import mode_keys, program
 
 FLAGS = flags.FLAGS
@@ -64,13 +64,8 @@ def convolution() -> Job:
 def training_step() -> Job:
   """Forward pass, losses, gradients and update of a RetinaNet."""
   params = _params(_TRAIN_SIZE)
-  rng = np.random.RandomState(0)
   with tf.Graph().as_default():
-    images = tf.Variable(
-      rng.randn(_TRAIN_BATCH, _TRAIN_SIZE, _TRAIN_SIZE, 3).astype(np.float32),
-      trainable=False,
-    )
-    labels = _labels(params, rng)
+    images, labels = synthetic_batch.make(params, _TRAIN_BATCH)
     tf.train.get_or_create_global_step()
     spec = model_builder.ModelFn(params)(
       images, labels, tf.estimator.ModeKeys.TRAIN
@@ -122,39 +117,6 @@ def _multiply_adds(size: int) -> float:
     images = tf.zeros([1, size, size, 3])
     model.build_outputs(images, {}, mode_keys.TRAIN)
     return model_stats.count_multiply_adds(1) / 1e9
-
-
-def _labels(params: Any, rng: np.random.RandomState) -> Dict[str, Any]:
-  """Targets of which one anchor in a thousand is positive."""
-  architecture, anchor = params.architecture, params.anchor
-  boxes = anchors.Anchors(
-    architecture.min_level,
-    architecture.max_level,
-    anchor.num_scales,
-    anchor.aspect_ratios,
-    anchor.anchor_size,
-    (_TRAIN_SIZE, _TRAIN_SIZE),
-  ).boxes_by_level
-  per_location = anchor.num_scales * len(anchor.aspect_ratios)
-  class_targets, box_targets, positives = {}, {}, np.zeros(_TRAIN_BATCH)
-  for level in boxes:
-    side = _TRAIN_SIZE // 2**level
-    shape = [_TRAIN_BATCH, side, side, per_location]
-    is_positive = rng.rand(*shape) < 1e-3
-    positives += is_positive.sum((1, 2, 3))
-    classes = rng.randint(1, architecture.num_classes, shape)
-    class_targets[level] = tf.constant(
-      np.where(is_positive, classes, -1), tf.int32
-    )
-    offsets = rng.randn(*shape, 4) * is_positive[..., None]
-    box_targets[level] = tf.constant(
-      offsets.reshape(shape[:3] + [-1]), tf.float32
-    )
-  return {
-    'cls_targets': class_targets,
-    'box_targets': box_targets,
-    'num_positives': tf.constant(positives, tf.float32),
-  }
 
 
 def measure(rounds: int) -> Dict[str, float]:

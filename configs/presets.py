@@ -1,0 +1,74 @@
+"""The YAML files that come with the project."""
+
+import os
+import re
+from typing import List, NamedTuple, Sequence
+
+from utils import errors
+
+DIRECTORIES = ('yaml', 'spinenet')
+
+_ROOT = os.path.dirname(os.path.abspath(__file__))
+_SIZE = re.compile(
+  r'^# Size: (?P<parameters>[0-9.]+) M parameters, '
+  r'(?P<multiply_adds>[0-9.]+) B multiply-adds an image\.$',
+  re.MULTILINE,
+)
+
+
+class Preset(NamedTuple):
+  """What the header of a preset says.
+
+  Attributes:
+    name: file name without its ending.
+    path: absolute path.
+    title: first line of the header.
+    parameters: trained ones, in millions.
+    multiply_adds: of one image, in billions.
+  """
+
+  name: str
+  path: str
+  title: str
+  parameters: float
+  multiply_adds: float
+
+
+def find_presets(names: Sequence[str] = ()) -> List[Preset]:
+  """Returns the presets called `names`, all of them by default.
+
+  Raises:
+    ConfigError: there is no preset of that name.
+  """
+  found = {}
+  for directory in DIRECTORIES:
+    folder = os.path.join(_ROOT, directory)
+    for file_name in sorted(os.listdir(folder)):
+      preset = _read(os.path.join(folder, file_name))
+      found[preset.name] = preset
+  for name in names:
+    if name not in found:
+      raise errors.ConfigError(
+        'There is no preset {!r}; there are {}.{}'.format(
+          name, ', '.join(found), errors.did_you_mean(name, found)
+        )
+      )
+  return [found[name] for name in names or found]
+
+
+def _read(path: str) -> Preset:
+  with open(path) as file:
+    text = file.read()
+  size = _SIZE.search(text)
+  if not text.startswith('# ') or not size:
+    raise errors.ConfigError(
+      "{}: a preset starts with '# <title>' and has a line '# Size: <number> "
+      "M parameters, <number> B multiply-adds an image.'.".format(path)
+    )
+  return Preset(
+    name=os.path.splitext(os.path.basename(path))[0],
+    path=path,
+    title=text.splitlines()[0][2:].rstrip('.'),
+    parameters=float(size.group('parameters')),
+    multiply_adds=float(size.group('multiply_adds')),
+  )
