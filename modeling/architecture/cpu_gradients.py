@@ -19,6 +19,9 @@ from tensorflow.python.ops import nn_grad
 
 _CONVOLUTION = 'CpuConv2D'
 _BATCH_NORM = 'CpuFusedBatchNormV3'
+# Below, nothing is gained that would be worth the nodes.
+_MIN_BATCH_NORM_ELEMENTS = 2**18
+_MIN_CONVOLUTION_PIXELS = 128
 
 
 @contextlib.contextmanager
@@ -43,6 +46,7 @@ def _conv2d_gradient(op, gradient):
   """Gradients of the images [B, H, W, I] and the kernel [k, k, I, O]."""
   images, kernel = op.inputs
   height, width, _, _ = kernel.shape.as_list()
+  num_pixels = images.shape[:3].num_elements()
   is_plain = (
     op.get_attr('strides') == [1, 1, 1, 1]
     and op.get_attr('dilations') == [1, 1, 1, 1]
@@ -50,6 +54,7 @@ def _conv2d_gradient(op, gradient):
     and op.get_attr('data_format') == b'NHWC'
     and height % 2 == 1
     and width % 2 == 1
+    and (num_pixels is None or num_pixels >= _MIN_CONVOLUTION_PIXELS)
   )
   if not is_plain:
     return nn_grad._Conv2DGrad(op, gradient)
@@ -96,37 +101,39 @@ def _kernel_gradient(images, gradient, height, width):
 def _batch_norm_gradient(op, *gradients):
   """Gradients of the input [B, H, W, C], gamma and beta; float32 moments."""
   images, gamma = op.inputs[:2]
-  gradient = gradients[0]
+  num_pixels = images.shape[:3].num_elements()
   is_plain = (
     op.get_attr('is_training')
     and op.get_attr('data_format') == b'NHWC'
     and images.dtype == tf.float32
+    and num_pixels is not None
+    and images.shape.num_elements() >= _MIN_BATCH_NORM_ELEMENTS
   )
   if not is_plain:
     return nn_grad._FusedBatchNormV3Grad(op, *gradients)
+  # Rows of [1, C], and one constant: each node costs time at every start.
+  row = [1, images.shape.as_list()[-1]]
+  pixels = tf.reshape(images, [-1, row[1]])
+  gradient = tf.reshape(gradients[0], [-1, row[1]])
+  ones = tf.ones([1, num_pixels])
+  negative_share = tf.constant(-1.0 / num_pixels)
   # Biased mean and variance of the batch, which the forward kernel keeps.
   mean, variance = op.outputs[3:5]
-  channels = images.shape.as_list()[-1]
-  pixels = tf.reshape(images, [-1, channels])
-  gradient = tf.reshape(gradient, [-1, channels])
-  num_pixels = tf.shape(pixels)[0]
-  ones = tf.ones([1, num_pixels])
-  count = tf.cast(num_pixels, tf.float32)
 
-  sum_gradient = tf.matmul(ones, gradient)[0]
-  sum_product = tf.matmul(ones, gradient * pixels)[0]
+  sum_gradient = tf.matmul(ones, gradient)
+  sum_product = tf.matmul(ones, gradient * pixels)
   inverse_deviation = tf.rsqrt(variance + op.get_attr('epsilon'))
   gamma_gradient = (sum_product - mean * sum_gradient) * inverse_deviation
   # The input's gradient is linear in the output gradient and the input:
   # gamma / std * (dy - mean(dy) - x_hat * mean(dy * x_hat)).
   scale = gamma * inverse_deviation
-  slope = -scale * inverse_deviation * gamma_gradient / count
-  offset = -scale * sum_gradient / count - slope * mean
+  slope = scale * inverse_deviation * gamma_gradient * negative_share
+  offset = scale * sum_gradient * negative_share - slope * mean
   image_gradient = scale * gradient + (slope * pixels + offset)
   return (
-    tf.reshape(image_gradient, tf.shape(images)),
-    gamma_gradient,
-    sum_gradient,
+    tf.reshape(image_gradient, images.shape),
+    tf.reshape(gamma_gradient, row[1:]),
+    tf.reshape(sum_gradient, row[1:]),
     None,
     None,
   )

@@ -47,7 +47,7 @@ def test_unknown_batch_size():
 @pytest.mark.parametrize('batch', [1, 3])
 def test_batch_norm_equals_the_library(batch):
   rng = np.random.RandomState(1)
-  images = 5 + 2 * rng.randn(batch, 6, 7, 4).astype(np.float32)
+  images = 5 + 2 * rng.randn(batch, 256, 256, 4).astype(np.float32)
   weights = rng.randn(*images.shape).astype(np.float32)
   results = []
   for enabled in (False, True):
@@ -59,11 +59,12 @@ def test_batch_norm_equals_the_library(batch):
       ]
       with cpu_gradients.fast_gradients(enabled):
         outputs = tf.nn.fused_batch_norm(*inputs, epsilon=1e-3)[0]
-      loss = tf.reduce_sum(tf.nn.relu(outputs) * weights)
+      loss = tf.reduce_mean(tf.nn.relu(outputs) * weights) * 1e3
       results.append(session.run(tf.gradients(loss, inputs)))
       kinds = {op.type for op in tf.get_default_graph().get_operations()}
       assert ('FusedBatchNormGradV3' in kinds) != enabled
   for want, got in zip(*results):
+    assert np.abs(want).max() > 1e-3
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
@@ -76,3 +77,14 @@ def test_batch_norm_in_inference_mode_keeps_the_library():
       )[0]
     got = session.run(tf.gradients(outputs, images)[0])
   np.testing.assert_allclose(got, 3.0 * np.ones([1, 2, 2, 1]), rtol=1e-5)
+
+
+def test_small_maps_keep_the_library():
+  with tf.Graph().as_default():
+    images = tf.ones([1, 4, 8, 4])
+    with cpu_gradients.fast_gradients(True):
+      outputs = tf.nn.conv2d(images, tf.ones([3, 3, 4, 4]), 1, 'SAME')
+      outputs = tf.nn.fused_batch_norm(outputs, [1.0] * 4, [0.0] * 4)[0]
+    tf.gradients(outputs, images)
+    kinds = {op.type for op in tf.get_default_graph().get_operations()}
+  assert {'FusedBatchNormGradV3', 'Conv2DBackpropInput'} <= kinds

@@ -1,0 +1,18 @@
+"""Imports every module of a package, so that its components register."""
+
+import importlib
+import pkgutil
+from typing import List
+
+
+def import_submodules(package_path: List[str], package_name: str) -> None:
+  """Imports all modules directly inside a package.
+
+  A new component thereby needs its own file only: no list to extend.
+
+  Args:
+    package_path: the package's `__path__`.
+    package_name: the package's `__name__`.
+  """
+  for module in pkgutil.iter_modules(package_path):
+    importlib.import_module('{}.{}'.format(package_name, module.name))
