@@ -7,7 +7,10 @@ from utils import errors
 
 # What a leaf may hold. Each accepts null; `limits.check` knows where it means
 # something.
-KINDS = ('any', 'bool', 'int', 'float', 'str', 'list', 'int_list', 'float_list')
+KINDS = (
+  *('any', 'bool', 'int', 'float', 'str'),
+  *('list', 'int_list', 'float_list', 'str_or_list'),
+)
 
 
 def _is_int(value: Any) -> bool:
@@ -48,6 +51,8 @@ def fits(value: Any, kind: str) -> bool:
     return _is_number(value)
   if kind == 'str':
     return isinstance(value, str)
+  if kind == 'str_or_list' and isinstance(value, str):
+    return True
   if not isinstance(value, (list, tuple)):
     return False
   if kind == 'int_list':
@@ -58,9 +63,11 @@ def fits(value: Any, kind: str) -> bool:
 
 
 def kind_name(kind: str) -> str:
-  return {'int_list': 'list of int', 'float_list': 'list of float'}.get(
-    kind, kind
-  )
+  return {
+    'int_list': 'list of int',
+    'float_list': 'list of float',
+    'str_or_list': 'str or list',
+  }.get(kind, kind)
 
 
 def type_error(path: str, value: Any, kind: str) -> errors.ConfigError:

@@ -17,7 +17,8 @@ _PARSER = (
   Key(
     'retinanet_parser.aug_policy',
     '',
-    'AutoAugment policy v0, v1, v2, v3 or test; empty = none',
+    'v0, v1, v2, v3, randaugment-N-M or sub-policies; empty = none',
+    'str_or_list',
   ),
   Key(
     'retinanet_parser.skip_crowd_during_training',

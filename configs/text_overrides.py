@@ -9,7 +9,11 @@ from configs import yaml_loader
 from utils import errors, files
 
 _NAME = r'[A-Za-z][\w.]*'
-_VALUE = r"""'[^']*'|"[^"]*"|\[[^\[\]]*\]|[^,\[]*"""
+# A list, of lists of lists at most.
+_LIST = r'\[[^\[\]]*\]'
+for _ in range(2):
+  _LIST = r'\[(?:[^\[\]]|{})*\]'.format(_LIST)
+_VALUE = r"""'[^']*'|"[^"]*"|{}|[^,\[]*""".format(_LIST)
 _ITEM = re.compile(
   r'(?P<name>{})\s*=\s*(?P<value>{})\s*(?P<end>,\s*|$)'.format(_NAME, _VALUE)
 )

@@ -7,14 +7,18 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import groundtruth_checks, tf_example_decoder
 from dataloader import objects as objects_lib
+from dataloader.autoaugment import randomness
 from ops import box_ops, preprocess_ops
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
 
 # Random numbers that the augmentation of one image consumes: flip, scale,
-# y and x of the crop.
-NUM_DRAWS = 4
+# y and x of the crop, two words of the policy's seed.
+NUM_DRAWS = 6
+_CROP_DRAWS, _SEED_DRAWS = slice(1, 4), slice(4, 6)
+# A draw has this many random bits.
+_BITS_OF_DRAW = 23
 
 # An image policy: (image, boxes_normalized) to both, augmented.
 Policy = Callable[[tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
@@ -35,7 +39,7 @@ class DetectionParser(abc.ABC):
     num_classes: number of classes including the background, 0.
     aug_rand_hflip: mirror every second training image.
     aug_scale_range: (min, max) of the scale jitter in training.
-    aug_policy: further augmentation of training images.
+    aug_policy: further augmentation of training images, before all other.
     skip_crowd_during_training: drop crowd boxes in training.
     max_num_instances: the groundtruth lists of EVAL and PREDICT_WITH_GT are
       cut or padded to this length.
@@ -151,10 +155,8 @@ class DetectionParser(abc.ABC):
     if self._is_training:
       scale_range = self._aug_scale_range
       if self._aug_policy is not None:
-        data = dict(data)
-        image, data['groundtruth_boxes'] = self._aug_policy(
-          image, data['groundtruth_boxes']
-        )
+        data = self._augmented(data, draws)
+        image = data['image']
       element['is_flipped'] = tf.constant(False)
       if self._aug_rand_hflip:
         element['is_flipped'] = draws[0] > 0.5
@@ -169,13 +171,29 @@ class DetectionParser(abc.ABC):
       tf.cast(tf.shape(image)[:2], tf.float32),
       self._output_size,
       scale_range,
-      None if draws is None else draws[1:],
+      None if draws is None else draws[_CROP_DRAWS],
     )
     element['image'] = self._finish_image(image, plan)
     element['image_info'] = plan.image_info
     if self._uses_groundtruth:
       element['objects'] = objects_lib.pack(data)
     return element
+
+  def _augmented(self, data: Tensors, draws: tf.Tensor) -> Tensors:
+    """Applies the policy to the image and to the boxes that are learned."""
+    boxes = data['groundtruth_boxes']
+    # A policy would hide what is wrong with a box from the check to come.
+    takes_part = groundtruth_checks.are_good_boxes(boxes)
+    if self._skip_crowd:
+      takes_part &= tf.logical_not(data['groundtruth_is_crowd'])
+    rows = tf.where(takes_part)
+    seed = tf.cast(draws[_SEED_DRAWS] * 2.0**_BITS_OF_DRAW, tf.int32)
+    with randomness.seeded(seed):
+      image, moved = self._aug_policy(
+        data['image'], tf.gather(boxes, rows[:, 0])
+      )
+    boxes = tf.tensor_scatter_update(boxes, rows, moved)
+    return dict(data, image=image, groundtruth_boxes=boxes)
 
   def padding_element(self) -> Tensors:
     """An element as `process` makes, to fill the last batch up with."""

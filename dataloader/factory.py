@@ -41,9 +41,6 @@ def _retinanet_parser(
       image_size,
     )
 
-  policy = None
-  if settings.aug_policy:
-    policy = autoaugment.POLICIES.get(settings.aug_policy)
   return retinanet_parser.RetinanetParser(
     anchors=make_anchors,
     match_threshold=settings.match_threshold,
@@ -54,7 +51,7 @@ def _retinanet_parser(
     num_classes=architecture.num_classes,
     aug_rand_hflip=settings.aug_rand_hflip,
     aug_scale_range=(settings.aug_scale_min, settings.aug_scale_max),
-    aug_policy=policy,
+    aug_policy=autoaugment.policy_from_config(settings.aug_policy),
     skip_crowd_during_training=settings.skip_crowd_during_training,
     max_num_instances=settings.max_num_instances,
     regenerate_source_id=settings.regenerate_source_id,

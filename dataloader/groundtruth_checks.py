@@ -10,6 +10,15 @@ from dataloader import objects as objects_lib
 BOX_TOLERANCE = 1e-3
 
 
+def are_good_boxes(boxes_normalized: tf.Tensor) -> tf.Tensor:
+  """Which boxes, [n, 4], are upright and inside of the image; bool [n]."""
+  return tf.reduce_all(
+    (boxes_normalized >= -BOX_TOLERANCE)
+    & (boxes_normalized <= 1.0 + BOX_TOLERANCE),
+    axis=1,
+  ) & tf.reduce_all(boxes_normalized[:, 2:] >= boxes_normalized[:, :2], axis=1)
+
+
 def check_objects(
   objects: objects_lib.Objects, source_ids: tf.Tensor, num_classes: int
 ) -> List[tf.Operation]:
@@ -24,9 +33,7 @@ def check_objects(
     Operations that raise InvalidArgumentError for the first bad object.
   """
   boxes = objects.boxes_normalized
-  good_boxes = tf.reduce_all(
-    (boxes >= -BOX_TOLERANCE) & (boxes <= 1.0 + BOX_TOLERANCE), axis=1
-  ) & tf.reduce_all(boxes[:, 2:] >= boxes[:, :2], axis=1)
+  good_boxes = are_good_boxes(boxes)
   good_classes = (objects.classes >= 1) & (objects.classes < num_classes)
   return [
     _assert_all(

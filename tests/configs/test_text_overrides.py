@@ -162,6 +162,14 @@ def test_dict_is_copied():
   assert source == {'a': {'b': [1]}}
 
 
+def test_lists_in_lists():
+  parsed = text_overrides.parse("a=[[[x, .6, 4], ['y', 1e-2, 0]], []],b=[[2]]")
+  assert parsed.values == {
+    'a': [[['x', 0.6, 4], ['y', 0.01, 0]], []],
+    'b': [[2]],
+  }
+
+
 @pytest.mark.parametrize('source', [3, ['a=1'], True])
 def test_other_types_are_value_errors(source):
   with pytest.raises(ValueError, match='dict or text'):
@@ -175,7 +183,8 @@ def test_other_types_are_value_errors(source):
     ('a=1,b', ["'b' at character 5 is not key=value"]),
     (' a=1', ['character 1', 'is not key=value']),
     ('1a=2', ['is not key=value']),
-    ('a=[1,[2]]', ['is not key=value']),
+    ('a=[1,[2]', ['is not key=value']),
+    ('a=[[[[1]]]]', ['is not key=value']),
     ('a=*x', ["quote the value: a='...'"]),
     ('a={x: 1', ['quote the value']),
     ('a..b=1', ["'a..b' has an empty part"]),

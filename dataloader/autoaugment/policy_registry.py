@@ -1,0 +1,31 @@
+"""The policies that have a name."""
+
+from typing import Sequence
+
+from dataloader.autoaugment import policy_spec, sub_policies
+from utils import registry
+
+KEY = 'retinanet_parser.aug_policy'
+
+POLICIES = registry.Registry(KEY)
+
+# Decorates `policy(image, boxes_normalized)`: uint8 [height, width, 3] and
+# float32 [n, 4] to both, augmented. All random numbers have to be drawn from
+# `randomness`, or a seed does not reproduce them.
+register_policy = POLICIES.register
+
+
+def register_sub_policies(
+  name: str, policy: Sequence[sub_policies.SubPolicy]
+) -> None:
+  """Registers a list of sub-policies, of which each image takes one.
+
+  Args:
+    name: value of `retinanet_parser.aug_policy`.
+    policy: lists of (operation, probability, level).
+
+  Raises:
+    ConfigError: an operation, probability or level is not possible.
+  """
+  checked = policy_spec.check_sub_policies(policy, "Policy '{}'".format(name))
+  register_policy(name)(sub_policies.random_choice(checked))
