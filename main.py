@@ -2,6 +2,7 @@
 
   python main.py --mode=train --model_dir=DIR --config_file=FILE
   python main.py --mode=print_config --config_file=FILE
+  python main.py --list
 
 Parameters come from the model's defaults, then `--config_file`, then
 `--params_override`, then the flags below.
@@ -13,11 +14,12 @@ from absl import flags
 
 from utils import program
 
-MODES = ('train', 'eval', 'train_and_eval', 'print_config')
+MODES = ('train', 'eval', 'train_and_eval', 'print_config', 'list_models')
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string('mode', 'train', 'One of {}.'.format(', '.join(MODES)))
+flags.DEFINE_bool('list', False, 'The same as --mode=list_models.')
 flags.DEFINE_string(
   'model', None, "Model; by default the config's `type`, else retinanet."
 )
@@ -82,6 +84,14 @@ def main(argv):
         FLAGS.mode, ', '.join(MODES), errors.did_you_mean(FLAGS.mode, MODES)
       )
     )
+  if FLAGS.list or FLAGS.mode == 'list_models':
+    program.quieten_tensorflow()
+    import rich.console
+
+    from executor import listing
+
+    listing.print_choices(rich.console.Console(soft_wrap=True))
+    return
   resolved = resolver.resolve(
     model=FLAGS.model,
     config_file=FLAGS.config_file,

@@ -22,6 +22,7 @@ class Preset(NamedTuple):
   Attributes:
     name: file name without its ending.
     path: absolute path.
+    relative_path: path from the top of the project.
     title: first line of the header.
     parameters: trained ones, in millions.
     multiply_adds: of one image, in billions.
@@ -29,6 +30,7 @@ class Preset(NamedTuple):
 
   name: str
   path: str
+  relative_path: str
   title: str
   parameters: float
   multiply_adds: float
@@ -68,6 +70,7 @@ def _read(path: str) -> Preset:
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],
     path=path,
+    relative_path=os.path.relpath(path, os.path.dirname(_ROOT)),
     title=text.splitlines()[0][2:].rstrip('.'),
     parameters=float(size.group('parameters')),
     multiply_adds=float(size.group('multiply_adds')),

@@ -1,4 +1,4 @@
-"""Measures input pipeline, network and start-up on this machine.
+"""Measures input pipeline, network, start-up and graphs on this machine.
 
   make bench
 
@@ -20,7 +20,7 @@ from utils import program
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'bccd_dir',
-  os.path.join(os.environ.get('DETECTION_TEST_DATA', ''), 'bccd'),
+  os.path.join(os.environ.get('DETECTION_TEST_DATA', '../shared/data'), 'bccd'),
   'BCCD data set. Without it generated images are read instead, which are '
   'smaller: their speeds say little.',
 )
@@ -71,6 +71,7 @@ def main(argv: List[str]) -> None:
     _run('bench_input.py', records)
     _run('bench_network.py')
     _run('bench_startup.py', records)
+  _run('bench_graphs.py')
 
 
 if __name__ == '__main__':
