@@ -39,14 +39,18 @@ flags.DEFINE_string('worker', '', 'Used by the program itself.')
 
 _SIZE, _BATCH = 640, 8
 _FLOOR, _PIPELINE = 'floor', 'pipeline'
+_AUGMENTED = 'pipeline, AutoAugment v0'
 # Changes of the pipeline's config.
 _PIPELINES: Dict[str, Dict[str, Any]] = {
   _PIPELINE: {},
   'pipeline, no transpose_input': {'train': {'transpose_input': False}},
   'pipeline, float32': {'architecture': {'use_bfloat16': False}},
+  _AUGMENTED: {'retinanet_parser': {'aug_policy': 'v0'}},
 }
 _MAX_PEAK_GB, _MAX_FIRST_BATCH_SECONDS = 1.2, 4.0
 _MIN_SHARE, _AIM_SHARE = 0.5, 0.65
+# Of the pipeline without a policy.
+_MIN_SHARE_AUGMENTED = 0.55
 
 
 def floor_dataset(file_pattern: str, pads: bool = True) -> tf.data.Dataset:
@@ -168,7 +172,7 @@ class _Worker:
 
 
 def measure(file_pattern: str) -> Dict[str, Dict[str, float]]:
-  """Medians by name of the dataset; `share` is that of the floor."""
+  """Medians by name of the dataset; `share` is of the floor's speed."""
   workers = {name: _Worker(name, file_pattern) for name in _DATASETS}
   for _ in range(FLAGS.rounds):
     for worker in workers.values():
@@ -183,12 +187,17 @@ def measure(file_pattern: str) -> Dict[str, Dict[str, float]]:
     }
     figures[name]['peak_gb'] = worker.rounds[-1]['peak_gb']
     figures[name]['first_batch_seconds'] = worker.first_batch_seconds
-    # Neighbours in time are compared, so that a busy minute hits both.
-    figures[name]['share'] = statistics.median(
-      own['images_per_second'] / floor['images_per_second']
-      for own, floor in zip(worker.rounds, workers[_FLOOR].rounds)
-    )
+    figures[name]['share'] = _share(worker, workers[_FLOOR])
+    figures[name]['share_of_pipeline'] = _share(worker, workers[_PIPELINE])
   return figures
+
+
+def _share(worker: _Worker, reference: _Worker) -> float:
+  # Neighbours in time are compared, so that a busy minute hits both.
+  return statistics.median(
+    own['images_per_second'] / other['images_per_second']
+    for own, other in zip(worker.rounds, reference.rounds)
+  )
 
 
 def _print(figures: Dict[str, Dict[str, float]]) -> None:
@@ -213,6 +222,13 @@ def _print(figures: Dict[str, Dict[str, float]]) -> None:
       _MAX_PEAK_GB,
       pipeline['first_batch_seconds'],
       _MAX_FIRST_BATCH_SECONDS,
+    )
+  )
+  print(
+    '{} / pipeline {:.2f} (at least {})'.format(
+      _AUGMENTED,
+      figures[_AUGMENTED]['share_of_pipeline'],
+      _MIN_SHARE_AUGMENTED,
     )
   )
 
