@@ -25,7 +25,8 @@ _Color = Union[Sequence[int], tf.Tensor]
 # The colour of pixels from outside.
 FILL = (128, 128, 128)
 
-# The largest float32 below 0.5: x + 0.5 would round up what is just below.
+# The largest float32 below 0.5: with 0.5 itself, what is just below a half would
+# be rounded up.
 _ALMOST_HALF = 0.49999997
 
 
@@ -138,9 +139,10 @@ def _grid(image: tf.Tensor):
 
 def _nearest(position: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
   """Rounds, halves away from zero; -1 and `size` are outside; int32."""
-  rounded = tf.floor(position + _ALMOST_HALF)
-  rounded = tf.clip_by_value(rounded, -1.0, tf.cast(size, tf.float32))
-  return tf.cast(rounded, tf.int32)
+  # Clipped first, or else TensorFlow takes this for one of several summands and
+  # adds them in another order, which rounds differently.
+  position = tf.clip_by_value(position, -1.0, tf.cast(size, tf.float32))
+  return tf.cast(tf.floor(position + _ALMOST_HALF), tf.int32)
 
 
 def _sample(
