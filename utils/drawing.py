@@ -18,6 +18,7 @@ def draw_detections(
   scores: Optional[np.ndarray] = None,
   label_map: Optional[Dict[int, str]] = None,
   min_score: float = 0.0,
+  has_labels: bool = True,
 ) -> Image.Image:
   """Returns a copy of an image with boxes, names and scores on it.
 
@@ -33,6 +34,7 @@ def draw_detections(
       less are absent ones and are left out.
     label_map: class names by id; a class without one goes by its id.
     min_score: the lowest score to draw.
+    has_labels: whether names and scores are written, or boxes drawn alone.
   """
   if not isinstance(image, Image.Image):
     image = Image.fromarray(image)
@@ -40,7 +42,7 @@ def draw_detections(
   draw = ImageDraw.Draw(image)
   shorter_side = min(image.size)
   line_width = max(1, round(shorter_side / 240))
-  font = _font(max(11, round(shorter_side / 34)))
+  font = load_font(max(11, round(shorter_side / 34)))
 
   shown = _shown(boxes, scores, min_score)
   rectangles = {row: _rectangle(boxes[row], image.size) for row in shown}
@@ -50,7 +52,7 @@ def draw_detections(
       rectangles[row], outline=class_color(classes[row]), width=line_width
     )
   taken: List[_Rectangle] = []
-  for row in shown:
+  for row in shown if has_labels else []:
     text = (label_map or {}).get(int(classes[row]), str(int(classes[row])))
     if scores is not None:
       text += ' {:.0f}%'.format(100 * scores[row])
@@ -95,7 +97,8 @@ def _rectangle(box, image_size) -> _Rectangle:
   )
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
+  """Returns a font of a height in pixels."""
   # Pillow's own font has one small size; Matplotlib's is on every machine.
   return ImageFont.truetype(
     os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'),

@@ -42,7 +42,8 @@ def bbox_cutout(
   Args:
     image: uint8 [height, width, 3].
     bboxes: float32 [n, 4], normalised; without any, nothing happens.
-    pad_fraction: half height and half width, as shares of the box's halves.
+    pad_fraction: half height and half width, as shares of the box's halves;
+      float64 if it is a tensor.
     replace_with_mean: fill with the mean of the box, not with grey.
 
   Returns:
@@ -52,7 +53,8 @@ def bbox_cutout(
   # Without boxes the rectangle around this one has no pixels.
   candidates = tf.concat([bboxes, tf.zeros([1, 4])], axis=0)
   box = candidates[randomness.integer(tf.maximum(num_boxes, 1))]
-  fraction = tf.cast(pad_fraction, tf.float64)
+  # Whole numbers come out whole in double precision only.
+  fraction = tf.convert_to_tensor(pad_fraction, tf.float64)
   fraction *= tf.cast(tf.minimum(num_boxes, 1), tf.float64)
   low, high = tf.split(box_transforms.to_pixels(box, tf.shape(image)), 2)
   # Sides in pixels; the row and column at ymax and xmax belong to the box.

@@ -25,8 +25,8 @@ _Color = Union[Sequence[int], tf.Tensor]
 # The colour of pixels from outside.
 FILL = (128, 128, 128)
 
-# The largest float32 below 0.5: with 0.5 itself, what is just below a half would
-# be rounded up.
+# The largest float32 below 0.5: with 0.5 itself, what is just below would be
+# rounded up.
 _ALMOST_HALF = 0.49999997
 
 

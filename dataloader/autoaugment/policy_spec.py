@@ -91,7 +91,7 @@ def _check_step(step: Any, where: str) -> sub_policies.Step:
       )
     )
   name, probability, level = step
-  if name not in operations.OPERATIONS:
+  if not isinstance(name, str) or name not in operations.OPERATIONS:
     raise errors.ConfigError(
       '{}: operation {!r} is unknown; known are {}.{}'.format(
         where,

@@ -1,0 +1,133 @@
+"""The contact sheet of augmented samples."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import golden_numbers, record_factory
+from tools import augmentation_sheet
+from utils import errors
+
+_ROOT = os.path.dirname(os.path.dirname(golden_numbers.__file__))
+
+
+def _params(**parser):
+  return golden_numbers.make_params(
+    {
+      'architecture': {'num_classes': 4},
+      'retinanet_parser': {'output_size': [128, 256], **parser},
+      'train': {'seed': 1},
+    }
+  )
+
+
+def test_the_program_writes_a_sheet(tmp_path):
+  output = str(tmp_path / 'sheet.png')
+  finished = subprocess.run(
+    [
+      sys.executable,
+      'tools/show_augmentation.py',
+      '--file_pattern=' + golden_numbers.RECORDS,
+      '--params_override=retinanet_parser.aug_policy=randaugment-2-5',
+      '--output=' + output,
+      '--num_images=3',
+      '--num_samples=2',
+      '--tile_size=100',
+    ],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  assert finished.returncode == 0, finished.stderr
+  assert '3 images, 2 samples of each' in finished.stdout
+  assert 'randaugment-2-5' in finished.stdout
+  with Image.open(output) as sheet:
+    assert 3 * 100 < sheet.width < 3 * 120
+    pixels = np.asarray(sheet)
+  assert pixels.std() > 10
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    (['--file_pattern=/nosuch*'], "No file matches '/nosuch\\*'"),
+    ([], 'give --file_pattern'),
+    (['--output=x.gif'], 'must end in one of .png'),
+    (['--output=/nosuch/x.png'], "no directory '/nosuch'"),
+  ],
+)
+def test_what_is_wrong_is_said(arguments, message, tmp_path):
+  finished = subprocess.run(
+    [
+      sys.executable,
+      'tools/show_augmentation.py',
+      '--output=' + str(tmp_path / 'x.png'),
+      *arguments,
+    ],
+    cwd=_ROOT,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  assert finished.returncode in (1, 2)
+  assert finished.stderr.startswith('Error: ')
+  assert message.replace('\\', '') in finished.stderr
+  assert 'Traceback' not in finished.stderr
+
+
+def test_boxes_follow_the_image(tmp_path):
+  # A white rectangle on black, and its box.
+  image = np.zeros([128, 256, 3], np.uint8)
+  image[32:64, 64:160] = 255
+  record = record_factory.make_record(
+    b'7', record_factory.encode(image), [[0.25, 0.25, 0.5, 0.625]], [2]
+  )
+  path = record_factory.write_records(tmp_path / 'a', [record])
+  params = _params(
+    aug_policy=[[['TranslateX_BBox', 1.0, 1]]],
+    aug_scale_min=0.5,
+    aug_scale_max=1.5,
+  )
+  (row,) = augmentation_sheet.sample_rows([path], params, 5, 12)
+  assert row.source_id == '7' and len(row.samples) == 12
+  np.testing.assert_array_equal(row.original.pixels, image)
+  np.testing.assert_allclose(row.original.boxes, [[32, 64, 64, 160]])
+  places = set()
+  for sample in row.samples:
+    assert sample.pixels.shape == (128, 256, 3)
+    (box,), (class_id,) = sample.boxes, sample.classes
+    assert class_id == 2
+    rows, columns = np.nonzero(sample.pixels.min(axis=-1) > 200)
+    found = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+    np.testing.assert_allclose(box, found, atol=2)
+    places.add(tuple(found))
+  assert len(places) > 6
+  again = augmentation_sheet.sample_rows([path], params, 1, 12)[0]
+  for first, second in zip(row.samples, again.samples):
+    np.testing.assert_array_equal(first.pixels, second.pixels)
+
+
+def test_a_broken_image_points_to_the_checking_tool(tmp_path):
+  record = record_factory.make_record(encoded=b'no image')
+  path = record_factory.write_records(tmp_path / 'a', [record])
+  with pytest.raises(errors.DataError, match='check_records'):
+    augmentation_sheet.sample_rows([path], _params(), 1, 1)
+
+
+def test_files_take_turns_and_the_sheet_holds_all_rows(tmp_path):
+  paths = [
+    record_factory.write_records(
+      tmp_path / str(i),
+      [record_factory.make_record(b'%d' % (10 * i + j)) for j in range(2)],
+    )
+    for i in range(2)
+  ]
+  rows = augmentation_sheet.sample_rows(paths, _params(), 3, 1)
+  assert [row.source_id for row in rows] == ['0', '10', '1']
+  one = augmentation_sheet.draw(rows[:1], 64, {1: 'cell'})
+  three = augmentation_sheet.draw(rows, 64, {1: 'cell'})
+  assert one.width == three.width and three.height > 2.5 * one.height

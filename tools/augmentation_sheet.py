@@ -1,0 +1,202 @@
+"""Samples of the augmentation of a config, and a picture of them."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from PIL import Image, ImageDraw
+
+from dataloader import detection_parser, factory
+from dataloader import objects as objects_lib
+from ops import box_ops, preprocess_ops
+from utils import drawing, errors, mode_keys
+
+_MARGIN = 8
+_HEADER = 18
+
+
+class Picture(NamedTuple):
+  """An image with its boxes.
+
+  Attributes:
+    pixels: uint8 [height, width, 3].
+    boxes: float32 [n, 4], in pixels of this image.
+    classes: int32 [n].
+  """
+
+  pixels: np.ndarray
+  boxes: np.ndarray
+  classes: np.ndarray
+
+
+class Row(NamedTuple):
+  """An image as stored, and samples of what training sees of it."""
+
+  source_id: str
+  original: Picture
+  samples: List[Picture]
+
+
+def sample_rows(
+  files: Sequence[str], params: Any, num_images: int, num_samples: int
+) -> List[Row]:
+  """Augments the first images of TFRecords.
+
+  Args:
+    files: TFRecord files; one image of each is taken in turns.
+    params: the whole config; with `train.seed` samples are the same each time.
+    num_images: rows at most.
+    num_samples: samples of each image.
+
+  Raises:
+    DataError: a record cannot be used, or there is none.
+  """
+  random = np.random.RandomState(params.train.seed)
+  try:
+    records = _first_records(files, num_images)
+    with tf.Graph().as_default(), tf.Session() as session:
+      record = tf.placeholder(tf.string, [])
+      draws = tf.placeholder(tf.float32, [detection_parser.NUM_DRAWS])
+      parser = factory.parser_generator(params, mode_keys.TRAIN)
+      skips_crowd = params.retinanet_parser.skip_crowd_during_training
+      data = parser.decode(parser.parse_record(record))
+      original = _original(data, skips_crowd)
+      sample = _sample(parser.process(data, draws), skips_crowd)
+      rows = []
+      for value in records:
+        source_id, picture = session.run(
+          [data['source_id'], original], {record: value}
+        )
+        samples = [
+          session.run(
+            sample,
+            {
+              record: value,
+              draws: random.random_sample(draws.shape).astype(np.float32),
+            },
+          )
+          for _ in range(num_samples)
+        ]
+        rows.append(Row(source_id.decode('utf-8', 'replace'), picture, samples))
+  except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    raise errors.DataError(
+      'A record cannot be used; python tools/check_records.py finds out which '
+      'and why. ({})'.format(error.message.splitlines()[0])
+    ) from error
+  if not rows:
+    raise errors.DataError(
+      "There is no record in '{}'.".format("', '".join(files))
+    )
+  return rows
+
+
+def draw(
+  rows: Sequence[Row],
+  tile_size: int,
+  label_map: Optional[Dict[int, str]] = None,
+) -> Image.Image:
+  """Draws a contact sheet: a row for each image, the original first.
+
+  Args:
+    rows: at least one.
+    tile_size: longer side of each picture, in pixels.
+    label_map: names to write beside the boxes; None: boxes only.
+  """
+  tiles = [
+    [_tile(picture, tile_size, label_map) for picture in (row[1], *row[2])]
+    for row in rows
+  ]
+  heights = [max(tile.height for tile in row) for row in tiles]
+  widths = [max(tile.width for tile in column) for column in zip(*tiles)]
+  sheet = Image.new(
+    'RGB',
+    (
+      sum(widths) + _MARGIN * (len(widths) + 1),
+      sum(heights) + (_HEADER + _MARGIN) * len(heights) + _MARGIN,
+    ),
+    'white',
+  )
+  canvas, font = ImageDraw.Draw(sheet), drawing.load_font(12)
+  y = _MARGIN
+  for row, row_tiles, height in zip(rows, tiles, heights):
+    x = _MARGIN
+    captions = ['original, id {}'.format(row.source_id)]
+    captions += ['sample {}'.format(i + 1) for i in range(len(row.samples))]
+    for tile, caption, width in zip(row_tiles, captions, widths):
+      while len(caption) > 4 and font.getlength(caption) > width:
+        caption = caption[:-4] + '...'
+      canvas.text((x, y), caption, font=font, fill='black')
+      sheet.paste(tile, (x, y + _HEADER))
+      x += width + _MARGIN
+    y += height + _HEADER + _MARGIN
+  return sheet
+
+
+def _first_records(files: Sequence[str], count: int) -> List[bytes]:
+  iterators = [tf.python_io.tf_record_iterator(name) for name in files]
+  records: List[bytes] = []
+  while iterators and len(records) < count:
+    remaining = []
+    for iterator in iterators:
+      record = next(iterator, None)
+      if record is not None:
+        records.append(record)
+        remaining.append(iterator)
+    iterators = remaining
+  return records[:count]
+
+
+def _original(data: Dict[str, Any], skips_crowd: bool) -> Picture:
+  boxes = box_ops.denormalize_boxes(
+    data['groundtruth_boxes'],
+    tf.cast(tf.shape(data['image'])[tf.newaxis, :2], tf.float32),
+  )
+  kept = tf.ones_like(data['groundtruth_is_crowd'])
+  if skips_crowd:
+    kept = tf.logical_not(data['groundtruth_is_crowd'])
+  return Picture(
+    data['image'],
+    tf.boolean_mask(boxes, kept),
+    tf.boolean_mask(data['groundtruth_classes'], kept),
+  )
+
+
+def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
+  """The image that the model sees, from what the parser makes of a record."""
+  image = tf.cast(element['image'], tf.float32)
+  image = image * preprocess_ops.STDDEV_RGB + preprocess_ops.MEAN_RGB
+  image = tf.clip_by_value(tf.round(image * 255.0), 0.0, 255.0)
+  batch = tf.RaggedTensor.from_row_splits(
+    element['objects'], [0, 1], validate=False
+  )
+  objects = objects_lib.unpack(batch, 1)
+  if skips_crowd:
+    objects = objects_lib.keep(objects, tf.logical_not(objects.is_crowd))
+  boxes = tf.cond(
+    element['is_flipped'],
+    lambda: box_ops.flip_boxes_horizontally(objects.boxes_normalized),
+    lambda: tf.identity(objects.boxes_normalized),
+  )
+  size, desired, scale, offset = tf.split(element['image_info'], 4)
+  boxes = box_ops.resize_and_crop_boxes(
+    box_ops.denormalize_boxes(boxes, size), scale, desired, offset
+  )
+  return Picture(tf.cast(image, tf.uint8), boxes, objects.classes)
+
+
+def _tile(
+  picture: Picture, tile_size: int, label_map: Optional[Dict[int, str]]
+) -> Image.Image:
+  height, width = picture.pixels.shape[:2]
+  scale = tile_size / max(height, width)
+  tile = Image.fromarray(picture.pixels).resize(
+    (max(round(width * scale), 1), max(round(height * scale), 1)),
+    Image.LANCZOS,
+  )
+  return drawing.draw_detections(
+    tile,
+    picture.boxes * scale,
+    picture.classes,
+    label_map=label_map,
+    has_labels=label_map is not None,
+  )

@@ -1,0 +1,97 @@
+"""Draws what training sees: each image beside augmented samples of it.
+
+  python tools/show_augmentation.py --config_file=FILE --output=sheet.png
+  python tools/show_augmentation.py --file_pattern='data/train-*.tfrecord' \\
+    --params_override=retinanet_parser.aug_policy=v0 --output=sheet.png
+
+The samples have passed the whole augmentation of the config: policy, flip,
+scale jitter and crop. Without --file_pattern, images come from
+`train.train_file_pattern`.
+"""
+
+import os
+from typing import List
+
+from absl import flags
+
+from utils import errors, program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+  'model', None, "Model; by default the config's `type`, else retinanet."
+)
+flags.DEFINE_string('config_file', None, 'YAML or JSON file of parameters.')
+flags.DEFINE_string(
+  'params_override',
+  None,
+  'Parameters as YAML or JSON text, as a.b=1,c=2, or the path of a file.',
+)
+flags.DEFINE_string(
+  'file_pattern', None, 'Glob, or comma-separated TFRecords and globs.'
+)
+flags.DEFINE_string('output', None, 'PNG or JPEG file to write.')
+flags.DEFINE_integer('num_images', 4, 'Rows: images of the data set.', 1, 100)
+flags.DEFINE_integer('num_samples', 4, 'Samples of each image.', 1, 50)
+flags.DEFINE_integer('tile_size', 320, 'Longer side of a tile (pixels).', 32)
+flags.DEFINE_string('label_map', None, "Class names, lines 'id:name'.")
+flags.mark_flag_as_required('output')
+
+_FORMATS = ('.png', '.jpg', '.jpeg')
+
+
+def _check_output(path: str) -> None:
+  if os.path.splitext(path)[1].lower() not in _FORMATS:
+    raise errors.ConfigError(
+      '--output={} must end in one of {}.'.format(path, ', '.join(_FORMATS))
+    )
+  directory = os.path.dirname(path) or '.'
+  if not os.path.isdir(directory):
+    raise errors.ConfigError(
+      "--output={}: there is no directory '{}'.".format(path, directory)
+    )
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  _check_output(FLAGS.output)
+  # Imports TensorFlow, which is quiet only if logging is set up before.
+  program.quieten_tensorflow()
+  from configs import resolver
+  from dataloader import record_files
+  from tools import augmentation_sheet
+  from utils import label_map as label_map_lib
+
+  params = resolver.resolve(
+    model=FLAGS.model,
+    config_file=FLAGS.config_file,
+    params_override=FLAGS.params_override,
+  ).params
+  pattern = FLAGS.file_pattern or params.train.train_file_pattern
+  if not pattern:
+    raise errors.ConfigError(
+      'No images: give --file_pattern, or a config with '
+      'train.train_file_pattern.'
+    )
+  files = record_files.find_files(pattern)
+  label_map = None
+  if FLAGS.label_map or params.eval.label_map_file:
+    label_map = label_map_lib.read_label_map(
+      FLAGS.label_map or params.eval.label_map_file
+    )
+  rows = augmentation_sheet.sample_rows(
+    files, params, FLAGS.num_images, FLAGS.num_samples
+  )
+  sheet = augmentation_sheet.draw(rows, FLAGS.tile_size, label_map)
+  sheet.save(FLAGS.output)
+  print(
+    '{}: {} images, {} samples of each, aug_policy {}'.format(
+      FLAGS.output,
+      len(rows),
+      FLAGS.num_samples,
+      params.retinanet_parser.aug_policy or 'none',
+    )
+  )
+
+
+if __name__ == '__main__':
+  program.run(main)
