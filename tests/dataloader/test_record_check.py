@@ -93,7 +93,7 @@ def test_the_graph_itself_names_source_id_and_values(tmp_path):
   with pytest.raises(tf.errors.InvalidArgumentError, match=r'(?s)\[9\].*77'):
     _read(path, params)
   bad = record_factory.make_record(b'77', boxes=[[0, 0.5, 1, 0.25]])
-  path = record_factory.write_records(tmp_path / 'a.tfrecord', [_OK, bad])
+  path = record_factory.write_records(tmp_path / 'a.tfrecord', [bad, bad])
   with pytest.raises(tf.errors.InvalidArgumentError, match=r'0\.25\].*77'):
     _read(path, params, mode_keys.TRAIN)
 
