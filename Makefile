@@ -16,7 +16,7 @@ demo: setup ## Train a small detector on synthetic images (about 6 minutes)
 	$(PYTHON) tools/demo.py
 
 test: setup ## Run the tests (at most 12 minutes on 2 cores)
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup ## Run the tests that train for minutes
 	$(PYTHON) -m pytest -m slow

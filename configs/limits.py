@@ -64,7 +64,7 @@ LIMITS: Dict[str, Limit] = {
   'spinenet_mbconv.se_ratio': _SHARE,
   'nasfpn.init_drop_connect_rate': _RATE,
   'nasfpn.fpn_feat_dims': _COUNT,
-  'nasfpn.num_repeats': _NOT_NEGATIVE,
+  'nasfpn.num_repeats': _COUNT,
   'fpn.fpn_feat_dims': _COUNT,
   'postprocess.max_total_size': _COUNT,
   'postprocess.nms_iou_threshold': _SHARE,

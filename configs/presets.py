@@ -1,5 +1,6 @@
 """The YAML files that come with the project."""
 
+import glob
 import os
 import re
 from typing import List, NamedTuple, Sequence
@@ -45,8 +46,14 @@ def find_presets(names: Sequence[str] = ()) -> List[Preset]:
   found = {}
   for directory in DIRECTORIES:
     folder = os.path.join(_ROOT, directory)
-    for file_name in sorted(os.listdir(folder)):
-      preset = _read(os.path.join(folder, file_name))
+    for path in sorted(glob.glob(os.path.join(folder, '*.yaml'))):
+      preset = _read(path)
+      if preset.name in found:
+        raise errors.ConfigError(
+          '{}: there is a preset of that name already, {}.'.format(
+            path, found[preset.name].path
+          )
+        )
       found[preset.name] = preset
   for name in names:
     if name not in found:

@@ -13,8 +13,7 @@ from utils import mode_keys
 # One of each kind of network; the others differ in depth and width.
 _QUICK = (
   'bccd_resnet10',
-  'retinanet_nasfpn',
-  'spinenet49S_retinanet',
+  'bccd_nasfpn',
   'spinenet49_mbconv_retinanet',
 )
 _SIZE = 128

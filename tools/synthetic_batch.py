@@ -19,8 +19,8 @@ def make(params: Any, batch_size: int) -> Tuple[tf.Tensor, Dict[str, Any]]:
 
   Returns:
     A variable of images [batch, height, width, 3], padded to the stride of
-    the highest level, and labels as the input
-    pipeline delivers them, of which one anchor in a thousand is positive.
+    the highest level, and labels as the input pipeline delivers them, of which
+    one anchor in a thousand is positive.
   """
   rng = np.random.RandomState(0)
   architecture, anchor = params.architecture, params.anchor

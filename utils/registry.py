@@ -1,6 +1,6 @@
 """Components that are chosen by a name in the config."""
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from utils import errors
 
@@ -33,12 +33,17 @@ class Registry:
   def names(self) -> List[str]:
     return sorted(self._entries)
 
-  def get(self, name: str) -> Any:
-    """Returns the entry; ConfigError naming the known ones if absent."""
+  def get(self, name: str, key: Optional[str] = None) -> Any:
+    """Returns the entry; ConfigError naming the known ones if absent.
+
+    Args:
+      name: of the entry.
+      key: the config key that holds the name, if it is another one.
+    """
     if name not in self._entries:
       raise errors.ConfigError(
         '{}: {!r} is unknown; known are {}.{}'.format(
-          self._key,
+          key or self._key,
           name,
           ', '.join(self.names()),
           errors.did_you_mean(name, self._entries),

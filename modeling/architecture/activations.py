@@ -6,7 +6,8 @@ import tensorflow.compat.v1 as tf
 
 from utils import registry
 
-_ACTIVATIONS = registry.Registry('batch_norm_activation.activation')
+KEY = 'batch_norm_activation.activation'
+_ACTIVATIONS = registry.Registry(KEY)
 _ACTIVATIONS.register('relu')(tf.nn.relu)
 
 
@@ -20,6 +21,13 @@ def swish(features: tf.Tensor) -> tf.Tensor:
   return features * tf.sigmoid(features)
 
 
-def get_activation(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
-  """Returns the function; ConfigError naming the known ones if unknown."""
-  return _ACTIVATIONS.get(name)
+def get_activation(
+  name: str, key: str = KEY
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """Returns the function; ConfigError naming the known ones if unknown.
+
+  Args:
+    name: of the function.
+    key: dotted config key that names it, for the error.
+  """
+  return _ACTIVATIONS.get(name, key)

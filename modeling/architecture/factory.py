@@ -8,7 +8,7 @@ from modeling.architecture import (
   normalization,
   registries,
 )
-from utils import discovery
+from utils import discovery, errors
 
 discovery.import_submodules(backbones.__path__, backbones.__name__)
 discovery.import_submodules(necks.__path__, necks.__name__)
@@ -18,10 +18,19 @@ def backbone_generator(params: Any, shared: normalization.Normalization) -> Any:
   """Returns the part named by `architecture.backbone`.
 
   It is called with `(images, is_training)` and gives {level: features}; its
-  `scope` is the variable scope that holds all of its variables.
+  `scope` is the variable scope that holds all of its variables. Training
+  images in space-to-depth form are for those with `takes_space_to_depth`.
   """
   build = registries.BACKBONES.get(params.architecture.backbone)
-  return build(params, shared)
+  backbone = build(params, shared)
+  block_size = params.architecture.space_to_depth_block_size
+  if block_size > 1 and not getattr(backbone, 'takes_space_to_depth', False):
+    raise errors.ConfigError(
+      'architecture.space_to_depth_block_size: {} is not possible with '
+      'architecture.backbone: {!r}, which takes images as they are. Use 1, or '
+      'resnet.'.format(block_size, params.architecture.backbone)
+    )
+  return backbone
 
 
 def neck_generator(params: Any, shared: normalization.Normalization) -> Any:

@@ -1,6 +1,6 @@
 """What every part of a model shares: batch norm, activation, DropBlock."""
 
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -15,15 +15,22 @@ class Normalization(NamedTuple):
   dropblock: regularization.DropBlock
 
 
-def from_params(params: Any, activation: Optional[str] = None) -> Normalization:
+def from_params(
+  params: Any, activation_key: str = activations.KEY
+) -> Normalization:
   """Reads `batch_norm_activation` and `dropblock`.
 
   Args:
     params: the whole config.
-    activation: used in place of the model's.
+    activation_key: dotted key of the activation to use; if its value is null,
+      the model's.
   """
   settings = params.batch_norm_activation
-  activation = activation or settings.activation
+  block, name = activation_key.split('.')
+  activation = getattr(getattr(params, block), name)
+  if activation is None:
+    activation, activation_key = settings.activation, activations.KEY
+  function = activations.get_activation(activation, activation_key)
   has_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
   return Normalization(
     norm=batch_norm.BatchNormActivation(
@@ -34,7 +41,7 @@ def from_params(params: Any, activation: Optional[str] = None) -> Normalization:
       use_sync_bn=settings.use_sync_bn and (params.use_tpu or has_replicas),
       activation=activation,
     ),
-    activation=activations.get_activation(activation),
+    activation=function,
     dropblock=regularization.DropBlock(
       params.dropblock.dropblock_keep_prob, params.dropblock.dropblock_size
     ),

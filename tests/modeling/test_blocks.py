@@ -262,11 +262,13 @@ def test_fpn_gives_every_wanted_level(levels):
     assert maps.shape.as_list() == [2, 256 >> level, 128 >> level, 16]
 
 
-def test_fpn_below_the_backbone():
+def test_fpn_outside_of_the_backbone():
   params = golden_numbers.make_params()
   from modeling.architecture import normalization
 
-  neck = fpn.Fpn(1, 5, normalization.from_params(params))
-  with tf.Graph().as_default():
-    with pytest.raises(errors.ConfigError, match='architecture.min_level'):
-      neck({2: tf.ones([1, 8, 8, 4])}, True)
+  for min_level in (1, 6):
+    neck = fpn.Fpn(min_level, 7, normalization.from_params(params))
+    with tf.Graph().as_default():
+      features = {level: tf.ones([1, 8, 8, 4]) for level in (2, 3, 4, 5)}
+      with pytest.raises(errors.ConfigError, match='min_level: .* 2 to 5'):
+        neck(features, True)

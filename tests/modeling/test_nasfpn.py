@@ -129,7 +129,7 @@ def test_drop_connect_rate_is_the_same_for_all_blocks():
     ({'min_level': 2}, {}, 'levels 3 to 7, not 2 to 7'),
     ({'max_level': 6}, {}, 'levels 3 to 7, not 3 to 6'),
     ({}, {'block_fn': 'convolution'}, 'nasfpn.block_fn.*bottleneck, conv'),
-    ({}, {'activation': 'gelu'}, 'relu, swish'),
+    ({}, {'activation': 'gelu'}, 'nasfpn.activation: .gelu.*relu, swish'),
     ({}, {'num_repeats': 0}, 'nasfpn.num_repeats: 0'),
     ({}, {'init_drop_connect_rate': 1.0}, 'nasfpn.init_drop_connect_rate'),
   ],

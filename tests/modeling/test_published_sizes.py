@@ -33,11 +33,27 @@ def _spinenet(backbone, model_id, **head):
   'override,size,parameters,multiply_adds',
   [
     ({}, 640, 34.0, 97.0),
-    ({'resnet': {'resnet_depth': 101}}, 1024, 53.1, 326.3),
-    ({'resnet': {'resnet_depth': 152}}, 1280, 68.7, 630.5),
+    pytest.param(
+      {'resnet': {'resnet_depth': 101}},
+      1024,
+      53.1,
+      326.3,
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
+      {'resnet': {'resnet_depth': 152}},
+      1280,
+      68.7,
+      630.5,
+      marks=pytest.mark.slow,
+    ),
     (_spinenet('spinenet', '49'), 640, 28.5, 85.4),
-    (_spinenet('spinenet', '96'), 1024, 43.0, 265.4),
-    (_spinenet('spinenet', '143'), 1280, 67.0, 524.0),
+    pytest.param(
+      _spinenet('spinenet', '96'), 1024, 43.0, 265.4, marks=pytest.mark.slow
+    ),
+    pytest.param(
+      _spinenet('spinenet', '143'), 1280, 67.0, 524.0, marks=pytest.mark.slow
+    ),
     (
       _spinenet('spinenet', '190', num_filters=512, num_convs=7),
       1280,
@@ -56,9 +72,13 @@ def _spinenet(backbone, model_id, **head):
 )
 def test_published_table(override, size, parameters, multiply_adds):
   got_parameters, got_multiply_adds = _stats(override, size)
-  # The table is rounded, and for ResNets rounded down.
-  assert got_parameters == pytest.approx(parameters, abs=0.1)
-  assert got_multiply_adds == pytest.approx(multiply_adds, rel=5e-3)
+  # The table is rounded. For ResNets it has up to 0.1 M parameters less and 2
+  # per mille more multiply-adds than their layers add up to, for SpineNet-190
+  # 1 per mille more.
+  assert got_parameters == pytest.approx(
+    parameters, abs=0.1 if parameters > 10 else 0.006
+  )
+  assert got_multiply_adds == pytest.approx(multiply_adds, abs=0.05, rel=2e-3)
 
 
 def test_spinenet_49s(monkeypatch):

@@ -40,14 +40,15 @@ def _shapes(backbone, height, width, is_training=False):
 
 
 def _outputs(name, height, width, **settings):
-  """Values with the golden weights."""
+  """Values with the golden weights, and the number of resize ops."""
   with tf.Graph().as_default(), golden_numbers.make_session() as session:
     images = np.random.RandomState(0).randn(1, height, width, 3)
     features = _backbone(name, **settings)(
       tf.constant(images, tf.float32), False
     )
     golden_numbers.load_weights(session)
-    return session.run(features)
+    types = [op.type for op in session.graph.get_operations()]
+    return session.run(features), types.count('ResizeNearestNeighbor')
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
@@ -90,6 +91,12 @@ def test_refuses_a_drop_rate_outside_range(name, rate):
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
+def test_refuses_space_to_depth(name):
+  with pytest.raises(errors.ConfigError, match='space_to_depth.*: 2 .*' + name):
+    _backbone(name, {'space_to_depth_block_size': 2})
+
+
+@pytest.mark.parametrize('name', _BACKBONES)
 def test_refuses_images_of_unknown_size(name):
   with tf.Graph().as_default():
     images = tf.placeholder(tf.float32, [1, None, 128, 3])
@@ -114,8 +121,8 @@ def test_small_images_need_fewer_variables():
     with tf.Graph().as_default():
       _shapes(_backbone('spinenet', model_id='49'), size, size)
       counts.append(len(tf.global_variables()))
-  # 15 less for 3 strided convolutions with batch norm between maps that are
-  # one cell wide at this size, 5 variables each...
+  # Levels 6 and 7 are both one cell wide, so nothing is strided between them:
+  # one convolution with its batch norm less.
   assert counts[1] - counts[0] == 5
 
 
@@ -127,8 +134,9 @@ def test_mbconv_refuses_sizes_whose_maps_do_not_fit():
 
 @pytest.mark.parametrize('name', _BACKBONES)
 def test_native_resize_gives_equal_values(name):
-  plain = _outputs(name, 128, 128)
-  native = _outputs(name, 128, 128, use_native_resize_op=True)
+  plain, num_plain = _outputs(name, 128, 128)
+  native, num_native = _outputs(name, 128, 128, use_native_resize_op=True)
+  assert num_plain == 0 and num_native == 5
   for level, values in plain.items():
     assert np.abs(values).max() > 1e-3
     np.testing.assert_allclose(native[level], values, rtol=1e-4, atol=1e-5)

@@ -49,6 +49,8 @@ class Resnet:
       result are those of the ordinary stem.
   """
 
+  takes_space_to_depth = True
+
   def __init__(
     self,
     depth: int,
@@ -71,7 +73,9 @@ class Resnet:
       )
     self._shared = shared
     self._block, self._repeats = SPECS[depth]
-    self._init_drop_connect_rate = init_drop_connect_rate
+    self._init_drop_connect_rate = regularization.checked_drop_rate(
+      'resnet.init_drop_connect_rate', init_drop_connect_rate
+    )
     self._space_to_depth_block_size = space_to_depth_block_size
     self.scope = 'resnet{}'.format(depth)
     self.levels = tuple(range(_FIRST_LEVEL, _LAST_LEVEL + 1))

@@ -46,10 +46,10 @@ class Fpn:
         levels; height and width halve from level to level.
       is_training: mode of batch norm.
     """
-    if min(features) > self._min_level:
+    if not min(features) <= self._min_level <= max(features):
       raise errors.ConfigError(
-        'architecture.min_level: {} is below the lowest level of the '
-        'backbone, {}.'.format(self._min_level, min(features))
+        'architecture.min_level: {} is not among the levels of the backbone, '
+        '{} to {}.'.format(self._min_level, min(features), max(features))
       )
     top = min(max(features), self._max_level)
     levels = range(self._min_level, top + 1)

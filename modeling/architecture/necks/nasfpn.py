@@ -243,8 +243,8 @@ def _attend(coarse: tf.Tensor, fine: tf.Tensor) -> tf.Tensor:
 @registries.register_neck('nasfpn')
 def from_params(params: Any, shared: normalization.Normalization) -> NasFpn:
   settings = params.nasfpn
-  if settings.activation is not None:
-    shared = normalization.from_params(params, settings.activation)
+  # The one neck with an activation of its own.
+  shared = normalization.from_params(params, 'nasfpn.activation')
   return NasFpn(
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,

@@ -1,0 +1,54 @@
+"""The benchmarks run, and print what they promise."""
+
+import os
+import subprocess
+import sys
+
+from configs import presets
+from dataloader.autoaugment import operations
+from tools import bench_graphs
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+
+def _run(tool, *arguments):
+  return subprocess.run(
+    [sys.executable, os.path.join('tools', tool), *arguments],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+
+
+def test_graph_of_a_preset():
+  run = _run('bench_graphs.py', '--presets=retinanet_demo', '--steps=1')
+  assert run.returncode == 0, run.stderr
+  (row,) = [
+    line for line in run.stdout.splitlines() if 'retinanet_demo' in line
+  ]
+  build_seconds, nodes, most, step_seconds, peak = map(float, row.split()[1:])
+  assert 0 < build_seconds < 100
+  # A preset may not outgrow its bound unnoticed.
+  assert 1000 < nodes <= most
+  assert 0 < step_seconds < 100
+  assert 0.1 < peak < 10
+
+
+def test_every_preset_has_a_bound():
+  names = {preset.name for preset in presets.find_presets()}
+  assert set(bench_graphs.MOST_NODES) == names
+
+
+def test_unknown_preset():
+  run = _run('bench_graphs.py', '--presets=retinanet_dem')
+  assert run.returncode == 2
+  assert "mean 'retinanet_demo'" in run.stderr
+  assert 'Traceback' not in run.stderr
+
+
+def test_operations_of_augmentation():
+  run = _run('bench_augmentation.py', '--runs=4')
+  assert run.returncode == 0, run.stderr
+  for name in operations.OPERATIONS:
+    assert name in run.stdout
