@@ -4,9 +4,9 @@
   python tools/bench_graphs.py --steps=1 --presets=spinenet49_retinanet
 
 Both are paid at every start, so each preset has a bound on its nodes; beyond
-it, or beyond 40 s, the exit code is 1. With --steps, also the time of a training
-step of one image, and the peak memory of the process. Every preset has a process
-of its own.
+it, or beyond 40 s, the exit code is 1. With --steps, also the time of a
+training step of one image, and the peak memory of the process. Every preset has
+a process of its own.
 """
 
 import json
