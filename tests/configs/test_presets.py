@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import presets, resolver
+from configs import factory, presets, resolver
 from tests.configs import april_2020
 from utils import errors
 
@@ -58,3 +58,119 @@ def test_preset_without_a_header(tmp_path, header, monkeypatch):
   monkeypatch.setattr(presets, '_ROOT', str(tmp_path))
   with pytest.raises(errors.ConfigError, match='mine.yaml.*# Size:'):
     presets.find_presets()
+
+
+_SPINENET = {
+  'architecture.backbone': 'spinenet',
+  'architecture.multilevel_features': 'identity',
+  'train.train_batch_size': 256,
+  'train.learning_rate.warmup_steps': 2000,
+  'train.l2_weight_decay': 0.00004,
+  'train.gradient_clip_norm': 10.0,
+  'batch_norm_activation.use_sync_bn': True,
+  'batch_norm_activation.activation': 'swish',
+}
+_LONG = {
+  'train.total_steps': 231500,
+  'train.learning_rate.init_learning_rate': 0.28,
+  'train.learning_rate.learning_rate_levels': [0.028, 0.0028],
+  'train.learning_rate.learning_rate_steps': [217610, 226870],
+}
+_SHORT = {
+  'train.total_steps': 185200,
+  'train.learning_rate.init_learning_rate': 0.3,
+  'train.learning_rate.learning_rate_levels': [0.03, 0.003],
+  'train.learning_rate.learning_rate_steps': [171310, 180570],
+}
+
+
+def _spinenet(model_id, drop, size, jitter, schedule, **extra):
+  return {
+    **_SPINENET,
+    **schedule,
+    'spinenet.model_id': model_id,
+    'spinenet.init_drop_connect_rate': drop,
+    'retinanet_parser.output_size': [size, size],
+    'retinanet_parser.aug_scale_min': jitter[0],
+    'retinanet_parser.aug_scale_max': jitter[1],
+    **{key.replace('__', '.'): value for key, value in extra.items()},
+  }
+
+
+_SPINENET_143 = _spinenet('143', 0.16, 1280, (0.1, 1.9), _LONG)
+_SPINENET_190 = _spinenet(
+  '190',
+  0.2,
+  1280,
+  (0.1, 1.9),
+  _SHORT,
+  retinanet_head__num_filters=512,
+  retinanet_head__num_convs=7,
+)
+_EPSILON = {'batch_norm_activation.batch_norm_epsilon': 0.001}
+
+
+@pytest.mark.parametrize(
+  'name,expected',
+  [
+    (
+      'spinenet49S_retinanet',
+      _spinenet(
+        '49S',
+        0.2,
+        640,
+        (0.5, 2.0),
+        _LONG,
+        retinanet_head__num_filters=128,
+        anchor__anchor_size=3.0,
+      ),
+    ),
+    (
+      'spinenet49_retinanet',
+      _spinenet('49', 0.2, 640, (0.5, 2.0), _LONG, anchor__anchor_size=3.0),
+    ),
+    (
+      'spinenet96_retinanet',
+      _spinenet('96', 0.2, 1024, (0.5, 2.0), _LONG, anchor__anchor_size=3.0),
+    ),
+    ('spinenet143_retinanet', _SPINENET_143),
+    ('spinenet190_retinanet', _SPINENET_190),
+    ('spinenet143_selftraining', {**_SPINENET_143, **_EPSILON}),
+    ('spinenet190_selftraining', {**_SPINENET_190, **_EPSILON}),
+    (
+      'spinenet49_mbconv_retinanet',
+      {
+        'architecture.backbone': 'spinenet_mbconv',
+        'architecture.multilevel_features': 'identity',
+        'spinenet_mbconv.model_id': '49',
+        'retinanet_head.num_filters': 48,
+        'retinanet_head.use_separable_conv': True,
+        'anchor.anchor_size': 3.0,
+        'batch_norm_activation.use_sync_bn': True,
+        'batch_norm_activation.activation': 'swish',
+        'retinanet_parser.output_size': [384, 384],
+        'retinanet_parser.aug_scale_min': 0.5,
+        'retinanet_parser.aug_scale_max': 2.0,
+        'train.train_batch_size': 256,
+        'train.total_steps': 277800,
+        'train.learning_rate.init_learning_rate': 0.28,
+        'train.learning_rate.learning_rate_levels': [0.028, 0.0028],
+        'train.learning_rate.learning_rate_steps': [263910, 273170],
+        'train.l2_weight_decay': 0.00003,
+      },
+    ),
+  ],
+)
+def test_published_values(name, expected):
+  (preset,) = presets.find_presets([name])
+  defaults = dict(factory.config_generator('retinanet').leaves())
+  params = resolver.resolve(
+    config_file=preset.path, flags={'use_tpu': True}
+  ).params
+  changed = {
+    key: value for key, value in params.leaves() if value != defaults[key]
+  }
+  # A value may equal its default, and be written out all the same.
+  assert changed == {
+    key: value for key, value in expected.items() if value != defaults[key]
+  }

@@ -272,3 +272,51 @@ def test_fpn_outside_of_the_backbone():
       features = {level: tf.ones([1, 8, 8, 4]) for level in (2, 3, 4, 5)}
       with pytest.raises(errors.ConfigError, match='min_level: .* 2 to 5'):
         neck(features, True)
+
+
+@pytest.mark.parametrize(
+  'override,count',
+  [
+    # Two batch norms and the shortcut of each of the four blocks.
+    ({'resnet': {'resnet_depth': 10}}, 12),
+    # Three and the shortcut, with a projection or without.
+    ({'resnet': {'resnet_depth': 26}}, 32),
+    # The neck's seven nodes as well.
+    (
+      {
+        'resnet': {'resnet_depth': 10},
+        'architecture': {'multilevel_features': 'nasfpn'},
+        'nasfpn': {'num_repeats': 1},
+      },
+      19,
+    ),
+    (
+      {
+        'architecture': {
+          'backbone': 'spinenet_mbconv',
+          'multilevel_features': 'identity',
+        },
+        'spinenet_mbconv': {'model_id': '49XS'},
+      },
+      0,
+    ),
+  ],
+)
+def test_dropblock_is_where_it_belongs(override, count):
+  params = golden_numbers.make_params(
+    {'dropblock': {'dropblock_keep_prob': 0.9, 'dropblock_size': 2}, **override}
+  )
+  from modeling.architecture import factory, normalization
+
+  shared = normalization.from_params(params)
+  with tf.Graph().as_default():
+    features = factory.backbone_generator(params, shared)(
+      tf.zeros([1, 256, 256, 3]), True
+    )
+    factory.neck_generator(params, shared)(features, True)
+    draws = [
+      op
+      for op in tf.get_default_graph().get_operations()
+      if op.type == 'RandomUniform' and 'Initializer' not in op.name
+    ]
+  assert len(draws) == count

@@ -1,9 +1,12 @@
 """Batch norm over several replicas equals batch norm over the whole batch."""
 
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.python.tpu import tpu_function
 
-from modeling.architecture import batch_norm
+from modeling.architecture import batch_norm, factory, normalization
+from tests import golden_numbers
 
 _BATCH = np.random.RandomState(0).randn(8, 3, 2, 5).astype(np.float32)
 
@@ -52,3 +55,39 @@ def test_two_replicas_equal_one_batch():
   assert np.abs(gradients).max() > 1e-3
   for value, want in zip(shared, variables):
     np.testing.assert_allclose(value, want, atol=1e-6)
+
+
+@pytest.mark.parametrize('num_cores,is_shared', [(8, False), (16, True)])
+def test_cores_of_a_tpu(num_cores, is_shared):
+  """More than 8 cores share moments; what they compute needs a TPU."""
+  with tf.Graph().as_default(), tpu_function.tpu_shard_context(num_cores):
+    _gradients(tf.constant(_BATCH))
+    types = [op.type for op in tf.get_default_graph().get_operations()]
+  # Mean and variance, and the gradient of each.
+  assert types.count('CrossReplicaSum') == (4 if is_shared else 0)
+
+
+def test_a_whole_network_trains_with_the_names_of_the_fused_layers():
+  override = {
+    'architecture': {
+      'backbone': 'spinenet_mbconv',
+      'multilevel_features': 'identity',
+    },
+    'spinenet_mbconv': {'model_id': '49XS'},
+    'batch_norm_activation': {'use_sync_bn': True, 'activation': 'swish'},
+  }
+  names = []
+  for use_tpu in (False, True):
+    params = golden_numbers.make_params({**override, 'use_tpu': use_tpu})
+    with tf.Graph().as_default():
+      shared = normalization.from_params(params)
+      features = factory.backbone_generator(params, shared)(
+        tf.random_normal([2, 128, 128, 3]), True
+      )
+      names.append([v.op.name for v in tf.global_variables()])
+      loss = tf.add_n([tf.reduce_mean(f * f) for f in features.values()])
+      gradients = tf.gradients(loss, tf.trainable_variables())
+      assert None not in gradients
+      types = {op.type for op in tf.get_default_graph().get_operations()}
+      assert ('FusedBatchNormV3' in types) != use_tpu
+  assert names[0] == names[1]
