@@ -19,9 +19,8 @@ from tensorflow.python.ops import nn_grad
 
 _CONVOLUTION = 'CpuConv2D'
 _BATCH_NORM = 'CpuFusedBatchNormV3'
-# Below, nothing is gained that would be worth the nodes.
+# Below, batch norm gains nothing that would be worth the nodes.
 _MIN_BATCH_NORM_ELEMENTS = 2**18
-_MIN_CONVOLUTION_PIXELS = 128
 
 
 @contextlib.contextmanager
@@ -46,7 +45,6 @@ def _conv2d_gradient(op, gradient):
   """Gradients of the images [B, H, W, I] and the kernel [k, k, I, O]."""
   images, kernel = op.inputs
   height, width, _, _ = kernel.shape.as_list()
-  num_pixels = images.shape[:3].num_elements()
   is_plain = (
     op.get_attr('strides') == [1, 1, 1, 1]
     and op.get_attr('dilations') == [1, 1, 1, 1]
@@ -54,7 +52,6 @@ def _conv2d_gradient(op, gradient):
     and op.get_attr('data_format') == b'NHWC'
     and height % 2 == 1
     and width % 2 == 1
-    and (num_pixels is None or num_pixels >= _MIN_CONVOLUTION_PIXELS)
   )
   if not is_plain:
     return nn_grad._Conv2DGrad(op, gradient)

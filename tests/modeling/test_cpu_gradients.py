@@ -79,12 +79,11 @@ def test_batch_norm_in_inference_mode_keeps_the_library():
   np.testing.assert_allclose(got, 3.0 * np.ones([1, 2, 2, 1]), rtol=1e-5)
 
 
-def test_small_maps_keep_the_library():
+def test_batch_norm_of_small_maps_keeps_the_library():
   with tf.Graph().as_default():
     images = tf.ones([1, 4, 8, 4])
     with cpu_gradients.fast_gradients(True):
-      outputs = tf.nn.conv2d(images, tf.ones([3, 3, 4, 4]), 1, 'SAME')
-      outputs = tf.nn.fused_batch_norm(outputs, [1.0] * 4, [0.0] * 4)[0]
+      outputs = tf.nn.fused_batch_norm(images, [1.0] * 4, [0.0] * 4)[0]
     tf.gradients(outputs, images)
     kinds = {op.type for op in tf.get_default_graph().get_operations()}
-  assert {'FusedBatchNormGradV3', 'Conv2DBackpropInput'} <= kinds
+  assert 'FusedBatchNormGradV3' in kinds
