@@ -1,0 +1,173 @@
+"""What an exported model promises to those who run it.
+
+`contract.json` stands beside the artefacts of an export and is all that a
+program needs to feed them and to read their outputs.
+"""
+
+import json
+import os
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from utils import errors
+
+FILE_NAME = 'contract.json'
+# Where a SavedModel keeps files that TensorFlow does not read.
+DIRECTORY = 'assets.extra'
+
+PIXELS = 'pixels of the resized image'
+NORMALIZED = 'shares of the original image'
+
+
+class TensorSpec(NamedTuple):
+  """One input or output.
+
+  Attributes:
+    key: its name in the signature; formats without signatures use the name of
+      the tensor.
+    name: name of the tensor in the artefact.
+    dtype: NumPy's name of the dtype; 'string' for bytes.
+    shape: None where a dimension is dynamic.
+  """
+
+  key: str
+  name: str
+  dtype: str
+  shape: Tuple[Optional[int], ...]
+
+
+class Artefact(NamedTuple):
+  """One written file or directory.
+
+  Attributes:
+    format: saved_model, frozen_graph, tflite or onnx.
+    path: relative to the export directory; '.' for the SavedModel.
+    input_type: image_bytes, image_tensor, raw_image_tensor or tf_example.
+    inputs: what is fed.
+    outputs: what comes out.
+    has_nms: whether the outputs are detections; else raw boxes and scores.
+    variant: what sets it apart from others of its format, e.g. 'float16'.
+  """
+
+  format: str
+  path: str
+  input_type: str
+  inputs: List[TensorSpec]
+  outputs: List[TensorSpec]
+  has_nms: bool
+  variant: str = ''
+
+
+class Contract(NamedTuple):
+  """What stands in `contract.json`.
+
+  Attributes:
+    model: value of `type` in the config.
+    image_size: (height, width) of the image before padding, pixels.
+    padded_size: (height, width) of the network's input, pixels.
+    batch_size: None if any.
+    coordinates: PIXELS or NORMALIZED, the frame of boxes `[ymin, xmin, ymax,
+      xmax]`.
+    mean_rgb: subtracted from each channel scaled to [0, 1] ...
+    stddev_rgb: ... and then divided by.
+    num_classes: including background, class 0.
+    checkpoint: name of the checkpoint's files, without directories.
+    step: its global step.
+    versions: of this project, TensorFlow and NumPy.
+    artefacts: what was written.
+  """
+
+  model: str
+  image_size: Tuple[int, int]
+  padded_size: Tuple[int, int]
+  batch_size: Optional[int]
+  coordinates: str
+  mean_rgb: List[float]
+  stddev_rgb: List[float]
+  num_classes: int
+  checkpoint: str
+  step: int
+  versions: Dict[str, str]
+  artefacts: List[Artefact]
+
+  def artefact(self, format_name: str, variant: str = '') -> Artefact:
+    """Returns the artefact of a format.
+
+    Raises:
+      UserError: the export has none.
+    """
+    for artefact in self.artefacts:
+      if (artefact.format, artefact.variant) == (format_name, variant):
+        return artefact
+    raise errors.UserError(
+      'The export holds no {}; it holds {}.'.format(
+        ' '.join(filter(None, (format_name, variant))),
+        ', '.join(
+          ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
+        ),
+      )
+    )
+
+  def write(self, export_dir: str) -> None:
+    """Writes `assets.extra/contract.json` into a directory."""
+    directory = os.path.join(export_dir, DIRECTORY)
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, FILE_NAME)
+    with open(path, 'w', encoding='utf-8') as target:
+      json.dump(_to_json(self), target, indent=2)
+      target.write('\n')
+
+
+def read(export_dir: str) -> Contract:
+  """Reads the contract of an export directory.
+
+  Raises:
+    UserError: there is none, or it cannot be read.
+  """
+  path = os.path.join(export_dir, DIRECTORY, FILE_NAME)
+  try:
+    with open(path, encoding='utf-8') as source:
+      fields = json.load(source)
+    return _from_json(fields)
+  except (OSError, ValueError, TypeError, KeyError) as error:
+    raise errors.UserError(
+      "'{}' cannot be read as the contract of an exported model: {}. Give a "
+      'directory that export_saved_model.py wrote.'.format(path, error)
+    ) from error
+
+
+def _to_json(contract: Contract) -> Dict[str, Any]:
+  fields = contract._asdict()
+  fields['artefacts'] = [
+    dict(
+      artefact._asdict(),
+      inputs=[spec._asdict() for spec in artefact.inputs],
+      outputs=[spec._asdict() for spec in artefact.outputs],
+    )
+    for artefact in contract.artefacts
+  ]
+  return fields
+
+
+def _from_json(fields: Dict[str, Any]) -> Contract:
+  artefacts = [
+    Artefact(
+      **dict(
+        artefact,
+        inputs=[_tensor_spec(spec) for spec in artefact['inputs']],
+        outputs=[_tensor_spec(spec) for spec in artefact['outputs']],
+      )
+    )
+    for artefact in fields['artefacts']
+  ]
+  return Contract(
+    **dict(
+      fields,
+      image_size=tuple(fields['image_size']),
+      padded_size=tuple(fields['padded_size']),
+      artefacts=artefacts,
+    )
+  )
+
+
+def _tensor_spec(fields: Dict[str, Any]) -> TensorSpec:
+  return TensorSpec(**dict(fields, shape=tuple(fields['shape'])))

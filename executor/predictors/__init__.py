@@ -1,0 +1,1 @@
+"""Runs trained detectors: checkpoints and what was exported."""

@@ -1,0 +1,48 @@
+"""What every way of running a trained detector has in common."""
+
+import abc
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+
+class Detections(NamedTuple):
+  """Detections of one image, best first.
+
+  Attributes:
+    boxes: float32 [n, 4], `[ymin, xmin, ymax, xmax]`, pixels of the image as
+      it was given, whatever size the model resized it to.
+    classes: int32 [n]; background, class 0, does not occur.
+    scores: float32 [n], descending.
+  """
+
+  boxes: np.ndarray
+  classes: np.ndarray
+  scores: np.ndarray
+
+
+class Predictor(abc.ABC):
+  """A trained detector that takes images of any size.
+
+  Attributes:
+    image_size: (height, width) that the model works on, pixels.
+    batch_size: the number of images that go through the model at once; None
+      if any number does.
+    label_map: class names by id, where they are known.
+  """
+
+  image_size: Tuple[int, int]
+  batch_size: Optional[int]
+  label_map: Optional[Dict[int, str]] = None
+
+  @abc.abstractmethod
+  def predict(self, images: Sequence[np.ndarray]) -> List[Detections]:
+    """Detects objects; safe to call from several threads.
+
+    Args:
+      images: each uint8 [height, width, 3], RGB; any number of them, of any
+        sizes. What one gets does not depend on the others.
+
+    Returns:
+      The detections of each image, in order.
+    """
