@@ -77,7 +77,7 @@ def training_step() -> Job:
 
 
 def prediction() -> Job:
-  """Network and post-processing of one image."""
+  """The network for one image, without NMS (see bench_nms.py)."""
   params = _params(_PREDICT_SIZE)
   with tf.Graph().as_default():
     images = tf.Variable(

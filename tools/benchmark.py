@@ -70,6 +70,7 @@ def main(argv: List[str]) -> None:
     sys.stdout.flush()
     _run('bench_input.py', records)
     _run('bench_network.py')
+    _run('bench_nms.py')
     _run('bench_startup.py', records)
   _run('bench_graphs.py')
 

@@ -35,6 +35,17 @@ def test_graph_of_a_preset():
   assert 0.1 < peak < 10
 
 
+def test_what_detection_adds():
+  run = _run('bench_nms.py', '--size=128', '--depth=10', '--rounds=1')
+  assert run.returncode == 0, run.stderr
+  rows = [line for line in run.stdout.splitlines() if 'with NMS' in line]
+  assert [row.split()[2] for row in rows] == ['v1', 'v2', 'batched']
+  for row in rows:
+    assert 0.5 < float(row.split()[3]) < 20
+    # The random scores give NMS work.
+    assert ' 100 detections' in row
+
+
 def test_every_preset_has_a_bound():
   names = {preset.name for preset in presets.find_presets()}
   assert set(bench_graphs.MOST_NODES) == names
