@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from dataloader import groundtruth_checks, record_files, tf_example_decoder
+from dataloader import groundtruth_checks, record_files
+from ops import image_decoding
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ def _make_decoder() -> Callable[[bytes], Any]:
   graph = tf.Graph()
   with graph.as_default():
     encoded = tf.placeholder(tf.string, [])
-    shape = tf.shape(tf_example_decoder.decode_image(encoded))
+    shape = tf.shape(image_decoding.decode_image(encoded))
   # Runs without a `with` block, since it is called for every image.
   session = tf.Session(graph=graph)
   return session.make_callable(shape, feed_list=[encoded])

@@ -4,6 +4,8 @@ from typing import Dict
 
 import tensorflow.compat.v1 as tf
 
+from ops import image_decoding
+
 # Field 1, with a length.
 _EXAMPLE_TAG = 0x0A
 _MAX_INT64 = str(2**63 - 1)
@@ -103,7 +105,7 @@ class TfExampleDecoder:
 
   def decode_parsed(self, parsed: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
     """As `decode`, from what `parse` gives."""
-    image = decode_image(parsed['encoded'])
+    image = image_decoding.decode_image(parsed['encoded'])
     height, width = tf.unstack(tf.shape(image)[:2], num=2)
     boxes = tf.stack(
       [parsed[key] for key in ('ymin', 'xmin', 'ymax', 'xmax')], axis=1
@@ -162,27 +164,6 @@ def _checked_example(record: tf.Tensor) -> tf.Tensor:
   )
   with tf.control_dependencies([check]):
     return tf.identity(record)
-
-
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-  """Decodes a JPEG, PNG, BMP or GIF image.
-
-  Args:
-    encoded: scalar string.
-
-  Returns:
-    uint8 [height, width, 3]; grey is repeated and transparency dropped. At
-    run time, InvalidArgumentError for anything else, an animated GIF included.
-  """
-  # This one operation reads JPEG, PNG and GIF of a single frame.
-  image = tf.cond(
-    tf.equal(tf.strings.substr(encoded, 0, 2), 'BM'),
-    # The zeros repeat grey.
-    lambda: tf.image.decode_bmp(encoded)[:, :, :3] + tf.zeros([3], tf.uint8),
-    lambda: tf.image.decode_jpeg(encoded, channels=3),
-  )
-  image.set_shape([None, None, 3])
-  return image
 
 
 def source_id_to_number(source_id: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,79 @@
+"""From a serving graph and a checkpoint to one graph with its weights."""
+
+from typing import Dict, List, NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from executor.exporting import fold_batch_norm
+from modeling import checkpoint as checkpoint_lib
+from modeling.serving import serving_graph as serving_graph_lib
+
+
+class FrozenModel(NamedTuple):
+  """A graph without variables, training parts and foldable batch norms.
+
+  Attributes:
+    graph_def: the graph.
+    inputs: tensor names such as 'Placeholder:0' by signature key.
+    outputs: tensor names by signature key.
+    images: name of the tensor that the network starts from.
+    image_info: name of the tensor that says how images were resized.
+    weights: names of the constants that training sets, or that batch norms
+      were folded into.
+  """
+
+  graph_def: tf.GraphDef
+  inputs: Dict[str, str]
+  outputs: Dict[str, str]
+  images: str
+  image_info: str
+  weights: List[str]
+
+
+def freeze(
+  serving_graph: serving_graph_lib.ServingGraph, checkpoint: str
+) -> FrozenModel:
+  """Joins a graph and the values of its variables.
+
+  Args:
+    serving_graph: of `serving_graph.build`; operations that restore variables
+      are added to its graph.
+    checkpoint: prefix of the checkpoint's files.
+
+  Raises:
+    UserError: the checkpoint does not hold all variables in their shapes.
+  """
+  inputs = _names(serving_graph.inputs)
+  outputs = _names(serving_graph.outputs)
+  boundary = _names(
+    {'images': serving_graph.images, 'image_info': serving_graph.image_info}
+  )
+  kept = sorted(
+    name.split(':')[0]
+    for names in (inputs, outputs, boundary)
+    for name in names.values()
+  )
+  with serving_graph.graph.as_default():
+    variables = tf.global_variables()
+    checkpoint_lib.check_restorable(checkpoint, variables)
+    with tf.Session(graph=serving_graph.graph) as session:
+      tf.train.Saver(variables).restore(session, checkpoint)
+      graph_def = tf.graph_util.convert_variables_to_constants(
+        session, serving_graph.graph.as_graph_def(), kept
+      )
+    weights = [variable.op.name for variable in variables]
+  graph_def = tf.graph_util.remove_training_nodes(graph_def, kept)
+  graph_def, biases = fold_batch_norm.fold(graph_def)
+  graph_def = tf.graph_util.extract_sub_graph(graph_def, kept)
+  nodes = {node.name for node in graph_def.node}
+  return FrozenModel(
+    graph_def=graph_def,
+    inputs=inputs,
+    outputs=outputs,
+    weights=[name for name in weights + biases if name in nodes],
+    **boundary,
+  )
+
+
+def _names(tensors: Dict[str, tf.Tensor]) -> Dict[str, str]:
+  return {key: tensor.name for key, tensor in tensors.items()}

@@ -1,0 +1,70 @@
+"""What is to be exported."""
+
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
+
+from modeling.serving import serving_graph
+
+
+class ExportRequest(NamedTuple):
+  """All that the writers of the formats need to know.
+
+  Attributes:
+    params: the whole config.
+    checkpoint: prefix of the checkpoint's files.
+    input_type: raw_image_tensor, image_tensor, image_bytes or tf_example.
+    batch_size: images at once; None for any number.
+    image_size: (height, width) in pixels that images are fitted into.
+    input_name: signature key of the input.
+    output_image_info: whether `image_info` is an output.
+    output_normalized_coordinates: boxes as shares of the original image's
+      sides; otherwise in pixels of the resized image.
+    cast_num_detections_to_float: int32 to float32.
+    cast_detection_classes_to_float: int32 to float32.
+    use_tpu: the SavedModel gets a second meta graph, for TPUs.
+    freeze: the SavedModel holds weights as constants.
+    tflite_types: of float32, float16 and int8.
+    tflite_postprocess: TFLite models end with TFLite's detection op instead of
+      raw boxes and scores.
+    representative_file_pattern: TFRecords that int8 is calibrated with.
+    representative_images: how many of them.
+    onnx_opset: version of ONNX's operators.
+  """
+
+  params: Any
+  checkpoint: str
+  input_type: str = 'raw_image_tensor'
+  batch_size: Optional[int] = 1
+  image_size: Tuple[int, int] = (640, 640)
+  input_name: str = 'input'
+  output_image_info: bool = True
+  output_normalized_coordinates: bool = False
+  cast_num_detections_to_float: bool = False
+  cast_detection_classes_to_float: bool = False
+  use_tpu: bool = False
+  freeze: bool = False
+  tflite_types: Sequence[str] = ('float32',)
+  tflite_postprocess: bool = False
+  representative_file_pattern: str = ''
+  representative_images: int = 100
+  onnx_opset: int = 13
+
+  def build_graph(
+    self, use_bfloat16: bool = False
+  ) -> serving_graph.ServingGraph:
+    """Returns the serving graph that is asked for.
+
+    Args:
+      use_bfloat16: compute in bfloat16, for TPUs.
+    """
+    return serving_graph.build(
+      params=self.params,
+      input_type=self.input_type,
+      batch_size=self.batch_size,
+      image_size=self.image_size,
+      input_name=self.input_name,
+      output_image_info=self.output_image_info,
+      output_normalized_coordinates=self.output_normalized_coordinates,
+      cast_num_detections_to_float=self.cast_num_detections_to_float,
+      cast_detection_classes_to_float=self.cast_detection_classes_to_float,
+      use_bfloat16=use_bfloat16,
+    )

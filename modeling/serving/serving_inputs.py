@@ -1,0 +1,165 @@
+"""What a served model is fed, and the way from there to the network."""
+
+from typing import Callable, NamedTuple, Optional, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from ops import image_decoding, preprocess_ops
+from utils import errors, registry
+
+Size = Tuple[int, int]
+
+INPUT_TYPES = registry.Registry('input_type')
+_ENCODED_KEY = 'image/encoded'
+
+
+class ServingInputs(NamedTuple):
+  """The start of a serving graph.
+
+  Attributes:
+    placeholder: what is fed; its node is called `Placeholder`.
+    images: float32 [batch, height, width, 3], normalised and padded.
+    image_info: float32 [batch, 4, 2]: original size, desired size, scale and
+      offset, each (y, x).
+  """
+
+  placeholder: tf.Tensor
+  images: tf.Tensor
+  image_info: tf.Tensor
+
+
+class _Layout(NamedTuple):
+  batch_size: Optional[int]
+  image_size: Size
+  padded_size: Size
+
+
+def build(
+  input_type: str, batch_size: Optional[int], image_size: Size, stride: int
+) -> ServingInputs:
+  """Adds placeholder and preprocessing to the default graph.
+
+  Args:
+    input_type: `raw_image_tensor`: float32 [batch, height, width, 3], which
+      the caller has normalised. `image_tensor`: uint8, of the same shape.
+      `image_bytes`: string [batch], each an encoded image of any size.
+      `tf_example`: string [batch], each with a feature `image/encoded`.
+    batch_size: images at once; None for any number.
+    image_size: (height, width) in pixels that images are fitted into.
+    stride: the sides of the network's image are multiples of it.
+
+  Raises:
+    ConfigError: an argument has a value that cannot work.
+  """
+  make = INPUT_TYPES.get(input_type)
+  if batch_size is not None and batch_size < 1:
+    raise errors.ConfigError(
+      'batch_size: {} has to be at least 1, or -1 for any number of '
+      'images.'.format(batch_size)
+    )
+  if min(image_size) < 1:
+    raise errors.ConfigError(
+      'input_image_size: {},{} has to be height,width in pixels, both at '
+      'least 1.'.format(*image_size)
+    )
+  padded_size = preprocess_ops.padded_size(image_size, stride)
+  return make(_Layout(batch_size, tuple(image_size), padded_size))
+
+
+@INPUT_TYPES.register('raw_image_tensor')
+def _raw_image_tensor(layout: _Layout) -> ServingInputs:
+  if layout.image_size != layout.padded_size:
+    raise errors.ConfigError(
+      'input_image_size: {},{} does not suit input_type: raw_image_tensor, '
+      'which pads nothing: height and width have to be multiples of the '
+      'stride of architecture.max_level. The next larger size is {},{}.'.format(
+        *layout.image_size, *layout.padded_size
+      )
+    )
+  images = _image_placeholder(tf.float32, layout)
+  return ServingInputs(images, images, _constant_info(images, layout))
+
+
+@INPUT_TYPES.register('image_tensor')
+def _image_tensor(layout: _Layout) -> ServingInputs:
+  placeholder = _image_placeholder(tf.uint8, layout)
+  height, width = layout.image_size
+  # The size is the desired one, so that there is nothing to resize.
+  rows = tf.reshape(tf.cast(placeholder, tf.float32), [-1, width, 3])
+  images = tf.reshape(
+    preprocess_ops.normalize_image(rows),
+    [_batch_dimension(layout), height, width, 3],
+  )
+  below, right = (p - s for p, s in zip(layout.padded_size, layout.image_size))
+  if below or right:
+    images = tf.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
+  return ServingInputs(placeholder, images, _constant_info(placeholder, layout))
+
+
+@INPUT_TYPES.register('image_bytes')
+def _image_bytes(layout: _Layout) -> ServingInputs:
+  placeholder = _string_placeholder(layout)
+  return ServingInputs(placeholder, *_decode_batch(placeholder, layout))
+
+
+@INPUT_TYPES.register('tf_example')
+def _tf_example(layout: _Layout) -> ServingInputs:
+  placeholder = _string_placeholder(layout)
+  features = tf.io.parse_example(
+    placeholder, {_ENCODED_KEY: tf.FixedLenFeature([], tf.string, '')}
+  )
+  encoded = features[_ENCODED_KEY]
+  return ServingInputs(placeholder, *_decode_batch(encoded, layout))
+
+
+def _decode_batch(
+  encoded: tf.Tensor, layout: _Layout
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  def process(encoded_image):
+    image = image_decoding.decode_image(encoded_image, first_frame_only=True)
+    plan = preprocess_ops.plan_resize(
+      tf.cast(tf.shape(image)[:2], tf.float32), layout.image_size
+    )
+    image = preprocess_ops.resize_crop_normalize(image, plan, layout.image_size)
+    image = preprocess_ops.pad_image(image, layout.padded_size)
+    return image, plan.image_info
+
+  images, image_info = _map(process, encoded, layout.batch_size)
+  images.set_shape([layout.batch_size, *layout.padded_size, 3])
+  image_info.set_shape([layout.batch_size, 4, 2])
+  return images, image_info
+
+
+def _map(
+  function: Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]],
+  elements: tf.Tensor,
+  batch_size: Optional[int],
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  if batch_size == 1:
+    # Without a loop.
+    images, image_info = function(tf.squeeze(elements, axis=0))
+    return images[tf.newaxis], image_info[tf.newaxis]
+  return tf.map_fn(
+    function, elements, dtype=(tf.float32, tf.float32), back_prop=False
+  )
+
+
+def _constant_info(images: tf.Tensor, layout: _Layout) -> tf.Tensor:
+  size = [float(side) for side in layout.image_size]
+  info = tf.constant([[size, size, [1.0, 1.0], [0.0, 0.0]]])
+  batch_size = layout.batch_size or tf.shape(images)[0]
+  return tf.tile(info, [batch_size, 1, 1])
+
+
+def _batch_dimension(layout: _Layout) -> int:
+  return layout.batch_size or -1
+
+
+def _image_placeholder(dtype: tf.DType, layout: _Layout) -> tf.Tensor:
+  return tf.placeholder(
+    dtype, [layout.batch_size, *layout.image_size, 3], 'Placeholder'
+  )
+
+
+def _string_placeholder(layout: _Layout) -> tf.Tensor:
+  return tf.placeholder(tf.string, [layout.batch_size], 'Placeholder')

@@ -1,0 +1,43 @@
+"""Encoded images to pixels."""
+
+import tensorflow.compat.v1 as tf
+
+
+def decode_image(
+  encoded: tf.Tensor, first_frame_only: bool = False
+) -> tf.Tensor:
+  """Decodes a JPEG, PNG, BMP or GIF image.
+
+  Args:
+    encoded: scalar string.
+    first_frame_only: take the first frame of an animated GIF; otherwise it is
+      an error.
+
+  Returns:
+    uint8 [height, width, 3]; grey is repeated and transparency dropped. At
+    run time, InvalidArgumentError for anything else.
+  """
+
+  def bmp():
+    # The zeros repeat grey.
+    return tf.image.decode_bmp(encoded)[:, :, :3] + tf.zeros([3], tf.uint8)
+
+  def jpeg_or_png():
+    # This one operation reads JPEG, PNG and GIF of a single frame.
+    return tf.image.decode_jpeg(encoded, channels=3)
+
+  def starts_with(magic):
+    return tf.equal(tf.strings.substr(encoded, 0, len(magic)), magic)
+
+  def other_than_bmp():
+    if not first_frame_only:
+      return jpeg_or_png()
+    return tf.cond(
+      starts_with('GIF'),
+      lambda: tf.image.decode_gif(encoded)[0],
+      jpeg_or_png,
+    )
+
+  image = tf.cond(starts_with('BM'), bmp, other_than_bmp)
+  image.set_shape([None, None, 3])
+  return image
