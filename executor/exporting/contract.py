@@ -71,7 +71,7 @@ class Contract(NamedTuple):
     stddev_rgb: ... and then divided by.
     num_classes: including background, class 0.
     checkpoint: name of the checkpoint's files, without directories.
-    step: its global step.
+    step: its global step; None if it does not say.
     versions: of this project, TensorFlow and NumPy.
     artefacts: what was written.
   """
@@ -85,7 +85,7 @@ class Contract(NamedTuple):
   stddev_rgb: List[float]
   num_classes: int
   checkpoint: str
-  step: int
+  step: Optional[int]
   versions: Dict[str, str]
   artefacts: List[Artefact]
 

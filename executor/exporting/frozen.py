@@ -4,7 +4,7 @@ from typing import Dict, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from executor.exporting import fold_batch_norm
+from executor.exporting import contract, fold_batch_norm
 from modeling import checkpoint as checkpoint_lib
 from modeling.serving import serving_graph as serving_graph_lib
 
@@ -16,6 +16,9 @@ class FrozenModel(NamedTuple):
     graph_def: the graph.
     inputs: tensor names such as 'Placeholder:0' by signature key.
     outputs: tensor names by signature key.
+    input_specs: names, dtypes and shapes of the inputs.
+    output_specs: likewise of the outputs. A graph_def alone does not tell all
+      shapes.
     images: name of the tensor that the network starts from.
     image_info: name of the tensor that says how images were resized.
     weights: names of the constants that training sets, or that batch norms
@@ -25,6 +28,8 @@ class FrozenModel(NamedTuple):
   graph_def: tf.GraphDef
   inputs: Dict[str, str]
   outputs: Dict[str, str]
+  input_specs: List[contract.TensorSpec]
+  output_specs: List[contract.TensorSpec]
   images: str
   image_info: str
   weights: List[str]
@@ -62,7 +67,10 @@ def freeze(
         session, serving_graph.graph.as_graph_def(), kept
       )
     weights = [variable.op.name for variable in variables]
+  # What removes nodes forgets the functions.
+  functions = graph_def.library
   graph_def = tf.graph_util.remove_training_nodes(graph_def, kept)
+  graph_def.library.CopyFrom(functions)
   graph_def, biases = fold_batch_norm.fold(graph_def)
   graph_def = tf.graph_util.extract_sub_graph(graph_def, kept)
   nodes = {node.name for node in graph_def.node}
@@ -70,6 +78,8 @@ def freeze(
     graph_def=graph_def,
     inputs=inputs,
     outputs=outputs,
+    input_specs=_specs(serving_graph.inputs),
+    output_specs=_specs(serving_graph.outputs),
     weights=[name for name in weights + biases if name in nodes],
     **boundary,
   )
@@ -77,3 +87,15 @@ def freeze(
 
 def _names(tensors: Dict[str, tf.Tensor]) -> Dict[str, str]:
   return {key: tensor.name for key, tensor in tensors.items()}
+
+
+def _specs(tensors: Dict[str, tf.Tensor]) -> List[contract.TensorSpec]:
+  return [
+    contract.TensorSpec(
+      key=key,
+      name=tensor.name,
+      dtype=tensor.dtype.name,
+      shape=tuple(tensor.shape.as_list()),
+    )
+    for key, tensor in sorted(tensors.items())
+  ]

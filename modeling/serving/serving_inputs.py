@@ -125,9 +125,12 @@ def _decode_batch(
     return image, plan.image_info
 
   images, image_info = _map(process, encoded, layout.batch_size)
-  images.set_shape([layout.batch_size, *layout.padded_size, 3])
-  image_info.set_shape([layout.batch_size, 4, 2])
-  return images, image_info
+  # Unlike a shape that is set, one that is computed is part of a saved graph.
+  batch_size = _batch_dimension(layout)
+  return (
+    tf.reshape(images, [batch_size, *layout.padded_size, 3]),
+    tf.reshape(image_info, [batch_size, 4, 2]),
+  )
 
 
 def _map(
