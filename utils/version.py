@@ -1,0 +1,3 @@
+"""The version of this project; `setup.py` states the same one."""
+
+VERSION = '0.1.0'
