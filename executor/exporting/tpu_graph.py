@@ -3,7 +3,9 @@
 from typing import Dict, List
 
 import tensorflow.compat.v1 as tf
-from tensorflow_estimator.python.estimator.tpu import tpu_estimator
+from tensorflow.python.framework import function
+from tensorflow.python.tpu import functional as tpu_functional
+from tensorflow.python.tpu.ops import tpu_ops
 
 from executor.exporting import frozen, variable_graph
 
@@ -53,9 +55,17 @@ def build(
       return_elements=tpu_outputs,
     )
 
-  results = tpu_estimator.call_computation(
-    [images, image_info],
-    lambda inputs: tf.tpu.rewrite(network, inputs),
+  # Each call goes to the next core of the host, as with models that a
+  # TPUEstimator exports.
+  @function.Defun(capture_resource_var_by_value=False)
+  def on_any_core():
+    return tf.tpu.rewrite(network, [images, image_info])
+
+  results = tpu_functional.TPUPartitionedCall(
+    args=on_any_core.captured_inputs,
+    device_ordinal=tpu_ops.tpu_ordinal_selector(),
+    Tout=[o.type for o in on_any_core.definition.signature.output_arg],
+    f=on_any_core,
   )
   for name, result in zip(_nodes(tpu_outputs), results):
     tf.identity(result, name)
