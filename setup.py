@@ -25,7 +25,10 @@ setup(
   python_requires='>=3.7,<3.8',
   packages=find_packages(exclude=['tests', 'tests.*']),
   py_modules=_scripts(),
-  package_data={'configs': ['*/*.yaml']},
+  package_data={
+    'configs': ['*/*.yaml'],
+    'executor': ['inference/*.html', 'serving/*.html'],
+  },
   install_requires=[
     'absl-py',
     'cloud-tpu-client',

@@ -78,7 +78,7 @@ def write_metrics(
 
 def print_metrics(
   metrics: Mapping[str, float],
-  step: int,
+  step: Optional[int],
   checkpoint_path: str = '',
   console: Optional[rich.console.Console] = None,
 ) -> None:
@@ -86,7 +86,7 @@ def print_metrics(
 
   Args:
     metrics: metrics and losses by name.
-    step: of the checkpoint.
+    step: of the checkpoint; None if what was evaluated has none.
     checkpoint_path: what was evaluated.
     console: where to print; standard output by default.
   """
@@ -94,9 +94,10 @@ def print_metrics(
     console = rich.console.Console()
     if not console.is_terminal:
       console = rich.console.Console(width=_PLAIN_WIDTH)
-  title = 'Evaluation of step {}'.format(step)
+  subject = [] if step is None else ['step {}'.format(step)]
   if checkpoint_path:
-    title += ', {}'.format(os.path.basename(checkpoint_path))
+    subject.append(os.path.basename(checkpoint_path))
+  title = 'Evaluation of ' + ', '.join(subject)
   overall = _overall_table(metrics, title)
   if overall.row_count:
     console.print(overall)

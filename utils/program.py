@@ -58,18 +58,20 @@ def quieten_tensorflow() -> None:
 def run(
   main: Callable[[List[str]], None],
   explain: Optional[Callable[[Exception], Optional[errors.UserError]]] = None,
+  takes_arguments: bool = False,
 ) -> None:
   """Parses flags, runs `main` and ends the program.
 
   Args:
     main: takes the arguments that are not flags.
     explain: gives the message for an error of a library, or None.
+    takes_arguments: whether there may be some that are not flags.
   """
 
   def guarded(argv: List[str]) -> None:
     set_up_logging(FLAGS.debug)
     try:
-      if argv[1:]:
+      if argv[1:] and not takes_arguments:
         raise errors.ConfigError(
           'Not a flag: {}. Flags are written --name=value.'.format(
             ' '.join(argv[1:])

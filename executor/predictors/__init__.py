@@ -1,1 +1,16 @@
-"""Runs trained detectors: checkpoints and what was exported."""
+"""Runs trained detectors: checkpoints and what they were exported to."""
+
+from typing import Any, Optional, Sequence
+
+from executor.predictors import checkpoint as checkpoint_lib
+from executor.predictors import predictor
+
+
+def from_checkpoint(
+  checkpoint: str, params: Any, image_size: Optional[Sequence[int]] = None
+) -> predictor.Predictor:
+  """Returns a predictor that runs a checkpoint.
+
+  Args as those of `checkpoint.CheckpointPredictor`.
+  """
+  return checkpoint_lib.CheckpointPredictor(checkpoint, params, image_size)

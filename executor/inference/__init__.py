@@ -1,0 +1,1 @@
+"""Runs detectors over images, records and videos, and writes what they find."""
