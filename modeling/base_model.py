@@ -97,7 +97,11 @@ class DetectionModel(abc.ABC):
         return self._build_outputs(images, labels, mode)
     with tf.tpu.bfloat16_scope():
       outputs = self._build_outputs(tf.cast(images, tf.bfloat16), labels, mode)
-    return tf.nest.map_structure(lambda t: tf.cast(t, tf.float32), outputs)
+    # Counts and classes stay integers.
+    return tf.nest.map_structure(
+      lambda t: tf.cast(t, tf.float32) if t.dtype == tf.bfloat16 else t,
+      outputs,
+    )
 
   def trainable_variables(self) -> List[tf.Variable]:
     """Trainable variables of the default graph that are not frozen."""
