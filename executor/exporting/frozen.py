@@ -21,6 +21,7 @@ class FrozenModel(NamedTuple):
       shapes.
     images: name of the tensor that the network starts from.
     image_info: name of the tensor that says how images were resized.
+    further: names of tensors outside of the signature that clients fetch.
     weights: names of the constants that training sets, or that batch norms
       were folded into.
   """
@@ -32,6 +33,7 @@ class FrozenModel(NamedTuple):
   output_specs: List[contract.TensorSpec]
   images: str
   image_info: str
+  further: List[str]
   weights: List[str]
 
 
@@ -53,11 +55,9 @@ def freeze(
   boundary = _names(
     {'images': serving_graph.images, 'image_info': serving_graph.image_info}
   )
-  kept = sorted(
-    name.split(':')[0]
-    for names in (inputs, outputs, boundary)
-    for name in names.values()
-  )
+  further = [tensor.name for tensor in serving_graph.further]
+  names = [*inputs.values(), *outputs.values(), *boundary.values(), *further]
+  kept = sorted(name.split(':')[0] for name in names)
   with serving_graph.graph.as_default():
     variables = tf.global_variables()
     checkpoint_lib.check_restorable(checkpoint, variables)
@@ -80,6 +80,7 @@ def freeze(
     outputs=outputs,
     input_specs=_specs(serving_graph.inputs),
     output_specs=_specs(serving_graph.outputs),
+    further=further,
     weights=[name for name in weights + biases if name in nodes],
     **boundary,
   )

@@ -25,9 +25,10 @@ def build(
   """
   boundary = [model.images, model.image_info]
   host_keys = [key for key in model.outputs if key == 'image_info']
-  tpu_keys = [key for key in model.outputs if key not in host_keys]
   host_outputs = [model.outputs[key] for key in host_keys]
-  tpu_outputs = [model.outputs[key] for key in tpu_keys]
+  tpu_outputs = model.further + [
+    name for key, name in model.outputs.items() if key not in host_keys
+  ]
   host = tf.graph_util.extract_sub_graph(
     model.graph_def, _nodes(boundary + host_outputs)
   )

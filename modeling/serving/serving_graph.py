@@ -1,6 +1,6 @@
 """The graph of a served model: from what is fed to its signature's outputs."""
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -11,6 +11,8 @@ from utils import mode_keys
 
 # Where preprocessing ends and the network begins.
 _IMAGES, _IMAGE_INFO = 'NetworkImages', 'NetworkImageInfo'
+# What architecture.output_flat_fpn_features adds.
+_FLAT_FEATURES = 'RawFpnFeatures:0'
 
 
 class ServingGraph(NamedTuple):
@@ -22,6 +24,7 @@ class ServingGraph(NamedTuple):
     outputs: tensors by signature key.
     images: float32 [batch, height, width, 3], what the network gets.
     image_info: float32 [batch, 4, 2], how images were resized.
+    further: tensors that clients fetch by name, outside of the signature.
   """
 
   graph: tf.Graph
@@ -29,6 +32,7 @@ class ServingGraph(NamedTuple):
   outputs: Dict[str, tf.Tensor]
   images: tf.Tensor
   image_info: tf.Tensor
+  further: Sequence[tf.Tensor] = ()
 
 
 def build(
@@ -81,8 +85,16 @@ def build(
       cast_num_detections_to_float=cast_num_detections_to_float,
       cast_detection_classes_to_float=cast_detection_classes_to_float,
     )
+    further = []
+    if params.architecture.output_flat_fpn_features:
+      further.append(graph.get_tensor_by_name(_FLAT_FEATURES))
   return ServingGraph(
-    graph, {input_name: inputs.placeholder}, served, images, image_info
+    graph,
+    {input_name: inputs.placeholder},
+    served,
+    images,
+    image_info,
+    further,
   )
 
 

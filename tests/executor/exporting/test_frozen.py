@@ -109,6 +109,22 @@ def test_bias_before_a_shared_kernels_batch_norm_goes_into_the_mean(tmp_path):
     assert nodes[node.input[0]].op == 'Conv2D'
 
 
+def test_flat_features_stay(tmp_path):
+  levels = dict(tiny_export.SMALL['architecture'])
+  model = tiny_export.make(
+    tmp_path, {'architecture': dict(levels, output_flat_fpn_features=True)}
+  )
+  folded = frozen.freeze(_build(model.params, (64, 64)), model.checkpoint)
+  features = tiny_export.run(
+    folded.graph_def,
+    'RawFpnFeatures:0',
+    {'Placeholder:0': np.ones([2, 64, 64, 3])},
+  )
+  # 8 x 8 + 4 x 4 cells with 8 channels.
+  assert features.shape == (2, 640)
+  assert np.ptp(features[0]) > 0
+
+
 def test_checkpoint_of_another_network_is_refused(tmp_path):
   model = tiny_export.make(tmp_path)
   other = tiny_export.resolve({'resnet': {'resnet_depth': 18}})

@@ -43,7 +43,7 @@ def written(tmp_path_factory):
   return directories
 
 
-_BFLOAT16 = {'use_bfloat16': True}
+_BFLOAT16 = {'use_bfloat16': True, 'output_flat_fpn_features': True}
 
 
 def _meta_graphs(directory):
@@ -79,6 +79,7 @@ def test_network_is_in_the_tpus_cluster_and_decoding_on_the_host(written):
   assert host['TPUPartitionedCall'] == 1
   assert host['DecodeJpeg'] == 1
   assert not host['Conv2D']
+  assert 'RawFpnFeatures' in {node.name for node in tpu.graph_def.node}
   (function,) = tpu.graph_def.library.function
   cluster = [
     node for node in function.node_def if '_tpu_replicate' in node.attr
