@@ -1,0 +1,263 @@
+"""Compares what was exported with the checkpoint that it came from."""
+
+import io
+import itertools
+import logging
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import rich.console
+import rich.table
+
+from executor.exporting import (
+  agreement,
+  contract,
+  fresh_process,
+  request,
+  sample_images,
+  saved_model,
+)
+from executor.predictors import (
+  checkpoint,
+  exported,
+  predictor,
+  preprocessing,
+)
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+_NUM_IMAGES = 4
+
+
+class Tolerance(NamedTuple):
+  """How much an artefact may differ from its checkpoint.
+
+  Attributes:
+    box_error: pixels of the model's image.
+    score_error: of a detection's score.
+    matched_share: least share of the detections that has a partner. It is
+      below 1 since rounding may decide which of two boxes suppresses the other.
+    least_iou: overlap that makes two detections partners.
+  """
+
+  box_error: float
+  score_error: float
+  matched_share: float
+  least_iou: float
+
+
+# By format and variant.
+TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
+  ('saved_model', ''): Tolerance(0.05, 0.001, 0.95, 0.98),
+  ('frozen_graph', ''): Tolerance(0.05, 0.001, 0.95, 0.98),
+  ('onnx', ''): Tolerance(0.1, 0.002, 0.95, 0.98),
+  ('tflite', ''): Tolerance(0.1, 0.002, 0.95, 0.98),
+  ('tflite', 'float16'): Tolerance(4.0, 0.02, 0.9, 0.8),
+  ('tflite', 'int8'): Tolerance(48.0, 0.25, 0.6, 0.5),
+}
+
+
+class Comparison(NamedTuple):
+  """One artefact beside the checkpoint."""
+
+  artefact: contract.Artefact
+  agreement: agreement.Agreement
+  tolerance: Tolerance
+
+  @property
+  def name(self) -> str:
+    return ' '.join(filter(None, (self.artefact.format, self.artefact.variant)))
+
+  @property
+  def is_within(self) -> bool:
+    # Written so that a value that is not a number is no success.
+    return (
+      self.agreement.box_error <= self.tolerance.box_error
+      and self.agreement.score_error <= self.tolerance.score_error
+      and self.agreement.matched_share >= self.tolerance.matched_share
+    )
+
+
+def check(
+  export_request: request.ExportRequest,
+  export_dir: str,
+  written: contract.Contract,
+) -> List[Comparison]:
+  """Runs a few images through the checkpoint and through each artefact.
+
+  They come from `eval.eval_file_pattern`, else from the request's
+  `representative_file_pattern`, else they are made up. The SavedModel runs in a
+  process of its own. The differences are logged as a table.
+
+  Args:
+    export_request: what was exported.
+    export_dir: where, with contract and config.
+    written: the contract.
+
+  Raises:
+    UserError: an artefact does not run or differs by more than the tolerance
+      of its format.
+  """
+  reference = checkpoint.CheckpointPredictor(
+    export_request.checkpoint, export_request.params, written.image_size
+  )
+  images, origin = _images(export_request)
+  fitted = None
+  if any(a.input_type == 'image_tensor' for a in written.artefacts):
+    fitted = _fitted(images, written.image_size)
+  expected: Dict[bool, List[predictor.Detections]] = {}
+  comparisons = []
+  for artefact in written.artefacts:
+    # The caller of such a model resizes, and rounds; that is no difference.
+    is_fitted = artefact.input_type == 'image_tensor'
+    shown = fitted if is_fitted else images
+    if is_fitted not in expected:
+      expected[is_fitted] = reference.predict(shown)
+    comparisons.append(
+      _compare(
+        artefact,
+        expected[is_fitted],
+        _predict(export_dir, written, artefact, shown),
+        [_scale(image, written.image_size) for image in shown],
+        export_request.params.postprocess,
+      )
+    )
+  _log.info('%s', _table(comparisons, len(images), origin))
+  if not any(len(d.scores) for found in expected.values() for d in found):
+    _log.warning(
+      'The checkpoint detects nothing in these images, so the comparison says '
+      'little.'
+    )
+  failed = [c for c in comparisons if not c.is_within]
+  if failed:
+    raise errors.UserError(
+      '{} differs from the checkpoint by more than the format allows: {}. '
+      'Nothing was exported. --nocheck exports without this check.'.format(
+        ', '.join(c.name for c in failed),
+        '; '.join(_difference(c) for c in failed),
+      )
+    )
+  return comparisons
+
+
+def _images(
+  export_request: request.ExportRequest,
+) -> Tuple[List[np.ndarray], str]:
+  """Returns images and where they come from."""
+  for key, pattern in (
+    ('eval.eval_file_pattern', export_request.params.eval.eval_file_pattern),
+    (
+      'representative_file_pattern',
+      export_request.representative_file_pattern,
+    ),
+  ):
+    images = _from_records(pattern)
+    if images:
+      return images, key
+  height, width = export_request.image_size
+  sizes = itertools.cycle([(height, width), (height, 2 * width)])
+  made_up = [
+    image
+    for i, size in zip(range(_NUM_IMAGES), sizes)
+    for image in itertools.islice(sample_images.made_up(i + 1, *size), i, None)
+  ]
+  return made_up, 'made up'
+
+
+def _from_records(pattern: Optional[str]) -> List[np.ndarray]:
+  if not pattern:
+    return []
+  try:
+    return list(sample_images.from_records(pattern, _NUM_IMAGES))
+  except errors.UserError:
+    # A checkpoint is often exported far from its data.
+    return []
+
+
+def _fitted(
+  images: Sequence[np.ndarray], image_size: Sequence[int]
+) -> List[np.ndarray]:
+  preprocessor = preprocessing.Preprocessor(image_size, image_size)
+  return [
+    preprocessing.to_pixels(preprocessor.prepare(image).pixels)
+    for image in images
+  ]
+
+
+def _scale(image: np.ndarray, image_size: Sequence[int]) -> float:
+  return min(s / side for s, side in zip(image_size, image.shape))
+
+
+def _predict(
+  export_dir: str,
+  written: contract.Contract,
+  artefact: contract.Artefact,
+  images: Sequence[np.ndarray],
+) -> List[predictor.Detections]:
+  if artefact.format == saved_model.FORMAT:
+    return fresh_process.predict(export_dir, artefact, images)
+  return exported.ExportedPredictor(export_dir, written, artefact).predict(
+    images
+  )
+
+
+def _compare(
+  artefact: contract.Artefact,
+  expected: Sequence[predictor.Detections],
+  found: Sequence[predictor.Detections],
+  scales: Sequence[float],
+  settings: object,
+) -> Comparison:
+  tolerance = TOLERANCES[artefact.format, artefact.variant]
+  measured = agreement.compare(
+    expected,
+    found,
+    scales,
+    least_iou=tolerance.least_iou,
+    score_tolerance=tolerance.score_error,
+    score_threshold=settings.score_threshold,
+    max_detections=settings.max_total_size,
+  )
+  return Comparison(artefact, measured, tolerance)
+
+
+def _table(
+  comparisons: Sequence[Comparison], num_images: int, origin: str
+) -> str:
+  table = rich.table.Table(
+    title='Checkpoint and export, {} image(s): {}'.format(num_images, origin)
+  )
+  for column in ('', 'box error [px]', 'score error', 'matched', ''):
+    table.add_column(column, justify='right' if column else 'left')
+  for comparison in comparisons:
+    measured, tolerance = comparison.agreement, comparison.tolerance
+    table.add_row(
+      comparison.name,
+      '{:.4f} (<= {:g})'.format(measured.box_error, tolerance.box_error),
+      '{:.5f} (<= {:g})'.format(measured.score_error, tolerance.score_error),
+      '{:.1%} of {} (>= {:.0%})'.format(
+        measured.matched_share, measured.num_compared, tolerance.matched_share
+      ),
+      'ok' if comparison.is_within else 'differs',
+    )
+  stream = io.StringIO()
+  rich.console.Console(file=stream, width=100).print(table)
+  return stream.getvalue().rstrip()
+
+
+def _difference(comparison: Comparison) -> str:
+  measured, tolerance = comparison.agreement, comparison.tolerance
+  return (
+    '{}: boxes by {:.4f} pixels (at most {:g}), scores by {:.5f} (at most '
+    '{:g}), {:.1%} of {} detections matched (at least {:.0%})'.format(
+      comparison.name,
+      measured.box_error,
+      tolerance.box_error,
+      measured.score_error,
+      tolerance.score_error,
+      measured.matched_share,
+      measured.num_compared,
+      tolerance.matched_share,
+    )
+  )
