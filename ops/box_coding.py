@@ -62,14 +62,16 @@ def decode_boxes(
     Not clipped.
   """
   encoded_boxes = tf.cast(encoded_boxes, anchor_boxes.dtype)
-  dy, dx, dh, dw = tf.unstack(encoded_boxes, num=4, axis=-1)
+  # TFLite's converter takes an axis counted from the end for another one.
+  last_axis = encoded_boxes.shape.ndims - 1
+  dy, dx, dh, dw = tf.unstack(encoded_boxes, num=4, axis=last_axis)
   yc_a, xc_a, height_a, width_a = _center_and_size(anchor_boxes, 1.0)
   height = tf.exp(tf.minimum(dh, MAX_LOG_SCALE)) * height_a
   width = tf.exp(tf.minimum(dw, MAX_LOG_SCALE)) * width_a
   ymin = dy * height_a + yc_a - 0.5 * height
   xmin = dx * width_a + xc_a - 0.5 * width
   return tf.stack(
-    [ymin, xmin, ymin + height - 1.0, xmin + width - 1.0], axis=-1
+    [ymin, xmin, ymin + height - 1.0, xmin + width - 1.0], axis=last_axis
   )
 
 

@@ -88,7 +88,8 @@ class MultilevelDetectionGenerator:
       scores = tf.sigmoid(scores)
     if not self._apply_nms:
       return {
-        'raw_boxes': boxes[:, :, tf.newaxis],
+        # TFLite knows no new axis in a slice.
+        'raw_boxes': tf.expand_dims(boxes, axis=2),
         'raw_encoded_boxes': tf.concat(encoded_boxes, axis=1),
         'raw_scores': scores,
       }

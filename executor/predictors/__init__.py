@@ -3,7 +3,7 @@
 from typing import Any, Optional, Sequence
 
 from executor.predictors import checkpoint as checkpoint_lib
-from executor.predictors import predictor
+from executor.predictors import exported, predictor
 
 
 def from_checkpoint(
@@ -14,3 +14,13 @@ def from_checkpoint(
   Args as those of `checkpoint.CheckpointPredictor`.
   """
   return checkpoint_lib.CheckpointPredictor(checkpoint, params, image_size)
+
+
+def load(
+  export_dir: str, format_name: Optional[str] = None, variant: str = ''
+) -> predictor.Predictor:
+  """Returns a predictor that runs what was exported.
+
+  Args as those of `exported.load`.
+  """
+  return exported.load(export_dir, format_name, variant)

@@ -102,9 +102,11 @@ def nearest_upsampling(inputs: tf.Tensor, scale: int) -> tf.Tensor:
   shape = tf.shape(inputs)
   rows = shape[1] if height is None else height
   columns = shape[2] if width is None else width
-  # Broadcasting against ones is one pass, and its gradient one reduction.
-  outputs = tf.reshape(inputs, [-1, rows, 1, columns, 1, channels])
-  outputs = outputs * tf.ones([1, 1, scale, 1, scale, 1], inputs.dtype)
+  # Repeating along the last axis copies long rows, forward and backward, and
+  # no tensor has more than the four dimensions that TFLite knows.
+  outputs = tf.concat([inputs] * scale, axis=3)
+  outputs = tf.reshape(outputs, [-1, rows, columns * scale * channels])
+  outputs = tf.concat([outputs] * scale, axis=2)
   return tf.reshape(outputs, [-1, rows * scale, columns * scale, channels])
 
 

@@ -5,7 +5,9 @@ which returns the artefacts that it wrote.
 """
 
 from executor.exporting import saved_model
+from executor.exporting.formats import frozen_graph, onnx_model, tflite
 from utils import registry
 
 FORMATS = registry.Registry('export_format')
-FORMATS.register(saved_model.FORMAT)(saved_model.write)
+for _format in (saved_model, frozen_graph, onnx_model, tflite):
+  FORMATS.register(_format.FORMAT)(_format.write)

@@ -1,0 +1,254 @@
+"""Non-maximum suppression in ONNX operators, after raw boxes and scores.
+
+TensorFlow's loops do not convert, but ONNX has an operator for the greedy rule
+within each class. Around it stands what `ops.nms` does besides: boxes without
+area are no candidates, only the best candidates of a class count, and of all
+classes' boxes the best are returned, ties going to the lower class and then to
+the lower index.
+"""
+
+from typing import Any, List, NamedTuple, Optional
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+# Below every score.
+_NOTHING = np.float32(np.finfo(np.float32).min)
+
+
+class NmsSettings(NamedTuple):
+  """How duplicates are suppressed.
+
+  Attributes:
+    max_detections: boxes of each image, over all classes.
+    iou_threshold: overlap at which a box is dropped.
+    drops_equal: whether an overlap of exactly that drops a box.
+    score_threshold: only higher scores are candidates.
+    max_candidates_per_class: None: all.
+    padding_score: of free slots.
+    pads_with_best_box: free slots hold class 1's best box; else zeros.
+    has_float_classes: dtype of the classes, float32 or int32.
+  """
+
+  max_detections: int
+  iou_threshold: float
+  drops_equal: bool
+  score_threshold: float
+  max_candidates_per_class: Optional[int]
+  padding_score: float
+  pads_with_best_box: bool
+  has_float_classes: bool
+
+
+class _Builder:
+  """Adds nodes to a graph; each method returns the name of its output."""
+
+  def __init__(self, graph: Any, nodes: Optional[List[Any]] = None):
+    self._graph = graph
+    self.nodes = graph.node if nodes is None else nodes
+
+  def constant(self, value: Any, dtype: Any = np.int64) -> str:
+    name = 'nms/constant_{}'.format(len(self._graph.initializer))
+    self._graph.initializer.append(
+      numpy_helper.from_array(np.asarray(value, dtype), name)
+    )
+    return name
+
+  def add(self, op: str, *inputs: str, output: str = '', **attributes) -> str:
+    return self.add_many(op, inputs, [output], **attributes)[0]
+
+  def add_many(self, op, inputs, outputs, **attributes) -> List[str]:
+    number = len(self._graph.node) + len(self.nodes)
+    names = [
+      name or 'nms/{}_{}_{}'.format(op, number, position)
+      for position, name in enumerate(outputs)
+    ]
+    self.nodes.append(
+      helper.make_node(op, list(inputs), names, name=names[0], **attributes)
+    )
+    return names
+
+
+def append(
+  graph: Any, boxes: str, scores: str, num_boxes: int, settings: NmsSettings
+) -> None:
+  """Adds NMS to a graph, in place.
+
+  New tensors: `num_detections` int32 [batch], `detection_boxes` float32 [batch,
+  max_detections, 4], `detection_classes` [batch, max_detections] and
+  `detection_scores` float32 [batch, max_detections].
+
+  Args:
+    graph: onnx.GraphProto, opset 13 or later.
+    boxes: name of a float32 tensor [batch, num_boxes, 1, 4].
+    scores: name of a float32 tensor [batch, num_boxes, num_classes].
+    num_boxes: its size.
+    settings: how to suppress.
+  """
+  b = _Builder(graph)
+  boxes = b.add('Squeeze', boxes, b.constant([2]))
+  # Class-major, so that ties go to the lower class.
+  scores = b.add('Transpose', scores, perm=[0, 2, 1])
+  all_scores = scores
+  nothing = b.constant(_NOTHING, np.float32)
+  has_area = b.add('Unsqueeze', _has_area(b, boxes), b.constant([1]))
+  threshold = b.constant(settings.score_threshold, np.float32)
+  is_candidate = b.add('And', b.add('Greater', scores, threshold), has_area)
+  scores = b.add('Where', is_candidate, scores, nothing)
+  limit = settings.max_candidates_per_class
+  if limit is not None and limit < num_boxes:
+    scores = _only_best(b, scores, is_candidate, limit)
+
+  iou_threshold = np.float32(settings.iou_threshold)
+  if settings.drops_equal:
+    # The operator drops what is above its threshold.
+    iou_threshold = np.nextafter(iou_threshold, np.float32(0))
+  selected = b.add(
+    'NonMaxSuppression',
+    boxes,
+    scores,
+    b.constant(settings.max_detections),
+    b.constant(iou_threshold, np.float32),
+    b.constant(settings.score_threshold, np.float32),
+  )
+  kept_scores = b.add('GatherND', scores, selected)
+  empty = b.add(
+    'ConstantOfShape',
+    b.add('Shape', scores),
+    value=numpy_helper.from_array(np.array([_NOTHING])),
+  )
+  kept = b.add('ScatterND', empty, selected, kept_scores)
+  _finish(b, boxes, all_scores, kept, num_boxes, settings)
+
+
+def _has_area(b: _Builder, boxes: str) -> str:
+  """[batch, n] bool."""
+  ymin, xmin, ymax, xmax = b.add_many(
+    'Split', [boxes, b.constant([1, 1, 1, 1])], [''] * 4, axis=2
+  )
+  area = b.add('Mul', b.add('Sub', ymax, ymin), b.add('Sub', xmax, xmin))
+  zero = b.constant(0, np.float32)
+  is_positive = b.add(
+    'And',
+    b.add('Greater', ymax, ymin),
+    b.add('And', b.add('Greater', xmax, xmin), b.add('Greater', area, zero)),
+  )
+  return b.add('Squeeze', is_positive, b.constant([2]))
+
+
+def _only_best(b: _Builder, scores: str, is_candidate: str, limit: int) -> str:
+  """Drops candidates beyond the best `limit` of a class.
+
+  Sorting every class takes longer than all the rest, and nearly no image has
+  so many candidates.
+  """
+  count = b.add(
+    'ReduceSum',
+    b.add('Cast', is_candidate, to=onnx.TensorProto.INT64),
+    b.constant([2]),
+    keepdims=0,
+  )
+  most = b.add('ReduceMax', count, keepdims=0)
+  has_too_many = b.add('Greater', most, b.constant(limit))
+
+  def branch(name, build):
+    inner = _Builder(b._graph, [])
+    output = build(inner)
+    value = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None)
+    return helper.make_graph(inner.nodes, name, [], [value])
+
+  def cut(inner):
+    best, _ = inner.add_many(
+      'TopK', [scores, inner.constant([limit])], ['', ''], axis=2
+    )
+    last = inner.add(
+      'Slice',
+      best,
+      inner.constant([limit - 1]),
+      inner.constant([limit]),
+      inner.constant([2]),
+    )
+    return inner.add(
+      'Where',
+      inner.add('GreaterOrEqual', scores, last),
+      scores,
+      inner.constant(_NOTHING, np.float32),
+    )
+
+  return b.add(
+    'If',
+    has_too_many,
+    then_branch=branch('cut', cut),
+    else_branch=branch('all', lambda inner: inner.add('Identity', scores)),
+  )
+
+
+def _finish(
+  b: _Builder,
+  boxes: str,
+  all_scores: str,
+  kept: str,
+  num_boxes: int,
+  settings: NmsSettings,
+) -> None:
+  """Takes the best of all classes, and fills free slots.
+
+  Args:
+    b: adds the nodes.
+    boxes: [batch, n, 4].
+    all_scores: [batch, classes, n], before anything was dropped.
+    kept: [batch, classes, n], `_NOTHING` where nothing was kept.
+    num_boxes: n.
+    settings: how to suppress.
+  """
+  kept = b.add('Flatten', kept, axis=1)
+  # There may be fewer scores than slots.
+  pads = b.constant([0, 0, 0, settings.max_detections])
+  kept = b.add('Pad', kept, pads, b.constant(_NOTHING, np.float32))
+  top, index = b.add_many(
+    'TopK', [kept, b.constant([settings.max_detections])], ['', ''], axis=1
+  )
+  is_used = b.add('Greater', top, b.constant(_NOTHING, np.float32))
+  b.add(
+    'ReduceSum',
+    b.add('Cast', is_used, to=onnx.TensorProto.INT32),
+    b.constant([1]),
+    keepdims=0,
+    output='num_detections',
+  )
+  b.add(
+    'Where',
+    is_used,
+    top,
+    b.constant(settings.padding_score, np.float32),
+    output='detection_scores',
+  )
+  size = b.constant(num_boxes)
+  class_id = b.add('Add', b.add('Div', index, size), b.constant(1))
+  class_id = b.add('Where', is_used, class_id, b.constant(1))
+  b.add(
+    'Cast',
+    class_id,
+    to=(
+      onnx.TensorProto.FLOAT
+      if settings.has_float_classes
+      else onnx.TensorProto.INT32
+    ),
+    output='detection_classes',
+  )
+  box_index = b.add('Unsqueeze', b.add('Mod', index, size), b.constant([2]))
+  found = b.add('GatherND', boxes, box_index, batch_dims=1)
+  padding = b.constant(0, np.float32)
+  if settings.pads_with_best_box:
+    first = b.add('Gather', all_scores, b.constant(0), axis=1)
+    best = b.add('ArgMax', first, axis=1, keepdims=1)
+    best = b.add('Unsqueeze', best, b.constant([2]))
+    padding = b.add('GatherND', boxes, best, batch_dims=1)
+  b.add(
+    'Where',
+    b.add('Unsqueeze', is_used, b.constant([2])),
+    found,
+    padding,
+    output='detection_boxes',
+  )

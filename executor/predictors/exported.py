@@ -1,0 +1,259 @@
+"""Runs what was exported, of any format."""
+
+import io
+import os
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from configs import resolver
+from executor.exporting import contract as contract_lib
+from executor.predictors import (
+  batch_predictor,
+  predictor,
+  preprocessing,
+  runtimes,
+)
+from ops import anchors, box_coding, postprocess_ops
+from utils import label_map, registry
+
+_PARAMS = 'params.yaml'
+_LABEL_MAP = 'label_map.txt'
+
+FEEDS = registry.Registry('input_type')
+
+
+class _Fed(NamedTuple):
+  """One image as a model is fed, and how its boxes become pixels.
+
+  Attributes:
+    value: element of the batch.
+    scale: [2], (y, x): boxes of the model divided by it are pixels of the
+      image.
+  """
+
+  value: Any
+  scale: np.ndarray
+
+
+class ExportedPredictor(batch_predictor.BatchPredictor):
+  """An artefact of an export.
+
+  Args:
+    export_dir: of `export_saved_model.py`.
+    contract: of that directory.
+    artefact: one of the contract's.
+  """
+
+  def __init__(
+    self,
+    export_dir: str,
+    contract: contract_lib.Contract,
+    artefact: contract_lib.Artefact,
+  ):
+    (placeholder,) = artefact.inputs
+    super().__init__(
+      contract.image_size, placeholder.shape[0], _label_map(export_dir)
+    )
+    self._artefact = artefact
+    self._is_normalized = contract.coordinates == contract_lib.NORMALIZED
+    self._prepare = FEEDS.get(artefact.input_type)(contract)
+    self._run = runtimes.load(export_dir, artefact)
+    self._finish = _identity
+    if not artefact.has_nms:
+      self._finish = _Suppression(export_dir, contract, artefact)
+
+  def _predict_batch(
+    self, images: List[np.ndarray]
+  ) -> List[predictor.Detections]:
+    fed = [self._prepare(image) for image in images]
+    outputs = self._finish(self._run(_stack([f.value for f in fed])))
+    found = []
+    for row, (image, of_image) in enumerate(zip(images, fed)):
+      boxes = outputs['detection_boxes'][row]
+      if self._is_normalized:
+        boxes = boxes * np.tile(self._original_size(image), 2)
+      found.append(
+        batch_predictor.detections_of_image(
+          outputs['num_detections'][row],
+          boxes,
+          outputs['detection_classes'][row],
+          outputs['detection_scores'][row],
+          scale=of_image.scale,
+        )
+      )
+    return found
+
+  def _original_size(self, image: np.ndarray) -> np.ndarray:
+    """What the model took the sides of the original image for, times scale."""
+    if self._artefact.input_type in ('image_bytes', 'tf_example'):
+      return np.asarray(image.shape[:2], np.float32)
+    return np.asarray(self.image_size, np.float32)
+
+
+def load(
+  export_dir: str, format_name: Optional[str] = None, variant: str = ''
+) -> predictor.Predictor:
+  """Loads an export directory.
+
+  Args:
+    export_dir: of `export_saved_model.py`.
+    format_name: which of its formats; None: the first that was written.
+    variant: of the format, e.g. 'float16'.
+
+  Raises:
+    UserError: it is no export directory, does not hold the format, or is
+      damaged.
+  """
+  contract = contract_lib.read(export_dir)
+  if format_name is None:
+    artefact = contract.artefacts[0]
+  else:
+    artefact = contract.artefact(format_name, variant)
+  return ExportedPredictor(export_dir, contract, artefact)
+
+
+@FEEDS.register('raw_image_tensor')
+def _raw_image_tensor(contract: contract_lib.Contract):
+  preprocessor = preprocessing.Preprocessor(
+    contract.image_size, contract.padded_size
+  )
+
+  def feed(image):
+    prepared = preprocessor.prepare(image)
+    return _Fed(prepared.pixels, prepared.image_info[2])
+
+  return feed
+
+
+@FEEDS.register('image_tensor')
+def _image_tensor(contract: contract_lib.Contract):
+  preprocessor = preprocessing.Preprocessor(
+    contract.image_size, contract.image_size
+  )
+
+  def feed(image):
+    prepared = preprocessor.prepare(image)
+    return _Fed(
+      preprocessing.to_pixels(prepared.pixels), prepared.image_info[2]
+    )
+
+  return feed
+
+
+@FEEDS.register('image_bytes')
+def _image_bytes(contract: contract_lib.Contract):
+  preprocessor = preprocessing.Preprocessor(
+    contract.image_size, contract.padded_size
+  )
+  is_normalized = contract.coordinates == contract_lib.NORMALIZED
+
+  def feed(image):
+    # Shares of the original image need no scale.
+    scale = (
+      np.ones([2], np.float32)
+      if is_normalized
+      else preprocessor.image_info(image)[2]
+    )
+    return _Fed(_lossless(image), scale)
+
+  return feed
+
+
+@FEEDS.register('tf_example')
+def _tf_example(contract: contract_lib.Contract):
+  feed_bytes = _image_bytes(contract)
+
+  def feed(image):
+    encoded, scale = feed_bytes(image)
+    example = tf.train.Example()
+    feature = example.features.feature['image/encoded']
+    feature.bytes_list.value.append(encoded)
+    return _Fed(example.SerializeToString(), scale)
+
+  return feed
+
+
+def _lossless(image: np.ndarray) -> bytes:
+  buffer = io.BytesIO()
+  # The cheapest to write and to read.
+  Image.fromarray(image).save(buffer, 'BMP')
+  return buffer.getvalue()
+
+
+def _stack(values: List[Any]) -> np.ndarray:
+  if isinstance(values[0], bytes):
+    return np.array(values, dtype=object)
+  return np.stack(values)
+
+
+def _identity(outputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+  return outputs
+
+
+class _Suppression:
+  """Detections from raw boxes and scores, as the config has it.
+
+  Args:
+    export_dir: holds the config.
+    contract: of that directory.
+    artefact: whose outputs are raw.
+  """
+
+  def __init__(
+    self,
+    export_dir: str,
+    contract: contract_lib.Contract,
+    artefact: contract_lib.Artefact,
+  ):
+    params = resolver.resolve(
+      config_file=os.path.join(export_dir, contract_lib.DIRECTORY, _PARAMS),
+      flags={'use_tpu': False},
+      mode='export',
+    ).params
+    settings = params.postprocess
+    shapes = {spec.key: spec.shape for spec in artefact.outputs}
+    suppress = postprocess_ops.NMS_VERSIONS.get(settings.nms_version)
+    self._boxes_key = (
+      'raw_boxes' if 'raw_boxes' in shapes else 'raw_encoded_boxes'
+    )
+    with tf.Graph().as_default() as graph:
+      fed_boxes = tf.placeholder(tf.float32, shapes[self._boxes_key])
+      scores = tf.placeholder(tf.float32, shapes['raw_scores'])
+      if self._boxes_key == 'raw_boxes':
+        boxes = tf.squeeze(fed_boxes, axis=2)
+      else:
+        boxes = _decode(fed_boxes, params, contract.padded_size)
+      detections = suppress(boxes, scores, settings)
+    session = tf.Session(
+      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+    )
+    self._call = session.make_callable(detections, [fed_boxes, scores])
+
+  def __call__(self, outputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    return self._call(outputs[self._boxes_key], outputs['raw_scores'])
+
+
+def _decode(
+  encoded_boxes: tf.Tensor, params: Any, image_size: Sequence[int]
+) -> tf.Tensor:
+  """Boxes [batch, n, 4] in pixels of the network's image, clipped to it."""
+  by_level = anchors.Anchors(
+    params.architecture.min_level,
+    params.architecture.max_level,
+    params.anchor.num_scales,
+    params.anchor.aspect_ratios,
+    params.anchor.anchor_size,
+    image_size,
+  ).boxes_by_level
+  anchor_boxes = np.concatenate([by_level[level] for level in sorted(by_level)])
+  boxes = box_coding.decode_boxes(encoded_boxes, tf.constant(anchor_boxes))
+  size = tf.constant([[image_size]], tf.float32)
+  return postprocess_ops.clip_boxes(boxes, size)
+
+
+def _label_map(export_dir: str) -> Optional[Dict[int, str]]:
+  path = os.path.join(export_dir, contract_lib.DIRECTORY, _LABEL_MAP)
+  return label_map.read_label_map(path) if os.path.exists(path) else None
