@@ -1,7 +1,6 @@
 """Compares what was exported with the checkpoint that it came from."""
 
 import io
-import itertools
 import logging
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -156,11 +155,10 @@ def _images(
     if images:
       return images, key
   height, width = export_request.image_size
-  sizes = itertools.cycle([(height, width), (height, 2 * width)])
   made_up = [
     image
-    for i, size in zip(range(_NUM_IMAGES), sizes)
-    for image in itertools.islice(sample_images.made_up(i + 1, *size), i, None)
+    for size in ((height, width), (height, 2 * width))
+    for image in sample_images.made_up(_NUM_IMAGES // 2, *size)
   ]
   return made_up, 'made up'
 
