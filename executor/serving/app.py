@@ -1,10 +1,11 @@
 """The HTTP application: TensorFlow Serving's REST API, and a page."""
 
 import asyncio
+import contextlib
 import os
 import re
 from concurrent import futures
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, AsyncIterator, Dict, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from executor.inference import decoding
 from executor.predictors import predictor as predictor_lib
 from executor.serving import (
   batching,
@@ -21,7 +23,8 @@ from executor.serving import (
   request_body,
   served_model,
 )
-from executor.serving.limits import Limits, RequestError, Slots
+from executor.serving.limits import Limits, RequestError, Share, Slots
+from utils import errors
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 _ANY_METHOD = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
@@ -56,6 +59,7 @@ class DetectionApp:
     self._model = model
     self._label_map = predictor.label_map or {}
     self._limits = limits
+    self._decoder = decoding.Decoder(limits.max_image_pixels)
     self._slots = Slots(limits.max_queue)
     self._predict_batcher = batching.Batcher(
       model.run,
@@ -108,6 +112,19 @@ class DetectionApp:
         Exception: _fail,
       },
     )
+
+  @contextlib.asynccontextmanager
+  async def _admitting(self, request: Request) -> AsyncIterator[Share]:
+    """Holds a slot from before the body is read until it is answered."""
+    try:
+      share = self._slots.take(1)
+    except RequestError:
+      await request_body.discard(request, self._limits)
+      raise
+    try:
+      yield share
+    finally:
+      share.give_back()
 
   async def _show_page(self, request: Request) -> Response:
     del request
@@ -171,7 +188,7 @@ class DetectionApp:
     )
 
   async def _predict(self, request: Request) -> Response:
-    with self._slots.taking(1) as slots:
+    async with self._admitting(request) as slots:
       body = await request_body.read(request, self._limits)
       parsed = await _result_for(
         request, self._json_pool.submit(self._parse, body)
@@ -192,7 +209,7 @@ class DetectionApp:
     return Response(answer, media_type='application/json')
 
   async def _detect(self, request: Request) -> Response:
-    with self._slots.taking(1):
+    async with self._admitting(request):
       body = await request_body.read(request, self._limits)
       job = self._detect_pool.submit(self._detect_one, body)
       return JSONResponse(await _result_for(request, job))
@@ -213,7 +230,12 @@ class DetectionApp:
     return parsed._replace(examples=checked)
 
   def _detect_one(self, body: bytes) -> Dict[str, Any]:
-    image = image_check.decode(body, self._limits.max_image_pixels)
+    try:
+      image = self._decoder.decode(body).pixels
+    except errors.DataError as error:
+      raise RequestError(
+        400, 'The picture cannot be taken: {}.'.format(error)
+      ) from error
     detections = self._detect_batcher.submit(image).result()
     return detector.to_json(image, detections, self._label_map)
 

@@ -1,7 +1,6 @@
 """What one server takes at most, and how a request is turned down."""
 
-import contextlib
-from typing import Dict, Iterator, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional
 
 from utils import errors
 
@@ -45,40 +44,36 @@ class RequestError(errors.UserError):
 
 
 class Slots:
-  """Counts images that are in the server; not for use by several threads.
+  """Counts the images in the server; not for use by several threads.
 
   Args:
     capacity: how many there may be.
+
+  Attributes:
+    taken: how many there are.
   """
 
   def __init__(self, capacity: int):
-    self._capacity = capacity
-    self._taken = 0
+    self.capacity = capacity
+    self.taken = 0
 
-  @contextlib.contextmanager
-  def taking(self, count: int) -> Iterator['Share']:
-    """Takes slots for a while; errors as those of `Share.add`."""
+  def take(self, count: int) -> 'Share':
+    """Takes slots; errors as those of `Share.add`."""
     share = Share(self)
     share.add(count)
-    try:
-      yield share
-    finally:
-      self._taken -= share.size
+    return share
 
 
 class Share:
-  """The slots that one request holds.
+  """The slots of one request.
 
   Args:
     slots: all there are.
-
-  Attributes:
-    size: how many it holds.
   """
 
   def __init__(self, slots: Slots):
     self._slots = slots
-    self.size = 0
+    self._size = 0
 
   def add(self, count: int) -> None:
     """Takes more of them.
@@ -87,20 +82,25 @@ class Share:
       RequestError: 503, so many are not free now, or 400, there never are.
     """
     slots = self._slots
-    if self.size + count > slots._capacity:
+    if self._size + count > slots.capacity:
       raise RequestError(
         400,
         'The request holds {} images; the server takes at most {} at one '
         'time. Send them in several requests.'.format(
-          self.size + count, slots._capacity
+          self._size + count, slots.capacity
         ),
       )
-    if slots._taken + count > slots._capacity:
+    if slots.taken + count > slots.capacity:
       raise RequestError(
         503,
         'The server is busy: {} of {} places are taken. Try again in a '
-        'second.'.format(slots._taken, slots._capacity),
+        'second.'.format(slots.taken, slots.capacity),
         {'Retry-After': '1'},
       )
-    slots._taken += count
-    self.size += count
+    slots.taken += count
+    self._size += count
+
+  def give_back(self) -> None:
+    """Frees all of them."""
+    self._slots.taken -= self._size
+    self._size = 0

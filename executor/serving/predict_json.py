@@ -8,7 +8,7 @@ and a lone input may. Bytes are `{"b64": "..."}`.
 
 import base64
 import json
-from typing import Any, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 

@@ -1,7 +1,9 @@
 """Reads the body of a request within bounds."""
 
 import asyncio
+import contextlib
 import zlib
+from typing import Optional
 
 from starlette.requests import Request
 
@@ -9,6 +11,10 @@ from executor.serving.limits import Limits, RequestError
 
 # For zlib: a header of gzip comes first.
 _GZIP = 31
+# How much of a body that is not used is taken: in seconds, and in multiples of
+# the largest that would be.
+_DISCARD_TIMEOUT = 20.0
+_DISCARDED_BODIES = 8
 
 
 async def read(request: Request, limits: Limits) -> bytes:
@@ -21,6 +27,7 @@ async def read(request: Request, limits: Limits) -> bytes:
   """
   declared = request.headers.get('content-length', '')
   if declared.isdigit() and int(declared) > limits.max_body:
+    await discard(request, limits)
     raise _too_large(limits)
   try:
     body = await asyncio.wait_for(
@@ -34,6 +41,9 @@ async def read(request: Request, limits: Limits) -> bytes:
       ),
       {'Connection': 'close'},
     ) from error
+  if body is None:
+    await discard(request, limits)
+    raise _too_large(limits)
   encoding = request.headers.get('content-encoding', 'identity')
   if encoding == 'identity':
     return body
@@ -45,12 +55,35 @@ async def read(request: Request, limits: Limits) -> bytes:
   return _unpack(body, limits)
 
 
-async def _receive(request: Request, limits: Limits) -> bytes:
+async def discard(request: Request, limits: Limits) -> None:
+  """Takes a body that will not be used, so that the answer is read.
+
+  Most clients send all of it before they look at the answer, and see nothing
+  but a broken connection where the server does not wait for them. It does so
+  for a while.
+  """
+  if 'expect' in request.headers:
+    # This one asks before it sends.
+    return
+  with contextlib.suppress(asyncio.TimeoutError):
+    await asyncio.wait_for(_drain(request, limits), _DISCARD_TIMEOUT)
+
+
+async def _drain(request: Request, limits: Limits) -> None:
+  size = 0
+  async for part in request.stream():
+    size += len(part)
+    if size > _DISCARDED_BODIES * limits.max_body:
+      return
+
+
+async def _receive(request: Request, limits: Limits) -> Optional[bytes]:
+  """Returns the body; None if it is too large, its rest left unread."""
   parts = bytearray()
   async for part in request.stream():
     parts += part
     if len(parts) > limits.max_body:
-      raise _too_large(limits)
+      return None
   return bytes(parts)
 
 

@@ -5,10 +5,11 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-import tensorflow.compat.v1 as tf
-from google.protobuf import json_format
+from google.protobuf import json_format, message
+from tensorflow.core.protobuf import saved_model_pb2
 
 from executor.exporting import contract as contract_lib
+from executor.predictors import runtimes
 from utils import errors
 
 SIGNATURE_NAME = 'serving_default'
@@ -89,31 +90,8 @@ class ServedModel:
     self.contract = contract_lib.read(directory)
     self.artefact = self.contract.artefact(_FORMAT)
     (self.input,) = self.artefact.inputs
-    graph = tf.Graph()
-    self._session = tf.Session(
-      graph=graph, config=tf.ConfigProto(allow_soft_placement=True)
-    )
-    try:
-      meta_graph = tf.saved_model.loader.load(
-        self._session, [tf.saved_model.tag_constants.SERVING], directory
-      )
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-      raise errors.UserError(
-        "The SavedModel in '{}' cannot be loaded: {}".format(
-          directory, first_line(error)
-        )
-      ) from error
-    signature = meta_graph.signature_def[SIGNATURE_NAME]
-    self.signature: Dict[str, Any] = json_format.MessageToDict(
-      signature,
-      including_default_value_fields=True,
-      preserving_proto_field_name=True,
-    )
-    self._feed = graph.get_tensor_by_name(signature.inputs[self.input.key].name)
-    self._fetches = {
-      key: graph.get_tensor_by_name(tensor.name)
-      for key, tensor in signature.outputs.items()
-    }
+    self.signature = _signature(directory)
+    self._run = runtimes.load(directory, self.artefact)
 
   def run(self, examples: Sequence[Any]) -> List[Outputs]:
     """Runs examples as one batch; a fixed batch is filled up.
@@ -128,12 +106,34 @@ class ServedModel:
       tf.errors.InvalidArgumentError: one of them cannot be decoded.
     """
     missing = (self.contract.batch_size or len(examples)) - len(examples)
-    batch = [*examples, *[examples[-1]] * missing]
-    outputs = self._session.run(self._fetches, {self._feed: batch})
+    is_bytes = self.input.dtype == 'string'
+    outputs = self._run(
+      np.array(
+        [*examples, *[examples[-1]] * missing], object if is_bytes else None
+      )
+    )
     return [
       {key: values[i] for key, values in outputs.items()}
       for i in range(len(examples))
     ]
+
+
+def _signature(directory: str) -> Dict[str, Any]:
+  """The default signature as JSON."""
+  saved_model = saved_model_pb2.SavedModel()
+  with open(os.path.join(directory, _GRAPH_FILE), 'rb') as source:
+    try:
+      saved_model.ParseFromString(source.read())
+    except message.DecodeError as error:
+      raise errors.UserError(
+        "'{}' is no SavedModel, or damaged.".format(source.name)
+      ) from error
+  # The one for a TPU, if there is any, has the same inputs and outputs.
+  return json_format.MessageToDict(
+    saved_model.meta_graphs[0].signature_def[SIGNATURE_NAME],
+    including_default_value_fields=True,
+    preserving_proto_field_name=True,
+  )
 
 
 def first_line(error: Exception) -> str:
