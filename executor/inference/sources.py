@@ -128,8 +128,9 @@ def _read(path: str) -> bytes:
 def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
   number = 0
   try:
-    for number, record in enumerate(tf.python_io.tf_record_iterator(path)):
+    for record in tf.python_io.tf_record_iterator(path):
       yield _record_item('{}#{}'.format(path, number), record, decoder)
+      number += 1
   except tf.errors.OpError as error:
     message = 'damaged TFRecord: {}'.format(error.message)
     yield Item('{}#{}'.format(path, number), _raiser(message))

@@ -1,0 +1,114 @@
+"""Images of every kind to pixels."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from executor.inference import decoding
+from tests import record_factory
+from utils import errors
+
+_ORIENTATION = 0x0112
+
+
+@pytest.fixture(scope='module')
+def decoder():
+  return decoding.Decoder(max_pixels=10_000)
+
+
+def _encode(image, format_name, **options):
+  buffer = io.BytesIO()
+  image.save(buffer, format_name, **options)
+  return buffer.getvalue()
+
+
+def _picture(mode='RGB'):
+  pixels = record_factory.pixels(12, 20, seed=1)
+  return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'L'])
+def test_jpeg_has_the_pixels_of_training(decoder, mode):
+  encoded = _encode(_picture(mode), 'JPEG', quality=70)
+  with tf.Session() as session:
+    expected = session.run(tf.image.decode_jpeg(encoded, channels=3))
+  picture = decoder.decode(encoded)
+  np.testing.assert_array_equal(picture.pixels, expected)
+  assert picture.note == ''
+
+
+@pytest.mark.parametrize('format_name', ['PNG', 'BMP', 'TIFF', 'WEBP'])
+def test_lossless_formats(decoder, format_name):
+  options = {'lossless': True} if format_name == 'WEBP' else {}
+  picture = decoder.decode(_encode(_picture(), format_name, **options))
+  np.testing.assert_array_equal(picture.pixels, np.array(_picture()))
+
+
+def test_16_bits_are_scaled(decoder):
+  values = np.array([[0, 257, 65535], [128, 129, 32896]], np.uint16)
+  picture = decoder.decode(_encode(Image.fromarray(values), 'PNG'))
+  grey = np.array([[0, 1, 255], [0, 1, 128]], np.uint8)
+  np.testing.assert_array_equal(picture.pixels, grey[:, :, None].repeat(3, 2))
+  assert picture.note == '16 bits scaled to 8'
+
+
+def test_transparency_is_dropped(decoder):
+  image = _picture('RGBA')
+  image.putalpha(3)
+  picture = decoder.decode(_encode(image, 'PNG'))
+  np.testing.assert_array_equal(picture.pixels, np.array(_picture()))
+
+
+def test_cmyk(decoder):
+  image = Image.new('CMYK', (4, 3), (255, 0, 0, 0))
+  pixels = decoder.decode(_encode(image, 'JPEG', quality=95)).pixels
+  assert pixels.shape == (3, 4, 3)
+  # Cyan.
+  np.testing.assert_allclose(pixels[1, 1], [0, 255, 255], atol=6)
+
+
+@pytest.mark.parametrize('format_name', ['JPEG', 'PNG'])
+def test_exif_rotation_is_applied(decoder, format_name):
+  pixels = np.zeros([8, 16, 3], np.uint8)
+  pixels[:, :8] = 250
+  exif = Image.Exif()
+  exif[_ORIENTATION] = 6  # turned by 90 degrees to the left
+  encoded = _encode(Image.fromarray(pixels), format_name, exif=exif.tobytes())
+  picture = decoder.decode(encoded)
+  assert picture.pixels.shape == (16, 8, 3)
+  assert picture.pixels[:7].min() > 230 and picture.pixels[9:].max() < 20
+  assert picture.note == 'turned upright'
+
+
+def test_animation_gives_its_first_frame(decoder):
+  frames = [Image.new('RGB', (5, 4), color) for color in ('red', 'blue')]
+  encoded = _encode(frames[0], 'GIF', save_all=True, append_images=frames[1:])
+  picture = decoder.decode(encoded)
+  np.testing.assert_array_equal(picture.pixels[0, 0], [255, 0, 0])
+  assert picture.note == 'first of 2 frames'
+
+
+def test_large_images_are_refused_unread(decoder):
+  encoded = _encode(Image.new('L', (200, 51)), 'PNG')
+  with pytest.raises(errors.DataError, match='200 x 51 .* more than 10,000'):
+    # Cut short: its pixels are never looked at.
+    decoder.decode(encoded[:60])
+
+
+@pytest.mark.parametrize(
+  'encoded,message',
+  [
+    (b'', 'not an image'),
+    (b'hello', 'not an image'),
+    (_encode(_picture(), 'JPEG')[:-40], 'damaged JPEG'),
+    (_encode(_picture(), 'PNG')[:-300], 'damaged image'),
+    (_encode(Image.new('F', (3, 3)), 'TIFF'), 'floating point'),
+  ],
+  ids=['empty', 'text', 'cut jpeg', 'cut png', 'float'],
+)
+def test_what_cannot_be_read(decoder, encoded, message):
+  with pytest.raises(errors.DataError, match=message):
+    decoder.decode(encoded)

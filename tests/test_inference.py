@@ -1,0 +1,175 @@
+"""inference.py as a program, with a small trained network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import export_saved_model
+from executor import predictors
+from tests import record_factory, tiny_export
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  return tiny_export.make(tmp_path_factory.mktemp('model'))
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+  directory = tmp_path_factory.mktemp('images')
+  for number, pixels in enumerate(tiny_export.images(5)):
+    encoded = record_factory.encode(pixels, 'PNG')
+    (directory / 'image{}.png'.format(number)).write_bytes(encoded)
+  return directory
+
+
+def _command(*arguments):
+  return [sys.executable, 'inference.py', *map(str, arguments)]
+
+
+def _run(*arguments):
+  return subprocess.run(
+    _command(*arguments),
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+
+
+def _expected(model):
+  predictor = predictors.from_checkpoint(model.checkpoint, model.params)
+  return predictor.predict(list(tiny_export.images(5)))
+
+
+def _check_json(path, expected):
+  detections = json.loads(path.read_text())
+  assert len(detections) == sum(len(found.scores) for found in expected) > 5
+  for image_id, found in enumerate(expected, start=1):
+    ours = [d for d in detections if d['image_id'] == image_id]
+    np.testing.assert_allclose(
+      [d['score'] for d in ours], found.scores, atol=1e-4
+    )
+    corners = [(d['bbox'][1], d['bbox'][0]) for d in ours]
+    np.testing.assert_allclose(corners, found.boxes[:, :2], atol=0.01)
+
+
+def test_checkpoint_over_a_folder_with_a_broken_file(model, images, tmp_path):
+  broken = tmp_path / 'broken.jpg'
+  broken.write_bytes(b'no image')
+  run = _run(
+    '--checkpoint_path=' + model.directory,
+    '--batch_size=2',
+    '--output_json={}'.format(tmp_path / 'r.json'),
+    '--output_csv={}'.format(tmp_path / 'r.csv'),
+    '--output_dir={}'.format(tmp_path / 'pictures'),
+    '--output_html={}'.format(tmp_path / 'page.html'),
+    images,
+    broken,
+  )
+  assert run.returncode == 3, run.stderr
+  assert 'Traceback' not in run.stderr
+  assert 'broken.jpg' in run.stderr and 'not an image' in run.stderr
+  assert 'Error: 1 of 6 images could not be read' in run.stderr
+  _check_json(tmp_path / 'r.json', _expected(model))
+  assert len(os.listdir(str(tmp_path / 'pictures'))) == 5
+  assert len((tmp_path / 'r.csv').read_text().splitlines()) > 1
+  assert 'image3.png' in (tmp_path / 'page.html').read_text()
+  assert not [n for n in os.listdir(str(tmp_path)) if n.startswith('.')]
+
+
+def test_exported_model(model, images, tmp_path):
+  export_dir = str(tmp_path / 'export')
+  export_saved_model.export(
+    export_dir,
+    model.directory,
+    input_type='image_bytes',
+    batch_size=-1,
+    image_size=(64, 64),
+    check=False,
+  )
+  run = _run(
+    '--saved_model_dir=' + export_dir,
+    '--output_json={}'.format(tmp_path / 'r.json'),
+    '--image_file_pattern={}/*.png'.format(images),
+  )
+  assert run.returncode == 0, run.stderr
+  _check_json(tmp_path / 'r.json', _expected(model))
+
+
+def test_interruption_keeps_what_is_done(model, images, tmp_path):
+  # The second input blocks, since nobody writes to it.
+  pipe = tmp_path / 'pipe.png'
+  os.mkfifo(str(pipe))
+  process = subprocess.Popen(
+    _command(
+      '--checkpoint_path=' + model.directory,
+      '--batch_size=1',
+      '--output_json={}'.format(tmp_path / 'r.json'),
+      images,
+      pipe,
+    ),
+    cwd=_ROOT,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  time.sleep(12)
+  process.send_signal(signal.SIGINT)
+  # Lets the thread that reads go.
+  with open(str(pipe), 'wb'):
+    pass
+  _, stderr = process.communicate(timeout=60)
+  assert process.returncode == 130, stderr
+  assert 'Interrupted' in stderr
+  ids = {d['image_id'] for d in json.loads((tmp_path / 'r.json').read_text())}
+  assert len(ids) >= 3
+
+
+@pytest.mark.parametrize(
+  'arguments,message,exit_code',
+  [
+    (['--output_json=r.json', 'x.jpg'], "There is no 'x.jpg'", 1),
+    (['--checkpoint_path=x', 'x.jpg'], 'at least one of --output_json', 2),
+    (['--output_json=r.json'], 'name files, folders or patterns', 2),
+    (
+      ['--output_json=r.json', '--image_size=a', __file__],
+      '--checkpoint_path or --saved_model_dir',
+      2,
+    ),
+    (
+      ['--output_json=r.json', '--saved_model_dir=/nowhere', __file__],
+      'as the contract of an exported model',
+      1,
+    ),
+    (
+      ['--output_json=r.json', '--checkpoint_path=/nowhere', __file__],
+      "checkpoint '/nowhere' does not exist",
+      1,
+    ),
+  ],
+  ids=['image', 'output', 'no image', 'model', 'export', 'checkpoint'],
+)
+def test_errors(arguments, message, exit_code, tmp_path):
+  run = _run(*arguments)
+  assert run.returncode == exit_code, run.stderr
+  assert message in run.stderr
+  assert 'Traceback' not in run.stderr
+
+
+def test_image_size_that_is_none(model, images, tmp_path):
+  run = _run(
+    '--checkpoint_path=' + model.directory,
+    '--image_size=1,2,3',
+    '--output_json={}'.format(tmp_path / 'r.json'),
+    images,
+  )
+  assert run.returncode == 2
+  assert "--image_size=1,2,3 has to be 'height,width'" in run.stderr

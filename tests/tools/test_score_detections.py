@@ -1,0 +1,99 @@
+"""tools/score_detections.py gives what an evaluation gives."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_DATA = os.environ.get('DETECTION_TEST_DATA', os.path.join('..', 'shared/data'))
+
+
+def _run(*arguments):
+  return subprocess.run(
+    [sys.executable, 'tools/score_detections.py', *arguments],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+
+
+def _find(name):
+  for folder, _, names in os.walk(os.path.join(_ROOT, _DATA)):
+    if name in names:
+      return os.path.join(folder, name)
+  return pytest.skip('{} is not in {}'.format(name, _DATA))
+
+
+def test_published_metrics(tmp_path):
+  with open(_find('published_metrics.json')) as source:
+    published = json.load(source)['bbox']
+  output = tmp_path / 'metrics.json'
+  run = _run(
+    '--detections=' + _find('detections_bbox.json'),
+    '--annotation_file=' + _find('instances_val2014_100.json'),
+    '--output={}'.format(output),
+  )
+  assert run.returncode == 0, run.stderr
+  metrics = json.loads(output.read_text())
+  for name, value in published.items():
+    assert '{:.3f}'.format(metrics[name]) == '{:.3f}'.format(value)
+  assert 'Evaluation of detections_bbox.json' in run.stdout
+
+
+@pytest.fixture
+def annotations(tmp_path):
+  path = tmp_path / 'instances.json'
+  content = {
+    'images': [{'id': 1, 'height': 10, 'width': 10}],
+    'annotations': [
+      {
+        'id': 1,
+        'image_id': 1,
+        'category_id': 2,
+        'bbox': [1, 1, 5, 5],
+        'area': 25,
+        'iscrowd': 0,
+      }
+    ],
+    'categories': [{'id': 2, 'name': 'cell'}],
+  }
+  path.write_text(json.dumps(content))
+  return str(path)
+
+
+def test_classes(tmp_path, annotations):
+  path = tmp_path / 'r.json'
+  found = {'image_id': 1, 'category_id': 2, 'bbox': [1, 1, 5, 5], 'score': 0.5}
+  path.write_text(json.dumps([found]))
+  run = _run(
+    '--detections={}'.format(path),
+    '--annotation_file=' + annotations,
+    '--per_category_metrics',
+  )
+  assert run.returncode == 0, run.stderr
+  assert 'cell' in run.stdout and '1.000' in run.stdout
+
+
+@pytest.mark.parametrize(
+  'text,message',
+  [
+    ('{', 'is not JSON'),
+    ('{}', 'a list of detections, not a dict'),
+    ('[{"image_id": 1}]', 'detection 0: image_id, category_id, bbox'),
+    (
+      '[{"image_id": 3, "category_id": 2, "bbox": [1, 1, 2, 2], "score": 1}]',
+      'such as image_id 3',
+    ),
+  ],
+)
+def test_bad_detections(tmp_path, annotations, text, message):
+  path = tmp_path / 'r.json'
+  path.write_text(text)
+  run = _run('--detections={}'.format(path), '--annotation_file=' + annotations)
+  assert run.returncode == 1
+  assert message in run.stderr
+  assert 'Traceback' not in run.stderr
