@@ -26,4 +26,5 @@ def test_lists_parts_and_presets(flag):
     assert ' {:.1f} '.format(preset.multiply_adds) in output
   for name in ('resnet', 'spinenet_mbconv', 'nasfpn', '143l', '49XS', 'v0'):
     assert ' {}'.format(name) in output
+  assert '49, 49S, 96, 143, 143l, 190' in output
   assert max(len(line) for line in output.splitlines()) <= 80
