@@ -18,7 +18,7 @@ _SIZE = re.compile(
 )
 # On two CPU cores.
 _COST = re.compile(
-  r'^# Cost: (?P<cost_class>\w+), (?P<step_seconds>[0-9.]+) s and '
+  r'^# Cost: (?P<cost_class>\w+), (?:(?P<step_seconds>[0-9.]+) s and |over )'
   r'(?P<gigabytes>[0-9.]+) GB a training step of one image\.$',
   re.MULTILINE,
 )
@@ -42,8 +42,9 @@ class Preset(NamedTuple):
     parameters: trained ones, in millions.
     multiply_adds: of one image, in billions.
     cost_class: key of `COST_CLASSES`.
-    step_seconds: of a training step of one image on two CPU cores.
-    gigabytes: peak memory of that.
+    step_seconds: of a training step of one image on two CPU cores; infinite
+      if their memory does not suffice.
+    gigabytes: peak memory of that, or what does not suffice.
   """
 
   name: str
@@ -103,8 +104,10 @@ def _read(path: str) -> Preset:
     raise errors.ConfigError(
       "{}: a preset starts with '# <title>' and has the lines '# Size: "
       "<number> M parameters, <number> B multiply-adds an image.' and '# Cost: "
-      "<class>, <number> s and <number> GB a training step of one image.'; "
-      'the classes are {}.'.format(path, ', '.join(COST_CLASSES))
+      "<class>, <number> s and <number> GB a training step of one image.' (or "
+      "'over <number> GB'); the classes are {}.".format(
+        path, ', '.join(COST_CLASSES)
+      )
     )
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],
@@ -114,6 +117,6 @@ def _read(path: str) -> Preset:
     parameters=float(size.group('parameters')),
     multiply_adds=float(size.group('multiply_adds')),
     cost_class=cost.group('cost_class'),
-    step_seconds=float(cost.group('step_seconds')),
+    step_seconds=float(cost.group('step_seconds') or math.inf),
     gigabytes=float(cost.group('gigabytes')),
   )

@@ -60,12 +60,12 @@ def print_choices(console: rich.console.Console) -> None:
   table.add_column('file', overflow='fold', min_width=50)
   table.add_column('M params', justify='right')
   table.add_column('B mult-adds', justify='right')
-  table.add_column('cost')
   for preset in presets.find_presets():
     table.add_row(
-      '{}\n  {}'.format(preset.relative_path, preset.title),
+      '{}\n  cost: {}; {}'.format(
+        preset.relative_path, preset.cost_class, preset.title
+      ),
       '{:.1f}'.format(preset.parameters),
       '{:.1f}'.format(preset.multiply_adds),
-      preset.cost_class,
     )
   console.print(table)
