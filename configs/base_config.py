@@ -259,7 +259,7 @@ EVAL = (
   Key(
     'eval.eval_timeout',
     None,
-    'how long to wait for a checkpoint (seconds); null = for ever',
+    'wait for each checkpoint up to total_steps (seconds); null = no limit',
     'int',
   ),
   Key('eval.num_steps_per_eval', 1000, 'train steps per train_and_eval cycle'),

@@ -1,6 +1,7 @@
 """The YAML files that come with the project."""
 
 import glob
+import math
 import os
 import re
 from typing import List, NamedTuple, Sequence
@@ -15,6 +16,19 @@ _SIZE = re.compile(
   r'(?P<multiply_adds>[0-9.]+) B multiply-adds an image\.$',
   re.MULTILINE,
 )
+# On two CPU cores.
+_COST = re.compile(
+  r'^# Cost: (?P<cost_class>\w+), (?:(?P<step_seconds>[0-9.]+) s and |over )'
+  r'(?P<gigabytes>[0-9.]+) GB a training step of one image\.$',
+  re.MULTILINE,
+)
+# The largest step (seconds) and memory (GB) of each class.
+COST_CLASSES = {
+  'small': (1.5, 2.0),
+  'medium': (6.0, 6.0),
+  'large': (30.0, 16.0),
+  'huge': (math.inf, math.inf),
+}
 
 
 class Preset(NamedTuple):
@@ -27,6 +41,10 @@ class Preset(NamedTuple):
     title: first line of the header.
     parameters: trained ones, in millions.
     multiply_adds: of one image, in billions.
+    cost_class: key of `COST_CLASSES`.
+    step_seconds: of a training step of one image on two CPU cores; infinite
+      if their memory does not suffice.
+    gigabytes: peak memory of that, or what does not suffice.
   """
 
   name: str
@@ -35,6 +53,9 @@ class Preset(NamedTuple):
   title: str
   parameters: float
   multiply_adds: float
+  cost_class: str
+  step_seconds: float
+  gigabytes: float
 
 
 def find_presets(names: Sequence[str] = ()) -> List[Preset]:
@@ -65,14 +86,28 @@ def find_presets(names: Sequence[str] = ()) -> List[Preset]:
   return [found[name] for name in names or found]
 
 
+def cost_class(step_seconds: float, gigabytes: float) -> str:
+  """Returns the first class within whose limits both figures are."""
+  return next(
+    name
+    for name, (most_seconds, most_gigabytes) in COST_CLASSES.items()
+    if step_seconds <= most_seconds and gigabytes <= most_gigabytes
+  )
+
+
 def _read(path: str) -> Preset:
   with open(path) as file:
     text = file.read()
   size = _SIZE.search(text)
-  if not text.startswith('# ') or not size:
+  cost = _COST.search(text)
+  if not text.startswith('# ') or not size or not cost:
     raise errors.ConfigError(
-      "{}: a preset starts with '# <title>' and has a line '# Size: <number> "
-      "M parameters, <number> B multiply-adds an image.'.".format(path)
+      "{}: a preset starts with '# <title>' and has the lines '# Size: "
+      "<number> M parameters, <number> B multiply-adds an image.' and '# Cost: "
+      "<class>, <number> s and <number> GB a training step of one image.' (or "
+      "'over <number> GB'); the classes are {}.".format(
+        path, ', '.join(COST_CLASSES)
+      )
     )
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],
@@ -81,4 +116,7 @@ def _read(path: str) -> Preset:
     title=text.splitlines()[0][2:].rstrip('.'),
     parameters=float(size.group('parameters')),
     multiply_adds=float(size.group('multiply_adds')),
+    cost_class=cost.group('cost_class'),
+    step_seconds=float(cost.group('step_seconds') or math.inf),
+    gigabytes=float(cost.group('gigabytes')),
   )

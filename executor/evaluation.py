@@ -272,6 +272,7 @@ def _report(
   step = checkpoint_step(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
+  _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
   return metrics
 
 

@@ -1,6 +1,7 @@
 """Tables of what a config can choose from."""
 
-from typing import List, Tuple
+import re
+from typing import Iterable, List, Tuple
 
 import rich.console
 import rich.table
@@ -16,6 +17,12 @@ from modeling.architecture.backbones import (
 )
 
 _HEADS = ('retinanet_head',)
+_NUMBER = re.compile(r'\d+')
+
+
+def _by_number(names: Iterable[str]) -> List[str]:
+  """Sorts '143' after '96', '49S' after '49'."""
+  return sorted(names, key=lambda name: (int(_NUMBER.match(name)[0]), name))
 
 
 def _parts() -> List[Tuple[str, str]]:
@@ -24,8 +31,11 @@ def _parts() -> List[Tuple[str, str]]:
     ('type', factory.MODELS.names()),
     ('architecture.backbone', registries.BACKBONES.names()),
     ('resnet.resnet_depth', sorted(resnet.SPECS)),
-    ('spinenet.model_id', spinenet.VARIANTS.names()),
-    ('spinenet_mbconv.model_id', spinenet_mbconv.VARIANTS.names()),
+    ('spinenet.model_id', _by_number(spinenet.VARIANTS.names())),
+    (
+      'spinenet_mbconv.model_id',
+      _by_number(spinenet_mbconv.VARIANTS.names()),
+    ),
     ('architecture.multilevel_features', registries.NECKS.names()),
     ('head', _HEADS),
     (
@@ -52,7 +62,9 @@ def print_choices(console: rich.console.Console) -> None:
   table.add_column('B mult-adds', justify='right')
   for preset in presets.find_presets():
     table.add_row(
-      '{}\n  {}'.format(preset.relative_path, preset.title),
+      '{}\n  cost: {}; {}'.format(
+        preset.relative_path, preset.cost_class, preset.title
+      ),
       '{:.1f}'.format(preset.parameters),
       '{:.1f}'.format(preset.multiply_adds),
     )

@@ -1,6 +1,6 @@
 """What a run is about to do, as a table for a person."""
 
-from typing import Any
+from typing import Any, List, Tuple
 
 import rich.table
 
@@ -35,8 +35,22 @@ def plan_table(
       'precision',
       'bfloat16, losses in float32' if architecture.use_bfloat16 else 'float32',
     ),
-    ('training batch', _batch(params.train.train_batch_size, hardware)),
     ('evaluation batch', _evaluation_batch(params, hardware)),
+  ]
+  if mode == 'eval':
+    rows.append(('checkpoints', 'of {}'.format(params.model_dir)))
+  else:
+    rows.extend(_training_rows(params, hardware))
+  for row in rows:
+    table.add_row(*row)
+  return table
+
+
+def _training_rows(
+  params: Any, hardware: hardware_lib.Hardware
+) -> List[Tuple[str, str]]:
+  rows = [
+    ('training batch', _batch(params.train.train_batch_size, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
@@ -58,9 +72,7 @@ def plan_table(
   ]
   if params.train.checkpoint.path:
     rows.append(('warm start', params.train.checkpoint.path))
-  for row in rows:
-    table.add_row(*row)
-  return table
+  return rows
 
 
 def _batch(size: int, hardware: hardware_lib.Hardware) -> str:

@@ -23,6 +23,9 @@ def test_preset_loads_without_a_warning(preset, caplog):
     '--config_file=' + preset.relative_path in header or 'make demo' in header
   )
   assert preset.parameters > 0 and preset.multiply_adds > 0
+  figures = preset.step_seconds, preset.gigabytes
+  assert min(figures) > 0
+  assert presets.cost_class(*figures) == preset.cost_class
 
 
 @pytest.mark.parametrize(
@@ -49,15 +52,33 @@ def test_unknown_preset_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-  'header', ['type: retinanet\n', '# A title.\n# Size: large\n']
+  'header',
+  [
+    'type: retinanet\n',
+    '# A title.\n# Size: large\n',
+    '# A title.\n# Size: 1.0 M parameters, 2.0 B multiply-adds an image.\n',
+  ],
 )
 def test_preset_without_a_header(tmp_path, header, monkeypatch):
   (tmp_path / 'yaml').mkdir()
   (tmp_path / 'spinenet').mkdir()
   (tmp_path / 'yaml' / 'mine.yaml').write_text(header)
   monkeypatch.setattr(presets, '_ROOT', str(tmp_path))
-  with pytest.raises(errors.ConfigError, match='mine.yaml.*# Size:'):
+  with pytest.raises(errors.ConfigError, match='mine.yaml.*# Size:.*# Cost:'):
     presets.find_presets()
+
+
+@pytest.mark.parametrize(
+  'seconds,gigabytes,name',
+  [
+    (1.5, 2.0, 'small'),
+    (1.6, 2.0, 'medium'),
+    (0.1, 6.1, 'large'),
+    (31.0, 1.0, 'huge'),
+  ],
+)
+def test_cost_class(seconds, gigabytes, name):
+  assert presets.cost_class(seconds, gigabytes) == name
 
 
 _SPINENET = {

@@ -165,6 +165,11 @@ def test_plan_names_what_matters():
   assert rows['precision'] == 'float32'
   assert '/somewhere' in rows['checkpoints']
 
+  table = plan.plan_table(params, eight, 'eval')
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['checkpoints'] == 'of /somewhere'
+  assert 'steps' not in rows and 'training batch' not in rows
+
 
 @pytest.mark.parametrize(
   'kind,num_replicas,use_sync_bn,words',

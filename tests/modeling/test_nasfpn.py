@@ -92,6 +92,78 @@ def _values(**settings):
     return session.run(pyramid)
 
 
+def _conv_block(inputs, scope):
+  """3x3 convolution and batch norm of the rectified map, in NumPy."""
+
+  def weight(leaf, *shape):
+    return golden_numbers.weight('{}/{}'.format(scope, leaf), shape)
+
+  height, width, channels = inputs.shape
+  padded = np.pad(np.maximum(inputs, 0), [(1, 1), (1, 1), (0, 0)])
+  kernel = weight('conv/kernel', 3, 3, channels, channels)
+  outputs = sum(
+    padded[y : y + height, x : x + width] @ kernel[y, x]
+    for y in range(3)
+    for x in range(3)
+  )
+  outputs += weight('conv/bias', channels) - weight('bn/moving_mean', channels)
+  deviation = np.sqrt(weight('bn/moving_variance', channels) + 1e-4)
+  outputs *= weight('bn/gamma', channels) / deviation
+  return outputs + weight('bn/beta', channels)
+
+
+def _pool(feature, stride):
+  height, width, channels = feature.shape
+  cells = feature.reshape(
+    [height // stride, stride, width // stride, stride, channels]
+  )
+  return cells.max(axis=(1, 3))
+
+
+def _repeat(feature, factor):
+  return feature.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _cell_in_numpy(features):
+  """Pyramid of one cell of conv blocks, levels 3 to 5 having its width."""
+
+  def attend(coarse, fine):
+    return coarse + fine / (1 + np.exp(-coarse.max(axis=(0, 1))))
+
+  def block(merged, node):
+    return _conv_block(
+      merged,
+      'fpn_cells/cell_0/sub_policy{}/op_after_combine{}'.format(node, 5 + node),
+    )
+
+  f3, f4, f5 = (features[level] for level in (3, 4, 5))
+  f6 = _pool(f5, 2)
+  f7 = _pool(f6, 2)
+  n4 = block(attend(_repeat(f6, 4), f4), 0)
+  n4 = block(f4 + n4, 1)
+  p3 = block(f3 + _repeat(n4, 2), 2)
+  p4 = block(n4 + _pool(p3, 2), 3)
+  # Level 5 of the inputs, and level 7, which no node has used, come in here.
+  p5 = block(attend(_pool(p4, 2), _pool(p3, 4)) + f5, 4)
+  p7 = block(attend(_pool(p5, 4), _pool(n4, 8)) + f7, 5)
+  p6 = block(attend(_repeat(p7, 2), _pool(p5, 2)), 6)
+  return {3: p3, 4: p4, 5: p5, 6: p6, 7: p7}
+
+
+def test_cell_equals_numpy():
+  pyramid = _values(fpn_feat_dims=4)
+  rng = np.random.RandomState(0)
+  expected = _cell_in_numpy(
+    {
+      level: rng.randn(1, 256 >> level, 256 >> level, 4)[0].astype(np.float32)
+      for level in (3, 4, 5)
+    }
+  )
+  for level, value in expected.items():
+    assert np.abs(value).max() > 0.1
+    np.testing.assert_allclose(pyramid[level][0], value, rtol=1e-4, atol=1e-5)
+
+
 def _differ(first, second):
   return all(
     np.abs(first[level] - second[level]).max() > 1e-3 for level in first
