@@ -38,6 +38,7 @@ setup(
     'numpy<1.20',
     'onnx',
     'onnxruntime',
+    'opencv-python-headless',
     'Pillow',
     'protobuf<3.21',
     'pycocotools',

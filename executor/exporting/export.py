@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
+from executor import checkpoint_config
 from executor.exporting import contract, finished_directory, formats, request
 from modeling import checkpoint as checkpoint_lib
 from ops import preprocess_ops
@@ -89,7 +90,8 @@ def export(
     checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
     params = resolver.resolve(
       model=model,
-      config_file=config_file or _config_beside(checkpoint, model),
+      config_file=config_file
+      or checkpoint_config.config_beside(checkpoint, model),
       params_override=params_override,
       flags={'use_tpu': use_tpu},
       mode='export',
@@ -130,21 +132,6 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
   names = [name.strip() for name in export_format]
   # Each once, in the order given.
   return list(dict.fromkeys(names))
-
-
-def _config_beside(checkpoint: str, model: Optional[str]) -> str:
-  path = os.path.join(os.path.dirname(checkpoint), _PARAMS)
-  if tf.gfile.Exists(path):
-    return path
-  if model:
-    _log.warning("No '%s': %s with its default parameters.", path, model)
-    return ''
-  raise errors.ConfigError(
-    "config_file: '' is empty and there is no '{}' beside the checkpoint "
-    "'{}', so that the architecture is not known. Give the parameters that "
-    'the checkpoint was trained with as --config_file, or --model for the '
-    'defaults of a model.'.format(path, checkpoint)
-  )
 
 
 def _stride(export_request: request.ExportRequest) -> int:
