@@ -16,12 +16,14 @@ class Agreement(NamedTuple):
     box_error: largest difference of a coordinate in a pair, pixels of the
       model's image.
     score_error: largest difference of the scores in a pair.
+    mean_score_error: mean of these differences.
   """
 
   num_compared: int
   num_matched: int
   box_error: float
   score_error: float
+  mean_score_error: float
 
   @property
   def matched_share(self) -> float:
@@ -41,20 +43,20 @@ def compare(
   """Pairs the detections of each image, one to one, and measures them.
 
   Partners have the same class and overlap by `least_iou`; the closest go first.
-  A detection whose score is within the tolerance of the lowest that an image
-  can show may be missing on the other side: rounding decides about it.
+  A detection whose score is close to the lowest that an image can show may be
+  missing on the other side: rounding decides about it.
 
   Args:
     expected: detections of each image.
     found: the other side's.
     scales: of each image, pixels of the model's image for one of its own.
     least_iou: overlap of partners, in (0, 1].
-    score_tolerance: difference of scores that is no error.
+    score_tolerance: what is close.
     score_threshold: detections have a higher score.
     max_detections: of an image.
   """
   num_compared = num_matched = 0
-  box_errors, score_errors = [0.0], [0.0]
+  box_errors, score_errors = [], []
   for a, b, scale in zip(expected, found, scales):
     pairs = _pairs(a, b, least_iou)
     for i, j in pairs:
@@ -73,7 +75,11 @@ def compare(
         np.sum(alone & (side.scores > lowest + score_tolerance))
       )
   return Agreement(
-    num_compared, num_matched, max(box_errors), max(score_errors)
+    num_compared,
+    num_matched,
+    box_error=max(box_errors, default=0.0),
+    score_error=max(score_errors, default=0.0),
+    mean_score_error=float(np.mean(score_errors or [0.0])),
   )
 
 
