@@ -72,7 +72,6 @@ def _check_encoded(encoded: bytes, max_pixels: int) -> bytes:
   try:
     if image.format != 'GIF' or not image.is_animated:
       return encoded
-    image.seek(0)
     first_frame = io.BytesIO()
     image.convert('RGB').save(first_frame, 'BMP')
   except Exception as error:

@@ -142,33 +142,10 @@ def _bytes(value: Any, index: int, spec: contract_lib.TensorSpec) -> bytes:
 
 def _numbers(values: List[Any], spec: contract_lib.TensorSpec) -> np.ndarray:
   """A checked array with the batch dimension first."""
-  dtype = np.dtype(spec.dtype)
-  try:
-    array = np.array(values)
-  except (ValueError, OverflowError) as error:
-    raise _bad('input {!r} is no array: {}.', spec.key, error) from error
-  # 'O' is what lists of unequal lengths, names and nulls become.
-  kinds = 'iu' if dtype.kind in 'iu' else 'iuf'
-  if array.dtype.kind not in kinds:
-    raise _bad(
-      'input {!r} has to be an array of {} numbers, its lists of equal '
-      'lengths.',
-      spec.key,
-      dtype.name,
-    )
-  if dtype.kind in 'iu' and array.size:
-    bounds = np.iinfo(dtype)
-    if array.min() < bounds.min or array.max() > bounds.max:
-      raise _bad(
-        'input {!r}: {} numbers are {} to {}; {} to {} came.',
-        spec.key,
-        dtype.name,
-        bounds.min,
-        bounds.max,
-        array.min(),
-        array.max(),
-      )
+  # As objects: NumPy's arrays of text take the length of the longest for each.
+  array = np.array(values, dtype=object)
   wanted = tuple(spec.shape[1:])
+  # Lists of unequal lengths are objects, too; they shorten the shape.
   if array.shape[1:] != wanted:
     raise _bad(
       'input {!r}: each example has to have the shape {}; those that came '
@@ -176,6 +153,22 @@ def _numbers(values: List[Any], spec: contract_lib.TensorSpec) -> np.ndarray:
       spec.key,
       list(wanted),
       list(array.shape[1:]),
+    )
+  dtype = np.dtype(spec.dtype)
+  is_integer = dtype.kind in 'iu'
+  numbers = array.ravel().tolist()
+  if not set(map(type, numbers)) <= ({int} if is_integer else {int, float}):
+    raise _bad('input {!r} has to hold {} numbers.', spec.key, dtype.name)
+  bounds = np.iinfo(dtype) if is_integer else np.finfo(dtype)
+  if min(numbers) < bounds.min or max(numbers) > bounds.max:
+    raise _bad(
+      'input {!r}: {} numbers are {} to {}; {} to {} came.',
+      spec.key,
+      dtype.name,
+      bounds.min,
+      bounds.max,
+      min(numbers),
+      max(numbers),
     )
   return array.astype(dtype)
 
