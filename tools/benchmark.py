@@ -71,6 +71,7 @@ def main(argv: List[str]) -> None:
     _run('bench_input.py', records)
     _run('bench_network.py')
     _run('bench_nms.py')
+    _run('bench_export.py')
     _run('bench_startup.py', records)
   _run('bench_graphs.py')
 

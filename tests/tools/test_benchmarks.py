@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from configs import presets
 from dataloader.autoaugment import operations
 from tools import bench_graphs
@@ -44,6 +46,19 @@ def test_what_detection_adds():
     assert 0.5 < float(row.split()[3]) < 20
     # The random scores give NMS work.
     assert ' 100 detections' in row
+
+
+@pytest.mark.slow
+def test_formats():
+  run = _run('bench_export.py', '--size=128', '--depth=10', '--rounds=2')
+  assert run.returncode == 0, run.stderr
+  lines = run.stdout.splitlines()
+  rows = {line.split()[0]: line.split()[1:] for line in lines}
+  for name in ('saved_model', 'frozen_graph', 'onnx', 'tflite'):
+    preprocessing, network, _, median, high = map(float, rows[name])
+    assert 0 < preprocessing < median <= high
+    assert 0 < network < median
+  assert lines[-1].startswith('fastest: ')
 
 
 def test_every_preset_has_a_bound():
