@@ -14,7 +14,7 @@ from utils import errors
 
 SIGNATURE_NAME = 'serving_default'
 DEFAULT_NAME = 'detector'
-_FORMAT = 'saved_model'
+FORMAT = 'saved_model'
 _GRAPH_FILE = 'saved_model.pb'
 
 # Of one example, by signature key; arrays without the batch dimension.
@@ -88,7 +88,7 @@ class ServedModel:
 
   def __init__(self, directory: str):
     self.contract = contract_lib.read(directory)
-    self.artefact = self.contract.artefact(_FORMAT)
+    self.artefact = self.contract.artefact(FORMAT)
     (self.input,) = self.artefact.inputs
     self.signature = _signature(directory)
     self._run = runtimes.load(directory, self.artefact)

@@ -60,7 +60,7 @@ def serve(
     UserError: the model cannot be loaded.
   """
   model = served_model.ServedModel(location.directory)
-  predictor = predictors.load(location.directory)
+  predictor = predictors.load(location.directory, served_model.FORMAT)
   detection_app = app_lib.DetectionApp(location, model, predictor, limits)
   server = uvicorn.Server(
     uvicorn.Config(

@@ -1,27 +1,14 @@
 """The page in a real browser."""
 
 import json
-import shutil
 import urllib.request
 
 import numpy as np
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 
-from tests import record_factory
+from tests import chromium, record_factory
 from tests.executor.serving import serving_run
-
-webdriver = pytest.importorskip('selenium.webdriver')
-
-from selenium.webdriver.chrome import service as chrome_service  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-_BROWSER = shutil.which('chromium')
-_DRIVER = shutil.which('chromedriver')
-
-pytestmark = pytest.mark.skipif(
-  not (_BROWSER and _DRIVER),
-  reason='chromium and chromedriver are not installed',
-)
 
 
 @pytest.fixture(scope='module')
@@ -37,21 +24,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def browser():
-  options = webdriver.ChromeOptions()
-  options.binary_location = _BROWSER
-  for argument in (
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-dev-shm-usage',
-    '--window-size=1200,800',
-  ):
-    options.add_argument(argument)
-  options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-  running = webdriver.Chrome(
-    options=options, service=chrome_service.Service(executable_path=_DRIVER)
-  )
-  yield running
-  running.quit()
+  with chromium.browser() as driver:
+    yield driver
 
 
 @pytest.fixture
@@ -87,6 +61,12 @@ def _pixel(page, x, y):
     '.getImageData(arguments[0], arguments[1], 1, 1).data)',
     x,
     y,
+  )
+
+
+def _picture(page):
+  return page.execute_script(
+    "return document.getElementById('picture').toDataURL()"
   )
 
 
@@ -135,12 +115,7 @@ def test_the_slider_hides_detections(page, server, photograph):
   scores = [d['score'] for d in expected]
   _set_slider(page, 0)
   _choose(page, photograph, 'detection')
-  before = (
-    _pixel(page, 0, 0),
-    page.execute_script(
-      "return document.getElementById('picture').toDataURL()"
-    ),
-  )
+  before = _picture(page)
   threshold = round((scores[1] + scores[-1]) / 2, 2)
   _set_slider(page, threshold)
   count = sum(score >= threshold for score in scores)
@@ -149,10 +124,7 @@ def test_the_slider_hides_detections(page, server, photograph):
   assert '{} of lower scores hidden'.format(len(scores) - count) in _status(
     page
   )
-  after = page.execute_script(
-    "return document.getElementById('picture').toDataURL()"
-  )
-  assert after != before[1]
+  assert _picture(page) != before
 
 
 def test_what_is_no_picture_is_explained_and_the_next_one_works(
