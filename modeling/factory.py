@@ -1,8 +1,9 @@
 """Builds the model that a config names."""
 
 import functools
-from typing import Any
+from typing import Any, Dict
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from modeling import base_model, losses, retinanet_model
@@ -38,7 +39,7 @@ def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
       architecture.num_classes,
     ),
     box_loss=losses.RetinanetBoxLoss(params.retinanet_loss.huber_loss_delta),
-    anchors=functools.partial(_anchor_boxes, params),
+    anchors=functools.partial(anchor_boxes, params),
     max_level=architecture.max_level,
     box_loss_weight=params.retinanet_loss.box_loss_weight,
     normalizer_momentum=params.retinanet_loss.normalizer_momentum,
@@ -57,7 +58,16 @@ def _computes_on_cpu(params: Any) -> bool:
   return not params.use_tpu and not gpus
 
 
-def _anchor_boxes(params: Any, height: int, width: int) -> Any:
+def anchor_boxes(params: Any, height: int, width: int) -> Dict[int, np.ndarray]:
+  """Anchors of a config.
+
+  Args:
+    params: the whole config.
+    height, width: of the network's image, pixels.
+
+  Returns:
+    {level: float32 [n, 4]}, `[ymin, xmin, ymax, xmax]`, pixels, finest first.
+  """
   return anchors.Anchors(
     params.architecture.min_level,
     params.architecture.max_level,

@@ -7,6 +7,13 @@ import numpy as np
 
 from executor.predictors import predictor, preprocessing
 
+# What `detections_of_image` takes, by signature key, in its order.
+OUTPUTS = (
+  'num_detections',
+  'detection_boxes',
+  'detection_classes',
+  'detection_scores',
+)
 # Of a model that takes any batch, so that memory stays bounded.
 _LARGEST_BATCH = 8
 

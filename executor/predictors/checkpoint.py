@@ -12,13 +12,6 @@ from modeling import factory
 from ops import preprocess_ops
 from utils import errors, label_map, mode_keys
 
-_OUTPUTS = (
-  'num_detections',
-  'detection_boxes',
-  'detection_classes',
-  'detection_scores',
-)
-
 
 class CheckpointPredictor(batch_predictor.BatchPredictor):
   """The graph of an evaluation, fed with images.
@@ -54,7 +47,7 @@ class CheckpointPredictor(batch_predictor.BatchPredictor):
       outputs = factory.model_generator(params).build_outputs(
         self._images, {'image_info': self._image_info}, mode_keys.PREDICT
       )
-      self._outputs = [outputs[key] for key in _OUTPUTS]
+      self._outputs = [outputs[key] for key in batch_predictor.OUTPUTS]
       variables = tf.global_variables()
       checkpoint_lib.check_restorable(checkpoint, variables)
       saver = tf.train.Saver(variables)

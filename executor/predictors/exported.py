@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -16,13 +16,16 @@ from executor.predictors import (
   preprocessing,
   runtimes,
 )
-from ops import anchors, box_coding, postprocess_ops
+from modeling import factory
+from ops import box_coding, postprocess_ops
 from utils import label_map, registry
 
 _PARAMS = 'params.yaml'
 _LABEL_MAP = 'label_map.txt'
 
 FEEDS = registry.Registry('input_type')
+# Of any size: the model resizes them.
+_ENCODED = ('image_bytes', 'tf_example')
 
 
 class _Fed(NamedTuple):
@@ -70,27 +73,45 @@ class ExportedPredictor(batch_predictor.BatchPredictor):
   ) -> List[predictor.Detections]:
     fed = [self._prepare(image) for image in images]
     outputs = self._finish(self._run(_stack([f.value for f in fed])))
-    found = []
-    for row, (image, of_image) in enumerate(zip(images, fed)):
-      boxes = outputs['detection_boxes'][row]
-      if self._is_normalized:
-        boxes = boxes * np.tile(self._original_size(image), 2)
-      found.append(
-        batch_predictor.detections_of_image(
-          outputs['num_detections'][row],
-          boxes,
-          outputs['detection_classes'][row],
-          outputs['detection_scores'][row],
-          scale=of_image.scale,
-        )
+    return [
+      batch_predictor.detections_of_image(
+        *self._in_pixels(
+          image,
+          *[outputs[key][row] for key in batch_predictor.OUTPUTS],
+        ),
+        scale=of_image.scale,
       )
-    return found
+      for row, (image, of_image) in enumerate(zip(images, fed))
+    ]
 
-  def _original_size(self, image: np.ndarray) -> np.ndarray:
-    """What the model took the sides of the original image for, times scale."""
-    if self._artefact.input_type in ('image_bytes', 'tf_example'):
-      return np.asarray(image.shape[:2], np.float32)
-    return np.asarray(self.image_size, np.float32)
+  def _in_pixels(
+    self,
+    image: np.ndarray,
+    count: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    scores: np.ndarray,
+  ) -> Tuple[Any, ...]:
+    """Detections as of a model that puts out pixels and clips to the image."""
+    is_encoded = self._artefact.input_type in _ENCODED
+    if self._is_normalized:
+      size = image.shape[:2] if is_encoded else _fed_size(self._artefact)
+      boxes = boxes * np.tile(np.float32(size), 2)
+    classes = classes + self._artefact.first_class
+    if is_encoded:
+      return count, boxes, classes, scores
+    boxes = boxes - self._artefact.box_excess * np.float32([0, 0, 1, 1])
+    # The model may have taken padding for a part of the image.
+    limit = np.tile(np.float32(self.image_size), 2) - 1
+    boxes = np.clip(boxes[: int(count)], 0, limit)
+    kept = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
+    return len(kept), boxes[kept], classes[kept], scores[kept]
+
+
+def _fed_size(artefact: contract_lib.Artefact) -> Tuple[int, int]:
+  """(height, width) of what a model without decoding is fed, pixels."""
+  (placeholder,) = artefact.inputs
+  return placeholder.shape[1:3]
 
 
 def load(
@@ -100,7 +121,8 @@ def load(
 
   Args:
     export_dir: of `export_saved_model.py`.
-    format_name: which of its formats; None: the first that was written.
+    format_name: which of its formats; None: the SavedModel if there is one,
+      else the first that was written.
     variant: of the format, e.g. 'float16'.
 
   Raises:
@@ -109,7 +131,7 @@ def load(
   """
   contract = contract_lib.read(export_dir)
   if format_name is None:
-    artefact = contract.artefacts[0]
+    artefact = min(contract.artefacts, key=lambda a: a.format != 'saved_model')
   else:
     artefact = contract.artefact(format_name, variant)
   return ExportedPredictor(export_dir, contract, artefact)
@@ -214,18 +236,28 @@ class _Suppression:
       mode='export',
     ).params
     settings = params.postprocess
-    shapes = {spec.key: spec.shape for spec in artefact.outputs}
-    suppress = postprocess_ops.NMS_VERSIONS.get(settings.nms_version)
+    version = 'batched' if settings.use_batched_nms else settings.nms_version
+    suppress = postprocess_ops.NMS_VERSIONS.get(version)
+    is_normalized = contract.coordinates == contract_lib.NORMALIZED
+    specs = {spec.key: spec for spec in artefact.outputs}
     self._boxes_key = (
-      'raw_boxes' if 'raw_boxes' in shapes else 'raw_encoded_boxes'
+      'raw_boxes' if 'raw_boxes' in specs else 'raw_encoded_boxes'
     )
     with tf.Graph().as_default() as graph:
-      fed_boxes = tf.placeholder(tf.float32, shapes[self._boxes_key])
-      scores = tf.placeholder(tf.float32, shapes['raw_scores'])
+      fed_boxes = tf.placeholder(tf.float32, specs[self._boxes_key].shape)
+      scores = tf.placeholder(tf.float32, specs['raw_scores'].shape)
       if self._boxes_key == 'raw_boxes':
         boxes = tf.squeeze(fed_boxes, axis=2)
       else:
         boxes = _decode(fed_boxes, params, contract.padded_size)
+        if is_normalized:
+          boxes /= np.tile(np.float32(contract.padded_size), 2)
+      if artefact.input_type not in _ENCODED:
+        # The model may have taken padding for a part of the image.
+        limit = np.float32(contract.image_size) - 1
+        if is_normalized:
+          limit = limit / np.float32(_fed_size(artefact))
+        boxes = tf.minimum(boxes, np.tile(limit, 2))
       detections = suppress(boxes, scores, settings)
     session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
@@ -240,14 +272,7 @@ def _decode(
   encoded_boxes: tf.Tensor, params: Any, image_size: Sequence[int]
 ) -> tf.Tensor:
   """Boxes [batch, n, 4] in pixels of the network's image, clipped to it."""
-  by_level = anchors.Anchors(
-    params.architecture.min_level,
-    params.architecture.max_level,
-    params.anchor.num_scales,
-    params.anchor.aspect_ratios,
-    params.anchor.anchor_size,
-    image_size,
-  ).boxes_by_level
+  by_level = factory.anchor_boxes(params, *image_size)
   anchor_boxes = np.concatenate([by_level[level] for level in sorted(by_level)])
   boxes = box_coding.decode_boxes(encoded_boxes, tf.constant(anchor_boxes))
   size = tf.constant([[image_size]], tf.float32)

@@ -1,11 +1,13 @@
 """One way to run every format: an array in, arrays by signature key out."""
 
+import contextlib
 import os
 import threading
-from typing import Callable, Dict
+from typing import Any, Callable, Dict, Iterator
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from google.protobuf import message
 
 from executor.exporting import contract as contract_lib
 from utils import errors, registry
@@ -33,28 +35,36 @@ def load(export_dir: str, artefact: contract_lib.Artefact) -> Run:
   return RUNTIMES.get(artefact.format)(path, artefact)
 
 
+@contextlib.contextmanager
+def _damage_explained(path: str, *errors_of_runtime: Any) -> Iterator[None]:
+  try:
+    yield
+  except errors_of_runtime as error:
+    raise errors.UserError(
+      "'{}' cannot be loaded, it may be damaged: {}. Export the model "
+      'again.'.format(path, str(error).strip().rstrip('.'))
+    ) from error
+
+
 @RUNTIMES.register('saved_model')
 def _saved_model(path: str, artefact: contract_lib.Artefact) -> Run:
   graph = tf.Graph()
   session = tf.Session(graph=graph)
-  try:
+  with _damage_explained(path, OSError, RuntimeError, tf.errors.OpError):
     tf.saved_model.loader.load(
       session, [tf.saved_model.tag_constants.SERVING], path
     )
-  except (OSError, RuntimeError, tf.errors.OpError) as error:
-    raise errors.UserError(
-      "The SavedModel in '{}' cannot be loaded: {}".format(path, error)
-    ) from error
   return _session_run(session, artefact)
 
 
 @RUNTIMES.register('frozen_graph')
 def _frozen_graph(path: str, artefact: contract_lib.Artefact) -> Run:
   graph_def = tf.GraphDef()
-  with open(path, 'rb') as source:
-    graph_def.ParseFromString(source.read())
-  with tf.Graph().as_default() as graph:
-    tf.import_graph_def(graph_def, name='')
+  with _damage_explained(path, OSError, message.DecodeError, ValueError):
+    with open(path, 'rb') as source:
+      graph_def.ParseFromString(source.read())
+    with tf.Graph().as_default() as graph:
+      tf.import_graph_def(graph_def, name='')
   return _session_run(tf.Session(graph=graph), artefact)
 
 
@@ -70,14 +80,18 @@ def _session_run(session: tf.Session, artefact: contract_lib.Artefact) -> Run:
 def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
   # The other formats do without it.
   import onnxruntime
+  from onnxruntime.capi import onnxruntime_pybind11_state as state
 
   options = onnxruntime.SessionOptions()
   options.intra_op_num_threads = os.cpu_count() or 1
   # Errors become exceptions; warnings are about weights that nothing reads.
   options.log_severity_level = 3
-  session = onnxruntime.InferenceSession(
-    path, options, providers=['CPUExecutionProvider']
-  )
+  with _damage_explained(
+    path, state.InvalidProtobuf, state.InvalidGraph, state.Fail
+  ):
+    session = onnxruntime.InferenceSession(
+      path, options, providers=['CPUExecutionProvider']
+    )
   (placeholder,) = artefact.inputs
   keys = [spec.key for spec in artefact.outputs]
   names = [spec.name for spec in artefact.outputs]
@@ -90,8 +104,9 @@ def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
 
 @RUNTIMES.register('tflite')
 def _tflite(path: str, artefact: contract_lib.Artefact) -> Run:
-  interpreter = tf.lite.Interpreter(model_path=path)
-  interpreter.allocate_tensors()
+  with _damage_explained(path, ValueError, RuntimeError):
+    interpreter = tf.lite.Interpreter(model_path=path)
+    interpreter.allocate_tensors()
   (placeholder,) = interpreter.get_input_details()
   details = interpreter.get_output_details()
   # By position: the names of outputs do not all survive the conversion.
