@@ -55,11 +55,6 @@ def append(
     encoded = graph.get_tensor_by_name(
       signature.TENSOR_NAMES['raw_encoded_boxes'] + ':0'
     )
-    by_level = factory.anchor_boxes(params, *image_size)
-    boxes = np.concatenate([by_level[level] for level in sorted(by_level)])
-    boxes = _centers_and_sizes(boxes)
-    if is_normalized:
-      boxes = boxes / np.tile(np.float32(image_size), 2)
     if not is_integer:
       # The op's exponential has no bound of its own. Integers have: the largest
       # value of the images that they are calibrated with.
@@ -71,10 +66,6 @@ def append(
     boxes = _centers_and_sizes(boxes)
     if is_normalized:
       boxes = boxes / np.tile(np.float32(image_size), 2)
-    # The op's exponential has no bound of its own.
-    no_bound = np.finfo(np.float32).max
-    bound = [[[no_bound] * 2 + [box_coding.MAX_LOG_SCALE] * 2]]
-    encoded = tf.minimum(encoded, tf.constant(bound, tf.float32))
     inputs = [
       encoded.op.name,
       signature.TENSOR_NAMES['raw_scores'],
