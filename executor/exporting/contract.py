@@ -49,6 +49,7 @@ class Artefact(NamedTuple):
     box_excess: pixels of the network's image by which ymax and xmax are too
       large; where it is not 0, boxes are not clipped to the image either.
     first_class: what to add to classes; 0 where they are ids.
+    num_bytes: size of the file; None of a directory.
   """
 
   format: str
@@ -60,6 +61,7 @@ class Artefact(NamedTuple):
   variant: str = ''
   box_excess: float = 0.0
   first_class: int = 0
+  num_bytes: Optional[int] = None
 
 
 class Contract(NamedTuple):

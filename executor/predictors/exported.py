@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -98,12 +98,11 @@ class ExportedPredictor(batch_predictor.BatchPredictor):
       size = image.shape[:2] if is_encoded else _fed_size(self._artefact)
       boxes = boxes * np.tile(np.float32(size), 2)
     classes = classes + self._artefact.first_class
-    if is_encoded:
+    excess = self._artefact.box_excess
+    if not excess:
       return count, boxes, classes, scores
-    boxes = boxes - self._artefact.box_excess * np.float32([0, 0, 1, 1])
-    # The model may have taken padding for a part of the image.
-    limit = np.tile(np.float32(self.image_size), 2) - 1
-    boxes = np.clip(boxes[: int(count)], 0, limit)
+    boxes = boxes[: int(count)] - excess * np.float32([0, 0, 1, 1])
+    boxes = np.clip(boxes, 0, np.tile(np.float32(self.image_size), 2) - 1)
     kept = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
     return len(kept), boxes[kept], classes[kept], scores[kept]
 
@@ -249,15 +248,9 @@ class _Suppression:
       if self._boxes_key == 'raw_boxes':
         boxes = tf.squeeze(fed_boxes, axis=2)
       else:
-        boxes = _decode(fed_boxes, params, contract.padded_size)
+        boxes = _decode(fed_boxes, params, contract)
         if is_normalized:
           boxes /= np.tile(np.float32(contract.padded_size), 2)
-      if artefact.input_type not in _ENCODED:
-        # The model may have taken padding for a part of the image.
-        limit = np.float32(contract.image_size) - 1
-        if is_normalized:
-          limit = limit / np.float32(_fed_size(artefact))
-        boxes = tf.minimum(boxes, np.tile(limit, 2))
       detections = suppress(boxes, scores, settings)
     session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
@@ -269,13 +262,13 @@ class _Suppression:
 
 
 def _decode(
-  encoded_boxes: tf.Tensor, params: Any, image_size: Sequence[int]
+  encoded_boxes: tf.Tensor, params: Any, contract: contract_lib.Contract
 ) -> tf.Tensor:
-  """Boxes [batch, n, 4] in pixels of the network's image, clipped to it."""
-  by_level = factory.anchor_boxes(params, *image_size)
+  """Boxes [batch, n, 4] in pixels of the network's image, clipped."""
+  by_level = factory.anchor_boxes(params, *contract.padded_size)
   anchor_boxes = np.concatenate([by_level[level] for level in sorted(by_level)])
   boxes = box_coding.decode_boxes(encoded_boxes, tf.constant(anchor_boxes))
-  size = tf.constant([[image_size]], tf.float32)
+  size = tf.constant([[contract.image_size]], tf.float32)
   return postprocess_ops.clip_boxes(boxes, size)
 
 

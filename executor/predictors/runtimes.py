@@ -32,6 +32,12 @@ def load(export_dir: str, artefact: contract_lib.Artefact) -> Run:
         path, export_dir
       )
     )
+  # TFLite would read beyond the end of a file that is cut off.
+  if artefact.num_bytes not in (None, os.path.getsize(path)):
+    raise errors.UserError(
+      "'{}' has {} bytes, but the contract says {}: it is damaged. Export the "
+      'model again.'.format(path, os.path.getsize(path), artefact.num_bytes)
+    )
   return RUNTIMES.get(artefact.format)(path, artefact)
 
 

@@ -23,8 +23,9 @@ def write(
     ConfigError: a value of the request cannot work.
   """
   model = frozen.freeze(export_request.build_graph(), export_request.checkpoint)
+  content = model.graph_def.SerializeToString()
   with open(os.path.join(directory, _FILE_NAME), 'wb') as target:
-    target.write(model.graph_def.SerializeToString())
+    target.write(content)
   return [
     contract.Artefact(
       format=FORMAT,
@@ -33,5 +34,6 @@ def write(
       inputs=model.input_specs,
       outputs=model.output_specs,
       has_nms=export_request.params.postprocess.apply_nms,
+      num_bytes=len(content),
     )
   ]

@@ -29,8 +29,7 @@ def write(
   """Writes `model.onnx`; inputs and outputs are named as the signature's keys.
 
   Args:
-    export_request: what to export; images must be float or uint8 tensors, or
-      are made so.
+    export_request: what to export; encoded images become float tensors.
     directory: must be there.
 
   Raises:
@@ -43,10 +42,8 @@ def write(
         export_request.onnx_opset, ', '.join(map(str, OPSETS))
       )
     )
-  onnx_request = tensor_inputs.with_tensor_input(export_request, 'ONNX')
-  raw_request = tensor_inputs.with_raw_outputs(onnx_request)
-  frozen_model = frozen.freeze(
-    raw_request.build_graph(), raw_request.checkpoint
+  onnx_request, frozen_model = tensor_inputs.freeze(
+    export_request, 'ONNX', input_types=['image_tensor']
   )
   model = _convert(frozen_model, export_request.onnx_opset)
   specs = {spec.key: spec for spec in frozen_model.output_specs}
@@ -56,7 +53,9 @@ def write(
   else:
     specs = {key: spec._replace(name=key) for key, spec in specs.items()}
   onnx.checker.check_model(model)
-  onnx.save(model, os.path.join(directory, _FILE_NAME))
+  content = model.SerializeToString()
+  with open(os.path.join(directory, _FILE_NAME), 'wb') as target:
+    target.write(content)
   return [
     contract.Artefact(
       format=FORMAT,
@@ -65,6 +64,7 @@ def write(
       inputs=[s._replace(name=s.key) for s in frozen_model.input_specs],
       outputs=list(specs.values()),
       has_nms=has_nms,
+      num_bytes=len(content),
     )
   ]
 

@@ -13,8 +13,8 @@ def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   """Yields whole batches of `representative_file_pattern`, as a model is fed.
 
   Args:
-    export_request: with the input type raw_image_tensor or image_tensor and a
-      static batch size.
+    export_request: with the input type raw_image_tensor and a static batch
+      size.
 
   Raises:
     DataError: there are fewer images than one batch.
@@ -28,10 +28,7 @@ def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
     export_request.representative_file_pattern,
     export_request.representative_images,
   ):
-    pixels = preprocessor.prepare(image).pixels
-    if export_request.input_type == 'image_tensor':
-      pixels = preprocessing.to_pixels(pixels)
-    waiting.append(pixels)
+    waiting.append(preprocessor.prepare(image).pixels)
     if len(waiting) == export_request.batch_size:
       num_batches += 1
       yield np.stack(waiting)

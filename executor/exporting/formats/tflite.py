@@ -32,8 +32,7 @@ def write(
   """Writes `model.tflite` (float32), `model_float16.tflite` and so on.
 
   Args:
-    export_request: what to export; images must be float or uint8 tensors, or
-      are made so.
+    export_request: what to export; images become float tensors.
     directory: must be there.
 
   Raises:
@@ -42,10 +41,9 @@ def write(
     ConfigError: a value of the request cannot work.
   """
   _check(export_request)
-  lite_request = tensor_inputs.with_raw_outputs(
-    tensor_inputs.with_tensor_input(export_request, 'TFLite')
-  )._replace(output_image_info=False)
-  model = frozen.freeze(lite_request.build_graph(), lite_request.checkpoint)
+  lite_request, model = tensor_inputs.freeze(
+    export_request._replace(output_image_info=False), 'TFLite', input_types=()
+  )
   artefacts = []
   for name in export_request.tflite_types:
     outputs = _outputs(model, name)
@@ -78,6 +76,7 @@ def write(
         outputs=outputs,
         has_nms=export_request.tflite_postprocess,
         variant=_variant(name, export_request.tflite_postprocess),
+        num_bytes=len(content),
         **extra,
       )
     )

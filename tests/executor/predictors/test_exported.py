@@ -1,0 +1,313 @@
+"""Exports of every format detect what their checkpoint does."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from executor import predictors
+from executor.exporting import agreement, contract, export
+from tests import record_factory, tiny_export, tiny_run
+from utils import errors
+
+_ALL = ('saved_model', 'frozen_graph', 'onnx', 'tflite')
+# A frozen graph is what a SavedModel is made of.
+_UNALIGNED_FORMATS = ('saved_model', 'onnx', 'tflite')
+_SIZES = ((48, 64), (90, 30), (20, 33))
+# Padded to 64 x 64.
+_UNALIGNED = (56, 62)
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  return tiny_export.make(tmp_path_factory.mktemp('model'))
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+  return tiny_run.write_data(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(scope='module')
+def exported(model, records, tmp_path_factory):
+  """All formats with the defaults of the program, but for the size."""
+  directory = str(tmp_path_factory.mktemp('exports') / 'all')
+  export.export(
+    directory,
+    model.directory,
+    image_size=(64, 64),
+    input_type='image_bytes',
+    export_format=_ALL,
+    tflite_types=('float32', 'float16', 'int8'),
+    representative_file_pattern=records,
+    check=False,
+  )
+  return directory
+
+
+@pytest.fixture(scope='module')
+def unaligned(model, records, tmp_path_factory):
+  """No multiple of the stride, shares of the image, two images at once."""
+  directory = str(tmp_path_factory.mktemp('exports') / 'unaligned')
+  export.export(
+    directory,
+    model.directory,
+    image_size=_UNALIGNED,
+    input_type='tf_example',
+    batch_size=2,
+    output_normalized_coordinates=True,
+    output_image_info=False,
+    export_format=_UNALIGNED_FORMATS,
+    tflite_types=('float32', 'int8'),
+    representative_file_pattern=records,
+    check=False,
+  )
+  return directory
+
+
+@pytest.fixture(scope='module')
+def with_op(model, tmp_path_factory):
+  """TFLite's own detection op."""
+  directory = str(tmp_path_factory.mktemp('exports') / 'op')
+  export.export(
+    directory,
+    model.directory,
+    image_size=(64, 64),
+    export_format='tflite',
+    tflite_postprocess=True,
+    check=False,
+  )
+  return directory
+
+
+@pytest.fixture(scope='module')
+def expected(model):
+  """By size of the model's image."""
+  return {
+    size: predictors.from_checkpoint(
+      model.checkpoint, model.params, size
+    ).predict(_images())
+    for size in ((64, 64), _UNALIGNED)
+  }
+
+
+def _images():
+  return [record_factory.pixels(*s, seed=i) for i, s in enumerate(_SIZES)]
+
+
+def _assert_same(found, expected, atol=1e-3):
+  assert len(found) == len(expected)
+  for a, b in zip(found, expected):
+    assert len(b.scores) > 2
+    np.testing.assert_array_equal(a.classes, b.classes)
+    np.testing.assert_allclose(a.boxes, b.boxes, atol=atol)
+    np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+
+
+def _agreement(found, expected, least_iou, score_tolerance=0.05):
+  scales = [min(64 / h, 64 / w) for h, w in _SIZES]
+  settings = tiny_export.SMALL['postprocess']
+  measured = agreement.compare(
+    expected,
+    found,
+    scales,
+    least_iou,
+    score_tolerance,
+    settings['score_threshold'],
+    settings['max_total_size'],
+  )
+  assert measured.num_compared > 10
+  return measured
+
+
+@pytest.mark.parametrize('name', _ALL)
+def test_detects_what_the_checkpoint_does(exported, expected, name):
+  predictor = predictors.load(exported, name)
+  assert predictor.batch_size == 1
+  assert predictor.image_size == (64, 64)
+  _assert_same(predictor.predict(_images()), expected[64, 64])
+
+
+@pytest.mark.parametrize('name', _UNALIGNED_FORMATS)
+def test_shares_of_a_padded_image(unaligned, expected, name):
+  predictor = predictors.load(unaligned, name)
+  assert predictor.batch_size == 2
+  _assert_same(predictor.predict(_images()), expected[_UNALIGNED])
+
+
+def test_weights_of_16_bits(exported, expected):
+  found = predictors.load(exported, 'tflite', 'float16').predict(_images())
+  measured = _agreement(found, expected[64, 64], least_iou=0.9)
+  assert measured.matched_share > 0.9
+  assert measured.box_error < 1
+  # Not the same model again.
+  assert 1e-6 < measured.score_error < 0.02
+  sizes = [
+    os.path.getsize(os.path.join(exported, name))
+    for name in ('model.tflite', 'model_float16.tflite', 'model_int8.tflite')
+  ]
+  assert sizes[1] < 0.6 * sizes[0]
+  assert sizes[2] < 0.4 * sizes[0]
+
+
+@pytest.mark.parametrize(
+  'export_name, size', [('exported', (64, 64)), ('unaligned', _UNALIGNED)]
+)
+def test_integers(request, expected, export_name, size):
+  directory = request.getfixturevalue(export_name)
+  artefact = contract.read(directory).artefact('tflite', 'int8')
+  assert 'raw_boxes' not in [spec.key for spec in artefact.outputs]
+  found = predictors.load(directory, 'tflite', 'int8').predict(_images())
+  measured = _agreement(found, expected[size], 0.5, score_tolerance=0.1)
+  assert measured.matched_share > 0.6
+  assert 1e-4 < measured.mean_score_error < 0.1
+
+
+def test_detection_op(with_op, expected):
+  predictor = predictors.load(with_op, 'tflite', 'postprocess')
+  measured = _agreement(predictor.predict(_images()), expected[64, 64], 0.98)
+  # It suppresses before it clips, so a few boxes differ.
+  assert measured.matched_share > 0.6
+  assert measured.box_error < 1e-3
+  assert measured.score_error < 1e-5
+
+
+@pytest.mark.slow
+def test_detection_op_of_integers(model, records, tmp_path, expected):
+  directory = str(tmp_path / 'op')
+  export.export(
+    directory,
+    model.directory,
+    image_size=(64, 64),
+    export_format='tflite',
+    tflite_types=['int8'],
+    tflite_postprocess=True,
+    representative_file_pattern=records,
+    check=False,
+  )
+  predictor = predictors.load(directory, 'tflite', 'int8_postprocess')
+  found = predictor.predict(_images())
+  measured = _agreement(found, expected[64, 64], 0.5, score_tolerance=0.1)
+  assert measured.matched_share > 0.4
+  assert measured.mean_score_error < 0.1
+
+
+def test_what_the_contract_says_about_the_detection_op(with_op, model):
+  predictor = predictors.from_checkpoint(
+    model.checkpoint, model.params, (64, 64)
+  )
+  artefact = contract.read(with_op).artefact('tflite', 'postprocess')
+  assert (artefact.has_nms, artefact.box_excess, artefact.first_class) == (
+    True,
+    1.0,
+    1,
+  )
+  interpreter = tf.lite.Interpreter(os.path.join(with_op, artefact.path))
+  interpreter.allocate_tensors()
+  (fed,) = interpreter.get_input_details()
+  num_same = 0
+  for seed in range(4):
+    # Of the model's size, so that nothing is resized.
+    image = record_factory.pixels(64, 64, seed)
+    pixels = (image / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    interpreter.set_tensor(fed['index'], pixels[np.newaxis].astype(np.float32))
+    interpreter.invoke()
+    outputs = {
+      spec.key: interpreter.get_tensor(detail['index'])
+      for spec, detail in zip(
+        artefact.outputs, interpreter.get_output_details()
+      )
+    }
+    for spec in artefact.outputs:
+      assert outputs[spec.key].shape == tuple(spec.shape)
+    (found,) = predictor.predict([image])
+    boxes = np.clip(outputs['detection_boxes'][0] - [0, 0, 1, 1], 0, 63)
+    for box, label in zip(boxes, outputs['detection_classes'][0] + 1):
+      is_same = np.all(np.abs(found.boxes - box) < 1e-3, axis=1)
+      num_same += np.any(is_same & (found.classes == label))
+  assert num_same > 5
+
+
+def test_any_number_of_images(model, tmp_path, expected):
+  export.export(
+    str(tmp_path / 'any'),
+    model.directory,
+    image_size=(64, 64),
+    batch_size=-1,
+    input_type='image_bytes',
+    export_format='onnx',
+    check=False,
+  )
+  predictor = predictors.load(str(tmp_path / 'any'))
+  assert predictor.batch_size is None
+  _assert_same(predictor.predict(_images()), expected[64, 64])
+  _assert_same(predictor.predict(_images()[:1]), expected[64, 64][:1])
+
+
+def test_uint8_images_and_raw_outputs(model, tmp_path, expected):
+  names = ('frozen_graph', 'onnx')
+  export.export(
+    str(tmp_path / 'raw'),
+    model.directory,
+    image_size=(64, 64),
+    input_type='image_tensor',
+    params_override={'postprocess': {'apply_nms': False}},
+    export_format=names,
+    check=False,
+  )
+  # One that is not resized, so that nothing is rounded.
+  images = [record_factory.pixels(64, 64)]
+  whole = predictors.from_checkpoint(model.checkpoint, model.params)
+  for name in names:
+    artefact = contract.read(str(tmp_path / 'raw')).artefact(name)
+    assert artefact.inputs[0].dtype == 'uint8'
+    assert not artefact.has_nms
+    predictor = predictors.load(str(tmp_path / 'raw'), name)
+    _assert_same(predictor.predict(images), whole.predict(images))
+    measured = _agreement(predictor.predict(_images()), expected[64, 64], 0.8)
+    assert measured.matched_share > 0.6
+    assert measured.mean_score_error < 0.02
+
+
+def test_saved_model_goes_first(exported, with_op):
+  assert predictors.load(exported)._artefact.format == 'saved_model'
+  assert predictors.load(with_op)._artefact.format == 'tflite'
+
+
+def test_what_is_no_export(tmp_path, exported):
+  with pytest.raises(errors.UserError, match='export_saved_model.py'):
+    predictors.load(str(tmp_path))
+  with pytest.raises(errors.UserError, match='holds no tflite int4; it holds'):
+    predictors.load(exported, 'tflite', 'int4')
+
+
+@pytest.mark.parametrize(
+  'name, file_name',
+  [
+    ('saved_model', 'saved_model.pb'),
+    ('frozen_graph', 'frozen_graph.pb'),
+    ('onnx', 'model.onnx'),
+    ('tflite', 'model.tflite'),
+  ],
+)
+def test_damaged_files(exported, tmp_path, name, file_name):
+  directory = str(tmp_path / 'export')
+  shutil.copytree(exported, directory)
+  path = os.path.join(directory, file_name)
+  size = os.path.getsize(path)
+  if name != 'tflite':
+    with open(path, 'wb') as target:
+      target.write(b'\xff' * size)
+    with pytest.raises(errors.UserError, match='may be damaged') as raised:
+      predictors.load(directory, name)
+    assert directory in str(raised.value)
+  os.truncate(path, size // 2)
+  with pytest.raises(errors.UserError, match='damaged') as raised:
+    predictors.load(directory, name)
+  assert directory in str(raised.value)
+  if name != 'saved_model':
+    os.remove(path)
+    with pytest.raises(errors.UserError, match='is absent'):
+      predictors.load(directory, name)
