@@ -39,6 +39,8 @@ def _run(*arguments):
   return subprocess.run(
     _command(*arguments),
     cwd=_ROOT,
+    # No path is wrapped.
+    env=dict(os.environ, COLUMNS='300'),
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,
@@ -114,6 +116,7 @@ def test_interruption_keeps_what_is_done(model, images, tmp_path):
       '--checkpoint_path=' + model.directory,
       '--batch_size=1',
       '--output_json={}'.format(tmp_path / 'r.json'),
+      '--output_dir={}'.format(tmp_path / 'pictures'),
       images,
       pipe,
     ),
@@ -121,7 +124,10 @@ def test_interruption_keeps_what_is_done(model, images, tmp_path):
     stderr=subprocess.PIPE,
     universal_newlines=True,
   )
-  time.sleep(12)
+  deadline = time.monotonic() + 120
+  while len(list(tmp_path.glob('pictures/*.jpg'))) < 3:
+    assert time.monotonic() < deadline
+    time.sleep(0.1)
   process.send_signal(signal.SIGINT)
   # Lets the thread that reads go.
   with open(str(pipe), 'wb'):
