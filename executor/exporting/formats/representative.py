@@ -1,6 +1,6 @@
-"""Batches that show a converter which values occur in a network."""
+"""Images that show a converter which values occur in a network."""
 
-from typing import Iterator, List
+from typing import Iterator
 
 import numpy as np
 
@@ -9,36 +9,55 @@ from executor.predictors import preprocessing
 from utils import errors
 
 
+def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
+  """Yields images of `representative_file_pattern`, as they are stored.
+
+  Args:
+    export_request: names records and their number.
+
+  Raises:
+    ConfigError: there is no image that can be read.
+  """
+  pattern = export_request.representative_file_pattern
+  is_empty = True
+  try:
+    for image in sample_images.from_records(
+      pattern, export_request.representative_images
+    ):
+      is_empty = False
+      yield image
+  except errors.DataError as error:
+    raise errors.ConfigError(
+      'representative_file_pattern: {!r}: {}'.format(pattern, error)
+    ) from error
+  if is_empty:
+    raise errors.ConfigError(
+      'representative_file_pattern: {!r} holds no image that can be read, or '
+      'representative_images: {} is below 1.'.format(
+        pattern, export_request.representative_images
+      )
+    )
+
+
 def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
-  """Yields whole batches of `representative_file_pattern`, as a model is fed.
+  """Yields batches as a model is fed; the last one is filled up.
 
   Args:
     export_request: with the input type raw_image_tensor and a static batch
       size.
 
   Raises:
-    DataError: there are fewer images than one batch.
+    ConfigError: there is no image that can be read.
   """
   preprocessor = preprocessing.Preprocessor(
     export_request.image_size, export_request.image_size
   )
-  waiting: List[np.ndarray] = []
-  num_batches = 0
-  for image in sample_images.from_records(
-    export_request.representative_file_pattern,
-    export_request.representative_images,
-  ):
+  waiting = []
+  for image in images(export_request):
     waiting.append(preprocessor.prepare(image).pixels)
     if len(waiting) == export_request.batch_size:
-      num_batches += 1
       yield np.stack(waiting)
       waiting = []
-  if not num_batches:
-    raise errors.DataError(
-      'representative_file_pattern: {!r} has {} readable image(s), less than '
-      'one batch of {}.'.format(
-        export_request.representative_file_pattern,
-        len(waiting),
-        export_request.batch_size,
-      )
-    )
+  if waiting:
+    missing = export_request.batch_size - len(waiting)
+    yield np.stack(waiting + waiting[-1:] * missing)

@@ -107,6 +107,9 @@ def _check(export_request: request.ExportRequest) -> None:
       'tflite_types: int8 needs representative_file_pattern: TFRecords of '
       'images such as the model will see, to find the range of each value.'
     )
+  if 'int8' in export_request.tflite_types:
+    # Before the conversion takes its time.
+    next(representative.images(export_request))
 
 
 def _variant(type_name: str, has_detection_op: bool) -> str:
@@ -177,6 +180,8 @@ def _convert(
   try:
     with _converter_on_path():
       return converter.convert()
+  except errors.UserError:
+    raise
   except (convert.ConverterError, RuntimeError, ValueError) as error:
     raise errors.UserError(
       'TensorFlow 1.15 cannot convert this model to TFLite ({}): {}'.format(

@@ -1,6 +1,8 @@
 """Exports of every format detect what their checkpoint does."""
 
+import logging
 import os
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import predictors
-from executor.exporting import agreement, contract, export
+from executor.exporting import agreement, check, contract, export, request
 from tests import record_factory, tiny_export, tiny_run
 from utils import errors
 
@@ -135,6 +137,32 @@ def test_shares_of_a_padded_image(unaligned, expected, name):
   predictor = predictors.load(unaligned, name)
   assert predictor.batch_size == 2
   _assert_same(predictor.predict(_images()), expected[_UNALIGNED])
+
+
+def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
+  caplog.set_level(logging.INFO)
+  check.check(
+    request.ExportRequest(
+      model.params,
+      model.checkpoint,
+      image_size=(64, 64),
+      representative_file_pattern=records,
+    ),
+    exported,
+    contract.read(exported),
+  )
+  (table,) = [
+    r.getMessage() for r in caplog.records if 'Largest' in r.getMessage()
+  ]
+  # The config of the tiny model names records that are not there.
+  assert '4 image(s): representative_file_pattern' in table
+  rows = re.findall(
+    r'^│ ([\w ]+?) +│.* (\d+\.\d)% of (\d+) .* ok +│$', table, re.M
+  )
+  names = [row[0] for row in rows]
+  assert names == [*_ALL, 'tflite float16', 'tflite int8']
+  assert all(int(row[2]) > 10 for row in rows)
+  assert all(float(row[1]) > 95 for row in rows[:4])
 
 
 def test_weights_of_16_bits(exported, expected):
