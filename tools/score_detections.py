@@ -24,7 +24,13 @@ flags.DEFINE_string('output', '', 'Also write the metrics, as JSON.')
 flags.mark_flags_as_required(['detections', 'annotation_file'])
 
 
-def _read_detections(path: str) -> List[Dict[str, Any]]:
+def read_detections(path: str) -> List[Dict[str, Any]]:
+  """Reads detections in COCO's format for results.
+
+  Raises:
+    DataError: the file is something else, or empty.
+    ConfigError: it cannot be read.
+  """
   try:
     detections = json.loads(files.read_text(path))
   except json.JSONDecodeError as error:
@@ -67,15 +73,24 @@ def _is_finite(value: Any) -> bool:
   return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _check_known(detections: List[Any], key: str, known: Set[int]) -> None:
-  unknown = sorted({detection[key] for detection in detections} - known)
-  if unknown:
-    raise errors.DataError(
-      "'{}': {} values of {} are not in '{}', such as {}. Give the "
-      'annotations of the images that the detections are from.'.format(
-        FLAGS.detections, len(unknown), key, FLAGS.annotation_file, unknown[0]
+def check_known(
+  detections: List[Dict[str, Any]], annotations: Dict[str, Any]
+) -> None:
+  """Raises DataError if images or classes are not in the annotations."""
+  # Rows of evaluations that hold no detection have the score 0.
+  found = [detection for detection in detections if detection['score'] > 0]
+  for key, rows, entries in (
+    ('image_id', detections, 'images'),
+    ('category_id', found, 'categories'),
+  ):
+    known: Set[int] = {entry['id'] for entry in annotations[entries]}
+    unknown = sorted({row[key] for row in rows} - known)
+    if unknown:
+      raise errors.DataError(
+        '{} values of {} are not among the {} of the annotations, such as {}. '
+        'Give the annotations of the images that the detections are '
+        'from.'.format(len(unknown), key, entries, unknown[0])
       )
-    )
 
 
 def main(argv):
@@ -83,21 +98,20 @@ def main(argv):
   program.quieten_tensorflow()
   from evaluation import annotation_file, batches, coco_metrics, report
 
-  detections = _read_detections(FLAGS.detections)
+  detections = read_detections(FLAGS.detections)
   annotations = annotation_file.load_annotations(FLAGS.annotation_file)
-  categories = annotations['categories']
-  image_ids = [image['id'] for image in annotations['images']]
-  names = {c['id']: str(c.get('name', c['id'])) for c in categories}
-  if len(set(names.values())) < len(names):
-    names = {}  # Ids tell classes of the same name apart.
-  _check_known(detections, 'image_id', set(image_ids))
-  # Rows of evaluations that hold no detection have the score 0.
-  found = [detection for detection in detections if detection['score'] > 0]
-  _check_known(found, 'category_id', {c['id'] for c in categories})
+  check_known(detections, annotations)
   batches.add_areas(detections)
+  image_ids = [image['id'] for image in annotations['images']]
   result = coco_metrics.match(annotations, detections, image_ids)
   metrics = dict(coco_metrics.coco_metrics(result))
   if FLAGS.per_category_metrics:
+    names = {
+      entry['id']: str(entry.get('name', entry['id']))
+      for entry in annotations['categories']
+    }
+    if len(set(names.values())) < len(names):
+      names = {}  # Ids tell classes of the same name apart.
     metrics.update(coco_metrics.category_metrics(result, names))
   metrics = {name: float(value) for name, value in metrics.items()}
   report.print_metrics(metrics, step=None, checkpoint_path=FLAGS.detections)

@@ -117,6 +117,7 @@ class HtmlWriter(writers.Writer):
         'minScore': self._min_score,
         'classes': classes,
         'images': self._images,
+        'folder': _common_folder([image['name'] for image in self._images]),
       },
       pictures=self._stored_pictures(),
     )
@@ -140,6 +141,12 @@ class HtmlWriter(writers.Writer):
     self._pictures.seek(0)
     for line in self._pictures:
       yield line.rstrip('\n')
+
+
+def _common_folder(names: List[str]) -> str:
+  """What all names start with, up to a slash; '' if that is nothing."""
+  prefix = os.path.commonprefix(names)
+  return prefix[: prefix.rfind('/') + 1]
 
 
 def _base64_jpeg(image: Image.Image) -> str:

@@ -19,6 +19,7 @@ class ImageIds:
 
   Attributes:
     numbered: names by id of the images that were numbered.
+    num_left_out: images that are not in the annotation file.
 
   Raises:
     DataError: the annotation file cannot be used.
@@ -26,6 +27,7 @@ class ImageIds:
 
   def __init__(self, annotations: str = ''):
     self.numbered: Dict[int, str] = {}
+    self.num_left_out = 0
     self._used: Set[int] = set()
     self._last = 0
     # None where a name stands for several images.
@@ -38,20 +40,31 @@ class ImageIds:
           self._known[name] = image['id'] if is_new else None
 
   def given_to(self, items: Iterable[sources.Item]) -> Iterator[sources.Item]:
-    """Yields the items with an id; without one, an item cannot be read."""
+    """Yields the items with an id.
+
+    Those that the annotation file does not have are left out; those whose id
+    is not their own cannot be read.
+    """
     for item in items:
       try:
-        yield item._replace(image_id=self._id(item))
+        image_id = self._id(item)
       except errors.DataError as error:
         yield sources.failing_item(item.name, str(error))
+        continue
+      if image_id is None:
+        self.num_left_out += 1
+      else:
+        yield item._replace(image_id=image_id)
 
-  def _id(self, item: sources.Item) -> int:
+  def _id(self, item: sources.Item) -> Optional[int]:
     image_id = item.image_id
     if image_id is None and self._known is None:
       image_id = self._next()
       self.numbered[image_id] = item.name
     elif image_id is None:
       image_id = self._by_name(item.name)
+    if image_id is None:
+      return None
     if image_id in self._used:
       raise errors.DataError(
         'it has the image id {}, as an earlier image'.format(image_id)
@@ -65,7 +78,7 @@ class ImageIds:
       self._last += 1
     return self._last
 
-  def _by_name(self, name: str) -> int:
+  def _by_name(self, name: str) -> Optional[int]:
     for ending in _endings(name):
       if ending in self._known:
         image_id = self._known[ending]
@@ -74,7 +87,7 @@ class ImageIds:
             "--annotation_file has several images '{}'".format(ending)
           )
         return image_id
-    raise errors.DataError('it is not among the images of --annotation_file')
+    return None
 
 
 def _endings(path: str) -> List[str]:

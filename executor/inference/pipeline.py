@@ -1,6 +1,8 @@
 """Images through a detector: read ahead, batch, and go on after a bad one."""
 
 import collections
+import contextlib
+import threading
 from concurrent import futures
 from typing import (
   Callable,
@@ -73,8 +75,10 @@ def run(
     on_failure: called for each that could not.
     should_stop: asked before each batch.
   """
-  with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
-    for batch in _batches(items, pool, batch_size, on_failure):
+  with futures.ThreadPoolExecutor(_NUM_THREADS) as pool, contextlib.closing(
+    _batches(items, pool, batch_size, on_failure)
+  ) as batches:
+    for batch in batches:
       if should_stop():
         return
       found = predictor.predict([picture.pixels for *_, picture in batch])
@@ -114,25 +118,29 @@ def _batches(
   """Yields batches; what is ahead is decoded while one of them is used."""
   reader = _Reader(items, pool, 2 * batch_size)
   batch: _Batch = []
-  while True:
-    reader.read_ahead()
-    if batch and (len(batch) == batch_size or not reader.decoding):
-      yield batch
-      reader.num_pixels -= sum(num_pixels for _, num_pixels, _ in batch)
-      batch = []
-    elif reader.decoding:
-      item, num_pixels, picture = reader.decoding.popleft()
-      try:
-        batch.append((item, num_pixels, picture.result()))
-      except errors.DataError as error:
-        reader.num_pixels -= num_pixels
-        on_failure(Failure(item.name, str(error)))
-    elif not reader.opening:
-      return
+  with contextlib.closing(reader):
+    while True:
+      reader.read_ahead()
+      if batch and (len(batch) == batch_size or not reader.decoding):
+        yield batch
+        reader.free(sum(num_pixels for _, num_pixels, _ in batch))
+        batch = []
+      elif reader.decoding:
+        item, num_pixels, picture = reader.decoding.popleft()
+        try:
+          batch.append((item, num_pixels, picture.result()))
+        except errors.DataError as error:
+          reader.free(num_pixels)
+          on_failure(Failure(item.name, str(error)))
+      else:
+        return
 
 
 class _Reader:
   """Images on their way: first their headers are read, then their pixels.
+
+  An image is decoded once there is room for its pixels, in the thread that
+  read its header or, if room was made later, when `read_ahead` is called.
 
   Attributes:
     opening: (item, future of its header), in order.
@@ -146,44 +154,55 @@ class _Reader:
     self._items = iter(items)
     self._pool = pool
     self._count = count
+    self._lock = threading.RLock()
+    self._is_closed = False
     self.opening: Deque = collections.deque()
     self.decoding: Deque = collections.deque()
     self.num_pixels = 0
 
   def read_ahead(self) -> None:
     """Starts what there is room for; waits only if nothing is under way."""
-    while True:
-      self._open_more()
-      if not self.opening or len(self.decoding) >= self._count:
-        return
-      item, header = self.opening[0]
-      if self.decoding and not header.done():
-        return
-      try:
-        opened = header.result()
-      except errors.DataError as error:
-        self.opening.popleft()
-        self._decode(item, 0, lambda error=error: _raise(error))
-        continue
-      if (
-        self.num_pixels
-        and self.num_pixels + opened.num_pixels > _MAX_PIXELS_HELD
-      ):
-        return
-      self.opening.popleft()
-      self._decode(item, opened.num_pixels, opened.decode)
-
-  def _open_more(self) -> None:
     while len(self.opening) + len(self.decoding) < self._count:
       item = next(self._items, None)
       if item is None:
-        return
-      self.opening.append((item, self._pool.submit(item.open)))
+        break
+      header = self._pool.submit(item.open)
+      self.opening.append((item, header))
+      header.add_done_callback(self._decode_next)
+    self._decode_next()
+    while self.opening and not self.decoding:
+      futures.wait([self.opening[0][1]])
+      self._decode_next()
+      if not self.decoding:
+        return  # There is no room until the batch is done.
 
-  def _decode(self, item, num_pixels: int, decode) -> None:
-    self.num_pixels += num_pixels
-    self.decoding.append((item, num_pixels, self._pool.submit(decode)))
+  def free(self, num_pixels: int) -> None:
+    """Makes room."""
+    with self._lock:
+      self.num_pixels -= num_pixels
 
+  def close(self) -> None:
+    """Starts nothing any more."""
+    with self._lock:
+      self._is_closed = True
 
-def _raise(error: Exception) -> None:
-  raise error
+  def _decode_next(self, header=None) -> None:
+    """Decodes what is next, as far as its header is read and there is room."""
+    del header  # The one that is read may not be that of the next image.
+    with self._lock:
+      while self.opening and self.opening[0][1].done() and not self._is_closed:
+        item, header = self.opening[0]
+        if header.exception():
+          self._move(item, 0, header)
+          continue
+        opened = header.result()
+        held = self.num_pixels
+        if held and held + opened.num_pixels > _MAX_PIXELS_HELD:
+          return
+        self.num_pixels += opened.num_pixels
+        self._move(item, opened.num_pixels, self._pool.submit(opened.decode))
+
+  def _move(self, item, num_pixels: int, picture: futures.Future) -> None:
+    # In this order, since the other thread reads the lengths without the lock.
+    self.decoding.append((item, num_pixels, picture))
+    self.opening.popleft()

@@ -18,7 +18,6 @@ from utils import errors
 _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10
-_PLAIN_WIDTH = 110
 
 
 class UnusableImagesError(errors.UserError):
@@ -51,6 +50,7 @@ def run(
 
   Raises:
     UnusableImagesError: images could not be used; they are listed.
+    DataError: none is in the annotation file.
     Interrupted: by a signal.
   """
   failures: List[pipeline.Failure] = []
@@ -89,6 +89,11 @@ def run(
   if not progress.num_done:
     for output in outputs:
       output.discard()
+  if ids is not None and ids.num_left_out:
+    _log.warning(
+      '%d images are not in --annotation_file and were left out.',
+      ids.num_left_out,
+    )
   _raise_what_happened(failures, progress.num_done, stop.signal_number)
 
 
@@ -113,9 +118,14 @@ def _raise_what_happened(
     )
   if failures:
     raise UnusableImagesError(
-      '{:,} of {:,} images could not be used, see the table. {}'.format(
+      '{:,} of {:,} images could not be used; they are listed above. {}'.format(
         len(failures), len(failures) + num_done, written
       )
+    )
+  if not num_done:
+    raise errors.DataError(
+      'No image is in --annotation_file. Its file names, or ends of paths, '
+      'have to be those of the images.'
     )
 
 
@@ -156,6 +166,11 @@ class _Progress:
 
 
 def _print_failures(failures: Sequence[pipeline.Failure]) -> None:
+  console = rich.console.Console(stderr=True)
+  if not console.is_terminal:
+    for failure in failures:
+      print('{}: {}'.format(*failure), file=sys.stderr)
+    return
   table = rich.table.Table(title='Could not be used', title_justify='left')
   table.add_column('image', overflow='fold')
   table.add_column('reason', overflow='fold')
@@ -163,7 +178,4 @@ def _print_failures(failures: Sequence[pipeline.Failure]) -> None:
     table.add_row(
       rich.markup.escape(failure.name), rich.markup.escape(failure.reason)
     )
-  console = rich.console.Console(stderr=True)
-  if not console.is_terminal:
-    console = rich.console.Console(stderr=True, width=_PLAIN_WIDTH)
   console.print(table)
