@@ -11,7 +11,7 @@ import os
 
 from absl import flags
 
-from utils import errors, label_map, program
+from utils import errors, program
 
 FLAGS = flags.FLAGS
 
@@ -58,6 +58,7 @@ flags.DEFINE_string('output_csv', '', 'Table of the detections.')
 flags.DEFINE_string('output_dir', '', 'Folder for pictures with boxes.')
 flags.DEFINE_string('output_video', '', 'Video with boxes, .mp4 or .avi.')
 flags.DEFINE_string('output_html', '', 'Page with all images.')
+flags.DEFINE_integer('max_images_on_page', 1000, 'Others are left out.', 1)
 
 _OUTPUTS = (
   'output_json',
@@ -68,82 +69,58 @@ _OUTPUTS = (
 )
 
 
-def _image_size():
-  if not FLAGS.image_size:
-    return None
-  try:
-    sides = [int(side) for side in FLAGS.image_size.split(',')]
-    if len(sides) > 2 or min(sides) < 1:
-      raise ValueError
-  except ValueError:
-    raise errors.ConfigError(
-      "--image_size={} has to be 'height,width' in pixels or one number for "
-      'both.'.format(FLAGS.image_size)
-    ) from None
-  return sides[0], sides[-1]
-
-
-def _load_predictor():
-  from executor import predictors
-
-  if bool(FLAGS.checkpoint_path) == bool(FLAGS.saved_model_dir):
-    raise errors.ConfigError(
-      'Give either --checkpoint_path or --saved_model_dir, one of them.'
-    )
-  if FLAGS.saved_model_dir:
-    return predictors.load(
-      FLAGS.saved_model_dir, FLAGS.format or None, FLAGS.variant
-    )
-  from configs import resolver
-  from executor import checkpoint_config
-  from modeling import checkpoint as checkpoint_lib
-
-  checkpoint = checkpoint_lib.resolve_checkpoint(FLAGS.checkpoint_path)
-  config_file = FLAGS.config_file or checkpoint_config.config_beside(
-    checkpoint, FLAGS.model
-  )
-  resolved = resolver.resolve(
-    model=FLAGS.model,
-    config_file=config_file,
-    params_override=FLAGS.params_override,
-    flags={'use_tpu': False},
-    mode='export',
-  )
-  return predictors.from_checkpoint(checkpoint, resolved.params, _image_size())
+_DETECTOR = (
+  'checkpoint_path',
+  'saved_model_dir',
+  'format',
+  'variant',
+  'model',
+  'config_file',
+  'params_override',
+  'image_size',
+)
 
 
 def main(argv):
-  from executor.inference import outputs, runner, sources, writers
-
-  writers.check_outputs({flag: FLAGS[flag].value for flag in _OUTPUTS})
   program.quieten_tensorflow()
+  from executor.inference import image_ids, loading, outputs, runner, sources
+  from utils import label_map
+
   arguments = argv[1:] + FLAGS.image_file_pattern
   if not arguments:
     raise errors.ConfigError(
-      'No image: name files, folders or patterns after the flags.'
+      'No image: name files, folders or patterns after the flags, or as '
+      '--image_file_pattern.'
     )
   files = sources.find_files(arguments)
-  predictor = _load_predictor()
-  names = predictor.label_map
+  paths = {flag: FLAGS[flag].value for flag in _OUTPUTS}
+  outputs.check(paths, files, FLAGS.annotation_file, FLAGS.label_map_file)
+  if FLAGS.annotation_file and not FLAGS.output_json:
+    raise errors.ConfigError(
+      '--annotation_file={} has no effect without --output_json.'.format(
+        FLAGS.annotation_file
+      )
+    )
+  ids = None
+  if FLAGS.output_json:
+    ids = image_ids.ImageIds(FLAGS.annotation_file)
+  names = None
   if FLAGS.label_map_file:
     names = label_map.read_label_map(FLAGS.label_map_file)
-  runner.run(
+  predictor = loading.load(**{flag: FLAGS[flag].value for flag in _DETECTOR})
+  made = outputs.make_writers(
+    paths,
     files,
-    predictor,
-    outputs.make_writers(
-      {flag: FLAGS[flag].value for flag in _OUTPUTS},
-      files,
-      names,
-      title=os.path.basename(
-        os.path.normpath(FLAGS.checkpoint_path or FLAGS.saved_model_dir)
-      ),
-      annotation_file=FLAGS.annotation_file,
-      max_boxes=FLAGS.max_boxes_to_draw,
-      min_score=FLAGS.min_score_threshold,
+    ids,
+    names or predictor.label_map,
+    title=os.path.basename(
+      os.path.normpath(FLAGS.checkpoint_path or FLAGS.saved_model_dir)
     ),
-    FLAGS.batch_size,
-    FLAGS.max_pixels,
+    max_boxes=FLAGS.max_boxes_to_draw,
+    min_score=FLAGS.min_score_threshold,
+    max_images_on_page=FLAGS.max_images_on_page,
   )
+  runner.run(files, predictor, made, ids, FLAGS.batch_size, FLAGS.max_pixels)
 
 
 def _explain(error):

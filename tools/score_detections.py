@@ -8,7 +8,9 @@ and evaluations (predictions.json) write it. Every image of the annotations
 counts, also one without detections.
 """
 
-from typing import Any, Dict, List
+import json
+import math
+from typing import Any, Dict, List, Set
 
 from absl import flags
 
@@ -22,14 +24,18 @@ flags.DEFINE_string('output', '', 'Also write the metrics, as JSON.')
 flags.mark_flags_as_required(['detections', 'annotation_file'])
 
 
-def _read_detections(path: str, known_ids: Any) -> List[Dict[str, Any]]:
-  import json
+def read_detections(path: str) -> List[Dict[str, Any]]:
+  """Reads detections in COCO's format for results.
 
+  Raises:
+    DataError: the file is something else, or empty.
+    ConfigError: it cannot be read.
+  """
   try:
     detections = json.loads(files.read_text(path))
-  except ValueError as error:
+  except json.JSONDecodeError as error:
     raise errors.DataError(
-      "'{}' is not JSON: {}.".format(path, error)
+      "'{}' is not JSON: {}. Is it cut off?".format(path, error)
     ) from error
   if not isinstance(detections, list):
     raise errors.DataError(
@@ -37,26 +43,54 @@ def _read_detections(path: str, known_ids: Any) -> List[Dict[str, Any]]:
         path, type(detections).__name__
       )
     )
+  if not detections:
+    raise errors.DataError("'{}' holds no detection.".format(path))
   for number, detection in enumerate(detections):
-    if not isinstance(detection, dict) or not {
-      'image_id',
-      'category_id',
-      'bbox',
-      'score',
-    } <= set(detection):
+    if not _is_detection(detection):
       raise errors.DataError(
-        "'{}', detection {}: image_id, category_id, bbox and score are "
-        'needed.'.format(path, number)
+        "'{}', entry {}: needed are the integers image_id and category_id, "
+        'bbox [xmin, ymin, width, height] and score, not {}.'.format(
+          path, number, json.dumps(detection)[:200]
+        )
       )
-  unknown = sorted({d['image_id'] for d in detections} - set(known_ids))
-  if unknown:
-    raise errors.DataError(
-      "'{}' has detections in {} images that '{}' does not list, such as "
-      'image_id {}.'.format(
-        path, len(unknown), FLAGS.annotation_file, unknown[0]
-      )
-    )
   return detections
+
+
+def _is_detection(entry: Any) -> bool:
+  if not isinstance(entry, dict):
+    return False
+  bbox = entry.get('bbox')
+  return (
+    isinstance(entry.get('image_id'), int)
+    and isinstance(entry.get('category_id'), int)
+    and isinstance(bbox, list)
+    and len(bbox) == 4
+    and all(_is_finite(value) for value in (*bbox, entry.get('score')))
+  )
+
+
+def _is_finite(value: Any) -> bool:
+  return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def check_known(
+  detections: List[Dict[str, Any]], annotations: Dict[str, Any]
+) -> None:
+  """Raises DataError if images or classes are not in the annotations."""
+  # Rows of evaluations that hold no detection have the score 0.
+  found = [detection for detection in detections if detection['score'] > 0]
+  for key, rows, entries in (
+    ('image_id', detections, 'images'),
+    ('category_id', found, 'categories'),
+  ):
+    known: Set[int] = {entry['id'] for entry in annotations[entries]}
+    unknown = sorted({row[key] for row in rows} - known)
+    if unknown:
+      raise errors.DataError(
+        '{} values of {} are not among the {} of the annotations, such as {}. '
+        'Give the annotations of the images that the detections are '
+        'from.'.format(len(unknown), key, entries, unknown[0])
+      )
 
 
 def main(argv):
@@ -64,17 +98,30 @@ def main(argv):
   program.quieten_tensorflow()
   from evaluation import annotation_file, batches, coco_metrics, report
 
+  detections = read_detections(FLAGS.detections)
   annotations = annotation_file.load_annotations(FLAGS.annotation_file)
-  image_ids = [image['id'] for image in annotations['images']]
-  detections = _read_detections(FLAGS.detections, image_ids)
+  check_known(detections, annotations)
   batches.add_areas(detections)
+  image_ids = [image['id'] for image in annotations['images']]
   result = coco_metrics.match(annotations, detections, image_ids)
   metrics = dict(coco_metrics.coco_metrics(result))
   if FLAGS.per_category_metrics:
-    names = {c['id']: c['name'] for c in annotations['categories']}
+    names = {
+      entry['id']: str(entry.get('name', entry['id']))
+      for entry in annotations['categories']
+    }
+    if len(set(names.values())) < len(names):
+      names = {}  # Ids tell classes of the same name apart.
     metrics.update(coco_metrics.category_metrics(result, names))
   metrics = {name: float(value) for name, value in metrics.items()}
   report.print_metrics(metrics, step=None, checkpoint_path=FLAGS.detections)
+  print(
+    '{:,} detections in {:,} of {:,} images.'.format(
+      len(detections),
+      len({detection['image_id'] for detection in detections}),
+      len(image_ids),
+    )
+  )
   if FLAGS.output:
     files.write_json(FLAGS.output, metrics, indent=2)
 

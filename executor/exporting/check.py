@@ -60,8 +60,8 @@ TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
   ('tflite', 'int8'): Tolerance(64.0, 0.8, 0.15, 0.6, 0.5),
   # Boxes that reach out of the image, and that are a pixel larger, suppress
   # others.
-  ('tflite', 'postprocess'): Tolerance(0.1, 0.002, 0.0002, 0.8, 0.98),
-  ('tflite', 'float16_postprocess'): Tolerance(8.0, 0.1, 0.004, 0.8, 0.9),
+  ('tflite', 'postprocess'): Tolerance(0.1, 0.002, 0.0002, 0.6, 0.98),
+  ('tflite', 'float16_postprocess'): Tolerance(8.0, 0.1, 0.004, 0.6, 0.9),
   ('tflite', 'int8_postprocess'): Tolerance(64.0, 0.8, 0.15, 0.5, 0.5),
 }
 

@@ -2,19 +2,23 @@
 
 import base64
 import io
-import json
 import os
-from typing import Any, Dict, List, Optional
+import secrets
+import tempfile
+from typing import Any, Dict, Iterator, List, Optional
 
 import jinja2
+import numpy as np
 from PIL import Image
 
 from executor.inference import pipeline, writers
-from utils import drawing, files
+from utils import drawing
 
-# Pictures are kept at most this large, so that a page of hundreds opens.
-_LONGEST_SIDE = 1024
+# The page knows of detections down to this score.
 LEAST_SCORE = 0.05
+# Sides of the pictures, so that a page of hundreds opens.
+_LARGE = 1280
+_THUMBNAIL = 400
 _JPEG_QUALITY = 80
 _TEMPLATE = 'page.html'
 
@@ -22,13 +26,15 @@ _TEMPLATE = 'page.html'
 class HtmlWriter(writers.Writer):
   """Thumbnails that open large, with a filter by class and by score.
 
+  The pictures wait in a temporary file, not in memory.
+
   Args:
     path: of the page to write.
     title: shown at the top.
     label_map: class names by id, if known.
     max_boxes: detections an image.
-    min_score: lowest score that is shown at first; down to `LEAST_SCORE` the
-      page knows of all.
+    min_score: lowest score that is shown at first.
+    max_images: further ones are only counted, since browsers have limits.
   """
 
   def __init__(
@@ -38,28 +44,36 @@ class HtmlWriter(writers.Writer):
     label_map: Optional[Dict[int, str]],
     max_boxes: int,
     min_score: float,
+    max_images: int,
   ):
     self._path = path
     self._title = title
     self._label_map = label_map or {}
     self._max_boxes = max_boxes
     self._min_score = min_score
+    self._least_score = min(min_score, LEAST_SCORE)
+    self._max_images = max_images
     self._images: List[Dict[str, Any]] = []
-    self._classes: Dict[int, int] = {}
+    self._num_left_out = 0
+    self._file = writers.UnfinishedText(path)
+    self._pictures = tempfile.TemporaryFile(  # noqa: SIM115
+      'w+', encoding='ascii'
+    )
 
   def add(self, result: pipeline.Result) -> None:
+    if len(self._images) == self._max_images:
+      self._num_left_out += 1
+      return
     height, width = result.pixels.shape[:2]
-    detections = []
-    for box, class_id, score in list(zip(*result.detections))[
-      : self._max_boxes
-    ]:
-      if score < min(self._min_score, LEAST_SCORE):
-        continue
-      class_id = int(class_id)
-      self._classes[class_id] = self._classes.get(class_id, 0) + 1
-      detections.append(
-        [class_id, round(float(score), 4)] + [round(float(v), 1) for v in box]
+    detections = [
+      [int(class_id), round(float(score), 4), *np.round(box, 1).tolist()]
+      for box, class_id, score in zip(
+        result.detections.boxes[: self._max_boxes].astype(float),
+        result.detections.classes,
+        result.detections.scores,
       )
+      if score >= self._least_score
+    ]
     self._images.append(
       {
         'name': result.name,
@@ -67,45 +81,75 @@ class HtmlWriter(writers.Writer):
         'width': width,
         'height': height,
         'detections': detections,
-        'source': _data_url(result.pixels),
       }
     )
+    large = Image.fromarray(result.pixels)
+    large.thumbnail((_LARGE, _LARGE))
+    small = large.copy()
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    for picture in (small, large):
+      self._pictures.write(_base64_jpeg(picture) + '\n')
 
   def close(self) -> str:
+    class_ids = {
+      row[0] for image in self._images for row in image['detections']
+    }
     classes = [
       {
         'id': class_id,
         'name': self._label_map.get(class_id, str(class_id)),
         'color': '#{:02x}{:02x}{:02x}'.format(*drawing.class_color(class_id)),
       }
-      for class_id in sorted(self._classes)
+      for class_id in sorted(class_ids)
     ]
     environment = jinja2.Environment(
       loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
       autoescape=True,
       undefined=jinja2.StrictUndefined,
     )
-    text = environment.get_template(_TEMPLATE).render(
+    parts = environment.get_template(_TEMPLATE).generate(
       title=self._title,
-      least_score=min(self._min_score, LEAST_SCORE),
-      min_score=self._min_score,
-      data=_script_json({'classes': classes, 'images': self._images}),
+      # Scripts that a name smuggles in lack it, and do not run.
+      nonce=secrets.token_urlsafe(16),
+      num_left_out=self._num_left_out,
+      data={
+        'leastScore': self._least_score,
+        'minScore': self._min_score,
+        'classes': classes,
+        'images': self._images,
+        'folder': _common_folder([image['name'] for image in self._images]),
+      },
+      pictures=self._stored_pictures(),
     )
-    files.write_text(self._path, text)
-    return "'{}': {:,} images; open it in a browser.".format(
+    self._file.stream.writelines(parts)
+    self._pictures.close()
+    self._file.finish()
+    sentence = "'{}': {:,} images; open it in a browser.".format(
       self._path, len(self._images)
     )
+    if self._num_left_out:
+      sentence += ' {:,} more are left out (--max_images_on_page).'.format(
+        self._num_left_out
+      )
+    return sentence
+
+  def discard(self) -> None:
+    self._pictures.close()
+    self._file.discard()
+
+  def _stored_pictures(self) -> Iterator[str]:
+    self._pictures.seek(0)
+    for line in self._pictures:
+      yield line.rstrip('\n')
 
 
-def _data_url(pixels: Any) -> str:
-  image = Image.fromarray(pixels)
-  image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+def _common_folder(names: List[str]) -> str:
+  """What all names start with, up to a slash; '' if that is nothing."""
+  prefix = os.path.commonprefix(names)
+  return prefix[: prefix.rfind('/') + 1]
+
+
+def _base64_jpeg(image: Image.Image) -> str:
   buffer = io.BytesIO()
   image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-  encoded = base64.b64encode(buffer.getvalue()).decode('ascii')
-  return 'data:image/jpeg;base64,' + encoded
-
-
-def _script_json(data: Any) -> str:
-  """JSON that cannot end the script element that it stands in."""
-  return json.dumps(data, allow_nan=False).replace('<', '\\u003c')
+  return base64.b64encode(buffer.getvalue()).decode('ascii')

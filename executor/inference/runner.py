@@ -1,23 +1,27 @@
-"""A whole run of inference: from arguments to files."""
+"""A whole run of inference: from files to outputs."""
 
-import contextlib
 import logging
-from typing import Iterator, List, Optional, Sequence
+import sys
+import time
+from typing import List, Optional, Sequence
 
 import rich.console
 import rich.markup
 import rich.table
 import tqdm
 
-from executor.inference import decoding, pipeline, sources, writers
+from executor import interruption
+from executor.inference import decoding, image_ids, pipeline, sources, writers
 from executor.predictors import predictor as predictor_lib
 from utils import errors
 
 _log = logging.getLogger(__name__)
 
+_SECONDS_BETWEEN_LINES = 10
 
-class UnreadableImagesError(errors.UserError):
-  """Some images could not be read; the others were dealt with."""
+
+class UnusableImagesError(errors.UserError):
+  """Some images could not be used; the others were dealt with."""
 
   exit_code = 3
 
@@ -26,90 +30,152 @@ def run(
   files: Sequence[str],
   predictor: predictor_lib.Predictor,
   outputs: Sequence[writers.Writer],
+  ids: Optional[image_ids.ImageIds],
   batch_size: int,
   max_pixels: int,
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
-  An interruption (Ctrl-C) writes what was done until then.
+  SIGINT (Ctrl-C) and SIGTERM end the run after the batch that is under way, and
+  the outputs then hold what was done. A second one ends it at once, without
+  outputs.
 
   Args:
     files: of `sources.find_files`.
-    predictor: the detector.
+    predictor: the detector; one with a fixed batch sets the batch size.
     outputs: take the results.
-    batch_size: images at once; a detector with a fixed batch has its own.
+    ids: gives images their ids, if an output needs them.
+    batch_size: images at once.
     max_pixels: larger images are refused.
 
   Raises:
-    UnreadableImagesError: images could not be read; they are listed.
-    UserError: none could be read.
+    UnusableImagesError: images could not be used; they are listed.
+    DataError: none is in the annotation file.
+    Interrupted: by a signal.
   """
   failures: List[pipeline.Failure] = []
-  num_done = 0
-  with _finishing(outputs), _progress(sources.count(files)) as progress:
+  progress = _Progress(sources.count(files))
+  stop = interruption.StopOnSignalHook()
 
-    def on_result(result):
-      nonlocal num_done
-      for output in outputs:
-        output.add(result)
-      num_done += 1
-      progress.update()
+  def on_result(result):
+    for output in outputs:
+      output.add(result)
+    progress.update()
 
-    def on_failure(failure):
-      failures.append(failure)
-      progress.update()
+  def on_failure(failure):
+    failures.append(failure)
+    progress.update(is_done=False)
 
-    pipeline.run(
-      sources.items(files, decoding.Decoder(max_pixels)),
-      predictor,
-      predictor.batch_size or batch_size,
-      on_result,
-      on_failure,
-    )
-  if failures:
-    _print_failures(failures)
-    raise UnreadableImagesError(
-      '{} of {} images could not be read; they are listed above. {}'.format(
-        len(failures),
-        len(failures) + num_done,
-        'The others are done.' if num_done else 'Nothing was detected.',
-      )
-    )
-  if not num_done:
-    raise errors.DataError('The input holds no image.')
-
-
-@contextlib.contextmanager
-def _finishing(outputs: Sequence[writers.Writer]) -> Iterator[None]:
-  """Closes the writers at the end, also when a person ends it."""
+  items = sources.items(files, decoding.Decoder(max_pixels))
   try:
-    yield
-  except KeyboardInterrupt:
-    _log.warning('Interrupted; writing what is done.')
-    _close(outputs)
-    raise
+    with stop.handling_signals():
+      pipeline.run(
+        items if ids is None else ids.given_to(items),
+        predictor,
+        predictor.batch_size or batch_size,
+        on_result,
+        on_failure,
+        lambda: stop.signal_number is not None,
+      )
+    progress.close()
+    if progress.num_done:
+      for output in outputs:
+        _log.info('%s', output.close())
   except BaseException:
+    progress.close()
     for output in outputs:
       output.discard()
     raise
-  _close(outputs)
+  if not progress.num_done:
+    for output in outputs:
+      output.discard()
+  if ids is not None and ids.num_left_out:
+    _log.warning(
+      '%d images are not in --annotation_file and were left out.',
+      ids.num_left_out,
+    )
+  _raise_what_happened(failures, progress.num_done, stop.signal_number)
 
 
-def _close(outputs: Sequence[writers.Writer]) -> None:
-  for output in outputs:
-    _log.info('%s', output.close())
+def _raise_what_happened(
+  failures: Sequence[pipeline.Failure],
+  num_done: int,
+  signal_number: Optional[int],
+) -> None:
+  if failures:
+    _print_failures(failures)
+  written = (
+    'The outputs hold the other {:,}.'.format(num_done)
+    if num_done
+    else 'Nothing was written.'
+  )
+  if signal_number is not None:
+    raise interruption.Interrupted(
+      'Interrupted after {:,} images. {}'.format(
+        num_done + len(failures), written.replace('the other ', '')
+      ),
+      signal_number,
+    )
+  if failures:
+    raise UnusableImagesError(
+      '{:,} of {:,} images could not be used; they are listed above. {}'.format(
+        len(failures), len(failures) + num_done, written
+      )
+    )
+  if not num_done:
+    raise errors.DataError(
+      'No image is in --annotation_file. Its file names, or ends of paths, '
+      'have to be those of the images.'
+    )
 
 
-def _progress(total: Optional[int]) -> tqdm.tqdm:
-  return tqdm.tqdm(total=total, unit=' images', dynamic_ncols=True)
+class _Progress:
+  """A bar on a terminal, lines elsewhere, and the speed at the end."""
+
+  def __init__(self, total: Optional[int]):
+    self.num_done = 0
+    self._num_seen = 0
+    self._total = total
+    self._start = self._last_line = time.time()
+    self._bar = None
+    if sys.stderr.isatty():
+      self._bar = tqdm.tqdm(total=total, unit=' images', dynamic_ncols=True)
+
+  def update(self, is_done: bool = True) -> None:
+    self.num_done += is_done
+    self._num_seen += 1
+    if self._bar is not None:
+      self._bar.update()
+    elif time.time() - self._last_line > _SECONDS_BETWEEN_LINES:
+      self._last_line = time.time()
+      self._print_line()
+
+  def close(self) -> None:
+    if self._bar is not None:
+      self._bar.close()
+    self._print_line()
+
+  def _print_line(self) -> None:
+    seconds = max(time.time() - self._start, 1e-6)
+    _log.info(
+      '%d%s images, %.1f images/s',
+      self._num_seen,
+      ' of {}'.format(self._total) if self._total else '',
+      self._num_seen / seconds,
+    )
 
 
 def _print_failures(failures: Sequence[pipeline.Failure]) -> None:
-  table = rich.table.Table(title='Could not be read', title_justify='left')
+  console = rich.console.Console(stderr=True)
+  if not console.is_terminal:
+    for failure in failures:
+      print('{}: {}'.format(*failure), file=sys.stderr)
+    return
+  table = rich.table.Table(title='Could not be used', title_justify='left')
   table.add_column('image', overflow='fold')
   table.add_column('reason', overflow='fold')
   for failure in failures:
     table.add_row(
       rich.markup.escape(failure.name), rich.markup.escape(failure.reason)
     )
-  rich.console.Console(stderr=True).print(table)
+  console.print(table)

@@ -6,6 +6,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import cv2
 import tensorflow.compat.v1 as tf
+from google.protobuf import message
 
 from executor.inference import decoding
 from utils import errors
@@ -23,6 +24,9 @@ IMAGE_ENDINGS = (
 VIDEO_ENDINGS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.webm')
 _TFRECORD = re.compile(r'(\.tfrecords?|-\d{5}-of-\d{5})$')
 _GLOB = re.compile(r'[*?\[]')
+_INTEGER = re.compile(r'\d{1,18}$')
+# Headers of some containers give an estimate.
+_LEAST_SHARE_OF_FRAMES = 0.9
 
 
 class Item(NamedTuple):
@@ -30,29 +34,17 @@ class Item(NamedTuple):
 
   Attributes:
     name: path, or path and number within it.
-    read: decodes it; raises DataError if that is impossible.
+    open: reads its header; raises DataError if that is impossible.
     image_id: as a TFRecord gives it, if it does.
   """
 
   name: str
-  read: Callable[[], decoding.Picture]
+  open: Callable[[], decoding.Opened]
   image_id: Optional[int] = None
 
-
-class Video(NamedTuple):
-  """Properties of a video.
-
-  Attributes:
-    frames_per_second: of the file; 25 where it does not say.
-    width: pixels.
-    height: pixels.
-    num_frames: as the file says; 0 if it does not.
-  """
-
-  frames_per_second: float
-  width: int
-  height: int
-  num_frames: int
+  def read(self) -> decoding.Picture:
+    """Decodes the image; raises DataError if that is impossible."""
+    return self.open().decode()
 
 
 def find_files(arguments: Sequence[str]) -> List[str]:
@@ -97,14 +89,26 @@ def is_video(path: str) -> bool:
 
 
 def items(files: Sequence[str], decoder: decoding.Decoder) -> Iterator[Item]:
-  """Yields the images of files, records and videos, in order."""
+  """Yields the images of files, records and videos, in order.
+
+  Where a file cannot be read to its end, the last item raises the reason.
+  """
   for path in files:
     if is_video(path):
       yield from _video_items(path)
     elif _TFRECORD.search(path):
       yield from _record_items(path, decoder)
     else:
-      yield Item(path, lambda path=path: decoder.decode(_read(path)))
+      yield Item(path, lambda path=path: decoder.open(_read(path)))
+
+
+def failing_item(name: str, reason: str) -> Item:
+  """An image that cannot be read."""
+
+  def open_it():
+    raise errors.DataError(reason)
+
+  return Item(name, open_it)
 
 
 def count(files: Sequence[str]) -> Optional[int]:
@@ -113,8 +117,17 @@ def count(files: Sequence[str]) -> Optional[int]:
   for path in files:
     if _TFRECORD.search(path):
       return None
-    total += video_properties(path).num_frames if is_video(path) else 1
+    total += _num_frames(path) if is_video(path) else 1
   return total
+
+
+def frames_per_second(video: str) -> float:
+  """Rate of a video; 25 if the file does not say."""
+  capture = cv2.VideoCapture(video)
+  try:
+    return capture.get(cv2.CAP_PROP_FPS) or 25.0
+  finally:
+    capture.release()
 
 
 def _read(path: str) -> bytes:
@@ -132,77 +145,72 @@ def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
       yield _record_item('{}#{}'.format(path, number), record, decoder)
       number += 1
   except tf.errors.OpError as error:
-    message = 'damaged TFRecord: {}'.format(error.message)
-    yield Item('{}#{}'.format(path, number), _raiser(message))
+    yield failing_item(
+      '{}#{}'.format(path, number),
+      'damaged TFRecord file, what follows is lost: {}'.format(error.message),
+    )
+    return
+  if not number:
+    yield failing_item(path, 'TFRecord file without a record')
 
 
 def _record_item(name: str, record: bytes, decoder: decoding.Decoder) -> Item:
-  example = tf.train.Example()
   try:
-    example.ParseFromString(record)
-  except Exception:  # protobuf's own error has no public place.
-    return Item(name, _raiser('not a tf.train.Example'))
+    features = tf.train.Example.FromString(record).features.feature
+  except message.DecodeError:
+    return failing_item(name, 'not a tf.train.Example')
 
   def first(key):
-    values = example.features.feature[key].bytes_list.value
+    values = features[key].bytes_list.value
     return values[0] if values else b''
 
+  encoded = first('image/encoded')
+  if not encoded:
+    return failing_item(name, 'a record without image/encoded')
   source_id = first('image/source_id').decode('utf-8', 'replace')
   file_name = first('image/filename').decode('utf-8', 'replace')
-  encoded = first('image/encoded')
-  is_number = re.match(r'\d+$', source_id)
   return Item(
     file_name or name,
-    lambda: decoder.decode(encoded),
-    int(source_id) if is_number else None,
+    lambda: decoder.open(encoded, as_in_training=True),
+    int(source_id) if _INTEGER.match(source_id) else None,
   )
 
 
-def _raiser(message: str) -> Callable[[], decoding.Picture]:
-  def read():
-    raise errors.DataError(message)
-
-  return read
-
-
-def video_properties(path: str) -> Video:
-  """Reads the header of a video.
-
-  Raises:
-    DataError: OpenCV cannot read it.
-  """
-  capture = _open_video(path)
+def _num_frames(video: str) -> int:
+  """As the header says; 0 if it does not."""
+  capture = cv2.VideoCapture(video)
   try:
-    return Video(
-      capture.get(cv2.CAP_PROP_FPS) or 25.0,
-      int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-      int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-      max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
-    )
+    return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
   finally:
     capture.release()
-
-
-def _open_video(path: str) -> cv2.VideoCapture:
-  capture = cv2.VideoCapture(path)
-  if not capture.isOpened():
-    raise errors.DataError(
-      "The video '{}' cannot be read; OpenCV knows neither its container nor "
-      'its codec, or it is damaged.'.format(path)
-    )
-  return capture
 
 
 def _video_items(path: str) -> Iterator[Item]:
-  capture = _open_video(path)
+  capture = cv2.VideoCapture(path)
+  number = 0
   try:
-    number = 0
+    if not capture.isOpened():
+      yield failing_item(
+        path,
+        'not a video, damaged, or of a container or codec that OpenCV does '
+        'not know',
+      )
+      return
     while True:
       is_read, frame = capture.read()
       if not is_read:
-        return
+        break
       picture = decoding.Picture(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-      yield Item('{}#{}'.format(path, number), lambda picture=picture: picture)
+      opened = decoding.Opened(
+        frame.shape[0] * frame.shape[1], lambda picture=picture: picture
+      )
+      yield Item('{}#{}'.format(path, number), lambda opened=opened: opened)
       number += 1
   finally:
     capture.release()
+  expected = _num_frames(path)
+  if number < _LEAST_SHARE_OF_FRAMES * expected or not number:
+    yield failing_item(
+      '{}#{}'.format(path, number),
+      'the video ends after {} of {} frames'.format(number, expected),
+    )

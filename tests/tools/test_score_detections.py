@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tools import score_detections
+from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _DATA = os.environ.get('DETECTION_TEST_DATA', os.path.join('..', 'shared/data'))
@@ -83,17 +87,39 @@ def test_classes(tmp_path, annotations):
   [
     ('{', 'is not JSON'),
     ('{}', 'a list of detections, not a dict'),
-    ('[{"image_id": 1}]', 'detection 0: image_id, category_id, bbox'),
+    ('[]', 'holds no detection'),
+    ('[{"image_id": 1}]', 'entry 0: needed are the integers image_id'),
+    (
+      '[{"image_id": 1, "category_id": 2, "bbox": [1, NaN, 2, 2], "score": 1}]',
+      'entry 0: needed are',
+    ),
+    (
+      '[{"image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2], "score": 1}]',
+      '1 values of category_id are not among the categories',
+    ),
     (
       '[{"image_id": 3, "category_id": 2, "bbox": [1, 1, 2, 2], "score": 1}]',
-      'such as image_id 3',
+      '1 values of image_id are not among the images',
     ),
   ],
 )
 def test_bad_detections(tmp_path, annotations, text, message):
   path = tmp_path / 'r.json'
   path.write_text(text)
-  run = _run('--detections={}'.format(path), '--annotation_file=' + annotations)
-  assert run.returncode == 1
-  assert message in run.stderr
-  assert 'Traceback' not in run.stderr
+  with pytest.raises(errors.DataError, match=re.escape(message)):
+    detections = score_detections.read_detections(str(path))
+    with open(annotations) as source:
+      score_detections.check_known(detections, json.load(source))
+
+
+def test_rows_of_evaluations_that_hold_nothing(tmp_path, annotations):
+  found = {'image_id': 1, 'category_id': 2, 'bbox': [1, 1, 5, 5], 'score': 0.5}
+  nothing = {'image_id': 1, 'category_id': 0, 'bbox': [0, 0, 0, 0], 'score': 0}
+  with open(annotations) as source:
+    score_detections.check_known([found, nothing], json.load(source))
+
+
+def test_the_program_says_what_is_wrong(tmp_path, annotations):
+  run = _run('--detections=/nowhere', '--annotation_file=' + annotations)
+  assert run.returncode == 2
+  assert run.stderr.startswith("Error: File '/nowhere' cannot be read")

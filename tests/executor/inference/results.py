@@ -1,4 +1,4 @@
-"""Results without a detector, for tests of what is written."""
+"""Results, and a detector without a network, for tests."""
 
 import numpy as np
 
@@ -22,3 +22,31 @@ def result(name='a.jpg', image_id=None, size=(40, 60), note=''):
     ),
     note,
   )
+
+
+class Brightness(predictor.Predictor):
+  """Finds one object, the whole image; its score is the mean of the pixels.
+
+  An image of the value 13 all over gives numbers that are not finite.
+
+  Attributes:
+    batches: number of images of each call.
+  """
+
+  image_size = (32, 32)
+
+  def __init__(self, batch_size=None):
+    self.batch_size = batch_size
+    self.batches = []
+
+  def predict(self, images):
+    self.batches.append(len(images))
+    return [self._predict(image) for image in images]
+
+  def _predict(self, image):
+    score = np.nan if (image == 13).all() else image.mean() / 255
+    return predictor.Detections(
+      np.float32([[0, 0, image.shape[0], image.shape[1]]]),
+      np.int32([1]),
+      np.float32([score]),
+    )

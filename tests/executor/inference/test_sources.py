@@ -87,7 +87,7 @@ def test_video(tmp_path, decoder):
     writer.write(frame)
   writer.release()
   assert sources.is_video(path)
-  assert sources.video_properties(path) == sources.Video(5.0, 32, 24, 2)
+  assert sources.frames_per_second(path) == 5.0
   assert sources.count([path, 'a.jpg']) == 3
   items = list(sources.items([path], decoder))
   assert [item.name for item in items] == [path + '#0', path + '#1']
@@ -95,11 +95,43 @@ def test_video(tmp_path, decoder):
   assert reds[0][0] < 40 and reds[1][0] > 200 and reds[1][2] < 40
 
 
-def test_damaged_video(tmp_path):
+def test_video_that_is_none_is_one_failing_item(tmp_path, decoder):
   path = tmp_path / 'v.mp4'
   path.write_bytes(b'no video')
-  with pytest.raises(errors.DataError, match="video '.*v.mp4' cannot be read"):
-    sources.video_properties(str(path))
+  (item,) = sources.items([str(path)], decoder)
+  assert item.name == str(path)
+  with pytest.raises(errors.DataError, match='not a video'):
+    item.read()
+
+
+def test_video_that_is_cut_off(tmp_path, decoder):
+  path = str(tmp_path / 'v.avi')
+  writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 5.0, (32, 24))
+  for seed in range(20):
+    writer.write(record_factory.pixels(24, 32, seed))
+  writer.release()
+  with open(path, 'r+b') as file:
+    file.seek(0, 2)
+    file.truncate(file.tell() // 2)
+  *frames, last = sources.items([path], decoder)
+  assert 2 < len(frames) < 18
+  assert frames[2].read().pixels.shape == (24, 32, 3)
+  with pytest.raises(
+    errors.DataError, match='ends after {} of 20'.format(len(frames))
+  ):
+    last.read()
+
+
+def test_records_that_hold_nothing(tmp_path, decoder):
+  path = record_factory.write_records(tmp_path / 'empty.tfrecord', [])
+  (item,) = sources.items([path], decoder)
+  with pytest.raises(errors.DataError, match='without a record'):
+    item.read()
+  record = record_factory.make_record(encoded=b'')
+  path = record_factory.write_records(tmp_path / 'a.tfrecord', [record])
+  (item,) = sources.items([path], decoder)
+  with pytest.raises(errors.DataError, match='without image/encoded'):
+    item.read()
 
 
 def test_file_that_disappears(tmp_path, decoder):

@@ -1,0 +1,125 @@
+"""Whole runs with a detector without a network."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from executor import interruption
+from executor.inference import image_ids, runner, tables
+from tests import record_factory
+from tests.executor.inference import results
+from utils import errors
+
+
+@pytest.fixture
+def images(tmp_path):
+  paths = []
+  for number in range(6):
+    path = tmp_path / 'image{}.png'.format(number)
+    path.write_bytes(record_factory.encode(record_factory.pixels(seed=number)))
+    paths.append(str(path))
+  return paths
+
+
+def _run(files, directory, predictor=None, ids=None):
+  ids = ids or image_ids.ImageIds()
+  path = directory / 'out' / 'r.json'
+  runner.run(
+    files,
+    predictor or results.Brightness(),
+    [tables.CocoJsonWriter(str(path), ids)],
+    ids,
+    batch_size=2,
+    max_pixels=10**6,
+  )
+
+
+def _image_ids(directory):
+  path = directory / 'out' / 'r.json'
+  return [d['image_id'] for d in json.loads(path.read_text())]
+
+
+def test_a_fixed_batch_comes_first(images, tmp_path):
+  predictor = results.Brightness(batch_size=4)
+  _run(images, tmp_path, predictor)
+  assert predictor.batches == [4, 2]
+  assert _image_ids(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_broken_files_are_listed(images, tmp_path, capsys):
+  broken = tmp_path / 'broken [bold].jpg'
+  broken.write_bytes(b'no image')
+  video = tmp_path / 'broken.mp4'
+  video.write_bytes(b'no video')
+  files = [images[0], str(broken), str(video), images[1]]
+  with pytest.raises(runner.UnusableImagesError) as caught:
+    _run(files, tmp_path)
+  assert caught.value.exit_code == 3
+  assert '2 of 4 images could not be used' in str(caught.value)
+  listed = capsys.readouterr().err
+  assert 'broken [bold].jpg' in listed and 'not an image' in listed
+  assert 'broken.mp4' in listed and 'not a video' in listed
+  assert len(_image_ids(tmp_path)) == 2
+
+
+def test_without_any_result_nothing_is_written(tmp_path):
+  broken = tmp_path / 'broken.jpg'
+  broken.write_bytes(b'no image')
+  with pytest.raises(runner.UnusableImagesError, match='Nothing was written'):
+    _run([str(broken)], tmp_path)
+  assert os.listdir(str(tmp_path / 'out')) == []
+
+
+def test_images_that_are_not_annotated(images, tmp_path, caplog):
+  annotations = tmp_path / 'instances.json'
+  content = {
+    'images': [{'id': 9, 'file_name': 'image2.png', 'height': 1, 'width': 1}],
+    'annotations': [],
+    'categories': [],
+  }
+  annotations.write_text(json.dumps(content))
+  caplog.set_level('INFO')
+  _run(images, tmp_path, ids=image_ids.ImageIds(str(annotations)))
+  assert _image_ids(tmp_path) == [9]
+  assert '5 images are not in --annotation_file' in caplog.text
+  with pytest.raises(errors.DataError, match='No image is in --annotation_fi'):
+    _run(images[:1], tmp_path, ids=image_ids.ImageIds(str(annotations)))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_done(images, tmp_path, number):
+  class Interrupting(results.Brightness):
+    def predict(self, images):
+      if self.batches:
+        os.kill(os.getpid(), number)
+      return super().predict(images)
+
+  with pytest.raises(interruption.Interrupted) as caught:
+    _run(images, tmp_path, Interrupting())
+  assert caught.value.exit_code == 128 + number
+  assert 'after 4 images. The outputs hold' in str(caught.value)
+  assert _image_ids(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_second_signal_discards(images, tmp_path):
+  class Interrupting(results.Brightness):
+    def predict(self, images):
+      os.kill(os.getpid(), signal.SIGINT)
+      os.kill(os.getpid(), signal.SIGINT)
+      return super().predict(images)
+
+  with pytest.raises(KeyboardInterrupt):
+    _run(images, tmp_path, Interrupting())
+  assert os.listdir(str(tmp_path / 'out')) == []
+
+
+def test_an_error_of_the_model_discards(images, tmp_path):
+  class Failing(results.Brightness):
+    def predict(self, images):
+      raise RuntimeError('the model')
+
+  with pytest.raises(RuntimeError, match='the model'):
+    _run(images, tmp_path, Failing())
+  assert os.listdir(str(tmp_path / 'out')) == []
