@@ -1,5 +1,6 @@
 """ONNX, with non-maximum suppression."""
 
+import logging
 import os
 from typing import Any, Dict, List
 
@@ -13,6 +14,8 @@ from executor.exporting.formats import onnx_nms, tensor_inputs
 from utils import errors
 
 FORMAT = 'onnx'
+# Says how often it rewrote which operator.
+logging.getLogger('tf2onnx').setLevel(logging.WARNING)
 # Squeeze, Unsqueeze and Split take their axes as inputs since the first one;
 # the last one is what onnxruntime 1.10 runs.
 OPSETS = range(13, 16)

@@ -1,5 +1,6 @@
 """Exports of every format detect what their checkpoint does."""
 
+import concurrent.futures
 import logging
 import os
 import re
@@ -137,6 +138,19 @@ def test_shares_of_a_padded_image(unaligned, expected, name):
   predictor = predictors.load(unaligned, name)
   assert predictor.batch_size == 2
   _assert_same(predictor.predict(_images()), expected[_UNALIGNED])
+
+
+@pytest.mark.parametrize('name', _ALL)
+def test_several_threads(exported, expected, name):
+  predictor = predictors.load(exported, name)
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    # Neighbours run different images at the same time.
+    orders = [1, -1] * 4
+    results = pool.map(
+      lambda step: predictor.predict(_images()[::step]), orders
+    )
+    for step, found in zip(orders, results):
+      _assert_same(found[::step], expected[64, 64])
 
 
 def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
