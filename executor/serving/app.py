@@ -231,7 +231,7 @@ class DetectionApp:
 
   def _detect_one(self, body: bytes) -> Dict[str, Any]:
     try:
-      image = self._decoder.decode(body).pixels
+      image = self._decoder.open(body).decode().pixels
     except errors.DataError as error:
       raise RequestError(
         400, 'The picture cannot be taken: {}.'.format(error)

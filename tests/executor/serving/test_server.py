@@ -365,10 +365,15 @@ def test_a_full_queue_refuses_and_a_hang_up_frees_places(patient):
     assert response.status == 200
     predictions = json.loads(response.read().decode())['predictions']
     assert len(predictions) == count
-  with open(patient.log) as source:
-    lines = source.read().splitlines()
-  statuses = [line.split()[-3] for line in lines if ':predict' in line]
-  assert statuses == ['503', '499', '200', '200']
+
+  def statuses():
+    with open(patient.log) as source:
+      lines = source.read().splitlines()
+    return [line.split()[-3] for line in lines if ':predict' in line]
+
+  # A line is written after the answer.
+  _await(lambda: len(statuses()) == 4)
+  assert statuses() == ['503', '499', '200', '200']
 
 
 def test_more_images_than_places_are_refused(patient):
