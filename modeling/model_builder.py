@@ -152,7 +152,7 @@ class ModelFn:
     gradients_and_variables = optimizer.compute_gradients(loss, variables)
     if params.train.gradient_clip_norm > 0:
       gradients, variables = zip(*gradients_and_variables)
-      gradients, _ = tf.clip_by_global_norm(
+      gradients = optimizers.clip_by_global_norm(
         gradients, float(params.train.gradient_clip_norm)
       )
       gradients_and_variables = list(zip(gradients, variables))

@@ -1,7 +1,8 @@
 """Optimizers by their names in the config."""
 
-from typing import Any, Callable
+from typing import Any, Callable, List, Optional, Sequence
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils import registry
@@ -23,6 +24,32 @@ def optimizer_factory(params: Any) -> OptimizerFn:
     ConfigError: `params.type` is unknown.
   """
   return OPTIMIZERS.get(params.type)(params)
+
+
+def clip_by_global_norm(
+  gradients: Sequence[Optional[tf.Tensor]], clip_norm: float
+) -> List[Optional[tf.Tensor]]:
+  """Scales gradients down so that their global norm is at most `clip_norm`.
+
+  What `tf.clip_by_global_norm` computes, with one node a gradient instead of
+  two.
+
+  Args:
+    gradients: tensors of any shapes, or None.
+    clip_norm: above 0.
+
+  Returns:
+    Tensors of the same shapes, None where `gradients` has None; NaN everywhere
+    if the norm is not finite.
+  """
+  norm = tf.global_norm(gradients)
+  scale = clip_norm / tf.maximum(norm, clip_norm)
+  # Dividing by infinity would turn the other gradients into zeros, silently.
+  scale = tf.where(tf.is_finite(norm), scale, np.nan)
+  return [
+    None if gradient is None else gradient * tf.cast(scale, gradient.dtype)
+    for gradient in gradients
+  ]
 
 
 @OPTIMIZERS.register('momentum')

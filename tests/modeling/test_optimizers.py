@@ -96,3 +96,25 @@ def test_unknown_type_names_the_known_ones():
   message = str(info.value)
   assert "train.optimizer.type: 'sgd'" in message
   assert 'adadelta, adagrad, adam, momentum, rmsprop' in message
+
+
+@pytest.mark.parametrize('clip_norm', [0.5, 5.0, 100.0])
+@pytest.mark.parametrize('special', [0.0, 3.0, np.inf, np.nan])
+def test_clipping_is_that_of_tensorflow(special, clip_norm):
+  gradients = [
+    tf.constant([[special, -4.0]]),
+    None,
+    tf.constant([0.5], tf.float32),
+  ]
+  expected, _ = tf.clip_by_global_norm(gradients, clip_norm)
+  clipped = optimizers.clip_by_global_norm(gradients, clip_norm)
+  assert clipped[1] is None
+  with tf.Session() as session:
+    for ours, theirs in zip(clipped[::2], expected[::2]):
+      np.testing.assert_allclose(*session.run([ours, theirs]), rtol=1e-6)
+
+
+def test_no_gradient_clips_to_zero():
+  clipped = optimizers.clip_by_global_norm([tf.zeros([3])], 1.0)
+  with tf.Session() as session:
+    assert session.run(clipped[0]).tolist() == [0, 0, 0]
