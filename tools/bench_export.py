@@ -22,7 +22,7 @@ from absl import flags
 from configs import resolver
 from executor.exporting import contract as contract_lib
 from executor.exporting import export, sample_images
-from executor.predictors import exported, preprocessing, runtimes
+from executor.predictors import preprocessing, runtimes, suppression
 from modeling.serving import serving_graph
 from utils import program
 
@@ -95,7 +95,7 @@ def _jobs(with_nms: str, raw: str) -> Dict[str, Callable[[], Any]]:
       artefact = contract.artefact(name)
       run = runtimes.load(directory, artefact)
       if part != 'network' and not artefact.has_nms:
-        suppress = exported._Suppression(directory, contract, artefact)
+        suppress = suppression.Suppression(directory, contract, artefact)
         jobs[name, part] = lambda run=run, end=suppress: end(run(batch))
       else:
         jobs[name, part] = lambda run=run: run(batch)

@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from executor.inference import decoding
-from executor.predictors import predictor as predictor_lib
 from executor.serving import (
   batching,
   detector,
@@ -43,8 +42,7 @@ class DetectionApp:
 
   Args:
     location: of the model.
-    model: answers `:predict`.
-    predictor: answers the page.
+    model: answers `:predict`, and by its predictor the page.
     limits: of this server.
   """
 
@@ -52,11 +50,11 @@ class DetectionApp:
     self,
     location: served_model.Location,
     model: served_model.ServedModel,
-    predictor: predictor_lib.Predictor,
     limits: Limits,
   ):
     self._location = location
     self._model = model
+    predictor = model.predictor
     self._label_map = predictor.label_map or {}
     self._limits = limits
     self._decoder = decoding.Decoder(limits.max_image_pixels)

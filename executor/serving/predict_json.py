@@ -159,6 +159,9 @@ def _numbers(values: List[Any], spec: contract_lib.TensorSpec) -> np.ndarray:
   numbers = array.ravel().tolist()
   if not set(map(type, numbers)) <= ({int} if is_integer else {int, float}):
     raise _bad('input {!r} has to hold {} numbers.', spec.key, dtype.name)
+  # An image of them has no detections, and the answer would be no JSON.
+  if any(number != number for number in numbers):
+    raise _bad('input {!r} has to hold numbers; NaN came.', spec.key)
   bounds = np.iinfo(dtype) if is_integer else np.finfo(dtype)
   if min(numbers) < bounds.min or max(numbers) > bounds.max:
     raise _bad(

@@ -9,7 +9,7 @@ from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from executor.exporting import contract as contract_lib
-from executor.predictors import runtimes
+from executor.predictors import exported, runtimes
 from utils import errors
 
 SIGNATURE_NAME = 'serving_default'
@@ -81,6 +81,7 @@ class ServedModel:
     artefact: what the contract says of the SavedModel.
     input: what the contract says of its only input.
     signature: the SignatureDef as JSON, as TensorFlow Serving shows it.
+    predictor: the same model, of images.
 
   Raises:
     UserError: it is no export, or it cannot be loaded.
@@ -92,6 +93,15 @@ class ServedModel:
     (self.input,) = self.artefact.inputs
     self.signature = _signature(directory)
     self._run = runtimes.load(directory, self.artefact)
+    # Weights are in memory once.
+    self.predictor = exported.ExportedPredictor(
+      directory, self.contract, self.artefact, self._run
+    )
+
+  def warm_up(self) -> None:
+    """Runs one image: a session optimises its graph at its first call."""
+    image = np.zeros([*self.contract.image_size, 3], np.uint8)
+    self.predictor.predict([image])
 
   def run(self, examples: Sequence[Any]) -> List[Outputs]:
     """Runs examples as one batch; a fixed batch is filled up.

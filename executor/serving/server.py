@@ -5,7 +5,6 @@ import socket
 
 import uvicorn
 
-from executor import predictors
 from executor.serving import app as app_lib
 from executor.serving import request_log, served_model
 from executor.serving.limits import Limits
@@ -46,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(
   location: served_model.Location, bound: socket.socket, limits: Limits
 ) -> None:
-  """Loads a model and answers requests until SIGINT or SIGTERM.
+  """Loads a model, runs it once, and answers requests until SIGINT or SIGTERM.
 
   Then no new connection is taken, and what is in work is finished; a second
   SIGINT ends the program at once.
@@ -60,8 +59,8 @@ def serve(
     UserError: the model cannot be loaded.
   """
   model = served_model.ServedModel(location.directory)
-  predictor = predictors.load(location.directory, served_model.FORMAT)
-  detection_app = app_lib.DetectionApp(location, model, predictor, limits)
+  model.warm_up()
+  detection_app = app_lib.DetectionApp(location, model, limits)
   server = uvicorn.Server(
     uvicorn.Config(
       request_log.RequestLog(detection_app.asgi),

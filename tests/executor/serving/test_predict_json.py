@@ -95,6 +95,12 @@ def test_floats_that_do_not_fit_are_refused(number):
     predict_json.parse(body.encode('utf-8'), _FLOATS)
 
 
+def test_nan_is_refused():
+  body = b'{"inputs": [[[[1, 2, 3], [4, 5, NaN]]]]}'
+  with pytest.raises(limits.RequestError, match='NaN came'):
+    predict_json.parse(body, _FLOATS)
+
+
 def test_text_takes_no_more_memory_than_it_has():
   # As an array of text it would be 4 TB.
   body = {'instances': ['x' * 10**6] + [''] * 10**6}
