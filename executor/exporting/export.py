@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from configs import resolver
+from configs import params_dict, resolver
 from executor import checkpoint_config
 from executor.exporting import contract, finished_directory, formats, request
 from modeling import checkpoint as checkpoint_lib
@@ -53,7 +53,8 @@ def export(
       checkpoint.
     params_override: parameters that go before those of the file.
     use_tpu: write a second meta graph of the SavedModel, for TPUs.
-    batch_size: images at once; None or -1 for any number.
+    batch_size: images at once; None or -1 for any number, with NMS `batched`
+      unless `params_override` names a version.
     image_size: (height, width) in pixels that images are fitted into.
     input_type: see `serving_inputs.build`.
     input_name: signature key of the input.
@@ -88,14 +89,17 @@ def export(
     export_dir, override_export_dir
   ) as directory:
     checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
-    params = resolver.resolve(
+    resolved = resolver.resolve(
       model=model,
       config_file=config_file
       or checkpoint_config.config_beside(checkpoint, model),
       params_override=params_override,
       flags={'use_tpu': use_tpu},
       mode='export',
-    ).params
+    )
+    params = resolved.params
+    if batch_size is None:
+      params = _dynamic_batch_params(resolved)
     export_request = request.ExportRequest(
       params=params,
       checkpoint=checkpoint,
@@ -124,6 +128,29 @@ def export(
       check_lib.check(export_request, directory, written)
   _log.info('Exported to %s.', export_dir)
   return written
+
+
+def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:
+  """Parameters of an export that takes any number of images.
+
+  The original has `batched` NMS there, whose classes are floats, and clients
+  count on it; an override of this very export may ask for another.
+  """
+  old = resolved.params.postprocess.nms_version
+  is_asked_for = resolved.sources['postprocess.nms_version'] == 'override'
+  if is_asked_for or old == 'batched':
+    return resolved.params
+  _log.info(
+    'Any number of images: postprocess.nms_version is batched rather than %s, '
+    'and classes are float32. --params_override=postprocess.nms_version=%s '
+    'keeps it.',
+    old,
+    old,
+  )
+  params = params_dict.ParamsDict(resolved.params)
+  params.override({'postprocess': {'nms_version': 'batched'}})
+  params.lock()
+  return params
 
 
 def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:

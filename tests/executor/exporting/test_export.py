@@ -158,6 +158,30 @@ def test_tensorflow_2s_loader_takes_both(exported):
   ), run.stderr
 
 
+@pytest.mark.parametrize(
+  'batch_size, params_override, version',
+  [
+    (1, '', 'v1'),
+    (-1, '', 'batched'),
+    (None, 'postprocess.nms_version=v1', 'v1'),
+    (-1, 'postprocess.nms_version=v2', 'v2'),
+  ],
+)
+def test_nms_of_any_number_of_images(
+  model, tmp_path, writes_text, batch_size, params_override, version
+):
+  _export_text(
+    tmp_path / 'export',
+    model,
+    batch_size=batch_size,
+    params_override=params_override,
+  )
+  (request,) = writes_text
+  assert request.params.postprocess.nms_version == version
+  with pytest.raises(ValueError, match='locked'):
+    request.params.override({'type': 'retinanet'})
+
+
 def test_options_reach_the_request(model, tmp_path, writes_text):
   written = _export_text(
     tmp_path / 'export',
