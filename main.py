@@ -38,7 +38,12 @@ flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
 flags.DEFINE_integer('num_cores', None, 'Number of TPU cores; 8 by default.')
 flags.DEFINE_string('gcp_project', None, "The TPU's project.")
 flags.DEFINE_string('tpu_zone', None, "The TPU's zone.")
-flags.DEFINE_string('eval_master', None, 'Address for evaluation on a TPU.')
+flags.DEFINE_string(
+  'eval_master', None, 'Address of another TPU, or local: where to evaluate.'
+)
+flags.DEFINE_bool(
+  'configure_tpu_version', None, "Set the TPU's TensorFlow version to 1.15."
+)
 flags.DEFINE_string('tpu_job_name', None, "Name of the TPU worker's job.")
 flags.DEFINE_string(
   'data_dir', None, 'Directory that relative data paths start from.'
@@ -60,6 +65,7 @@ _PARAMETER_FLAGS = (
   'gcp_project',
   'tpu_zone',
   'eval_master',
+  'configure_tpu_version',
   'tpu_job_name',
   'data_dir',
   'precision',

@@ -13,7 +13,18 @@ RUN = (
   Key('platform.tpu', None, 'TPU name or grpc:// address', 'str'),
   Key('platform.tpu_zone', None, "the TPU's zone", 'str'),
   Key('platform.gcp_project', None, "the TPU's project", 'str'),
-  Key('platform.eval_master', None, 'address for evaluation on a TPU', 'str'),
+  Key(
+    'platform.eval_master',
+    None,
+    'where to evaluate: grpc:// address of another TPU, or local for the CPU '
+    'of this machine; null = the TPU that trains',
+    'str',
+  ),
+  Key(
+    'platform.configure_tpu_version',
+    False,
+    "set the TPU's TensorFlow version to 1.15, which restarts it if needed",
+  ),
 )
 
 ARCHITECTURE = (

@@ -31,6 +31,7 @@ _FLAG_KEYS = {
   'tpu_zone': 'platform.tpu_zone',
   'gcp_project': 'platform.gcp_project',
   'eval_master': 'platform.eval_master',
+  'configure_tpu_version': 'platform.configure_tpu_version',
   'tpu_job_name': 'tpu_job_name',
 }
 _DATA_KEYS = (
@@ -258,6 +259,17 @@ def resolve(
   limits.check(params, factory.declared_keys(params.type))
   params.lock()
   return Resolved(params, resolution.sources)
+
+
+def without_tpu(params: params_dict.ParamsDict) -> params_dict.ParamsDict:
+  """Returns a locked copy for a part of a TPU's run that runs elsewhere."""
+  params = params_dict.ParamsDict(params)
+  for path in ('use_tpu', *_NEEDS_TPU):
+    params.override(_nested(path, False), is_strict=True)
+  for path in _TRAIN_ONLY:
+    params.override(_nested(path, None), is_strict=True)
+  params.lock()
+  return params
 
 
 def _leaf_text(key: str, value: Any) -> str:

@@ -3,13 +3,16 @@
 import copy
 from typing import Any, Callable, Dict, List, Optional
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from executor import hardware as hardware_lib
 from utils import errors
 
-# [height, width, channels, batch] seen from [batch, height, width, channels].
+# [height, width, channels, batch] seen from [batch, height, width, channels],
+# and [height, width, batch, channels], as space-to-depth leaves images.
 _TRANSPOSED_AXES = (1, 2, 3, 0)
+_TRANSPOSED_AXES_SPACE_TO_DEPTH = (1, 2, 0, 3)
 
 
 def make_estimator(
@@ -24,7 +27,7 @@ def make_estimator(
   Args:
     params: the whole config.
     model_fn: see `modeling.model_builder.ModelFn`.
-    hardware: of `hardware.detect`.
+    hardware: of `hardware.detect` or `hardware.for_evaluation`.
     predict_batch_key: dotted key of the global batch of `predict`, which serves
       evaluation (eval.eval_batch_size) as well as prediction without
       groundtruth (predict.predict_batch_size).
@@ -35,7 +38,7 @@ def make_estimator(
     `Estimator` under a `MirroredStrategy`. Its input functions are called
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
-  _check_batch_sizes(params, hardware, predict_batch_key)
+  _check_batch_sizes(params, hardware, predict_batch_key, is_training)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
@@ -50,6 +53,7 @@ def make_estimator(
     model_fn,
     hardware,
     _batch_size(params, predict_batch_key),
+    is_training,
     run_config_kwargs,
   )
 
@@ -60,12 +64,17 @@ def _batch_size(params: Any, key: str) -> int:
 
 
 def _check_batch_sizes(
-  params: Any, hardware: hardware_lib.Hardware, predict_batch_key: str
+  params: Any,
+  hardware: hardware_lib.Hardware,
+  predict_batch_key: str,
+  is_training: bool,
 ) -> None:
-  keys = ['train.train_batch_size']
-  if hardware.kind == hardware_lib.TPU:
+  keys = []
+  if is_training:
+    keys = ['train.train_batch_size']
+  elif hardware.kind == hardware_lib.TPU:
     # Under a distribution strategy one device evaluates and predicts.
-    keys += ['eval.eval_batch_size', predict_batch_key]
+    keys = ['eval.eval_batch_size', predict_batch_key]
   for key in keys:
     size = _batch_size(params, key)
     if size < 1 or size % hardware.num_replicas:
@@ -99,13 +108,16 @@ def _tpu_estimator(
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
   predict_batch_size: int,
+  is_training: bool,
   run_config_kwargs: Dict[str, Any],
 ) -> tf.estimator.tpu.TPUEstimator:
   uses_tpu = hardware.kind == hardware_lib.TPU
   tpu_config = tf.estimator.tpu.TPUConfig(
     iterations_per_loop=params.train.iterations_per_loop if uses_tpu else 1,
-    num_cores_per_replica=params.train.num_cores_per_replica,
-    input_partition_dims=_input_partition_dims(params),
+    num_cores_per_replica=(
+      params.train.num_cores_per_replica if is_training else None
+    ),
+    input_partition_dims=_input_partition_dims(params) if is_training else None,
     tpu_job_name=params.tpu_job_name,
     per_host_input_for_training=(
       tf.estimator.tpu.InputPipelineConfig.PER_HOST_V2
@@ -113,7 +125,6 @@ def _tpu_estimator(
   )
   config = tf.estimator.tpu.RunConfig(
     cluster=hardware.resolver,
-    evaluation_master=params.platform.eval_master,
     tpu_config=tpu_config,
     log_step_count_steps=params.train.iterations_per_loop,
     **run_config_kwargs,
@@ -129,17 +140,40 @@ def _tpu_estimator(
 
 
 def _input_partition_dims(params: Any) -> Optional[List[Any]]:
+  """How images, and labels, are divided among the cores of a replica."""
   dims = params.train.input_partition_dims
   if dims is None:
     return None
+  key = 'train.input_partition_dims: {}'.format(dims)
+  num_cores = params.train.num_cores_per_replica
+  if num_cores is None:
+    raise errors.ConfigError(
+      key + ' needs train.num_cores_per_replica, the number of parts.'
+    )
+  if len(dims) not in (1, 2):
+    raise errors.ConfigError(
+      key + " has to have one or two items: for images, and for labels 'None'."
+    )
   partitions = []
   for item in dims:
     if item is None or item == 'None':
       partitions.append(None)
-    elif params.train.transpose_input:
-      partitions.append([item[axis] for axis in _TRANSPOSED_AXES])
-    else:
-      partitions.append(item)
+      continue
+    if len(item) != 4 or np.prod(item) != num_cores:
+      raise errors.ConfigError(
+        '{}: {} has to be 4 numbers of parts (batch, height, width, channels) '
+        'whose product is train.num_cores_per_replica, {}.'.format(
+          key, item, num_cores
+        )
+      )
+    if params.train.transpose_input:
+      axes = (
+        _TRANSPOSED_AXES_SPACE_TO_DEPTH
+        if params.architecture.space_to_depth_block_size > 1
+        else _TRANSPOSED_AXES
+      )
+      item = [item[axis] for axis in axes]
+    partitions.append(item)
   return partitions
 
 

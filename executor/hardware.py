@@ -1,20 +1,21 @@
 """What a run computes on."""
 
-import logging
-import socket
-import time
-import urllib.parse
 from typing import Any, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
+from executor import cloud_tpu, tpu_address
 from utils import errors
-
-_log = logging.getLogger(__name__)
 
 TPU = 'TPU'
 GPU = 'GPU'
 CPU = 'CPU'
+
+# Value of platform.eval_master that means this machine.
+LOCAL = 'local'
+
+# Predictions of a `TPUEstimator` come from one host.
+_CORES_PER_HOST = 8
 
 
 class Hardware(NamedTuple):
@@ -33,10 +34,19 @@ class Hardware(NamedTuple):
   resolver: Optional[Any] = None
 
 
-def detect(params: Any) -> Hardware:
-  """Chooses the hardware: the TPU if `use_tpu`, else GPUs, else the CPU."""
+def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
+  """Chooses the hardware: the TPU if `use_tpu`, else GPUs, else the CPU.
+
+  Args:
+    params: the whole config.
+    awaits_new_tpu: whether to wait without end for a TPU that is missing or
+      was preempted.
+
+  Raises:
+    UserError: the TPU cannot be used.
+  """
   if params.use_tpu:
-    return _tpu(params)
+    return _tpu(params, awaits_new_tpu)
   num_gpus = len(tf.config.experimental.list_physical_devices('GPU'))
   if num_gpus:
     return Hardware(
@@ -45,105 +55,56 @@ def detect(params: Any) -> Hardware:
   return Hardware(CPU, 1, 'CPU')
 
 
-def _tpu(params: Any) -> Hardware:
-  platform = params.platform
-  name = platform.tpu
-  wait_until_healthy(name, platform.tpu_zone, platform.gcp_project)
-  try:
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-      name, zone=platform.tpu_zone, project=platform.gcp_project
-    )
-    wait_until_reachable(resolver.master())
-  except (ValueError, RuntimeError, OSError) as error:
-    raise _tpu_error(name, error) from error
+def _tpu(params: Any, awaits_new_tpu: bool = False) -> Hardware:
+  name = params.platform.tpu
   num_cores = params.train.num_shards
+  cores_per_replica = params.train.num_cores_per_replica or 1
+  if num_cores % cores_per_replica:
+    raise errors.ConfigError(
+      'train.num_cores_per_replica: {} does not divide the {} cores '
+      '(train.num_shards, --num_cores).'.format(cores_per_replica, num_cores)
+    )
   return Hardware(
-    TPU, num_cores, 'TPU {} ({} cores)'.format(name, num_cores), resolver
+    TPU,
+    num_cores // cores_per_replica,
+    'TPU {} ({} cores)'.format(name, num_cores),
+    cloud_tpu.connect(params.platform, awaits_new_tpu),
   )
 
 
-def wait_until_healthy(
-  name: Optional[str],
-  zone: Optional[str],
-  project: Optional[str],
-  service: Any = None,
-) -> None:
-  """Waits until the Cloud TPU API calls the TPU healthy.
+def for_evaluation(params: Any, training: Hardware) -> Hardware:
+  """Chooses where to evaluate: `platform.eval_master`, else where it trains.
 
   Args:
-    name: TPU name, or a grpc:// address, which is taken as it is.
-    zone: of the TPU; None: this machine's.
-    project: of the TPU; None: this machine's.
-    service: stands in for the Cloud TPU API.
+    params: the whole config.
+    training: of `detect`.
 
   Raises:
-    UserError: the TPU cannot be found or does not become healthy.
+    ConfigError: a pod cannot evaluate.
+    UserError: the evaluating TPU cannot be used.
   """
-  if name and name.startswith('grpc://'):
-    return
-  # Only TPU runs need it, and it defines flags when imported.
-  from cloud_tpu_client import client as cloud_tpu
-
-  try:
-    client = cloud_tpu.Client(
-      tpu=name, zone=zone, project=project, service=service
+  if training.kind != TPU:
+    return training
+  master = params.platform.eval_master
+  num_cores = params.train.num_shards
+  if master == LOCAL:
+    return Hardware(CPU, 1, 'the CPU of this machine')
+  if master:
+    num_cores = min(num_cores, _CORES_PER_HOST)
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(master)
+    return Hardware(
+      TPU,
+      num_cores,
+      'TPU {} ({} cores)'.format(master, num_cores),
+      tpu_address.connect(resolver),
     )
-    _log.info('Waiting for the TPU %s to be healthy.', name)
-    client.wait_for_healthy()
-  except (ValueError, RuntimeError, OSError) as error:
-    raise _tpu_error(name, error) from error
-
-
-def wait_until_reachable(
-  address: str, timeout: float = 300.0, interval: float = 10.0
-) -> None:
-  """Waits until something listens at an address.
-
-  Without it, TensorFlow tries for hours and says nothing.
-
-  Args:
-    address: grpc://host:port.
-    timeout: seconds after which to give up.
-    interval: seconds for, and between, tries.
-
-  Raises:
-    OSError: nothing listened, or the host is unknown.
-    ValueError: not such an address.
-  """
-  parts = urllib.parse.urlsplit(address)
-  if not parts.hostname or not parts.port:
-    raise ValueError('{!r} is not of the form grpc://host:port'.format(address))
-  end = time.monotonic() + timeout
-  while True:
-    begin = time.monotonic()
-    try:
-      socket.create_connection((parts.hostname, parts.port), interval).close()
-      return
-    except socket.gaierror as error:
-      raise OSError('the host {} is unknown'.format(parts.hostname)) from error
-    except OSError as error:
-      if time.monotonic() >= end:
-        raise OSError(
-          'nothing answered at {} for {:.0f} s ({})'.format(
-            address, timeout, error
-          )
-        ) from error
-      _log.info(
-        'Waiting for the TPU at %s to answer (%s); giving up in %.0f s.',
-        address,
-        error,
-        end - time.monotonic(),
+  if num_cores > _CORES_PER_HOST:
+    raise errors.ConfigError(
+      'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
+      'cannot evaluate; {} cores can. Give the grpc://host:port address of '
+      "another TPU, or 'local' for the CPU of this machine, as --eval_master; "
+      'or evaluate with --mode=eval elsewhere.'.format(
+        num_cores, _CORES_PER_HOST
       )
-    time.sleep(max(min(begin + interval, end) - time.monotonic(), 0.0))
-
-
-def _tpu_error(name: Optional[str], error: Exception) -> errors.UserError:
-  return errors.UserError(
-    'use_tpu is true, but {} cannot be used: {}. Give its name '
-    'with --tpu (and --tpu_zone, --gcp_project if this machine is elsewhere), '
-    'or a grpc://host:port address; or train without a TPU with '
-    '--use_tpu=False.'.format(
-      "the TPU '{}'".format(name) if name else 'a TPU without a name',
-      str(error).rstrip('. '),
     )
-  )
+  return training._replace(num_replicas=num_cores)

@@ -2,14 +2,15 @@
 
 import functools
 import logging
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 import rich.console
 import tensorflow.compat.v1 as tf
 
+from configs import resolver
 from dataloader import input_reader, record_files
 from evaluation import annotation_file
-from executor import estimator_factory, failures, plan, training
+from executor import estimator_factory, failures, plan, preemption, training
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from modeling import checkpoint, model_builder
@@ -40,24 +41,50 @@ class Runner:
       )
     evaluation_lib.check_settings(params, evaluates=False)
     self._params = params
-    self._hardware = hardware_lib.detect(params)
-    self._trainer = self._make_estimator(is_training=True)
-    self._predictor = self._make_estimator(is_training=False)
+    self._use_hardware(hardware_lib.detect(params))
+
+  def _use_hardware(self, hardware: hardware_lib.Hardware) -> None:
+    self._hardware = hardware
+    self._trainer = self._make_estimator(
+      self._params, hardware, is_training=True
+    )
+    # Made when it is needed: it may be on a TPU of its own.
     self._evaluator: Any = None
 
-  def _make_estimator(self, is_training: bool) -> tf.estimator.Estimator:
+  def _make_estimator(
+    self, params: Any, hardware: hardware_lib.Hardware, is_training: bool
+  ) -> tf.estimator.Estimator:
     return estimator_factory.make_estimator(
-      self._params,
+      params,
       model_builder.ModelFn(
-        self._params,
+        params,
         make_last_hooks=functools.partial(
-          training.checkpoint_hooks, self._params, self._hardware
+          training.checkpoint_hooks, params, hardware
         ),
+        make_tpu_scaffold=preemption.OneSessionScaffold,
       ),
-      self._hardware,
+      hardware,
       # Evaluation runs on `predict`, with the batch meant for evaluation.
       predict_batch_key='eval.eval_batch_size',
       is_training=is_training,
+    )
+
+  def _make_evaluator(self) -> Any:
+    hardware = hardware_lib.for_evaluation(self._params, self._hardware)
+    params = self._params
+    if params.use_tpu and hardware.kind != hardware_lib.TPU:
+      params = resolver.without_tpu(params)
+    evaluator, mode = evaluation_lib.evaluator_for(params)
+    settings = params.eval
+    return evaluator(
+      params,
+      self._make_estimator(params, hardware, is_training=False),
+      estimator_factory.GlobalBatchInputFn(
+        input_reader.InputFn(
+          settings.eval_file_pattern, params, mode, settings.eval_dataset_type
+        ),
+        settings.eval_batch_size,
+      ),
     )
 
   def print_plan(self, mode: str) -> None:
@@ -133,7 +160,6 @@ class Runner:
     return evaluation_lib.checkpoint_step(latest) if latest else 0
 
   def _train_until(self, step: int) -> None:
-    settings = self._params.train
     start_step = self._current_step()
     if start_step >= step:
       _log.warning(
@@ -144,54 +170,47 @@ class Runner:
         step,
       )
       return
-    input_fn = self._input_fn(
-      settings.train_file_pattern,
-      mode_keys.TRAIN,
-      settings.train_dataset_type,
+    if self._hardware.kind != hardware_lib.TPU:
+      self._train_once(step)
+      return
+    preemption.run_to_the_end(
+      lambda: self._train_once(step),
+      is_lost=self._is_lost,
+      recover=self._recover,
+      step=self._current_step,
+      last_step=step,
+    )
+
+  def _train_once(self, step: int) -> None:
+    settings = self._params.train
+    input_fn = estimator_factory.GlobalBatchInputFn(
+      input_reader.InputFn(
+        settings.train_file_pattern,
+        self._params,
+        mode_keys.TRAIN,
+        settings.train_dataset_type,
+        start_step=self._current_step(),
+      ),
       settings.train_batch_size,
-      start_step,
     )
     with failures.naming_bad_records(self._params, settings.train_file_pattern):
       training.train(
         self._trainer, input_fn, self._params, self._hardware, step
       )
 
+  def _is_lost(self, error: Exception) -> bool:
+    return preemption.is_lost(error, self._params.platform)
+
+  def _recover(self) -> None:
+    self._use_hardware(hardware_lib.detect(self._params, awaits_new_tpu=True))
+
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     with failures.naming_bad_records(
       self._params, self._params.eval.eval_file_pattern
     ):
-      return self._evaluate_checkpoint(path)
-
-  def _evaluate_checkpoint(self, path: Optional[str]) -> Dict[str, float]:
-    if self._evaluator is None:
-      evaluator, mode = evaluation_lib.evaluator_for(self._params)
-      settings = self._params.eval
-      self._evaluator = evaluator(
-        self._params,
-        self._predictor,
-        self._input_fn(
-          settings.eval_file_pattern,
-          mode,
-          settings.eval_dataset_type,
-          settings.eval_batch_size,
-        ),
-      )
-    return self._evaluator.evaluate(path)
-
-  def _input_fn(
-    self,
-    file_pattern: str,
-    mode: str,
-    dataset_type: str,
-    batch_size: int,
-    start_step: int = 0,
-  ) -> Callable[..., Any]:
-    return estimator_factory.GlobalBatchInputFn(
-      input_reader.InputFn(
-        file_pattern, self._params, mode, dataset_type, start_step=start_step
-      ),
-      batch_size,
-    )
+      if self._evaluator is None:
+        self._evaluator = self._make_evaluator()
+      return self._evaluator.evaluate(path)
 
   def _check(self, trains: bool, evaluates: bool) -> None:
     """Finds what cannot work before a graph is built or hours pass."""
@@ -206,6 +225,7 @@ class Runner:
       annotation_file.load_annotations(settings.val_json_file)
     if settings.label_map_file:
       label_map.read_label_map(settings.label_map_file)
+    self._evaluator = self._make_evaluator()
 
 
 def _concerns_the_user(error: Exception) -> bool:

@@ -28,6 +28,7 @@ class ModelFn:
     make_last_hooks: returns new hooks, which run after the model's own ones in
       training: what saves a checkpoint belongs here, so that a step was checked
       before it is saved.
+    make_tpu_scaffold: returns a new scaffold for training on a TPU.
   """
 
   def __init__(
@@ -36,8 +37,10 @@ class ModelFn:
     make_last_hooks: Callable[
       [], Sequence[tf.train.SessionRunHook]
     ] = lambda: (),
+    make_tpu_scaffold: Callable[[], tf.train.Scaffold] = tf.train.Scaffold,
   ):
     self._params = params
+    self._make_tpu_scaffold = make_tpu_scaffold
     self._make_last_hooks = make_last_hooks
     self._build = {
       tf.estimator.ModeKeys.TRAIN: self._train,
@@ -181,7 +184,9 @@ class ModelFn:
         variables,
         model.backbone_scope,
       )
-    if self._params.use_tpu or tf.distribute.has_strategy():
+    if self._params.use_tpu:
+      return self._make_tpu_scaffold()
+    if tf.distribute.has_strategy():
       return tf.train.Scaffold()
     # Nothing is left uninitialised by an initialiser of all variables or a
     # checkpoint that `check_resumable` accepts, and asking takes seconds.

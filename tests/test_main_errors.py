@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dataloader import record_check, tf_example_decoder
-from executor import failures, hardware
+from executor import failures
 from executor import runner as runner_lib
 from tests import record_factory, tiny_run
 from utils import errors
@@ -210,13 +210,6 @@ def test_path_that_cannot_be_written_is_named():
   with pytest.raises(OSError) as info:
     os.makedirs('/proc/nowhere/model')
   assert "'/proc/nowhere'" in str(failures.explain(info.value))
-
-
-def test_tpu_that_does_not_answer_is_waited_for_aloud(caplog):
-  with caplog.at_level('INFO'), pytest.raises(OSError, match='nothing answer'):
-    # Nobody listens at port 1.
-    hardware.wait_until_reachable('grpc://127.0.0.1:1', 0.05, 0.02)
-  assert 'Waiting for the TPU at grpc://127.0.0.1:1' in caplog.text
 
 
 def test_program_without_a_tpu_says_so(tmp_path):

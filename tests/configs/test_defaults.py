@@ -165,6 +165,7 @@ _DEFAULTS = {
     'tpu_zone': None,
     'gcp_project': None,
     'eval_master': None,
+    'configure_tpu_version': False,
   },
   'tpu_job_name': None,
 }

@@ -137,6 +137,7 @@ _FLAG_EFFECTS = [
   ('gcp_project', 'p', 'platform.gcp_project', 'p'),
   ('tpu_zone', 'z', 'platform.tpu_zone', 'z'),
   ('eval_master', 'e', 'platform.eval_master', 'e'),
+  ('configure_tpu_version', True, 'platform.configure_tpu_version', True),
   ('tpu_job_name', 'j', 'tpu_job_name', 'j'),
 ]
 

@@ -7,49 +7,9 @@ from tests import golden_numbers
 from utils import errors
 
 
-class _FakeTpuApi:
-  """The part of the Cloud TPU API that tells a TPU's health."""
-
-  def __init__(self, node):
-    self._node = node
-
-  def projects(self):
-    return self
-
-  def locations(self):
-    return self
-
-  def nodes(self):
-    return self
-
-  def get(self, name):
-    self.asked_for = name
-    return self
-
-  def execute(self):
-    return self._node
-
-
 def test_cpu_without_tpu_and_gpu():
   found = hardware.detect(golden_numbers.make_params())
   assert (found.kind, found.num_replicas) == (hardware.CPU, 1)
-
-
-def test_healthy_tpu_is_not_waited_for():
-  api = _FakeTpuApi({'state': 'READY', 'health': 'HEALTHY'})
-  hardware.wait_until_healthy('mine', 'zone-a', 'project-b', service=api)
-  assert api.asked_for == 'projects/project-b/locations/zone-a/nodes/mine'
-
-
-def test_grpc_address_needs_no_api():
-  hardware.wait_until_healthy('grpc://10.0.0.1:8470', None, None)
-
-
-def test_tpu_without_name_is_explained(monkeypatch):
-  for variable in ('TPU_NAME', 'KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS'):
-    monkeypatch.delenv(variable, raising=False)
-  with pytest.raises(errors.UserError, match='--tpu'):
-    hardware.wait_until_healthy(None, 'zone-a', 'project-b')
 
 
 def test_batch_has_to_divide_by_the_replicas():
@@ -75,10 +35,12 @@ def test_batch_size_is_refused_by_the_key_that_holds_it(
   )
   eight_cores = hardware.Hardware(hardware.TPU, 8, '8 cores')
   if refused is None:
-    estimator_factory._check_batch_sizes(params, eight_cores, predict_key)
+    estimator_factory._check_batch_sizes(
+      params, eight_cores, predict_key, is_training=False
+    )
     return
   with pytest.raises(errors.ConfigError, match=refused + ': 12'):
-    _make_estimator(params, eight_cores, predict_key)
+    _make_estimator(params, eight_cores, predict_key, is_training=False)
 
 
 def test_one_device_evaluates_any_batch_under_a_strategy(tmp_path):
@@ -91,13 +53,18 @@ def test_one_device_evaluates_any_batch_under_a_strategy(tmp_path):
   assert estimator.config.eval_distribute is None
 
 
-def _make_estimator(params, found, predict_batch_key='eval.eval_batch_size'):
+def _make_estimator(
+  params,
+  found,
+  predict_batch_key='eval.eval_batch_size',
+  is_training=True,
+):
   return estimator_factory.make_estimator(
     params,
     lambda features, labels, mode, params: None,
     found,
     predict_batch_key,
-    is_training=True,
+    is_training=is_training,
   )
 
 
@@ -132,19 +99,53 @@ def test_batches_are_global_under_a_strategy():
   assert sizes == [4, 16, 5]
 
 
-@pytest.mark.parametrize('transpose', [True, False])
-def test_input_partition_dims(transpose):
-  params = golden_numbers.make_params(
+@pytest.mark.parametrize(
+  'transpose,block,want',
+  [
+    (False, 1, [1, 4, 2, 1]),
+    # [height, width, channels, batch]
+    (True, 1, [4, 2, 1, 1]),
+    # [height, width, batch, channels]
+    (True, 2, [4, 2, 1, 1]),
+  ],
+)
+def test_input_partition_dims(transpose, block, want):
+  params = _partitioned([[1, 4, 2, 1], 'None'], 8, transpose, block)
+  assert estimator_factory._input_partition_dims(params) == [want, None]
+
+
+def test_batches_may_be_parted_too():
+  for block, want in ((1, [2, 1, 1, 4]), (2, [2, 1, 4, 1])):
+    params = _partitioned([[4, 2, 1, 1]], 8, True, block)
+    assert estimator_factory._input_partition_dims(params) == [want]
+
+
+@pytest.mark.parametrize(
+  'dims,num_cores,words',
+  [
+    ([[1, 4, 2, 1]], None, 'needs train.num_cores_per_replica'),
+    ([[1, 4, 2, 1]], 4, 'whose product is train.num_cores_per_replica, 4'),
+    ([[4, 2]], 8, '4 numbers of parts'),
+    ([], 8, 'one or two items'),
+  ],
+)
+def test_partitions_that_do_not_fit_are_refused(dims, num_cores, words):
+  with pytest.raises(errors.ConfigError, match='input_partition_dims') as info:
+    estimator_factory._input_partition_dims(_partitioned(dims, num_cores))
+  assert words in str(info.value)
+
+
+def _partitioned(dims, num_cores, transpose=False, block=1):
+  return golden_numbers.make_params(
     {
+      'architecture': {'space_to_depth_block_size': block},
       'train': {
-        'input_partition_dims': [[1, 4, 2, 1], 'None'],
+        'input_partition_dims': dims,
+        'num_cores_per_replica': num_cores,
         'transpose_input': transpose,
-      }
+      },
     }
   )
-  first = [4, 2, 1, 1] if transpose else [1, 4, 2, 1]
-  got = estimator_factory._input_partition_dims(params)
-  assert got == [first, None]
 
 
 def test_plan_names_what_matters():
