@@ -1,5 +1,6 @@
 """Datasets of batches, for training, evaluation and prediction."""
 
+import logging
 import multiprocessing
 from typing import Any, Callable, Dict, Optional
 
@@ -8,6 +9,8 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import detection_parser, factory, left_out, record_files
 from utils import errors, mode_keys
+
+_log = logging.getLogger(__name__)
 
 # TFRecord files that are read in turns, so that a batch mixes their images.
 _NUM_INTERLEAVED_FILES = 32
@@ -44,7 +47,8 @@ class InputFn:
     self._mode = mode
     self._is_training = mode == mode_keys.TRAIN
     self._parser = factory.parser_generator(params, mode)
-    self._seed = _stream_seed(params.train.seed, start_step)
+    self._train_seed = params.train.seed
+    self._start_step = start_step
     self._skips_broken_images = (
       self._is_training and params.train.skip_broken_images
     )
@@ -58,7 +62,9 @@ class InputFn:
     (`labels['is_padding']`).
 
     Args:
-      params: `params['batch_size']` is the only one that is read.
+      params: `params['batch_size']` is read, and, where several processes
+        train, `params['shard']`, (index, number): which share of the records
+        is read.
 
     Returns:
       Dataset of (images, labels), or in the prediction modes of
@@ -68,10 +74,12 @@ class InputFn:
       DataError: a file is missing or empty.
     """
     batch_size = params['batch_size']
+    shard = params.get('shard', (0, 1))
+    seed = _stream_seed(self._train_seed, self._start_step, shard[0])
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    dataset = self._read_records()
+    dataset = self._read_records(seed, *shard)
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
       dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
@@ -82,7 +90,7 @@ class InputFn:
       return parser.decode(parser.parse_record(item))
 
     if self._is_training:
-      dataset = tf.data.Dataset.zip((dataset, self.draws()))
+      dataset = tf.data.Dataset.zip((dataset, draws(seed)))
       dataset = _map(
         dataset,
         lambda item, draws: parser.process(to_data(item), draws),
@@ -104,49 +112,72 @@ class InputFn:
       )
     options = tf.data.Options()
     options.experimental_deterministic = (
-      not self._is_training or self._seed is not None
+      not self._is_training or seed is not None
     )
     return dataset.with_options(options).prefetch(1)
 
-  def _read_records(self) -> tf.data.Dataset:
-    """Dataset of serialized examples."""
+  def _read_records(
+    self, seed: Optional[int], shard_index: int, num_shards: int
+  ) -> tf.data.Dataset:
+    """Dataset of serialized examples: those of one shard of several."""
     files = record_files.find_files(self._file_pattern)
+    read = tf.data.TFRecordDataset
+    if len(files) % num_shards == 0:
+      files = files[shard_index::num_shards]
+    else:
+      # Whole files would give the records of some shards a larger weight.
+      _log.warning(
+        'The number of files of %s, %d, is no multiple of the %d workers, so '
+        'each of them reads all files. Records in more files save that.',
+        self._file_pattern,
+        len(files),
+        num_shards,
+      )
+
+      def read(file):
+        return tf.data.TFRecordDataset(file).shard(num_shards, shard_index)
+
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if self._is_training:
-      dataset = dataset.shuffle(len(files), seed=self._seed).repeat()
+      dataset = dataset.shuffle(len(files), seed=seed).repeat()
     cycle_length = min(len(files), _NUM_INTERLEAVED_FILES)
     dataset = dataset.interleave(
-      tf.data.TFRecordDataset,
+      read,
       cycle_length=cycle_length,
       block_length=1,
       num_parallel_calls=cycle_length,
     )
     if self._is_training:
-      dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=self._seed)
+      dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=seed)
     return dataset
 
-  def draws(self) -> tf.data.Dataset:
-    """Endless dataset of the random numbers of one image each.
 
-    They belong to a position in the stream and not to a thread, so that a seed
-    makes them reproducible.
-    """
-    shape = [detection_parser.NUM_DRAWS]
+def draws(seed: Optional[int]) -> tf.data.Dataset:
+  """Endless dataset of the random numbers of one image each.
 
-    def draw(index):
-      if self._seed is None:
-        return tf.random.uniform(shape)
-      return tf.random.stateless_uniform(shape, [self._seed, index])
+  They belong to a position in the stream and not to a thread, so that a seed
+  makes them reproducible.
+  """
+  shape = [detection_parser.NUM_DRAWS]
 
-    return _map(tf.data.experimental.Counter(), draw)
+  def draw(index):
+    if seed is None:
+      return tf.random.uniform(shape)
+    return tf.random.stateless_uniform(shape, [seed, index])
+
+  return _map(tf.data.experimental.Counter(), draw)
 
 
-def _stream_seed(seed: Optional[int], start_step: int) -> Optional[int]:
+def _stream_seed(
+  seed: Optional[int], start_step: int, shard_index: int
+) -> Optional[int]:
   """Seed of the data from `start_step` on; None if there is no seed."""
-  if seed is None or not start_step:
+  if seed is None or not (start_step or shard_index):
     return seed
-  # A seed sequence takes no negative numbers.
-  mixed = np.random.SeedSequence([seed % 2**32, start_step])
+  entropy = [seed % 2**32, start_step]  # A sequence has no negative numbers.
+  if shard_index:
+    entropy.append(shard_index)
+  mixed = np.random.SeedSequence(entropy)
   return int(mixed.generate_state(1)[0])
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from executor import hardware as hardware_lib
+from executor.multi_worker import cluster as cluster_lib
+from executor.multi_worker import worker
 from utils import errors
 
 # [height, width, channels, batch] seen from [batch, height, width, channels],
@@ -15,6 +17,7 @@ _TRANSPOSED_AXES = (1, 2, 3, 0)
 _TRANSPOSED_AXES_SPACE_TO_DEPTH = (1, 2, 0, 3)
 
 
+@cluster_lib.hidden_environment()
 def make_estimator(
   params: Any,
   model_fn: Callable[..., Any],
@@ -35,10 +38,11 @@ def make_estimator(
 
   Returns:
     A `TPUEstimator` for a TPU and for a single CPU or GPU, else an
-    `Estimator` under a `MirroredStrategy`. Its input functions are called
+    `Estimator` under a `MirroredStrategy`, or for several workers under a
+    `MultiWorkerMirroredStrategy`. Its input functions are called
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
-  _check_batch_sizes(params, hardware, predict_batch_key, is_training)
+  check_batch_sizes(params, hardware, predict_batch_key, is_training)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
@@ -46,6 +50,13 @@ def make_estimator(
     'keep_checkpoint_max': params.train.keep_checkpoints,
     'session_config': session_config(params, hardware, is_training),
   }
+  if hardware.cluster and is_training:
+    return worker.make_estimator(
+      hardware.cluster,
+      model_fn,
+      params.train.iterations_per_loop,
+      **run_config_kwargs,
+    )
   if hardware.kind == hardware_lib.GPU and hardware.num_replicas > 1:
     return _mirrored_estimator(params, model_fn, run_config_kwargs)
   return _tpu_estimator(
@@ -63,12 +74,17 @@ def _batch_size(params: Any, key: str) -> int:
   return getattr(getattr(params, block), name)
 
 
-def _check_batch_sizes(
+def check_batch_sizes(
   params: Any,
   hardware: hardware_lib.Hardware,
   predict_batch_key: str,
   is_training: bool,
 ) -> None:
+  """Checks that replicas can share the batches; see `make_estimator`.
+
+  Raises:
+    ConfigError: they cannot.
+  """
   keys = []
   if is_training:
     keys = ['train.train_batch_size']
@@ -194,7 +210,8 @@ class GlobalBatchInputFn:
   """An input function for every kind of estimator.
 
   A `TPUEstimator` says which batch size to read; under a distribution
-  strategy each replica reads its share of the global batch.
+  strategy each replica reads its share of the global batch, and each worker
+  its share of the records.
 
   Args:
     input_fn: called with `{'batch_size': n}`.
@@ -216,5 +233,10 @@ class GlobalBatchInputFn:
         input_context.get_per_replica_batch_size(self._batch_size)
         if input_context
         else self._batch_size
+      )
+    if input_context:
+      params['shard'] = (
+        input_context.input_pipeline_id,
+        input_context.num_input_pipelines,
       )
     return self._input_fn(params)

@@ -1,10 +1,12 @@
 """What a run computes on."""
 
+import os
 from typing import Any, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 from executor import cloud_tpu, tpu_address
+from executor.multi_worker import cluster as cluster_lib
 from utils import errors
 
 TPU = 'TPU'
@@ -26,16 +28,25 @@ class Hardware(NamedTuple):
     num_replicas: copies of the model that share the global batch.
     description: for a person.
     resolver: finds the TPU; None elsewhere.
+    cluster: the processes that train together; None for a single one.
   """
 
   kind: str
   num_replicas: int
   description: str
   resolver: Optional[Any] = None
+  cluster: Optional[cluster_lib.Cluster] = None
+
+  @property
+  def writes(self) -> bool:
+    """Whether this process writes checkpoints and summaries."""
+    return self.cluster is None or self.cluster.is_chief
 
 
 def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
   """Chooses the hardware: the TPU if `use_tpu`, else GPUs, else the CPU.
+
+  With TF_CONFIG they are those of all workers.
 
   Args:
     params: the whole config.
@@ -43,16 +54,45 @@ def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
       was preempted.
 
   Raises:
+    ConfigError: TF_CONFIG is wrong.
     UserError: the TPU cannot be used.
   """
+  cluster = cluster_lib.from_environment(os.environ)
   if params.use_tpu:
+    if cluster:
+      raise errors.ConfigError(
+        'use_tpu: true, but {} lists {} workers. One process drives a TPU, '
+        'whatever its size; unset {}.'.format(
+          cluster_lib.VARIABLE, cluster.num_workers, cluster_lib.VARIABLE
+        )
+      )
     return _tpu(params, awaits_new_tpu)
+  local = _local_devices()
+  if cluster is None:
+    return local
+  if not cluster.is_worker:
+    return _one_device(local)._replace(cluster=cluster)
+  return local._replace(
+    num_replicas=local.num_replicas * cluster.num_workers,
+    description='{} workers of {} each, here {}'.format(
+      cluster.num_workers, local.description, cluster.name(cluster.index)
+    ),
+    cluster=cluster,
+  )
+
+
+def _local_devices() -> Hardware:
   num_gpus = len(tf.config.experimental.list_physical_devices('GPU'))
   if num_gpus:
     return Hardware(
       GPU, num_gpus, '{} GPU{}'.format(num_gpus, 's' if num_gpus > 1 else '')
     )
   return Hardware(CPU, 1, 'CPU')
+
+
+def _one_device(hardware: Hardware) -> Hardware:
+  """The first one of this process."""
+  return Hardware(hardware.kind, 1, 'one ' + hardware.kind)
 
 
 def _tpu(params: Any, awaits_new_tpu: bool = False) -> Hardware:
@@ -83,6 +123,8 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     ConfigError: a pod cannot evaluate.
     UserError: the evaluating TPU cannot be used.
   """
+  if training.cluster:
+    return _one_device(training)
   if training.kind != TPU:
     return training
   master = params.platform.eval_master

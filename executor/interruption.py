@@ -26,6 +26,7 @@ class StopOnSignalHook(tf.train.SessionRunHook):
 
   def __init__(self):
     self.signal_number: Optional[int] = None
+    self._is_of_another = False
 
   @contextlib.contextmanager
   def handling_signals(self) -> Iterator[None]:
@@ -51,15 +52,24 @@ class StopOnSignalHook(tf.train.SessionRunHook):
     if self.signal_number is not None:
       run_context.request_stop()
 
+  def note_stop_of_another(self) -> None:
+    """Notes that training stops because another process got a signal."""
+    if self.signal_number is None:
+      self.signal_number = signal.SIGTERM
+      self._is_of_another = True
+
   def raise_if_stopped(self, model_dir: str) -> None:
     """Raises Interrupted, which says how to resume, if a signal came."""
     if self.signal_number is None:
       return
     latest = tf.train.latest_checkpoint(model_dir)
     raise Interrupted(
-      'Stopped by {}. The checkpoint {} was saved; the same command with '
+      'Stopped by {}{}. The checkpoint {} was saved; the same command with '
       '--model_dir={} goes on from there.'.format(
-        signal.Signals(self.signal_number).name, latest, model_dir
+        signal.Signals(self.signal_number).name,
+        ' to another worker' if self._is_of_another else '',
+        latest,
+        model_dir,
       ),
       self.signal_number,
     )

@@ -1,8 +1,9 @@
 """Training, evaluation and both in turn, as `main.py` offers them."""
 
+import contextlib
 import functools
 import logging
-from typing import Any, Dict, Optional
+from typing import Any, ContextManager, Dict, Optional
 
 import rich.console
 import tensorflow.compat.v1 as tf
@@ -10,9 +11,18 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from dataloader import input_reader, record_files
 from evaluation import annotation_file
-from executor import estimator_factory, failures, plan, preemption, training
+from executor import (
+  estimator_factory,
+  failures,
+  interruption,
+  plan,
+  preemption,
+  training,
+)
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
+from executor.multi_worker import cluster as cluster_lib
+from executor.multi_worker import meeting
 from modeling import checkpoint, model_builder
 from utils import errors, label_map, mode_keys
 
@@ -41,13 +51,21 @@ class Runner:
       )
     evaluation_lib.check_settings(params, evaluates=False)
     self._params = params
+    self._interrupt = interruption.StopOnSignalHook()
     self._use_hardware(hardware_lib.detect(params))
 
   def _use_hardware(self, hardware: hardware_lib.Hardware) -> None:
     self._hardware = hardware
-    self._trainer = self._make_estimator(
-      self._params, hardware, is_training=True
-    )
+    self._trainer: Any = None
+    if hardware.cluster:
+      # Its estimator starts a server, at a port that the workers meet at.
+      estimator_factory.check_batch_sizes(
+        self._params, hardware, 'eval.eval_batch_size', is_training=True
+      )
+    else:
+      self._trainer = self._make_estimator(
+        self._params, hardware, is_training=True
+      )
     # Made when it is needed: it may be on a TPU of its own.
     self._evaluator: Any = None
 
@@ -59,9 +77,10 @@ class Runner:
       model_builder.ModelFn(
         params,
         make_last_hooks=functools.partial(
-          training.checkpoint_hooks, params, hardware
+          training.checkpoint_hooks, params, hardware, self._interrupt
         ),
         make_tpu_scaffold=preemption.OneSessionScaffold,
+        writes=hardware.writes,
       ),
       hardware,
       # Evaluation runs on `predict`, with the batch meant for evaluation.
@@ -88,17 +107,38 @@ class Runner:
     )
 
   def print_plan(self, mode: str) -> None:
+    cluster = self._hardware.cluster
+    if cluster and cluster.is_worker and not cluster.is_chief:
+      _log.info(
+        'This is %s of %d; plan and progress are in the log of %s.',
+        cluster.name(cluster.index),
+        cluster.num_workers,
+        cluster.name(0),
+      )
+      return
     table = plan.plan_table(self._params, self._hardware, mode)
     rich.console.Console(soft_wrap=True).print(table)
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
-    """Trains up to `train.total_steps`; returns metrics if evaluated."""
-    self._check(trains=True, evaluates=eval_after_training)
+    """Trains up to `train.total_steps`; returns metrics if evaluated.
+
+    Of several workers the first one evaluates, unless an evaluator is one of
+    the processes, which evaluates every checkpoint that appears.
+    """
+    if self._is_evaluator:
+      return self.evaluate()
+    evaluates = eval_after_training and self._evaluates_here
+    self._check(trains=True, evaluates=evaluates)
     self._train_until(self._params.train.total_steps)
-    return self._evaluate() if eval_after_training else {}
+    return self._evaluate() if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:
-    """Evaluates after every `eval.num_steps_per_eval` steps and at the end."""
+    """Evaluates after every `eval.num_steps_per_eval` steps and at the end.
+
+    Several workers do not wait for evaluations in between; see `train`.
+    """
+    if self._hardware.cluster:
+      return self.train(eval_after_training=True)
     self._check(trains=True, evaluates=True)
     total = self._params.train.total_steps
     step = self._current_step()
@@ -116,6 +156,13 @@ class Runner:
 
     Ends also when none appears for `eval.eval_timeout` seconds.
     """
+    if self._hardware.cluster and not self._is_evaluator:
+      raise errors.ConfigError(
+        '--mode=eval runs in one process, but {} lists {} workers. Unset it, '
+        'or give this process the task type evaluator.'.format(
+          cluster_lib.VARIABLE, self._hardware.cluster.num_workers
+        )
+      )
     self._check(trains=False, evaluates=True)
     settings = self._params.eval
     metrics: Dict[str, float] = {}
@@ -155,6 +202,16 @@ class Runner:
     _log.info('No new checkpoint for %s s.', settings.eval_timeout)
     return metrics
 
+  @property
+  def _is_evaluator(self) -> bool:
+    cluster = self._hardware.cluster
+    return cluster is not None and not cluster.is_worker
+
+  @property
+  def _evaluates_here(self) -> bool:
+    cluster = self._hardware.cluster
+    return cluster is None or (cluster.is_chief and not cluster.has_evaluator)
+
   def _current_step(self) -> int:
     latest = tf.train.latest_checkpoint(self._params.model_dir)
     return evaluation_lib.checkpoint_step(latest) if latest else 0
@@ -193,10 +250,34 @@ class Runner:
       ),
       settings.train_batch_size,
     )
-    with failures.naming_bad_records(self._params, settings.train_file_pattern):
+    with failures.naming_bad_records(
+      self._params, settings.train_file_pattern
+    ), self._meeting():
+      if self._hardware.cluster:
+        self._trainer = self._make_estimator(
+          self._params, self._hardware, is_training=True
+        )
       training.train(
-        self._trainer, input_fn, self._params, self._hardware, step
+        self._trainer,
+        input_fn,
+        self._params,
+        self._hardware,
+        step,
+        self._interrupt,
       )
+    self._interrupt.raise_if_stopped(self._params.model_dir)
+
+  def _meeting(self) -> ContextManager[Any]:
+    """What holds this worker and the others together while they train."""
+    cluster = self._hardware.cluster
+    if cluster is None:
+      return contextlib.nullcontext()
+    report = meeting.Report(
+      config=meeting.comparable_config(self._params),
+      num_devices=self._hardware.num_replicas // cluster.num_workers,
+      step=self._current_step(),
+    )
+    return meeting.Meeting(cluster, report)
 
   def _is_lost(self, error: Exception) -> bool:
     return preemption.is_lost(error, self._params.platform)

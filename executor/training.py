@@ -7,15 +7,27 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor import checkpointing, interruption, progress
 from executor import hardware as hardware_lib
+from executor.multi_worker import in_step
 from modeling import finite_loss
 
 
 def checkpoint_hooks(
-  params: Any, hardware: hardware_lib.Hardware
+  params: Any,
+  hardware: hardware_lib.Hardware,
+  interrupt: interruption.StopOnSignalHook,
 ) -> List[tf.train.SessionRunHook]:
   """New hooks that save checkpoints; on a TPU the estimator brings its own."""
   if hardware.kind == hardware_lib.TPU:
     return []
+  if hardware.cluster:
+    return [
+      in_step.CheckpointHook(
+        params.model_dir,
+        save_secs=params.train.save_checkpoint_seconds,
+        agreement=in_step.Agreement(interrupt),
+        is_chief=hardware.writes,
+      )
+    ]
   return [
     checkpointing.CheckpointHook(
       params.model_dir, save_secs=params.train.save_checkpoint_seconds
@@ -39,6 +51,7 @@ def train(
   params: Any,
   hardware: hardware_lib.Hardware,
   max_steps: int,
+  interrupt: interruption.StopOnSignalHook,
 ) -> None:
   """Trains up to the absolute step `max_steps`.
 
@@ -48,21 +61,25 @@ def train(
     params: the whole config.
     hardware: of `hardware.detect`.
     max_steps: where to stop.
+    interrupt: also that of `checkpoint_hooks`; tells afterwards whether a
+      signal came.
 
   Raises:
-    Interrupted: a signal came; a checkpoint was saved.
     UserError: a loss was not finite.
   """
-  interrupt = interruption.StopOnSignalHook()
-  hooks = [
-    _SaveParamsHook(params),
-    interrupt,
-    progress.ProgressHook(
-      max_steps,
-      params.train.train_batch_size,
-      shows_values=hardware.kind != hardware_lib.TPU,
-    ),
-  ]
+  hooks: List[tf.train.SessionRunHook] = []
+  if hardware.writes:
+    hooks += [
+      _SaveParamsHook(params),
+      progress.ProgressHook(
+        max_steps,
+        params.train.train_batch_size,
+        shows_values=hardware.kind != hardware_lib.TPU,
+      ),
+    ]
+  if not hardware.cluster:
+    # Several workers have to stop at the same step.
+    hooks.append(interrupt)
   with interrupt.handling_signals():
     estimator.train(
       input_fn=input_fn,
@@ -70,4 +87,3 @@ def train(
       max_steps=max_steps,
       saving_listeners=[finite_loss.FiniteVariablesListener()],
     )
-  interrupt.raise_if_stopped(params.model_dir)

@@ -29,6 +29,8 @@ class ModelFn:
       training: what saves a checkpoint belongs here, so that a step was checked
       before it is saved.
     make_tpu_scaffold: returns a new scaffold for training on a TPU.
+    writes: whether this process writes summaries and statistics; of several
+      workers one does.
   """
 
   def __init__(
@@ -38,9 +40,11 @@ class ModelFn:
       [], Sequence[tf.train.SessionRunHook]
     ] = lambda: (),
     make_tpu_scaffold: Callable[[], tf.train.Scaffold] = tf.train.Scaffold,
+    writes: bool = True,
   ):
     self._params = params
     self._make_tpu_scaffold = make_tpu_scaffold
+    self._writes = writes
     self._make_last_hooks = make_last_hooks
     self._build = {
       tf.estimator.ModeKeys.TRAIN: self._train,
@@ -107,7 +111,7 @@ class ModelFn:
       name: replicas.mean_over_replicas(value) for name, value in losses.items()
     }
     host_call = None
-    if params.enable_summary:
+    if params.enable_summary and self._writes:
       host_call = self._host_call(
         step, dict(shown, learning_rate=learning_rate)
       )
@@ -253,7 +257,7 @@ class ModelFn:
     )
 
   def _write_stats(self, model: base_model.DetectionModel, mode: str) -> None:
-    if model.stats and self._params.model_dir:
+    if self._writes and model.stats and self._params.model_dir:
       model_stats.write_model_stats(model.stats, self._params.model_dir, mode)
 
 

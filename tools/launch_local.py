@@ -1,0 +1,210 @@
+"""Starts several workers of a training on this machine.
+
+  python tools/launch_local.py -n 2 -- python main.py --mode=train ...
+
+For trying out what runs on many machines later: each worker is a process with
+its own TF_CONFIG, and its lines begin with its number. When one fails, the
+others are stopped. With --evaluator one more process evaluates checkpoints as
+they appear.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Dict, List, Optional
+
+from absl import flags
+
+from executor.multi_worker import cluster
+from utils import errors, program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer('num_workers', 2, 'Number of workers.', 1, short_name='n')
+flags.DEFINE_bool('evaluator', False, 'One more process that evaluates.')
+flags.DEFINE_integer(
+  'cores', None, 'CPU cores of each worker; by default they share all.', 1
+)
+
+# Seconds after a failure until the others are told to stop, and are killed.
+_STOP_AFTER = 5.0
+_KILL_AFTER = 60.0
+_INTERVAL = 0.2
+
+
+def _free_addresses(count: int) -> List[str]:
+  # All are held until each has one of its own.
+  sockets = [socket.socket() for _ in range(count)]
+  try:
+    for held in sockets:
+      held.bind(('127.0.0.1', 0))
+    return ['127.0.0.1:{}'.format(s.getsockname()[1]) for s in sockets]
+  finally:
+    for held in sockets:
+      held.close()
+
+
+def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
+  """Returns TF_CONFIG by the name of the process."""
+  jobs = {cluster.WORKER: _free_addresses(num_workers)}
+  if has_evaluator:
+    jobs[cluster.EVALUATOR] = _free_addresses(1)
+  return {
+    '{} {}'.format(job, index): {
+      'cluster': jobs,
+      'task': {'type': job, 'index': index},
+    }
+    for job, addresses in jobs.items()
+    for index in range(len(addresses))
+  }
+
+
+class _Process:
+  """A process whose lines get a prefix."""
+
+  def __init__(
+    self,
+    command: List[str],
+    name: str,
+    config: Dict[str, Any],
+    cores: Optional[List[int]],
+  ):
+    self.name = name
+    self._was_told = False
+    self._process = subprocess.Popen(
+      command,
+      env={**os.environ, cluster.VARIABLE: json.dumps(config)},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      # Ctrl-C reaches this program, which passes it on.
+      start_new_session=True,
+    )
+    if cores:
+      os.sched_setaffinity(self._process.pid, cores)
+    self._copier = threading.Thread(target=self._copy, daemon=True)
+    self._copier.start()
+
+  def _copy(self) -> None:
+    prefix = '[{}] '.format(self.name).encode('utf-8')
+    for line in self._process.stdout:
+      sys.stdout.buffer.write(prefix + line)
+      sys.stdout.buffer.flush()
+
+  def exit_code(self) -> Optional[int]:
+    """Returns None while it runs, and what a shell would see afterwards."""
+    code = self._process.poll()
+    return code if code is None or code >= 0 else 128 - code
+
+  def send(self, signal_number: int) -> None:
+    if self._process.poll() is None:
+      self._process.send_signal(signal_number)
+
+  def stop_once(self) -> None:
+    """Asks it to stop; a second signal would not let it save."""
+    if not self._was_told:
+      self._was_told = True
+      self.send(signal.SIGTERM)
+
+  def finish(self) -> None:
+    self._process.wait()
+    self._copier.join()
+
+
+def launch(
+  command: List[str],
+  num_workers: int,
+  has_evaluator: bool = False,
+  cores: Optional[int] = None,
+) -> int:
+  """Runs the workers to their end.
+
+  Args:
+    command: of each worker.
+    num_workers: at least 1.
+    has_evaluator: whether there is an evaluator, too.
+    cores: CPU cores of each process; None: they share all.
+
+  Returns:
+    0, or the exit code of the first process that failed.
+
+  Raises:
+    ConfigError: there are not so many cores, or there is no such program.
+  """
+  configs = tasks(num_workers, has_evaluator)
+  available = sorted(os.sched_getaffinity(0))
+  if cores and cores * len(configs) > len(available):
+    raise errors.ConfigError(
+      '--cores={}: {} processes would need {} cores; there are {}.'.format(
+        cores, len(configs), cores * len(configs), len(available)
+      )
+    )
+  if shutil.which(command[0]) is None:
+    raise errors.ConfigError("'{}' is no program.".format(command[0]))
+  processes = [
+    _Process(
+      command,
+      name,
+      config,
+      available[i * cores : (i + 1) * cores] if cores else None,
+    )
+    for i, (name, config) in enumerate(configs.items())
+  ]
+
+  def pass_on(signal_number, frame):
+    del frame
+    for process in processes:
+      process.send(signal_number)
+
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, pass_on)
+  failed = _wait(processes)
+  for process in processes:
+    process.finish()
+  return failed
+
+
+def _wait(processes: List[_Process]) -> int:
+  """Waits for all; once one has failed, the others have to follow."""
+  failed = 0
+  failure_time = None
+  while True:
+    codes = {process: process.exit_code() for process in processes}
+    for process, code in codes.items():
+      if code and not failed:
+        failed = code
+        failure_time = time.monotonic()
+        print(
+          '{} ended with exit code {}.'.format(process.name, code),
+          file=sys.stderr,
+        )
+    running = [p for p, code in codes.items() if code is None]
+    if not running:
+      return failed
+    if failure_time:
+      seconds = time.monotonic() - failure_time
+      for process in running:
+        if seconds > _KILL_AFTER:
+          process.send(signal.SIGKILL)
+        elif seconds > _STOP_AFTER:
+          process.stop_once()
+    time.sleep(_INTERVAL)
+
+
+def main(argv: List[str]) -> None:
+  command = argv[1:]
+  if not command:
+    raise errors.ConfigError(
+      'No command: python tools/launch_local.py -n 2 -- python main.py ...'
+    )
+  code = launch(command, FLAGS.num_workers, FLAGS.evaluator, FLAGS.cores)
+  if code:
+    sys.exit(code)
+
+
+if __name__ == '__main__':
+  program.run(main, takes_arguments=True)
