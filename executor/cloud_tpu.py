@@ -131,10 +131,13 @@ class CloudTpu:
       UserError: the API refuses, or there are no credentials for it.
     """
     try:
+      # Its public functions ask once for each field, so that fields of two
+      # moments would be mixed.
+      node = self._client._fetch_cloud_tpu_metadata()
       return TpuStatus(
-        self._client.state() or _UNKNOWN,
-        self._client.health() or _UNKNOWN,
-        self._client.runtime_version(),
+        node.get('state', _UNKNOWN),
+        node.get('health', _UNKNOWN),
+        node.get('tensorflowVersion'),
       )
     except Exception as error:  # The client lets through what libraries raise.
       code = _http_code(error)

@@ -42,7 +42,8 @@ def make_estimator(
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
-    'save_checkpoints_secs': params.train.save_checkpoint_seconds,
+    # Estimators take 0 for never, where it means after every step.
+    'save_checkpoints_secs': params.train.save_checkpoint_seconds or 1e-3,
     'keep_checkpoint_max': params.train.keep_checkpoints,
     'session_config': session_config(params, hardware, is_training),
   }
