@@ -102,10 +102,14 @@ class ModelFn:
     train_op = self._train_op(total_loss, learning_rate, variables, global_step)
     model_variables = [v for v in model_variables if v.name != global_step.name]
 
-    # Hooks and summaries are those of the first replica, and speak for all.
-    shown = {
-      name: replicas.mean_over_replicas(value) for name, value in losses.items()
-    }
+    shown = losses
+    if replicas.is_replicated():
+      # Hooks and summaries are those of the first replica, and speak for all.
+      # The host of a TPU gets those of every core, and takes the mean.
+      shown = {
+        name: replicas.mean_over_replicas(value)
+        for name, value in losses.items()
+      }
     host_call = None
     if params.enable_summary:
       host_call = self._host_call(
