@@ -58,7 +58,9 @@ class InputFn:
     (`labels['is_padding']`).
 
     Args:
-      params: `params['batch_size']` is the only one that is read.
+      params: `params['batch_size']` images to a batch; if several machines
+        train, `params['part']` is (index, number): the one of so many parts of
+        the training data that this one reads. Others are not read.
 
     Returns:
       Dataset of (images, labels), or in the prediction modes of
@@ -71,7 +73,7 @@ class InputFn:
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    dataset = self._read_records()
+    dataset = self._read_records(*params.get('part', (0, 1)))
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
       dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
@@ -108,9 +110,12 @@ class InputFn:
     )
     return dataset.with_options(options).prefetch(1)
 
-  def _read_records(self) -> tf.data.Dataset:
-    """Dataset of serialized examples."""
+  def _read_records(self, part: int, num_parts: int) -> tf.data.Dataset:
+    """Dataset of serialized examples, in training those of one part."""
     files = record_files.find_files(self._file_pattern)
+    parts_files = self._is_training and len(files) >= num_parts
+    if parts_files:
+      files = files[part::num_parts]
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if self._is_training:
       dataset = dataset.shuffle(len(files), seed=self._seed).repeat()
@@ -122,6 +127,8 @@ class InputFn:
       num_parallel_calls=cycle_length,
     )
     if self._is_training:
+      if not parts_files:
+        dataset = dataset.shard(num_parts, part)
       dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=self._seed)
     return dataset
 
