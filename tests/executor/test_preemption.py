@@ -1,4 +1,4 @@
-"""Training goes on by itself after its TPU was taken away."""
+"""A run goes on by itself after its TPU was taken away."""
 
 import functools
 
@@ -149,6 +149,49 @@ def test_a_defect_is_not_retried():
   with pytest.raises(ValueError, match='a defect'):
     training.run()
   assert training.num_recoveries == 0
+
+
+class _Evaluation:
+  """Is broken off so often, then gives a number."""
+
+  def __init__(self, num_losses, error=_UNAVAILABLE):
+    self._num_losses = num_losses
+    self._error = error
+    self.num_recoveries = 0
+
+  def _work(self):
+    if self._num_losses:
+      self._num_losses -= 1
+      raise self._error
+    return 0.5
+
+  def _recover(self):
+    self.num_recoveries += 1
+
+  def run(self):
+    return preemption.repeat_if_lost(
+      self._work,
+      is_lost=lambda error: error is _UNAVAILABLE,
+      recover=self._recover,
+    )
+
+
+def test_evaluation_starts_anew():
+  evaluation = _Evaluation(num_losses=3)
+  assert evaluation.run() == 0.5
+  assert evaluation.num_recoveries == 3
+  assert _Evaluation(num_losses=0).run() == 0.5
+
+
+def test_evaluation_that_never_ends_and_defects_end_the_run():
+  evaluation = _Evaluation(num_losses=4)
+  with pytest.raises(tf.errors.UnavailableError):
+    evaluation.run()
+  assert evaluation.num_recoveries == 3
+  evaluation = _Evaluation(num_losses=1, error=ValueError('a defect'))
+  with pytest.raises(ValueError, match='a defect'):
+    evaluation.run()
+  assert evaluation.num_recoveries == 0
 
 
 def test_run_resumes_from_its_checkpoint_on_the_new_tpu(
