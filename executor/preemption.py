@@ -64,8 +64,12 @@ def is_lost(
     return False
   if isinstance(error, (SessionLostError, *_LOST_ERRORS)):
     return True
-  tpu = cloud_tpu.CloudTpu(platform, service)
-  return tpu.has_api and not tpu.status().is_healthy
+  try:
+    tpu = cloud_tpu.CloudTpu(platform, service)
+    return tpu.has_api and not tpu.status().is_healthy
+  except errors.UserError:
+    # The API refuses to tell; `error` says more than that.
+    return False
 
 
 def repeat_if_lost(

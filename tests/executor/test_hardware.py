@@ -225,3 +225,19 @@ def test_plan_says_whose_statistics_batch_norm_uses(
   assert rows['batch norm'] == words
   if kind == hardware.TPU:
     assert 'over all replicas' in rows['evaluation batch']
+
+
+@pytest.mark.parametrize(
+  'master,words',
+  [
+    (None, '8 images over all replicas, 1 on each of 8'),
+    ('local', '8 images on the CPU of this machine'),
+    ('grpc://10.0.0.9:8470', '8 images on the TPU grpc://10.0.0.9:8470'),
+  ],
+)
+def test_plan_says_where_a_tpu_run_evaluates(master, words):
+  params = golden_numbers.make_params({'platform': {'eval_master': master}})
+  tpu = hardware.Hardware(hardware.TPU, 8, 'a TPU')
+  table = plan.plan_table(params, tpu, 'train_and_eval')
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['evaluation batch'] == words

@@ -78,6 +78,7 @@ def _platform(tpu='my-tpu'):
     (404, RuntimeError('closed'), True),
     (fake_tpu_api.node('READY', 'UNHEALTHY_X'), RuntimeError('closed'), True),
     (fake_tpu_api.node(), RuntimeError('a defect'), False),
+    (403, RuntimeError('a defect'), False),
     (fake_tpu_api.node('PREEMPTED'), errors.DataError('a bad record'), False),
     (
       fake_tpu_api.node('PREEMPTED'),
@@ -123,6 +124,23 @@ class _Training:
       step=lambda: self.step,
       last_step=9,
     )
+
+
+def test_estimator_keeps_a_lost_connection_to_itself(tmp_path):
+  """Why a training that returns is not taken for finished."""
+
+  def input_fn(params):
+    del params
+    raise _UNAVAILABLE
+
+  estimator = tf.estimator.tpu.TPUEstimator(
+    model_fn=lambda features, labels, mode, params: None,
+    config=tf.estimator.tpu.RunConfig(model_dir=str(tmp_path)),
+    use_tpu=False,
+    train_batch_size=1,
+  )
+  assert estimator.train(input_fn, max_steps=1) is None
+  assert tf.train.latest_checkpoint(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize('error', [_UNAVAILABLE, None])
