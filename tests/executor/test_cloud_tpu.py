@@ -71,6 +71,15 @@ def test_waits_aloud_until_the_tpu_is_healthy(api, caplog):
   assert len(api.requests) == 4
 
 
+def test_the_same_state_is_not_told_at_every_look(api, caplog):
+  creating = fake_tpu_api.node('CREATING', 'HEALTH_UNSPECIFIED')
+  api.script = [creating] * 4 + [fake_tpu_api.node()]
+  with caplog.at_level(logging.INFO):
+    _tpu(api).wait_until_healthy()
+  assert len(api.requests) == 5
+  assert caplog.text.count('waited') == 1
+
+
 def test_waiting_for_an_unhealthy_tpu_ends(api):
   api.script = [fake_tpu_api.node('READY', 'UNHEALTHY_TENSORFLOW')]
   with pytest.raises(errors.UserError, match='within 0 s') as info:
