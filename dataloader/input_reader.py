@@ -62,9 +62,9 @@ class InputFn:
     (`labels['is_padding']`).
 
     Args:
-      params: `params['batch_size']` is read, and, where several processes
-        train, `params['shard']`, (index, number): which share of the records
-        is read.
+      params: `params['batch_size']` images to a batch; if several machines
+        train, `params['part']` is (index, number): the one of so many parts of
+        the training data that this one reads. Others are not read.
 
     Returns:
       Dataset of (images, labels), or in the prediction modes of
@@ -74,12 +74,12 @@ class InputFn:
       DataError: a file is missing or empty.
     """
     batch_size = params['batch_size']
-    shard = params.get('shard', (0, 1))
-    seed = _stream_seed(self._train_seed, self._start_step, shard[0])
+    part = params.get('part', (0, 1)) if self._is_training else (0, 1)
+    seed = _stream_seed(self._train_seed, self._start_step, part[0])
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    dataset = self._read_records(seed, *shard)
+    dataset = self._read_records(seed, *part)
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
       dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
@@ -117,25 +117,25 @@ class InputFn:
     return dataset.with_options(options).prefetch(1)
 
   def _read_records(
-    self, seed: Optional[int], shard_index: int, num_shards: int
+    self, seed: Optional[int], part: int, num_parts: int
   ) -> tf.data.Dataset:
-    """Dataset of serialized examples: those of one shard of several."""
+    """Dataset of serialized examples: in training those of one part."""
     files = record_files.find_files(self._file_pattern)
     read = tf.data.TFRecordDataset
-    if len(files) % num_shards == 0:
-      files = files[shard_index::num_shards]
+    if len(files) % num_parts == 0:
+      files = files[part::num_parts]
     else:
-      # Whole files would give the records of some shards a larger weight.
+      # Whole files would give the records of some parts a larger weight.
       _log.warning(
-        'The number of files of %s, %d, is no multiple of the %d workers, so '
+        'The number of files of %s, %d, is no multiple of the %d machines, so '
         'each of them reads all files. Records in more files save that.',
         self._file_pattern,
         len(files),
-        num_shards,
+        num_parts,
       )
 
       def read(file):
-        return tf.data.TFRecordDataset(file).shard(num_shards, shard_index)
+        return tf.data.TFRecordDataset(file).shard(num_parts, part)
 
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if self._is_training:
@@ -169,14 +169,14 @@ def draws(seed: Optional[int]) -> tf.data.Dataset:
 
 
 def _stream_seed(
-  seed: Optional[int], start_step: int, shard_index: int
+  seed: Optional[int], start_step: int, part: int
 ) -> Optional[int]:
   """Seed of the data from `start_step` on; None if there is no seed."""
-  if seed is None or not (start_step or shard_index):
+  if seed is None or not (start_step or part):
     return seed
   entropy = [seed % 2**32, start_step]  # A sequence has no negative numbers.
-  if shard_index:
-    entropy.append(shard_index)
+  if part:
+    entropy.append(part)
   mixed = np.random.SeedSequence(entropy)
   return int(mixed.generate_state(1)[0])
 

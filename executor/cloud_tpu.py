@@ -16,6 +16,7 @@ TENSORFLOW_VERSION = '1.15'
 
 _HEALTHY_TIMEOUT = 1200.0
 _INTERVAL = 10.0
+_LOG_INTERVAL = 60.0
 
 _MISSING = 'MISSING'
 _UNKNOWN = 'UNKNOWN'
@@ -131,10 +132,13 @@ class CloudTpu:
       UserError: the API refuses, or there are no credentials for it.
     """
     try:
+      # Its public functions ask once for each field, so that fields of two
+      # moments would be mixed.
+      node = self._client._fetch_cloud_tpu_metadata()
       return TpuStatus(
-        self._client.state() or _UNKNOWN,
-        self._client.health() or _UNKNOWN,
-        self._client.runtime_version(),
+        node.get('state', _UNKNOWN),
+        node.get('health', _UNKNOWN),
+        node.get('tensorflowVersion'),
       )
     except Exception as error:  # The client lets through what libraries raise.
       code = _http_code(error)
@@ -172,6 +176,7 @@ class CloudTpu:
         healthy, or cannot be asked about.
     """
     begin = time.monotonic()
+    last_status, last_line = None, begin
     while True:
       status = self.status()
       if status.is_healthy:
@@ -189,18 +194,16 @@ class CloudTpu:
               _capitalised(self._where()), timeout, status.state, status.health
             )
           )
-      _log.info(
-        'TPU %s: state %s, health %s; waited %.0f s%s.',
-        self.name,
-        status.state,
-        status.health,
-        waited,
-        '; to go on, {}'.format(advice)
-        if advice
-        else ''
-        if awaits_new_tpu
-        else ' of at most {:.0f} s'.format(timeout),
-      )
+      if status != last_status or time.monotonic() - last_line >= _LOG_INTERVAL:
+        last_status, last_line = status, time.monotonic()
+        line = 'TPU {}: state {}, health {}; waited {:.0f} s'.format(
+          self.name, status.state, status.health, waited
+        )
+        if advice:
+          line += '; to go on, ' + advice
+        elif not awaits_new_tpu:
+          line += ' of at most {:.0f} s'.format(timeout)
+        _log.info('%s.', line)
       time.sleep(self._interval)
 
   def _lost_error(self, state: str, advice: str) -> errors.UserError:

@@ -1,7 +1,7 @@
 """The one place where estimators are made."""
 
 import copy
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -46,7 +46,8 @@ def make_estimator(
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
-    'save_checkpoints_secs': params.train.save_checkpoint_seconds,
+    # Estimators take 0 for never, where it means after every step.
+    'save_checkpoints_secs': params.train.save_checkpoint_seconds or 1e-3,
     'keep_checkpoint_max': params.train.keep_checkpoints,
     'session_config': session_config(params, hardware, is_training),
   }
@@ -210,11 +211,12 @@ class GlobalBatchInputFn:
   """An input function for every kind of estimator.
 
   A `TPUEstimator` says which batch size to read; under a distribution
-  strategy each replica reads its share of the global batch, and each worker
-  its share of the records.
+  strategy each replica reads its share of the global batch. Each host of a
+  TPU, and each worker of a strategy, reads its own part of the data.
 
   Args:
-    input_fn: called with `{'batch_size': n}`.
+    input_fn: called with `{'batch_size': n}`, and with 'part' if there are
+      several.
     batch_size: the global batch, for estimators that do not name one.
   """
 
@@ -234,9 +236,24 @@ class GlobalBatchInputFn:
         if input_context
         else self._batch_size
       )
-    if input_context:
-      params['shard'] = (
-        input_context.input_pipeline_id,
-        input_context.num_input_pipelines,
-      )
+    part = _part(params, input_context)
+    if part is not None:
+      params['part'] = part
     return self._input_fn(params)
+
+
+def _part(
+  params: Dict[str, Any], input_context: Optional[tf.distribute.InputContext]
+) -> Optional[Tuple[int, int]]:
+  """Which part of the data to read, of how many; None: all."""
+  if input_context:
+    part = input_context.input_pipeline_id, input_context.num_input_pipelines
+  elif 'context' in params:
+    _, host, num_hosts, num_replicas = params[
+      'context'
+    ].current_input_fn_deployment()
+    # Where a replica has the cores of several hosts, only some of them read.
+    part = (host, num_hosts) if num_replicas else (0, 1)
+  else:
+    return None
+  return part if part[1] > 1 else None

@@ -120,7 +120,7 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     training: of `detect`.
 
   Raises:
-    ConfigError: a pod cannot evaluate.
+    ConfigError: a pod cannot evaluate; `platform.eval_master` is no address.
     UserError: the evaluating TPU cannot be used.
   """
   if training.cluster:
@@ -132,6 +132,11 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
   if master == LOCAL:
     return Hardware(CPU, 1, 'the CPU of this machine')
   if master:
+    if not master.startswith('grpc://'):
+      raise errors.ConfigError(
+        "platform.eval_master: '{}' is neither the grpc://host:port address of "
+        "a TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
+      )
     num_cores = min(num_cores, _CORES_PER_HOST)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(master)
     return Hardware(

@@ -86,6 +86,14 @@ def _batch(size: int, hardware: hardware_lib.Hardware) -> str:
 
 def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
   size = params.eval.eval_batch_size
+  master = params.platform.eval_master
+  if hardware.kind == hardware_lib.TPU and master:
+    return '{} images on {}'.format(
+      size,
+      'the CPU of this machine'
+      if master == hardware_lib.LOCAL
+      else 'the TPU {}'.format(master),
+    )
   if hardware.kind == hardware_lib.TPU or hardware.num_replicas == 1:
     return _batch(size, hardware)
   return '{} images on one device'.format(size)

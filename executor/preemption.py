@@ -1,7 +1,7 @@
-"""Training goes on after the TPU was taken away and created anew."""
+"""A run goes on after its TPU was taken away and created anew."""
 
 import logging
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 import tensorflow.compat.v1 as tf
 
@@ -13,6 +13,8 @@ _log = logging.getLogger(__name__)
 # So often in a row the TPU may be lost without a new checkpoint.
 _MAX_LOSSES_WITHOUT_PROGRESS = 3
 
+_Result = TypeVar('_Result')
+
 # What a session reports whose other end is gone or was closed.
 _LOST_ERRORS = (
   tf.errors.UnavailableError,
@@ -22,11 +24,11 @@ _LOST_ERRORS = (
 
 
 class SessionLostError(Exception):
-  """The session with the TPU ended before training did."""
+  """The session with the TPU ended before its work did."""
 
 
 class OneSessionScaffold(tf.train.Scaffold):
-  """Ends training when its session is lost.
+  """Ends what runs in a session when that is lost.
 
   A monitored session would make another one at the same address, and wait
   there without end for a TPU that was created anew with another address.
@@ -62,8 +64,39 @@ def is_lost(
     return False
   if isinstance(error, (SessionLostError, *_LOST_ERRORS)):
     return True
-  tpu = cloud_tpu.CloudTpu(platform, service)
-  return tpu.has_api and not tpu.status().is_healthy
+  try:
+    tpu = cloud_tpu.CloudTpu(platform, service)
+    return tpu.has_api and not tpu.status().is_healthy
+  except errors.UserError:
+    # The API refuses to tell; `error` says more than that.
+    return False
+
+
+def repeat_if_lost(
+  work: Callable[[], _Result],
+  is_lost: Callable[[Exception], bool],
+  recover: Callable[[], None],
+) -> _Result:
+  """Returns what `work` does, which starts anew after a loss of the TPU.
+
+  Args:
+    work: leaves nothing behind if it fails.
+    is_lost: whether an error means that the TPU is gone.
+    recover: waits for a TPU and gets ready to work on it.
+  """
+  for _ in range(_MAX_LOSSES_WITHOUT_PROGRESS):
+    try:
+      return work()
+    except Exception as error:  # Which ones count, `is_lost` decides.
+      if not is_lost(error):
+        raise
+      _log.warning(
+        'The TPU was lost (%s). Its work starts anew once there is a TPU of '
+        'this name again.',
+        _first_line(error),
+      )
+    recover()
+  return work()
 
 
 def run_to_the_end(

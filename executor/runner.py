@@ -286,12 +286,24 @@ class Runner:
     self._use_hardware(hardware_lib.detect(self._params, awaits_new_tpu=True))
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
+    if self._hardware.kind != hardware_lib.TPU:
+      return self._evaluate_once(path)
+    return preemption.repeat_if_lost(
+      lambda: self._evaluate_once(path),
+      is_lost=self._is_lost,
+      recover=self._recover,
+    )
+
+  def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
     with failures.naming_bad_records(
       self._params, self._params.eval.eval_file_pattern
     ):
-      if self._evaluator is None:
-        self._evaluator = self._make_evaluator()
-      return self._evaluator.evaluate(path)
+      return self._evaluate_checkpoint(path)
+
+  def _evaluate_checkpoint(self, path: Optional[str]) -> Dict[str, float]:
+    if self._evaluator is None:
+      self._evaluator = self._make_evaluator()
+    return self._evaluator.evaluate(path)
 
   def _check(self, trains: bool, evaluates: bool) -> None:
     """Finds what cannot work before a graph is built or hours pass."""

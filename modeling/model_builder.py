@@ -28,7 +28,7 @@ class ModelFn:
     make_last_hooks: returns new hooks, which run after the model's own ones in
       training: what saves a checkpoint belongs here, so that a step was checked
       before it is saved.
-    make_tpu_scaffold: returns a new scaffold for training on a TPU.
+    make_tpu_scaffold: returns a new scaffold for a session with a TPU.
     writes: whether this process writes summaries and statistics; of several
       workers one does.
   """
@@ -43,7 +43,7 @@ class ModelFn:
     writes: bool = True,
   ):
     self._params = params
-    self._make_tpu_scaffold = make_tpu_scaffold
+    self._tpu_scaffold_fn = make_tpu_scaffold if params.use_tpu else None
     self._writes = writes
     self._make_last_hooks = make_last_hooks
     self._build = {
@@ -106,10 +106,14 @@ class ModelFn:
     train_op = self._train_op(total_loss, learning_rate, variables, global_step)
     model_variables = [v for v in model_variables if v.name != global_step.name]
 
-    # Hooks and summaries are those of the first replica, and speak for all.
-    shown = {
-      name: replicas.mean_over_replicas(value) for name, value in losses.items()
-    }
+    shown = losses
+    if replicas.is_replicated():
+      # Hooks and summaries are those of the first replica, and speak for all.
+      # The host of a TPU gets those of every core, and takes the mean.
+      shown = {
+        name: replicas.mean_over_replicas(value)
+        for name, value in losses.items()
+      }
     host_call = None
     if params.enable_summary and self._writes:
       host_call = self._host_call(
@@ -188,8 +192,8 @@ class ModelFn:
         variables,
         model.backbone_scope,
       )
-    if self._params.use_tpu:
-      return self._make_tpu_scaffold()
+    if self._tpu_scaffold_fn:
+      return self._tpu_scaffold_fn()
     if tf.distribute.has_strategy():
       return tf.train.Scaffold()
     # Nothing is left uninitialised by an initialiser of all variables or a
@@ -224,7 +228,9 @@ class ModelFn:
     self._write_stats(model, mode_keys.EVAL)
     if self._params.eval.skip_eval_loss:
       return tf.estimator.tpu.TPUEstimatorSpec(
-        mode=tf.estimator.ModeKeys.EVAL, loss=tf.constant(0.0)
+        mode=tf.estimator.ModeKeys.EVAL,
+        loss=tf.constant(0.0),
+        scaffold_fn=self._tpu_scaffold_fn,
       )
     losses = model.build_losses(outputs, labels, is_training=False)
     names = sorted(losses)
@@ -238,6 +244,7 @@ class ModelFn:
       mode=tf.estimator.ModeKeys.EVAL,
       loss=losses['model_loss'],
       eval_metrics=(metrics, [tf.reshape(losses[n], [1]) for n in names]),
+      scaffold_fn=self._tpu_scaffold_fn,
     )
 
   def _predict(self, features: Tensors, labels: Optional[Any]) -> Any:
@@ -254,6 +261,7 @@ class ModelFn:
     return tf.estimator.tpu.TPUEstimatorSpec(
       mode=tf.estimator.ModeKeys.PREDICT,
       predictions=model.build_predictions(outputs, labels),
+      scaffold_fn=self._tpu_scaffold_fn,
     )
 
   def _write_stats(self, model: base_model.DetectionModel, mode: str) -> None:

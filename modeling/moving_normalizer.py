@@ -12,8 +12,8 @@ def moving_normalizer(value: tf.Tensor, momentum: float) -> tf.Tensor:
   `moving_normalizer/local_step`, all scalars, none trainable.
 
   Args:
-    value: float32 scalar, the number of positive anchors in the batch; under
-      a distribution strategy its mean over the replicas counts.
+    value: float32 scalar, the number of positive anchors in the batch; of
+      several replicas their mean counts.
     momentum: share of the past in the average, in (0, 1).
 
   Returns:

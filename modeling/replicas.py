@@ -1,6 +1,7 @@
-"""Values of several replicas under `tf.distribute`."""
+"""Values of several replicas: of `tf.distribute`, or cores of a TPU."""
 
 import tensorflow.compat.v1 as tf
+from tensorflow.python.tpu import tpu_function
 
 
 def is_replicated() -> bool:
@@ -8,13 +9,21 @@ def is_replicated() -> bool:
   return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
-def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-  """Mean over all replicas, without a gradient; `value` where there is one.
-
-  On a TPU, whose cores are no replicas of `tf.distribute`, it is `value` too.
-  """
-  if not is_replicated():
-    return value
-  return tf.distribute.get_replica_context().all_reduce(
-    tf.distribute.ReduceOp.MEAN, tf.stop_gradient(value)
+def num_replicas() -> int:
+  """How many replicas the graph that is being built is for."""
+  num_tpu_replicas = tpu_function.get_tpu_context().number_of_shards or 1
+  return max(
+    num_tpu_replicas, tf.distribute.get_strategy().num_replicas_in_sync
   )
+
+
+def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
+  """Mean over all replicas, without a gradient; `value` where there is one."""
+  if num_replicas() == 1:
+    return value
+  value = tf.stop_gradient(value)
+  if is_replicated():
+    return tf.distribute.get_replica_context().all_reduce(
+      tf.distribute.ReduceOp.MEAN, value
+    )
+  return tf.tpu.cross_replica_sum(value) / num_replicas()

@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict
 
 import tensorflow.compat.v1 as tf
 
-from modeling import base_model, moving_normalizer
+from modeling import base_model, moving_normalizer, replicas
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -123,6 +123,9 @@ class RetinanetModel(base_model.DetectionModel):
   ) -> Tensors:
     """Losses of one batch.
 
+    In training on several replicas they are divided by what all of them have,
+    so that the mean over the replicas is the loss of the global batch.
+
     Args:
       outputs: of `build_outputs`.
       labels: `cls_targets` {level: int32 [batch, h, w, anchors]},
@@ -136,12 +139,15 @@ class RetinanetModel(base_model.DetectionModel):
       also `num_positive_sum` and `moving_normalizer`.
     """
     num_positives = tf.reduce_sum(labels['num_positives'])
-    if not is_training or self._normalizer_momentum <= 0:
+    if not is_training:
       return self._losses(outputs, labels, num_positives)
+    if self._normalizer_momentum <= 0:
+      normalizer = replicas.mean_over_replicas(num_positives)
+      return self._losses(outputs, labels, _share_of_replica(normalizer))
     normalizer = moving_normalizer.moving_normalizer(
       num_positives, self._normalizer_momentum
     )
-    losses = self._losses(outputs, labels, normalizer)
+    losses = self._losses(outputs, labels, _share_of_replica(normalizer))
     losses['num_positive_sum'] = num_positives
     losses['moving_normalizer'] = normalizer
     return losses
@@ -200,3 +206,15 @@ class RetinanetModel(base_model.DetectionModel):
     for key, value in losses.items():
       predictions['loss_' + key] = tf.tile([value], [batch_size])
     return predictions
+
+
+def _share_of_replica(mean_normalizer: tf.Tensor) -> tf.Tensor:
+  """The normaliser of one replica, from its mean over all n of them.
+
+  The losses add 1 to it. What n replicas divide by has to be 1/n of what one
+  device would, (n * mean + 1) / n, since their gradients are averaged.
+  """
+  num_replicas = replicas.num_replicas()
+  if num_replicas == 1:
+    return mean_normalizer
+  return mean_normalizer - 1.0 + 1.0 / num_replicas

@@ -30,6 +30,7 @@ def _batches(
   batch_size=2,
   pattern=golden_numbers.RECORDS,
   start_step=0,
+  part=(0, 1),
 ):
   """The first batches, or fewer if there are fewer."""
   batches = []
@@ -37,7 +38,7 @@ def _batches(
     input_fn = input_reader.InputFn(
       pattern, params, mode, start_step=start_step
     )
-    dataset = input_fn({'batch_size': batch_size})
+    dataset = input_fn({'batch_size': batch_size, 'part': part})
     fetches = tf.data.make_one_shot_iterator(dataset).get_next()
     for shape in tf.nest.flatten(
       tf.nest.map_structure(lambda t: t.shape, fetches)
@@ -197,6 +198,39 @@ def test_each_part_of_a_training_has_its_own_order_and_jitter():
   assert not np.intersect1d(infos[0][:, 2], infos[1][:, 2]).size
   np.testing.assert_array_equal(ids[1], ids[2])
   np.testing.assert_array_equal(infos[1], infos[2])
+
+
+@pytest.mark.parametrize('num_files', [1, 3])
+def test_two_readers_share_the_training_data(tmp_path, num_files):
+  """By files, or by records where there are fewer files than readers."""
+  for i in range(num_files):
+    record_factory.write_records(
+      tmp_path / '{}.tfrecord'.format(i),
+      [record_factory.make_record(str(10 * i + k).encode()) for k in range(4)],
+    )
+  params = _params({'train': {'seed': 3}})
+  per_epoch = []
+  for part in range(2):
+    files = len(range(part, num_files, 2)) if num_files > 1 else 0.5
+    batches = _batches(
+      params,
+      mode_keys.TRAIN,
+      20,
+      pattern=str(tmp_path / '*'),
+      part=(part, 2),
+    )
+    ids = {int(i) for _, labels in batches for i in labels['source_id']}
+    assert len(ids) == 4 * files
+    per_epoch.append(ids)
+  assert not per_epoch[0] & per_epoch[1]
+  assert len(per_epoch[0] | per_epoch[1]) == 4 * num_files
+
+
+@pytest.mark.parametrize('mode', [mode_keys.EVAL, mode_keys.PREDICT_WITH_GT])
+def test_evaluation_reads_everything_whatever_the_part(mode):
+  want = _batches(_params(), mode, 9)
+  got = _batches(_params(), mode, 9, part=(1, 2))
+  assert len(want) == len(got) > 0
 
 
 def test_without_seed_training_data_differs():

@@ -1,6 +1,7 @@
 """The hardware of a run, and batch sizes that fit it."""
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from executor import estimator_factory, hardware, plan
 from tests import golden_numbers
@@ -82,21 +83,45 @@ def test_graphs_are_rewritten_where_it_pays(kind, is_training):
   )
 
 
-def test_batches_are_global_under_a_strategy():
-  sizes = []
-  input_fn = estimator_factory.GlobalBatchInputFn(
-    lambda params: sizes.append(params['batch_size']), 16
-  )
+class _TpuContext:
+  """What a `TPUEstimator` tells the input function of one host."""
 
-  class _Context:
-    def get_per_replica_batch_size(self, global_batch_size):
-      return global_batch_size // 4
+  def __init__(self, *deployment):
+    self._deployment = deployment
 
-  input_fn({}, input_context=_Context())
+  def current_input_fn_deployment(self):
+    return self._deployment
+
+
+def test_batches_are_global_and_every_reader_has_its_part():
+  asked = []
+  input_fn = estimator_factory.GlobalBatchInputFn(asked.append, 16)
+  input_fn({}, tf.distribute.InputContext(2, 1, num_replicas_in_sync=4))
+  input_fn({}, tf.distribute.InputContext(1, 0, num_replicas_in_sync=4))
   input_fn({})
+  assert asked == [
+    {'batch_size': 4, 'part': (1, 2)},
+    {'batch_size': 4},
+    {'batch_size': 16},
+  ]
+
+
+@pytest.mark.parametrize(
+  'deployment,part',
+  [
+    (('/task:2', 2, 4, 8), (2, 4)),
+    (('/task:0', 0, 1, 8), None),
+    # Of 4 hosts only 2 read, since a replica has the cores of two.
+    (('/task:2', 2, 4, 0), None),
+  ],
+)
+def test_hosts_of_a_pod_read_different_parts(deployment, part):
+  asked = []
+  input_fn = estimator_factory.GlobalBatchInputFn(asked.append, 16)
   # A TPUEstimator names the size itself.
-  input_fn({'batch_size': 5})
-  assert sizes == [4, 16, 5]
+  input_fn({'batch_size': 5, 'context': _TpuContext(*deployment)})
+  assert asked[0]['batch_size'] == 5
+  assert asked[0].get('part') == part
 
 
 @pytest.mark.parametrize(
@@ -200,3 +225,19 @@ def test_plan_says_whose_statistics_batch_norm_uses(
   assert rows['batch norm'] == words
   if kind == hardware.TPU:
     assert 'over all replicas' in rows['evaluation batch']
+
+
+@pytest.mark.parametrize(
+  'master,words',
+  [
+    (None, '8 images over all replicas, 1 on each of 8'),
+    ('local', '8 images on the CPU of this machine'),
+    ('grpc://10.0.0.9:8470', '8 images on the TPU grpc://10.0.0.9:8470'),
+  ],
+)
+def test_plan_says_where_a_tpu_run_evaluates(master, words):
+  params = golden_numbers.make_params({'platform': {'eval_master': master}})
+  tpu = hardware.Hardware(hardware.TPU, 8, 'a TPU')
+  table = plan.plan_table(params, tpu, 'train_and_eval')
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['evaluation batch'] == words

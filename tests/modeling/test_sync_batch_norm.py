@@ -57,6 +57,51 @@ def test_two_replicas_equal_one_batch():
     np.testing.assert_allclose(value, want, atol=1e-6)
 
 
+def test_without_synchronisation_each_replica_normalises_its_own_part(tmp_path):
+  def replica():
+    context = tf.distribute.get_replica_context()
+    shards = tf.reshape(tf.constant(_BATCH), [2, 4, 3, 2, 5])
+    norm = batch_norm.BatchNormActivation(momentum=0.9, epsilon=1e-4)
+    outputs = norm(
+      shards[context.replica_id_in_sync_group], True, activate=False
+    )
+    updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    with tf.control_dependencies(updates):
+      return tf.identity(outputs)
+
+  with tf.Graph().as_default():
+    strategy = tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
+    with strategy.scope():
+      outputs = strategy.experimental_run_v2(replica)
+    saver = tf.train.Saver()
+    with tf.Session(config=tf.ConfigProto(device_count={'CPU': 2})) as session:
+      session.run(tf.global_variables_initializer())
+      outputs = session.run(strategy.experimental_local_results(outputs))
+      saved = saver.save(session, str(tmp_path / 'model'))
+
+  means, variances = [], []
+  for got, part in zip(outputs, np.split(_BATCH.astype(np.float64), 2)):
+    mean, variance = part.mean((0, 1, 2)), part.var((0, 1, 2))
+    want = (part - mean) / np.sqrt(variance + 1e-4)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    means.append(mean)
+    # Of 4 x 3 x 2 values; the moving variance is the unbiased one.
+    variances.append(variance * 24 / 23)
+  assert np.abs(means[0] - means[1]).max() > 0.1
+  # Checkpoints have the mean of what the replicas have.
+  reader = tf.train.load_checkpoint(saved)
+  np.testing.assert_allclose(
+    reader.get_tensor('batch_normalization/moving_mean'),
+    0.1 * np.mean(means, 0),
+    atol=1e-6,
+  )
+  np.testing.assert_allclose(
+    reader.get_tensor('batch_normalization/moving_variance'),
+    0.9 + 0.1 * np.mean(variances, 0),
+    atol=1e-6,
+  )
+
+
 @pytest.mark.parametrize('num_cores,is_shared', [(8, False), (16, True)])
 def test_cores_of_a_tpu(num_cores, is_shared):
   """More than 8 cores share moments; what they compute needs a TPU."""
