@@ -112,7 +112,7 @@ def main(argv):
   program.quieten_tensorflow()
   from executor import runner as runner_lib
 
-  runner = runner_lib.Runner(resolved.params)
+  runner = runner_lib.Runner(resolved.params, trains=FLAGS.mode != 'eval')
   runner.print_plan(FLAGS.mode)
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)

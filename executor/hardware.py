@@ -112,6 +112,27 @@ def _tpu(params: Any, awaits_new_tpu: bool = False) -> Hardware:
   )
 
 
+def detect_for_evaluation(
+  params: Any, awaits_new_tpu: bool = False
+) -> Hardware:
+  """Chooses the hardware of a run that only evaluates.
+
+  It leaves the TPU of `platform.tpu`, where another program may train, alone if
+  there is a `platform.eval_master`.
+
+  Args:
+    params: the whole config.
+    awaits_new_tpu: as in `detect`.
+
+  Raises:
+    ConfigError: `platform.eval_master` is no address.
+    UserError: the TPU cannot be used.
+  """
+  if params.use_tpu and params.platform.eval_master:
+    return _at_eval_master(params)
+  return detect(params, awaits_new_tpu)
+
+
 def for_evaluation(params: Any, training: Hardware) -> Hardware:
   """Chooses where to evaluate: `platform.eval_master`, else where it trains.
 
@@ -127,24 +148,9 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     return _one_device(training)
   if training.kind != TPU:
     return training
-  master = params.platform.eval_master
+  if params.platform.eval_master:
+    return _at_eval_master(params)
   num_cores = params.train.num_shards
-  if master == LOCAL:
-    return Hardware(CPU, 1, 'the CPU of this machine')
-  if master:
-    if not master.startswith('grpc://'):
-      raise errors.ConfigError(
-        "platform.eval_master: '{}' is neither the grpc://host:port address of "
-        "a TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
-      )
-    num_cores = min(num_cores, _CORES_PER_HOST)
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(master)
-    return Hardware(
-      TPU,
-      num_cores,
-      'TPU {} ({} cores)'.format(master, num_cores),
-      tpu_address.connect(resolver),
-    )
   if num_cores > _CORES_PER_HOST:
     raise errors.ConfigError(
       'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
@@ -155,3 +161,22 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
       )
     )
   return training._replace(num_replicas=num_cores)
+
+
+def _at_eval_master(params: Any) -> Hardware:
+  master = params.platform.eval_master
+  if master == LOCAL:
+    return Hardware(CPU, 1, 'the CPU of this machine')
+  if not master.startswith('grpc://'):
+    raise errors.ConfigError(
+      "platform.eval_master: '{}' is neither the grpc://host:port address of a "
+      "TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
+    )
+  num_cores = min(params.train.num_shards, _CORES_PER_HOST)
+  resolver = tf.distribute.cluster_resolver.TPUClusterResolver(master)
+  return Hardware(
+    TPU,
+    num_cores,
+    'TPU {} ({} cores)'.format(master, num_cores),
+    tpu_address.connect(resolver),
+  )

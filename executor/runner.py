@@ -34,9 +34,10 @@ class Runner:
 
   Args:
     params: the whole config, validated and locked.
+    trains: whether it may train; if not, it only evaluates.
   """
 
-  def __init__(self, params: Any):
+  def __init__(self, params: Any, trains: bool = True):
     if not params.model_dir:
       raise errors.ConfigError(
         "model_dir is not set. Give the directory for this run's files with "
@@ -51,20 +52,29 @@ class Runner:
       )
     evaluation_lib.check_settings(params, evaluates=False)
     self._params = params
+    self._trains = trains
     self._interrupt = interruption.StopOnSignalHook()
-    self._use_hardware(hardware_lib.detect(params))
+    self._find_hardware()
 
-  def _use_hardware(self, hardware: hardware_lib.Hardware) -> None:
-    self._hardware = hardware
+  def _find_hardware(self, awaits_new_tpu: bool = False) -> None:
+    detect = (
+      hardware_lib.detect
+      if self._trains
+      else hardware_lib.detect_for_evaluation
+    )
+    self._hardware = detect(self._params, awaits_new_tpu)
     self._trainer: Any = None
-    if hardware.cluster:
+    if self._hardware.cluster and self._trains:
       # Its estimator starts a server, at a port that the workers meet at.
       estimator_factory.check_batch_sizes(
-        self._params, hardware, 'eval.eval_batch_size', is_training=True
+        self._params,
+        self._hardware,
+        'eval.eval_batch_size',
+        is_training=True,
       )
-    else:
+    elif self._trains:
       self._trainer = self._make_estimator(
-        self._params, hardware, is_training=True
+        self._params, self._hardware, is_training=True
       )
     # Made when it is needed: it may be on a TPU of its own.
     self._evaluator: Any = None
@@ -283,7 +293,7 @@ class Runner:
     return preemption.is_lost(error, self._params.platform)
 
   def _recover(self) -> None:
-    self._use_hardware(hardware_lib.detect(self._params, awaits_new_tpu=True))
+    self._find_hardware(awaits_new_tpu=True)
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     if self._hardware.kind != hardware_lib.TPU:

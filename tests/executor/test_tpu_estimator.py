@@ -141,6 +141,21 @@ def test_evaluates_on_another_tpu():
   assert server.target in found.description
 
 
+def test_a_run_that_only_evaluates_leaves_the_training_tpu_alone(monkeypatch):
+  def connect(platform, awaits_new_tpu):
+    del awaits_new_tpu
+    return _resolver(platform.tpu)
+
+  monkeypatch.setattr(cloud_tpu, 'connect', connect)
+  server = tf.train.Server.create_local_server()
+  for master, want in ((None, 'grpc://1.2.3.4:8470'), (server.target,) * 2):
+    params = _params(tpu='grpc://1.2.3.4:8470', eval_master=master)
+    found = hardware.detect_for_evaluation(params)
+    assert found.resolver.master() == want
+  params = _params(eval_master='local')
+  assert hardware.detect_for_evaluation(params).kind == hardware.CPU
+
+
 def test_pod_evaluates_elsewhere_or_not_at_all():
   with pytest.raises(errors.ConfigError, match='platform.eval_master') as info:
     hardware.for_evaluation(
@@ -172,7 +187,11 @@ def test_a_pods_checkpoint_is_evaluated_on_the_host(tmp_path, monkeypatch):
     },
   ).params
   assert params.architecture.use_bfloat16
-  monkeypatch.setattr(hardware, 'detect', lambda params: _training_hardware(32))
-  metrics = runner_lib.Runner(params).evaluate()
+
+  def connect(platform, awaits_new_tpu):
+    raise AssertionError('Another program may train there.')
+
+  monkeypatch.setattr(cloud_tpu, 'connect', connect)
+  metrics = runner_lib.Runner(params, trains=False).evaluate()
   assert metrics['AP'] >= 0
   assert metrics['model_loss'] > 0
