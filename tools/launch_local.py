@@ -37,7 +37,8 @@ _KILL_AFTER = 60.0
 _INTERVAL = 0.2
 
 
-def _free_addresses(count: int) -> List[str]:
+def free_addresses(count: int) -> List[str]:
+  """Returns host:port of free ports of this machine."""
   # All are held until each has one of its own.
   sockets = [socket.socket() for _ in range(count)]
   try:
@@ -51,9 +52,9 @@ def _free_addresses(count: int) -> List[str]:
 
 def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
   """Returns TF_CONFIG by the name of the process."""
-  jobs = {cluster.WORKER: _free_addresses(num_workers)}
+  jobs = {cluster.WORKER: free_addresses(num_workers)}
   if has_evaluator:
-    jobs[cluster.EVALUATOR] = _free_addresses(1)
+    jobs[cluster.EVALUATOR] = free_addresses(1)
   return {
     '{} {}'.format(job, index): {
       'cluster': jobs,

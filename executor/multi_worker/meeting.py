@@ -150,39 +150,53 @@ class Meeting:
   def _receive(self, report: Report) -> List[_Peer]:
     """The chief's part: waits for all, compares, and answers."""
     peers: Dict[int, _Peer] = {}
-    reports: Dict[int, Report] = {}
-    others = range(1, self._cluster.num_workers)
-    with self._listen() as listener:
-      line_time = time.monotonic()
-      while len(peers) < len(others):
-        line_time = self._be_patient(
-          line_time, [i for i in others if i not in peers]
-        )
-        try:
-          connection, _ = listener.accept()
-        except socket.timeout:
-          continue
-        # Others than workers may knock, too, and say nothing.
-        connection.settimeout(_HELLO_PATIENCE)
-        peer = _Peer(connection)
-        message = peer.receive() or {}
-        connection.settimeout(None)
-        index = message.get('index')
-        if message.get('hello') != _HELLO or index not in others:
-          peer.close()
-          continue
-        if index in peers:
-          # It was started anew while the others were on their way.
-          peers[index].close()
-        peer.index = index
-        peers[index] = peer
-        reports[index] = Report(*message['report'])
-    problem = _disagreement(self._cluster, {0: report, **reports})
+    reports = {0: report}
+    try:
+      with self._listen() as listener:
+        self._await_all(listener, peers, reports)
+      problem = _disagreement(self._cluster, reports)
+      if problem:
+        raise errors.ConfigError(problem)
+    except errors.UserError as error:
+      for peer in peers.values():
+        peer.send(problem=str(error))
+        peer.close()
+      raise
     for peer in peers.values():
-      peer.send(problem=problem)
-    if problem:
-      raise errors.ConfigError(problem)
+      peer.send(problem=None)
     return list(peers.values())
+
+  def _await_all(
+    self,
+    listener: socket.socket,
+    peers: Dict[int, _Peer],
+    reports: Dict[int, Report],
+  ) -> None:
+    """Adds all other workers and what they report."""
+    line_time = time.monotonic()
+    others = range(1, self._cluster.num_workers)
+    while len(peers) < len(others):
+      missing = [index for index in others if index not in peers]
+      line_time = self._be_patient(line_time, missing)
+      try:
+        connection, _ = listener.accept()
+      except socket.timeout:
+        continue
+      # Others than workers may knock, too, and say nothing.
+      connection.settimeout(_HELLO_PATIENCE)
+      peer = _Peer(connection)
+      message = peer.receive() or {}
+      connection.settimeout(None)
+      index = message.get('index')
+      if message.get('hello') != _HELLO or index not in others:
+        peer.close()
+        continue
+      if index in peers:
+        # It was started anew while the others were on their way.
+        peers[index].close()
+      peer.index = index
+      peers[index] = peer
+      reports[index] = Report(*message['report'])
 
   def _listen(self) -> socket.socket:
     host, port = _host_and_port(self._cluster.workers[0])
