@@ -110,10 +110,10 @@ class ModelFn:
     if replicas.is_replicated():
       # Hooks and summaries are those of the first replica, and speak for all.
       # The host of a TPU gets those of every core, and takes the mean.
-      shown = {
-        name: replicas.mean_over_replicas(value)
-        for name, value in losses.items()
-      }
+      # All in one: what only the chief's summaries asked for, the other workers
+      # would not bring, and the chief would wait for them.
+      means = replicas.mean_over_replicas(tf.stack(list(losses.values())))
+      shown = dict(zip(losses, tf.unstack(means)))
     host_call = None
     if params.enable_summary and self._writes:
       host_call = self._host_call(

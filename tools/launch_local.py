@@ -156,21 +156,32 @@ def launch(
     for i, (name, config) in enumerate(configs.items())
   ]
 
+  signal_times: List[float] = []
+
   def pass_on(signal_number, frame):
     del frame
+    signal_times.append(time.monotonic())
     for process in processes:
       process.send(signal_number)
 
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, pass_on)
-  failed = _wait(processes)
+  failed = _wait(processes, signal_times)
   for process in processes:
     process.finish()
   return failed
 
 
-def _wait(processes: List[_Process]) -> int:
-  """Waits for all; once one has failed, the others have to follow."""
+def _wait(processes: List[_Process], signal_times: List[float]) -> int:
+  """Waits for all; once one has failed, the others have to follow.
+
+  Args:
+    processes: that were started.
+    signal_times: when signals were passed on to them, if any were.
+
+  Returns:
+    The exit code of the first that failed, or 0.
+  """
   failed = 0
   failure_time = None
   while True:
@@ -186,12 +197,13 @@ def _wait(processes: List[_Process]) -> int:
     running = [p for p, code in codes.items() if code is None]
     if not running:
       return failed
-    if failure_time:
-      seconds = time.monotonic() - failure_time
+    stop_times = signal_times[:1] + ([failure_time] if failure_time else [])
+    if stop_times:
+      seconds = time.monotonic() - min(stop_times)
       for process in running:
         if seconds > _KILL_AFTER:
           process.send(signal.SIGKILL)
-        elif seconds > _STOP_AFTER:
+        elif seconds > _STOP_AFTER and not signal_times:
           process.stop_once()
     time.sleep(_INTERVAL)
 
