@@ -170,14 +170,13 @@ def test_two_workers_train_as_one_process(records, tmp_path):
   expected = _weights(one / 'model.ckpt-10')
   got = _weights(two / 'model' / 'model.ckpt-10')
   assert set(got) == set(expected)
+  moved = difference = 0.0
   for name, value in expected.items():
     # The fused layer of one device multiplies the variance by n / (n - 1).
-    if name.endswith('moving_variance'):
-      continue
-    np.testing.assert_allclose(
-      got[name], value, rtol=1e-2, atol=1e-4, err_msg=name
-    )
-  assert any(not np.array_equal(got[n], initial[n]) for n in initial)
+    if name in initial and 'moving_variance' not in name:
+      moved += np.sum(np.square(value - initial[name]))
+      difference += np.sum(np.square(got[name] - value))
+  assert difference < 1e-4 * moved
   # The chief alone writes and shows progress.
   events = [n for n in os.listdir(str(two / 'model')) if 'tfevents' in n]
   assert len(events) == 2
