@@ -146,6 +146,11 @@ POSTPROCESS = (
 TRAIN = (
   Key('train.iterations_per_loop', 100, 'steps of one TPU loop'),
   Key('train.train_batch_size', 64, 'batch over all devices (images)'),
+  Key(
+    'train.gradient_accumulation_steps',
+    1,
+    'parts of the batch that are computed in turn, in the memory of one',
+  ),
   Key('train.total_steps', 22500, 'length of the training (steps)'),
   Key(
     'train.seed',

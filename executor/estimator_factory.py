@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Optional
 import tensorflow.compat.v1 as tf
 
 from executor import hardware as hardware_lib
+from executor import memory
 from utils import errors
 
 # [height, width, channels, batch] seen from [batch, height, width, channels].
@@ -36,6 +37,7 @@ def make_estimator(
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
   _check_batch_sizes(params, hardware, predict_batch_key)
+  memory.check(params, hardware)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,

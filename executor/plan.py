@@ -5,6 +5,7 @@ from typing import Any, List, Tuple
 import rich.table
 
 from executor import hardware as hardware_lib
+from executor import memory
 
 # Up to this many TPU replicas batch norm is never synchronised.
 _MAX_UNSYNCED_TPU_REPLICAS = 8
@@ -51,6 +52,7 @@ def _training_rows(
 ) -> List[Tuple[str, str]]:
   rows = [
     ('training batch', _batch(params.train.train_batch_size, hardware)),
+    *(('memory', text) for text in memory.describe(params, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
