@@ -151,6 +151,11 @@ TRAIN = (
     1,
     'parts of the batch that are computed in turn, in the memory of one',
   ),
+  Key(
+    'train.recompute_grad',
+    False,
+    'compute activations again in the backward pass, instead of keeping them',
+  ),
   Key('train.total_steps', 22500, 'length of the training (steps)'),
   Key(
     'train.seed',

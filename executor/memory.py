@@ -14,6 +14,14 @@ def check(params: Any, hardware: hardware_lib.Hardware) -> None:
     _refuse_shared_statistics(
       'train.gradient_accumulation_steps', num_parts, params, hardware
     )
+  if params.train.recompute_grad:
+    _refuse_shared_statistics('train.recompute_grad', True, params, hardware)
+    if hardware.kind == hardware_lib.TPU:
+      raise errors.ConfigError(
+        'train.recompute_grad: true saves nothing on a TPU, where XLA merges '
+        'what is computed twice. Set it to false; '
+        'train.gradient_accumulation_steps saves memory there, too.'
+      )
 
 
 def _check_parts(
@@ -66,4 +74,6 @@ def describe(params: Any, hardware: hardware_lib.Hardware) -> List[str]:
         num_parts, size, 'image' if size == 1 else 'images'
       )
     )
+  if params.train.recompute_grad:
+    texts.append('activations computed again in the backward pass')
   return texts

@@ -132,6 +132,8 @@ _DEFAULTS = {
     'regularization_variable_regex': '.*(kernel|weight):0$',
     'l2_weight_decay': 0.0001,
     'gradient_clip_norm': 0.0,
+    'gradient_accumulation_steps': 1,
+    'recompute_grad': False,
     'train_file_pattern': '',
     'train_dataset_type': 'tfrecord',
     'transpose_input': True,

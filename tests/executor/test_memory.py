@@ -38,7 +38,18 @@ def test_parts_are_described():
   assert text.startswith('gradients of 2 parts of 2 images')
 
 
-@pytest.mark.parametrize('train', [{'gradient_accumulation_steps': 2}])
+def test_recomputation_is_described_and_refused_on_a_tpu():
+  params = _params({'recompute_grad': True})
+  memory.check(params, _TWO_GPUS)
+  (text,) = memory.describe(params, _TWO_GPUS)
+  assert 'computed again' in text
+  with pytest.raises(errors.ConfigError, match='train.recompute_grad: true'):
+    memory.check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
+
+
+@pytest.mark.parametrize(
+  'train', [{'gradient_accumulation_steps': 2}, {'recompute_grad': True}]
+)
 def test_shared_statistics_of_gpus_are_refused(train):
   params = _params(train, batch_norm_activation={'use_sync_bn': True})
   with pytest.raises(errors.ConfigError, match='use_sync_bn'):
