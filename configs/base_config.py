@@ -156,6 +156,11 @@ TRAIN = (
     False,
     'compute activations again in the backward pass, instead of keeping them',
   ),
+  Key(
+    'train.mixed_precision',
+    False,
+    'GPUs compute in float16 where that is safe; a TPU has use_bfloat16',
+  ),
   Key('train.total_steps', 22500, 'length of the training (steps)'),
   Key(
     'train.seed',

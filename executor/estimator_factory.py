@@ -4,6 +4,7 @@ import copy
 from typing import Any, Callable, Dict, List, Optional
 
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import hardware as hardware_lib
 from executor import memory
@@ -90,9 +91,15 @@ def session_config(
   # A training graph is so large that rewriting it takes seconds for each set
   # of fetches, and on a CPU what comes out is no faster. A network that only
   # predicts is: its convolutions and batch norms are fused.
-  config.graph_options.rewrite_options.disable_meta_optimizer = (
+  rewrite_options = config.graph_options.rewrite_options
+  rewrite_options.disable_meta_optimizer = (
     is_training and hardware.kind == hardware_lib.CPU
   )
+  if is_training and params.train.recompute_grad:
+    # It would take the marks of recomputation apart, and fails at it.
+    rewrite_options.disable_model_pruning = True
+  if is_training and params.train.mixed_precision:
+    rewrite_options.auto_mixed_precision = rewriter_config_pb2.RewriterConfig.ON
   return config
 
 

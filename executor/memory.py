@@ -22,6 +22,16 @@ def check(params: Any, hardware: hardware_lib.Hardware) -> None:
         'what is computed twice. Set it to false; '
         'train.gradient_accumulation_steps saves memory there, too.'
       )
+  if params.train.mixed_precision and hardware.kind != hardware_lib.GPU:
+    raise errors.ConfigError(
+      'train.mixed_precision: true is for GPUs, and this run is on {}. Set it '
+      'to false{}.'.format(
+        hardware.description,
+        '; a TPU has architecture.use_bfloat16'
+        if hardware.kind == hardware_lib.TPU
+        else '',
+      )
+    )
 
 
 def _check_parts(

@@ -145,6 +145,8 @@ class ModelFn:
     )
     if params.use_tpu:
       optimizer = tf.tpu.CrossShardOptimizer(optimizer)
+    if params.train.mixed_precision:
+      optimizer = optimizers.with_loss_scale(optimizer)
     return gradients.Schedule(step, learning_rate, optimizer)
 
   def _train_op(

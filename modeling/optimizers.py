@@ -52,6 +52,23 @@ def clip_by_global_norm(
   ]
 
 
+def with_loss_scale(optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
+  """Keeps small gradients from vanishing in float16.
+
+  The loss is multiplied before differentiation, the gradients are divided. A
+  step whose gradients are not finite is left out, the global step too, and
+  halves the factor; 2000 finite steps double it. Creates the variables
+  `current_loss_scale` and `good_steps`.
+
+  Args:
+    optimizer: takes the gradients of the loss as it is.
+  """
+  experimental = tf.train.experimental
+  return experimental.MixedPrecisionLossScaleOptimizer(
+    optimizer, experimental.DynamicLossScale()
+  )
+
+
 @OPTIMIZERS.register('momentum')
 def _momentum(params: Any) -> OptimizerFn:
   momentum = float(params.momentum)

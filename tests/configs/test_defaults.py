@@ -134,6 +134,7 @@ _DEFAULTS = {
     'gradient_clip_norm': 0.0,
     'gradient_accumulation_steps': 1,
     'recompute_grad': False,
+    'mixed_precision': False,
     'train_file_pattern': '',
     'train_dataset_type': 'tfrecord',
     'transpose_input': True,

@@ -1,8 +1,12 @@
 """Settings that save memory are refused where they cannot work."""
 
-import pytest
+import io
 
-from executor import hardware, memory
+import pytest
+import rich.console
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from executor import estimator_factory, hardware, memory, plan
 from tests import golden_numbers
 from utils import errors
 
@@ -30,6 +34,44 @@ def test_parts_have_to_divide_what_a_device_has():
   assert message.startswith('train.gradient_accumulation_steps: 8 ')
   assert 'the 4 images' in message
   assert 'train.train_batch_size: 8' in message
+
+
+@pytest.mark.parametrize('kind', [hardware.CPU, hardware.TPU])
+def test_mixed_precision_is_for_gpus(kind):
+  params = _params({'mixed_precision': True})
+  memory.check(params, _TWO_GPUS)
+  with pytest.raises(errors.ConfigError) as info:
+    memory.check(params, hardware.Hardware(kind, 1, 'one ' + kind))
+  message = str(info.value)
+  assert message.startswith('train.mixed_precision: true ')
+  assert 'one ' + kind in message
+  assert ('use_bfloat16' in message) == (kind == hardware.TPU)
+
+
+@pytest.mark.parametrize('is_training', [True, False])
+def test_sessions_rewrite_for_mixed_precision_in_training(is_training):
+  on = rewriter_config_pb2.RewriterConfig.ON
+  for mixed in (True, False):
+    config = estimator_factory.session_config(
+      _params({'mixed_precision': mixed}), _TWO_GPUS, is_training
+    )
+    options = config.graph_options.rewrite_options
+    assert (options.auto_mixed_precision == on) == (mixed and is_training)
+    assert not options.disable_meta_optimizer
+
+
+def test_plan_names_what_is_on():
+  settings = {
+    'train_batch_size': 8,
+    'gradient_accumulation_steps': 2,
+    'recompute_grad': True,
+    'mixed_precision': True,
+  }
+  console = rich.console.Console(width=200, file=io.StringIO())
+  console.print(plan.plan_table(_params(settings), _TWO_GPUS, 'train'))
+  text = console.file.getvalue()
+  for words in ('2 parts of 2 images', 'computed again', 'float16'):
+    assert words in text
 
 
 def test_parts_are_described():
