@@ -173,6 +173,8 @@ class ModelFn:
     settings = self._params.train.checkpoint
     model_dir = self._params.model_dir
     checkpoint.check_resumable(model_dir, variables)
+    if self._params.train.mixed_precision:
+      checkpoint.check_has_loss_scale(model_dir)
     # Files of a run of another architecture are left alone.
     self._write_stats(model, mode_keys.TRAIN)
     resumes = model_dir and tf.train.latest_checkpoint(model_dir)

@@ -4,10 +4,12 @@ import io
 
 import pytest
 import rich.console
+import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import estimator_factory, hardware, memory, plan
-from tests import golden_numbers
+from executor import runner as runner_lib
+from tests import golden_numbers, tiny_run
 from utils import errors
 
 _CPU = hardware.Hardware(hardware.CPU, 1, 'CPU')
@@ -99,3 +101,16 @@ def test_shared_statistics_of_gpus_are_refused(train):
   memory.check(params, _CPU)
   params.override({'batch_norm_activation': {'batch_norm_trainable': False}})
   memory.check(params, _TWO_GPUS)
+
+
+def test_a_run_goes_on_with_less_memory(tmp_path):
+  records = tiny_run.write_data(tmp_path)
+  settings = {'gradient_accumulation_steps': 2, 'recompute_grad': True}
+  names = []
+  for train in ({'total_steps': 1}, {'total_steps': 2, **settings}):
+    params = tiny_run.resolve(tmp_path / 'run', records, {'train': train})
+    runner_lib.Runner(params).train()
+    latest = tf.train.latest_checkpoint(params.model_dir)
+    assert latest.endswith('-{}'.format(train['total_steps']))
+    names.append(tf.train.list_variables(latest))
+  assert names[0] == names[1]
