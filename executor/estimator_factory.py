@@ -95,9 +95,6 @@ def session_config(
   rewrite_options.disable_meta_optimizer = (
     is_training and hardware.kind == hardware_lib.CPU
   )
-  if is_training and params.train.recompute_grad:
-    # It would take the marks of recomputation apart, and fails at it.
-    rewrite_options.disable_model_pruning = True
   if is_training and params.train.mixed_precision:
     rewrite_options.auto_mixed_precision = rewriter_config_pb2.RewriterConfig.ON
   return config
