@@ -157,6 +157,21 @@ POSTPROCESS = (
 TRAIN = (
   Key('train.iterations_per_loop', 100, 'steps of one TPU loop'),
   Key('train.train_batch_size', 64, 'batch over all devices (images)'),
+  Key(
+    'train.gradient_accumulation_steps',
+    1,
+    'parts of the batch that are computed in turn, in the memory of one',
+  ),
+  Key(
+    'train.recompute_grad',
+    False,
+    'compute activations again in the backward pass, instead of keeping them',
+  ),
+  Key(
+    'train.mixed_precision',
+    False,
+    'GPUs compute in float16 where that is safe; a TPU has use_bfloat16',
+  ),
   Key('train.total_steps', 22500, 'length of the training (steps)'),
   Key(
     'train.seed',

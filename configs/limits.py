@@ -72,6 +72,7 @@ LIMITS: Dict[str, Limit] = {
   'predict.predict_batch_size': _COUNT,
   'train.iterations_per_loop': _COUNT,
   'train.train_batch_size': _COUNT,
+  'train.gradient_accumulation_steps': _COUNT,
   'train.total_steps': _NOT_NEGATIVE,
   'train.num_shards': _COUNT,
   'train.num_cores_per_replica': _COUNT,

@@ -5,8 +5,10 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import hardware as hardware_lib
+from executor import memory
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import worker
 from utils import errors
@@ -43,6 +45,8 @@ def make_estimator(
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
   check_batch_sizes(params, hardware, predict_batch_key, is_training)
+  if is_training:
+    memory.check(params, hardware)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
@@ -114,9 +118,12 @@ def session_config(
   # A training graph is so large that rewriting it takes seconds for each set
   # of fetches, and on a CPU what comes out is no faster. A network that only
   # predicts is: its convolutions and batch norms are fused.
-  config.graph_options.rewrite_options.disable_meta_optimizer = (
+  rewrite_options = config.graph_options.rewrite_options
+  rewrite_options.disable_meta_optimizer = (
     is_training and hardware.kind == hardware_lib.CPU
   )
+  if is_training and params.train.mixed_precision:
+    rewrite_options.auto_mixed_precision = rewriter_config_pb2.RewriterConfig.ON
   return config
 
 

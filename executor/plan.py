@@ -5,6 +5,7 @@ from typing import Any, List, Tuple
 import rich.table
 
 from executor import hardware as hardware_lib
+from executor import memory
 
 # Up to this many TPU replicas batch norm is never synchronised.
 _MAX_UNSYNCED_TPU_REPLICAS = 8
@@ -33,7 +34,7 @@ def plan_table(
     ('devices', hardware.description),
     (
       'precision',
-      'bfloat16, losses in float32' if architecture.use_bfloat16 else 'float32',
+      _precision(params),
     ),
     ('evaluation batch', _evaluation_batch(params, hardware)),
   ]
@@ -51,6 +52,7 @@ def _training_rows(
 ) -> List[Tuple[str, str]]:
   rows = [
     ('training batch', _batch(params.train.train_batch_size, hardware)),
+    *(('memory', text) for text in memory.describe(params, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
@@ -73,6 +75,14 @@ def _training_rows(
   if params.train.checkpoint.path:
     rows.append(('warm start', params.train.checkpoint.path))
   return rows
+
+
+def _precision(params: Any) -> str:
+  if params.architecture.use_bfloat16:
+    return 'bfloat16, losses in float32'
+  if params.train.mixed_precision:
+    return 'float32; training in float16 where that is safe'
+  return 'float32'
 
 
 def _batch(size: int, hardware: hardware_lib.Hardware) -> str:

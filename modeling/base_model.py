@@ -3,7 +3,7 @@
 import abc
 import logging
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -61,10 +61,31 @@ class DetectionModel(abc.ABC):
     """Network outputs, and outside training the detections."""
 
   @abc.abstractmethod
-  def build_losses(
-    self, outputs: Tensors, labels: Tensors, is_training: bool = True
+  def loss_normalizer(
+    self, labels: Tensors, is_training: bool = True
+  ) -> Tuple[tf.Tensor, Tensors]:
+    """What the losses of a batch are divided by.
+
+    Args:
+      labels: of the whole batch.
+      is_training: whether moving averages, if there are any, move on.
+
+    Returns:
+      What `normalized_losses` takes, and scalars to log, by name.
+    """
+
+  @abc.abstractmethod
+  def normalized_losses(
+    self, outputs: Tensors, labels: Tensors, normalizer: tf.Tensor
   ) -> Tensors:
-    """Scalar losses by name, `model_loss` being the one to minimise."""
+    """Scalar losses by name, `model_loss` being the one to minimise.
+
+    Args:
+      outputs: of `build_outputs`, for a batch or a part of it.
+      labels: of the same images.
+      normalizer: of `loss_normalizer` for the whole batch; the losses of its
+        parts add up to those of the batch.
+    """
 
   @abc.abstractmethod
   def build_predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
@@ -102,6 +123,19 @@ class DetectionModel(abc.ABC):
       lambda t: tf.cast(t, tf.float32) if t.dtype == tf.bfloat16 else t,
       outputs,
     )
+
+  def build_losses(
+    self, outputs: Tensors, labels: Tensors, is_training: bool = True
+  ) -> Tensors:
+    """Scalar losses of a batch, and what there is to log of its normaliser.
+
+    Args:
+      outputs: of `build_outputs`.
+      labels: as the input pipeline delivers them.
+      is_training: see `loss_normalizer`.
+    """
+    normalizer, logged = self.loss_normalizer(labels, is_training)
+    return dict(self.normalized_losses(outputs, labels, normalizer), **logged)
 
   def trainable_variables(self) -> List[tf.Variable]:
     """Trainable variables of the default graph that are not frozen."""

@@ -14,6 +14,7 @@ import rich.console
 import rich.table
 import tensorflow.compat.v1 as tf
 
+from modeling import optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -253,6 +254,20 @@ def check_resumable(
       latest,
       '\n  '.join(problems[:_NUM_EXAMPLES]),
     )
+  )
+
+
+def check_has_loss_scale(model_dir: Optional[str]) -> None:
+  """Raises ConfigError if `model_dir` holds a run without mixed precision."""
+  latest = tf.train.latest_checkpoint(model_dir) if model_dir else None
+  if latest is None:
+    return
+  if tf.train.load_checkpoint(latest).has_tensor(optimizers.LOSS_SCALE):
+    return
+  raise errors.ConfigError(
+    "train.mixed_precision: true cannot continue the run in model_dir '{}', "
+    'which was trained without. Set it to false, or take another model_dir '
+    'and start it from {} (train.checkpoint.path).'.format(model_dir, latest)
   )
 
 

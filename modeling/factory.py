@@ -37,6 +37,7 @@ def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
       params.retinanet_loss.focal_loss_alpha,
       params.retinanet_loss.focal_loss_gamma,
       architecture.num_classes,
+      recompute=shared.recompute,
     ),
     box_loss=losses.RetinanetBoxLoss(params.retinanet_loss.huber_loss_delta),
     anchors=functools.partial(anchor_boxes, params),

@@ -1,6 +1,6 @@
 """Losses of RetinaNet (Lin et al., arXiv:1708.02002)."""
 
-from typing import Dict
+from typing import Callable, Dict, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -8,6 +8,8 @@ LevelTensors = Dict[int, tf.Tensor]
 
 # Of the class targets; every other negative value is background.
 IGNORED = -2
+
+_FOCAL_LOSS_SUM = 'FocalLossSum'
 
 
 class RetinanetClassLoss:
@@ -22,9 +24,18 @@ class RetinanetClassLoss:
     alpha: weight of positives, in [0, 1].
     gamma: focusing exponent, at least 0.
     num_classes: classes, background included.
+    recompute: marks what need not be kept for the backward pass; see
+      `modeling.architecture.recompute`.
   """
 
-  def __init__(self, alpha: float, gamma: float, num_classes: int):
+  def __init__(
+    self,
+    alpha: float,
+    gamma: float,
+    num_classes: int,
+    recompute: Optional[Callable[..., tf.Tensor]] = None,
+  ):
+    self._recompute = recompute
     self._alpha = float(alpha)
     self._gamma = float(gamma)
     self._num_classes = num_classes
@@ -49,9 +60,15 @@ class RetinanetClassLoss:
     return tf.add_n(sums) / _divisor(normalizer)
 
   def _level_sum(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    logits = tf.cast(tf.reshape(logits, [-1, self._num_classes]), tf.float32)
-    targets = tf.reshape(targets, [-1])
-    return focal_loss_sum(logits, targets, self._alpha, self._gamma)
+    level_sum = focal_loss_sum(
+      tf.cast(tf.reshape(logits, [-1, self._num_classes]), tf.float32),
+      tf.reshape(targets, [-1]),
+      self._alpha,
+      self._gamma,
+    )
+    if self._recompute is None:
+      return level_sum
+    return self._recompute(level_sum, [logits, targets], is_training=True)
 
 
 class RetinanetBoxLoss:
@@ -118,27 +135,34 @@ def focal_loss_sum(
   )
   counted = tf.cast(tf.not_equal(targets, IGNORED), tf.float32)
 
-  @tf.custom_gradient
-  def loss_sum(logits):
-    wrong = sign * logits
-    log1p_exp = tf.log1p(tf.exp(-tf.abs(wrong)))
-    cross_entropy = tf.maximum(wrong, 0.0) + log1p_exp
-    log_p = tf.minimum(wrong, 0.0) - log1p_exp
-    modulator = tf.exp(gamma * log_p)
-    value = modulator * cross_entropy
-    by_anchor = 0.5 * tf.reduce_sum(value, axis=1)
-    by_anchor += (0.5 - alpha) * tf.reduce_sum(sign * value, axis=1)
+  wrong = sign * logits
+  log1p_exp = tf.log1p(tf.exp(-tf.abs(wrong)))
+  cross_entropy = tf.maximum(wrong, 0.0) + log1p_exp
+  log_p = tf.minimum(wrong, 0.0) - log1p_exp
+  modulator = tf.exp(gamma * log_p)
+  value = modulator * cross_entropy
+  by_anchor = 0.5 * tf.reduce_sum(value, axis=1)
+  by_anchor += (0.5 - alpha) * tf.reduce_sum(sign * value, axis=1)
+  loss_sum = tf.reduce_sum(counted * by_anchor)
+  # All that the gradient takes is an input of the node, so that a copy of the
+  # node has a gradient of its own (see `recompute`).
+  parameters = [tf.constant(alpha), tf.constant(gamma)]
+  forward = [sign, counted, log_p, modulator, value]
+  graph = tf.get_default_graph()
+  with graph.gradient_override_map({'IdentityN': _FOCAL_LOSS_SUM}):
+    return tf.identity_n([loss_sum, logits, *forward, *parameters])[0]
 
-    def gradient(upstream):
-      p = tf.exp(log_p)
-      slope = modulator * p + (gamma * value) * (1.0 - p)
-      # Multiplied by sign * weight, sign * sign being 1.
-      slope *= 0.5 * sign + (0.5 - alpha)
-      return slope * (counted * upstream)[:, tf.newaxis]
 
-    return tf.reduce_sum(counted * by_anchor), gradient
-
-  return loss_sum(logits)
+@tf.RegisterGradient(_FOCAL_LOSS_SUM)
+def _focal_loss_sum_gradient(op, upstream, *unused):
+  """Gradient with respect to the logits, the second input."""
+  sign, counted, log_p, modulator, value, alpha, gamma = op.inputs[2:]
+  p = tf.exp(log_p)
+  slope = modulator * p + (gamma * value) * (1.0 - p)
+  # Multiplied by sign * weight, sign * sign being 1.
+  slope *= 0.5 * sign + (0.5 - alpha)
+  logits_gradient = slope * (counted * upstream)[:, tf.newaxis]
+  return [None, logits_gradient] + [None] * (len(unused) - 1)
 
 
 def _divisor(normalizer: tf.Tensor) -> tf.Tensor:

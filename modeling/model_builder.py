@@ -10,6 +10,7 @@ from modeling import (
   checkpoint,
   factory,
   finite_loss,
+  gradients,
   learning_rates,
   model_stats,
   optimizers,
@@ -85,26 +86,19 @@ class ModelFn:
       params.train.transpose_input,
       params.architecture.space_to_depth_block_size,
     )
-    outputs = model.build_outputs(images, labels, mode_keys.TRAIN)
-    losses = model.build_losses(outputs, labels)
-    variables = model.trainable_variables()
-    losses['l2_regularization_loss'] = model.l2_loss(variables)
-    total_loss = tf.add(
-      losses['model_loss'],
-      losses['l2_regularization_loss'],
-      name='total_loss',
-    )
-    model_variables = tf.global_variables()
-    global_step = tf.train.get_or_create_global_step()
-    # A cast copies the value; an identity may share the variable's memory and
-    # then show the step after the update.
-    step = tf.cast(global_step, tf.int32, name='step_before_update')
-    learning_rate = learning_rates.learning_rate_generator(
-      params.train.learning_rate, params.train.total_steps
-    )(step)
-    learning_rate = tf.identity(learning_rate, name='learning_rate')
-    train_op = self._train_op(total_loss, learning_rate, variables, global_step)
-    model_variables = [v for v in model_variables if v.name != global_step.name]
+    num_parts = params.train.gradient_accumulation_steps
+    if num_parts == 1:
+      batch = gradients.of_batch(model, images, labels, self._schedule)
+    else:
+      batch = gradients.of_parts(
+        model, images, labels, self._schedule, num_parts
+      )
+    losses, total_loss = batch.losses, batch.total_loss
+    step, learning_rate, _ = batch.schedule
+    train_op = self._train_op(batch.gradients, batch.schedule)
+    model_variables = [
+      v for v in batch.model_variables if v.op.name != 'global_step'
+    ]
 
     shown = losses
     if replicas.is_replicated():
@@ -147,31 +141,41 @@ class ModelFn:
       scaffold_fn=lambda: self._scaffold(model, model_variables),
     )
 
-  def _train_op(
-    self,
-    loss: tf.Tensor,
-    learning_rate: tf.Tensor,
-    variables: List[tf.Variable],
-    global_step: tf.Variable,
-  ) -> tf.Operation:
+  def _schedule(self) -> gradients.Schedule:
     params = self._params
+    global_step = tf.train.get_or_create_global_step()
+    # A cast copies the value; an identity may share the variable's memory and
+    # then show the step after the update.
+    step = tf.cast(global_step, tf.int32, name='step_before_update')
+    learning_rate = learning_rates.learning_rate_generator(
+      params.train.learning_rate, params.train.total_steps
+    )(step)
+    learning_rate = tf.identity(learning_rate, name='learning_rate')
     optimizer = optimizers.optimizer_factory(params.train.optimizer)(
       learning_rate
     )
     if params.use_tpu:
       optimizer = tf.tpu.CrossShardOptimizer(optimizer)
-    gradients_and_variables = optimizer.compute_gradients(loss, variables)
-    if params.train.gradient_clip_norm > 0:
-      gradients, variables = zip(*gradients_and_variables)
-      gradients = optimizers.clip_by_global_norm(
-        gradients, float(params.train.gradient_clip_norm)
-      )
-      gradients_and_variables = list(zip(gradients, variables))
+    if params.train.mixed_precision:
+      optimizer = optimizers.with_loss_scale(optimizer)
+    return gradients.Schedule(step, learning_rate, optimizer)
+
+  def _train_op(
+    self,
+    gradients_and_variables: gradients.GradientsAndVariables,
+    schedule: gradients.Schedule,
+  ) -> tf.Operation:
+    clip_norm = float(self._params.train.gradient_clip_norm)
+    if clip_norm > 0:
+      values, variables = zip(*gradients_and_variables)
+      values = optimizers.clip_by_global_norm(values, clip_norm)
+      gradients_and_variables = list(zip(values, variables))
     # The learning rate is read before the step moves on.
-    before = tf.get_collection(tf.GraphKeys.UPDATE_OPS) + [learning_rate.op]
-    with tf.control_dependencies(before):
-      return optimizer.apply_gradients(
-        gradients_and_variables, global_step=global_step
+    before = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    with tf.control_dependencies([*before, schedule.learning_rate.op]):
+      return schedule.optimizer.apply_gradients(
+        gradients_and_variables,
+        global_step=tf.train.get_or_create_global_step(),
       )
 
   def _scaffold(
@@ -180,6 +184,8 @@ class ModelFn:
     settings = self._params.train.checkpoint
     model_dir = self._params.model_dir
     checkpoint.check_resumable(model_dir, variables)
+    if self._params.train.mixed_precision:
+      checkpoint.check_has_loss_scale(model_dir)
     # Files of a run of another architecture are left alone.
     self._write_stats(model, mode_keys.TRAIN)
     resumes = model_dir and tf.train.latest_checkpoint(model_dir)

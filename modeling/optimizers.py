@@ -7,6 +7,9 @@ import tensorflow.compat.v1 as tf
 
 from utils import registry
 
+# Variable that a checkpoint has if it was trained with `with_loss_scale`.
+LOSS_SCALE = 'current_loss_scale'
+
 OPTIMIZERS = registry.Registry('train.optimizer.type')
 
 # Learning rate (scalar tensor or float) to an optimizer.
@@ -50,6 +53,23 @@ def clip_by_global_norm(
     None if gradient is None else gradient * tf.cast(scale, gradient.dtype)
     for gradient in gradients
   ]
+
+
+def with_loss_scale(optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
+  """Keeps small gradients from vanishing in float16.
+
+  The loss is multiplied before differentiation, the gradients are divided. A
+  step whose gradients are not finite is left out, the global step too, and
+  halves the factor; 2000 finite steps double it. Creates the variables
+  `LOSS_SCALE` and `good_steps`.
+
+  Args:
+    optimizer: takes the gradients of the loss as it is.
+  """
+  experimental = tf.train.experimental
+  return experimental.MixedPrecisionLossScaleOptimizer(
+    optimizer, experimental.DynamicLossScale()
+  )
 
 
 @OPTIMIZERS.register('momentum')

@@ -1,6 +1,6 @@
 """RetinaNet (Lin et al., arXiv:1708.02002)."""
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -118,43 +118,51 @@ class RetinanetModel(base_model.DetectionModel):
       for level, boxes in self._anchors(height, width).items()
     }
 
-  def build_losses(
-    self, outputs: Tensors, labels: Tensors, is_training: bool = True
-  ) -> Tensors:
-    """Losses of one batch.
+  def loss_normalizer(
+    self, labels: Tensors, is_training: bool = True
+  ) -> Tuple[tf.Tensor, Tensors]:
+    """Number of positive anchors in a batch, or its moving average.
 
     In training on several replicas they are divided by what all of them have,
     so that the mean over the replicas is the loss of the global batch.
 
     Args:
-      outputs: of `build_outputs`.
-      labels: `cls_targets` {level: int32 [batch, h, w, anchors]},
-        `box_targets` {level: [batch, h, w, anchors * 4]} and `num_positives`
-        [batch].
-      is_training: whether the moving normaliser, if there is one, is used and
+      labels: `num_positives` [batch].
+      is_training: whether the moving average, if there is one, is used and
         moved on.
 
     Returns:
-      Scalars `cls_loss`, `box_loss`, `model_loss`; with a moving normaliser
-      also `num_positive_sum` and `moving_normalizer`.
+      A scalar, and with a moving average `num_positive_sum` and
+      `moving_normalizer` to log.
     """
     num_positives = tf.reduce_sum(labels['num_positives'])
     if not is_training:
-      return self._losses(outputs, labels, num_positives)
+      return num_positives, {}
     if self._normalizer_momentum <= 0:
       normalizer = replicas.mean_over_replicas(num_positives)
-      return self._losses(outputs, labels, _share_of_replica(normalizer))
+      return _share_of_replica(normalizer), {}
     normalizer = moving_normalizer.moving_normalizer(
       num_positives, self._normalizer_momentum
     )
-    losses = self._losses(outputs, labels, _share_of_replica(normalizer))
-    losses['num_positive_sum'] = num_positives
-    losses['moving_normalizer'] = normalizer
-    return losses
+    return _share_of_replica(normalizer), {
+      'num_positive_sum': num_positives,
+      'moving_normalizer': normalizer,
+    }
 
-  def _losses(
+  def normalized_losses(
     self, outputs: Tensors, labels: Tensors, normalizer: tf.Tensor
   ) -> Tensors:
+    """Losses of a batch, or a part of it.
+
+    Args:
+      outputs: of `build_outputs`.
+      labels: `cls_targets` {level: int32 [batch, h, w, anchors]} and
+        `box_targets` {level: [batch, h, w, anchors * 4]}.
+      normalizer: of `loss_normalizer`.
+
+    Returns:
+      Scalars `cls_loss`, `box_loss`, `model_loss`.
+    """
     class_loss = self._class_loss(
       outputs['cls_outputs'], labels['cls_targets'], normalizer
     )
@@ -199,9 +207,7 @@ class RetinanetModel(base_model.DetectionModel):
     if 'is_padding' in labels:
       predictions['gt_is_padding'] = labels['is_padding']
     # For the log only, so always by this batch's own number of positives.
-    losses = self._losses(
-      outputs, labels, tf.reduce_sum(labels['num_positives'])
-    )
+    losses = self.build_losses(outputs, labels, is_training=False)
     batch_size = tf.shape(labels['image_info'])[0]
     for key, value in losses.items():
       predictions['loss_' + key] = tf.tile([value], [batch_size])

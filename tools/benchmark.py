@@ -1,4 +1,4 @@
-"""Measures input pipeline, network, start-up and graphs on this machine.
+"""Measures input, network, memory, start-up and graphs on this machine.
 
   make bench
 
@@ -70,6 +70,7 @@ def main(argv: List[str]) -> None:
     sys.stdout.flush()
     _run('bench_input.py', records)
     _run('bench_network.py')
+    _run('bench_memory.py')
     _run('bench_nms.py')
     _run('bench_export.py')
     _run('bench_startup.py', records)

@@ -61,10 +61,10 @@ def mbconv_block(
     branch = _squeeze_excite(branch, max(1, int(channels * se_ratio)))
   branch = layers.conv2d_fixed_padding(branch, filters, 1)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
-  if channels != filters or strides != 1:
-    return branch
-  branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
-  return branch + inputs
+  if channels == filters and strides == 1:
+    branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
+    branch += inputs
+  return shared.recompute(branch, [inputs], is_training)
 
 
 def _squeeze_excite(inputs: tf.Tensor, squeezed: int) -> tf.Tensor:

@@ -1,18 +1,28 @@
-"""What every part of a model shares: batch norm, activation, DropBlock."""
+"""What every part of a model shares, from batch norm to recomputation."""
 
 from typing import Any, Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import activations, batch_norm, regularization
+from modeling.architecture import (
+  activations,
+  batch_norm,
+  recompute,
+  regularization,
+)
 
 
 class Normalization(NamedTuple):
-  """Batch norm with activation, the activation alone, and DropBlock."""
+  """Batch norm with activation, the activation alone, DropBlock, and marks.
+
+  `recompute(outputs, inputs, is_training)` marks a stretch whose activations
+  need not be kept for the backward pass.
+  """
 
   norm: batch_norm.BatchNormActivation
   activation: Callable[[tf.Tensor], tf.Tensor]
   dropblock: regularization.DropBlock
+  recompute: recompute.Recompute
 
 
 def from_params(
@@ -45,4 +55,5 @@ def from_params(
     dropblock=regularization.DropBlock(
       params.dropblock.dropblock_keep_prob, params.dropblock.dropblock_size
     ),
+    recompute=recompute.Recompute(params.train.recompute_grad),
   )

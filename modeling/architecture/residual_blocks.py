@@ -48,7 +48,8 @@ def residual_block(
   branch = layers.conv2d_fixed_padding(branch, filters, 3)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
-  return shared.activation(branch + shortcut)
+  outputs = shared.activation(branch + shortcut)
+  return shared.recompute(outputs, [inputs], is_training)
 
 
 def bottleneck_block(
@@ -78,7 +79,8 @@ def bottleneck_block(
   branch = layers.conv2d_fixed_padding(branch, 4 * filters, 1)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
-  return shared.activation(branch + shortcut)
+  outputs = shared.activation(branch + shortcut)
+  return shared.recompute(outputs, [inputs], is_training)
 
 
 def block_group(

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from modeling.architecture import (
   layers,
   normalization,
+  recompute,
   regularization,
 )
 from utils import errors
@@ -94,7 +95,11 @@ class ScalePermutedNetwork(abc.ABC):
     self._resample_name = resample_name
     self._specs = specs
     self._endpoint_filters = endpoint_filters
-    self._shared = shared._replace(dropblock=regularization.DropBlock())
+    # Only the features are kept, not what is between the parts of a block.
+    self._recompute = shared.recompute
+    self._shared = shared._replace(
+      dropblock=regularization.DropBlock(), recompute=recompute.Recompute()
+    )
     self._drop_connect_rates = [
       regularization.scaled_drop_rate(
         name + '.init_drop_connect_rate',
@@ -194,6 +199,8 @@ class ScalePermutedNetwork(abc.ABC):
         self._drop_connect_rates[index],
         name,
       )
+    inputs = [feature.tensor for feature in features]
+    outputs = self._recompute(outputs, inputs, is_training)
     return Feature(outputs, spec.level, spec.block)
 
   def _add_unused(
@@ -214,4 +221,5 @@ class ScalePermutedNetwork(abc.ABC):
 
   def _endpoint(self, inputs: tf.Tensor, is_training: bool) -> tf.Tensor:
     outputs = layers.conv2d_fixed_padding(inputs, self._endpoint_filters, 1)
-    return self._shared.norm(outputs, is_training)
+    outputs = self._shared.norm(outputs, is_training)
+    return self._recompute(outputs, [inputs], is_training)

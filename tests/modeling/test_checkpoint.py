@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint
+from modeling import checkpoint, optimizers
 from utils import errors
 
 
@@ -215,3 +215,20 @@ def test_fresh_model_dir_is_resumable(tmp_path):
   with tf.Graph().as_default():
     checkpoint.check_resumable(str(tmp_path), [_variable('a', [1])])
     checkpoint.check_resumable(None, [])
+
+
+def test_mixed_precision_does_not_continue_a_run_without(tmp_path):
+  checkpoint.check_has_loss_scale(str(tmp_path))
+  with tf.Graph().as_default(), tf.Session() as session:
+    optimizers.with_loss_scale(tf.train.AdamOptimizer())
+    _variable('conv2d/kernel', [4])
+    session.run(tf.global_variables_initializer())
+    saver = tf.train.Saver()
+    saver.save(session, str(tmp_path / 'model.ckpt-1'))
+    checkpoint.check_has_loss_scale(str(tmp_path))
+    saver = tf.train.Saver(tf.trainable_variables())
+    saver.save(session, str(tmp_path / 'model.ckpt-2'))
+  with pytest.raises(errors.ConfigError) as info:
+    checkpoint.check_has_loss_scale(str(tmp_path))
+  assert str(info.value).startswith('train.mixed_precision: true ')
+  assert 'model.ckpt-2 (train.checkpoint.path)' in str(info.value)

@@ -118,3 +118,41 @@ def test_no_gradient_clips_to_zero():
   clipped = optimizers.clip_by_global_norm([tf.zeros([3])], 1.0)
   with tf.Session() as session:
     assert session.run(clipped[0]).tolist() == [0, 0, 0]
+
+
+def _scaled_step(gradient_factor):
+  """A step of gradient descent with a loss scale: all variables after it."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    global_step = tf.train.get_or_create_global_step()
+    variable = tf.get_variable('x', initializer=1.0)
+    optimizer = optimizers.with_loss_scale(
+      tf.train.MomentumOptimizer(_LEARNING_RATE, 0.9)
+    )
+    pairs = optimizer.compute_gradients(gradient_factor * variable, [variable])
+    train_op = optimizer.apply_gradients(pairs, global_step=global_step)
+    session.run(tf.global_variables_initializer())
+    session.run(train_op)
+    return session.run({v.op.name: v for v in tf.global_variables()})
+
+
+def test_loss_scale_leaves_gradients_as_they_are():
+  values = _scaled_step(2.0)
+  assert values == {
+    'x': pytest.approx(0.8),
+    'x/Momentum': pytest.approx(2.0),
+    'global_step': 1,
+    optimizers.LOSS_SCALE: 2.0**15,
+    'good_steps': 1,
+  }
+
+
+def test_step_that_overflows_is_left_out():
+  # 2**15 times as much is beyond float32.
+  values = _scaled_step(1e36)
+  assert values == {
+    'x': 1.0,
+    'x/Momentum': 0.0,
+    'global_step': 0,
+    optimizers.LOSS_SCALE: 2.0**14,
+    'good_steps': 0,
+  }

@@ -49,6 +49,19 @@ def test_what_detection_adds():
 
 
 @pytest.mark.slow
+def test_memory():
+  run = _run('bench_memory.py', '--size=128', '--batch_size=4')
+  assert run.returncode == 0, run.stderr
+  rows = [
+    line for line in run.stdout.splitlines() if line.startswith('SpineNet-49')
+  ]
+  plain, recomputed, parts, both = [float(row[28:37]) for row in rows]
+  assert 0.5 < both <= plain < 10
+  assert recomputed < plain
+  assert parts < plain
+
+
+@pytest.mark.slow
 def test_formats():
   run = _run('bench_export.py', '--size=128', '--depth=10', '--rounds=2')
   assert run.returncode == 0, run.stderr

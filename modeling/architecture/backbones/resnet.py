@@ -130,6 +130,7 @@ class Resnet:
     features = tf.identity(features, 'initial_conv')
     features = self._shared.norm(features, is_training)
     features = tf.nn.max_pool2d(features, ksize=3, strides=2, padding='SAME')
+    features = self._shared.recompute(features, [images], is_training)
     return tf.identity(features, 'initial_max_pool')
 
 

@@ -111,12 +111,15 @@ class SpineNet(spn.ScalePermutedNetwork):
     outputs = tf.identity(outputs, 'initial_conv')
     outputs = self._shared.norm(outputs, is_training)
     outputs = tf.nn.max_pool2d(outputs, ksize=3, strides=2, padding='SAME')
+    outputs = self._recompute(outputs, [images], is_training)
     outputs = tf.identity(outputs, 'initial_max_pool')
     features = []
     for name in ('stem_block_1', 'stem_block_2'):
+      inputs = outputs
       outputs = self._group(
-        outputs, _BOTTLENECK, _STEM_LEVEL, is_training, None, name
+        inputs, _BOTTLENECK, _STEM_LEVEL, is_training, None, name
       )
+      outputs = self._recompute(outputs, [inputs], is_training)
       features.append(spn.Feature(outputs, _STEM_LEVEL, _BOTTLENECK))
     return features
 

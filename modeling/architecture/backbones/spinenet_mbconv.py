@@ -130,10 +130,13 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
     )
     outputs = tf.identity(outputs, 'initial_conv')
     outputs = self._shared.norm(outputs, is_training)
+    outputs = self._recompute(outputs, [images], is_training)
     features = []
     for level, strides in ((1, 1), (2, 2)):
       name = 'stem_block_{}'.format(level - 1)
-      outputs = self._mbconv(outputs, level, strides, is_training, None, name)
+      inputs = outputs
+      outputs = self._mbconv(inputs, level, strides, is_training, None, name)
+      outputs = self._recompute(outputs, [inputs], is_training)
       features.append(spn.Feature(outputs, level, _MBCONV))
     return features
 

@@ -93,10 +93,11 @@ class RetinanetHead:
     outputs_per_anchor: int,
     predict_bias: Optional[Any] = None,
   ) -> tf.Tensor:
+    outputs = features
     for index in range(self._num_convs):
       layer_name = '{}-{}'.format(name, index)
-      features = layers.conv2d(
-        features,
+      outputs = layers.conv2d(
+        outputs,
         filters=self._num_filters,
         kernel_size=3,
         use_separable_conv=self._use_separable_conv,
@@ -104,13 +105,13 @@ class RetinanetHead:
         name=layer_name,
       )
       if self._use_batch_norm:
-        features = self._shared.norm(
-          features, is_training, name='{}-{}'.format(layer_name, level)
+        outputs = self._shared.norm(
+          outputs, is_training, name='{}-{}'.format(layer_name, level)
         )
       else:
-        features = self._shared.activation(features)
-    return layers.conv2d(
-      features,
+        outputs = self._shared.activation(outputs)
+    outputs = layers.conv2d(
+      outputs,
       filters=self._anchors_per_location * outputs_per_anchor,
       kernel_size=3,
       use_separable_conv=self._use_separable_conv,
@@ -118,6 +119,7 @@ class RetinanetHead:
       bias_initializer=predict_bias,
       name='{}-predict'.format(name),
     )
+    return self._shared.recompute(outputs, [features], is_training)
 
 
 def from_params(

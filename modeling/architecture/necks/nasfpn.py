@@ -177,8 +177,13 @@ class NasFpn:
             feature, spec.level, name, is_training
           ).tensor
           used.add(source)
+    merged = self._shared.recompute(
+      self._shared.activation(merged),
+      [feature.tensor for feature in features],
+      is_training,
+    )
     with tf.variable_scope('op_after_combine{}'.format(count)):
-      outputs = self._block(self._shared.activation(merged), is_training)
+      outputs = self._block(merged, is_training)
     return Feature(outputs, spec.level)
 
   def _resample(
@@ -217,7 +222,8 @@ class NasFpn:
       name='conv',
     )
     outputs = self._shared.norm(outputs, is_training, activate=False, name='bn')
-    return self._shared.dropblock(outputs, is_training)
+    outputs = self._shared.dropblock(outputs, is_training)
+    return self._shared.recompute(outputs, [inputs], is_training)
 
   def _bottleneck_block(
     self, inputs: tf.Tensor, is_training: bool

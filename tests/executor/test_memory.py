@@ -1,0 +1,116 @@
+"""Settings that save memory are refused where they cannot work."""
+
+import io
+
+import pytest
+import rich.console
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from executor import estimator_factory, hardware, memory, plan
+from executor import runner as runner_lib
+from tests import golden_numbers, tiny_run
+from utils import errors
+
+_CPU = hardware.Hardware(hardware.CPU, 1, 'CPU')
+_TWO_GPUS = hardware.Hardware(hardware.GPU, 2, '2 GPUs')
+
+
+def _params(train, **blocks):
+  return golden_numbers.make_params({'train': train, **blocks})
+
+
+def test_nothing_is_on_by_default():
+  params = _params({})
+  for found in (_CPU, _TWO_GPUS):
+    memory.check(params, found)
+    assert memory.describe(params, found) == []
+
+
+def test_parts_have_to_divide_what_a_device_has():
+  params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 8})
+  memory.check(params, _CPU)
+  with pytest.raises(errors.ConfigError) as info:
+    memory.check(params, _TWO_GPUS)
+  message = str(info.value)
+  assert message.startswith('train.gradient_accumulation_steps: 8 ')
+  assert 'the 4 images' in message
+  assert 'train.train_batch_size: 8' in message
+
+
+@pytest.mark.parametrize('kind', [hardware.CPU, hardware.TPU])
+def test_mixed_precision_is_for_gpus(kind):
+  params = _params({'mixed_precision': True})
+  memory.check(params, _TWO_GPUS)
+  with pytest.raises(errors.ConfigError) as info:
+    memory.check(params, hardware.Hardware(kind, 1, 'one ' + kind))
+  message = str(info.value)
+  assert message.startswith('train.mixed_precision: true ')
+  assert 'one ' + kind in message
+  assert ('use_bfloat16' in message) == (kind == hardware.TPU)
+
+
+@pytest.mark.parametrize('is_training', [True, False])
+def test_sessions_rewrite_for_mixed_precision_in_training(is_training):
+  on = rewriter_config_pb2.RewriterConfig.ON
+  for mixed in (True, False):
+    config = estimator_factory.session_config(
+      _params({'mixed_precision': mixed}), _TWO_GPUS, is_training
+    )
+    options = config.graph_options.rewrite_options
+    assert (options.auto_mixed_precision == on) == (mixed and is_training)
+    assert not options.disable_meta_optimizer
+
+
+def test_plan_names_what_is_on():
+  settings = {
+    'train_batch_size': 8,
+    'gradient_accumulation_steps': 2,
+    'recompute_grad': True,
+    'mixed_precision': True,
+  }
+  console = rich.console.Console(width=200, file=io.StringIO())
+  console.print(plan.plan_table(_params(settings), _TWO_GPUS, 'train'))
+  text = console.file.getvalue()
+  for words in ('2 parts of 2 images', 'computed again', 'float16'):
+    assert words in text
+
+
+def test_parts_are_described():
+  params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 2})
+  (text,) = memory.describe(params, _TWO_GPUS)
+  assert text.startswith('gradients of 2 parts of 2 images')
+
+
+def test_recomputation_is_described_and_refused_on_a_tpu():
+  params = _params({'recompute_grad': True})
+  memory.check(params, _TWO_GPUS)
+  (text,) = memory.describe(params, _TWO_GPUS)
+  assert 'computed again' in text
+  with pytest.raises(errors.ConfigError, match='train.recompute_grad: true'):
+    memory.check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
+
+
+@pytest.mark.parametrize(
+  'train', [{'gradient_accumulation_steps': 2}, {'recompute_grad': True}]
+)
+def test_shared_statistics_of_gpus_are_refused(train):
+  params = _params(train, batch_norm_activation={'use_sync_bn': True})
+  with pytest.raises(errors.ConfigError, match='use_sync_bn'):
+    memory.check(params, _TWO_GPUS)
+  memory.check(params, _CPU)
+  params.override({'batch_norm_activation': {'batch_norm_trainable': False}})
+  memory.check(params, _TWO_GPUS)
+
+
+def test_a_run_goes_on_with_less_memory(tmp_path):
+  records = tiny_run.write_data(tmp_path)
+  settings = {'gradient_accumulation_steps': 2, 'recompute_grad': True}
+  names = []
+  for train in ({'total_steps': 1}, {'total_steps': 2, **settings}):
+    params = tiny_run.resolve(tmp_path / 'run', records, {'train': train})
+    runner_lib.Runner(params).train()
+    latest = tf.train.latest_checkpoint(params.model_dir)
+    assert latest.endswith('-{}'.format(train['total_steps']))
+    names.append(tf.train.list_variables(latest))
+  assert names[0] == names[1]
