@@ -257,14 +257,24 @@ def test_existing_directory_is_replaced_on_request(
   model, tmp_path, writes_text
 ):
   (tmp_path / 'export').mkdir()
-  (tmp_path / 'export' / 'old').write_text('')
+  (tmp_path / 'export' / 'saved_model.pb').write_text('')
   with pytest.raises(errors.UserError, match='exists already'):
     _export_text(tmp_path / 'export', model)
   assert not writes_text
-  assert _listing(tmp_path / 'export') == ['old']
+  assert _listing(tmp_path / 'export') == ['saved_model.pb']
   _export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path / 'export') == ['assets.extra', 'text']
+  # What was written is an export, too.
+  _export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path) == ['export']
+
+
+def test_the_checkpoints_directory_is_not_replaced(model, writes_text):
+  before = _listing(model.directory)
+  with pytest.raises(errors.UserError, match='which would be gone'):
+    _export_text(model.directory, model, override_export_dir=True)
+  assert not writes_text
+  assert _listing(model.directory) == before
 
 
 @pytest.mark.parametrize('content', [None, 'no label map'])
@@ -389,7 +399,7 @@ export.export(
 
 def _run_until_killed(target, model, **kwargs):
   target.mkdir()
-  (target / 'old').write_text('whole')
+  (target / 'saved_model.pb').write_text('whole')
   run = subprocess.run(
     [sys.executable, '-c', _KILLED.format(**kwargs)]
     + [str(target), model.checkpoint],
@@ -410,7 +420,7 @@ def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
     function='_write_assets',
     condition='True',
   )
-  assert _listing(target) == ['old']
+  assert _listing(target) == ['saved_model.pb']
   # What the killed process left is hidden.
   assert [n for n in _listing(tmp_path) if n[0] != '.'] == ['export']
 
@@ -426,6 +436,6 @@ def test_kill_between_the_renames_leaves_both_whole_and_hidden(model, tmp_path):
   )
   assert not [n for n in _listing(tmp_path) if n[0] != '.']
   (old,) = tmp_path.glob('.export.old.*/export')
-  assert _listing(old) == ['old']
+  assert _listing(old) == ['saved_model.pb']
   (new,) = [p for p in tmp_path.glob('.export.*') if p != old.parent]
   assert _listing(new) == ['assets.extra', 'saved_model.pb', 'variables']
