@@ -157,6 +157,12 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
   if isinstance(export_format, str):
     export_format = export_format.split(',')
   names = [name.strip() for name in export_format]
+  if not names:
+    raise errors.ConfigError(
+      'export_format: nothing is named; known are {}.'.format(
+        ', '.join(formats.FORMATS.names())
+      )
+    )
   # Each once, in the order given.
   return list(dict.fromkeys(names))
 

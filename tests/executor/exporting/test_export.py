@@ -61,6 +61,15 @@ def _export_text(directory, trained, **kwargs):
   )
 
 
+def test_an_export_without_a_model_is_refused_by_those_who_read_it(
+  model, tmp_path, writes_text
+):
+  _export_text(tmp_path / 'export', model)
+  assert writes_text
+  with pytest.raises(errors.UserError, match='lists no model'):
+    contract.read(str(tmp_path / 'export'))
+
+
 def _listing(directory):
   return sorted(os.listdir(str(directory)))
 
@@ -346,6 +355,12 @@ def test_config_is_looked_for_beside_the_checkpoint(
       errors.ConfigError,
       "export_format: 'onxx' is unknown",
     ),
+    (
+      {'export_format': []},
+      errors.ConfigError,
+      'export_format: nothing is named; known are frozen_graph, onnx',
+    ),
+    ({'export_format': ''}, errors.ConfigError, "export_format: '' is unknown"),
     ({'batch_size': -1, 'use_tpu': True}, errors.ConfigError, 'batch_size: -1'),
     ({'batch_size': 0}, errors.ConfigError, 'batch_size: 0'),
     ({'input_type': 'bytes'}, errors.ConfigError, 'input_type'),

@@ -32,6 +32,7 @@ def _request(model, **changes):
   'name, changes, told',
   [
     ('onnx', {'onnx_opset': 12}, 'onnx_opset: 12 .* 13, 14, 15'),
+    ('tflite', {'tflite_types': []}, 'tflite_types: nothing is named'),
     (
       'tflite',
       {'tflite_types': ['float23']},
