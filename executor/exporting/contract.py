@@ -108,10 +108,14 @@ class Contract(NamedTuple):
     raise errors.UserError(
       'The export holds no {}; it holds {}.'.format(
         ' '.join(filter(None, (format_name, variant))),
-        ', '.join(
-          ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
-        ),
+        self.listing(),
       )
+    )
+
+  def listing(self) -> str:
+    """Names all artefacts, for messages."""
+    return ', '.join(
+      ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
     )
 
   def write(self, export_dir: str) -> None:
