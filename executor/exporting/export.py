@@ -115,6 +115,7 @@ def export(
       freeze=freeze,
       **format_options,
     )
+    export_request.check(writers, is_compared=check)
     artefacts = []
     for name, write in writers.items():
       _log.info('Writing %s.', name)

@@ -47,15 +47,16 @@ def writes_text(monkeypatch):
       target.write(str(request))
     return []
 
-  monkeypatch.setitem(formats.FORMATS._entries, 'text', write)
+  for name in ('text', *formats.FORMATS.names()):
+    monkeypatch.setitem(formats.FORMATS._entries, name, write)
   return requests
 
 
-def _export_text(directory, trained, **kwargs):
+def _export_text(directory, trained, export_format='text', **kwargs):
   return export.export(
     str(directory),
     trained.checkpoint,
-    export_format='text',
+    export_format=export_format,
     check=False,
     **kwargs,
   )
@@ -168,6 +169,49 @@ def test_tensorflow_2s_loader_takes_both(exported):
 
 
 @pytest.mark.parametrize(
+  'formats_given, options, told',
+  [
+    ('onnx', {'use_tpu': True}, 'use_tpu: True .* export_format: saved_model'),
+    ('tflite', {'freeze': True}, 'freeze: True .*saved_model'),
+    ('saved_model,onnx', {'tflite_types': ['int8']}, 'tflite_types: int8 .*te'),
+    ('onnx', {'tflite_postprocess': True}, 'tflite_postprocess: True'),
+    ('tflite', {'onnx_opset': 14}, 'onnx_opset: 14 .*export_format: onnx'),
+    ('tflite', {'representative_images': 9}, 'images: 9 .*tflite_types: int8'),
+    ('onnx', {'representative_file_pattern': 'r'}, 'pattern: r .*int8'),
+    ('onnx', {'input_type': 'bytes'}, "input_type: 'bytes' is unknown"),
+    ('onnx', {'input_name': ''}, "input_name: '' has to be of letters"),
+    ('onnx', {'input_name': 'a b'}, "input_name: 'a b' has to be of letters"),
+    ('onnx', {'input_name': 'a\n'}, 'input_name'),
+  ],
+)
+def test_options_are_refused_before_anything_is_built(
+  model, tmp_path, writes_text, formats_given, options, told
+):
+  with pytest.raises(errors.ConfigError, match=told):
+    _export_text(tmp_path / 'e', model, export_format=formats_given, **options)
+  assert not writes_text
+
+
+def test_options_at_their_defaults_may_be_given_to_any_format(
+  model, tmp_path, writes_text
+):
+  _export_text(
+    tmp_path / 'e',
+    model,
+    export_format='frozen_graph',
+    use_tpu=False,
+    freeze=False,
+    tflite_types=['float32'],
+    tflite_postprocess=False,
+    representative_file_pattern='',
+    representative_images=100,
+    onnx_opset=13,
+    cast_num_detections_to_float=True,
+  )
+  assert len(writes_text) == 1
+
+
+@pytest.mark.parametrize(
   'batch_size, params_override, version',
   [
     (1, '', 'v1'),
@@ -210,8 +254,11 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     representative_file_pattern='a',
     representative_images=3,
     onnx_opset=11,
+    export_format='saved_model,onnx,tflite',
   )
-  (request,) = writes_text
+  request, *others = writes_text
+  # All formats get the same one.
+  assert others == [request] * 2
   assert request.params.postprocess.nms_version == 'batched'
   assert request.params.resnet.resnet_depth == 10
   assert request._replace(params=None) == (
@@ -257,6 +304,7 @@ def test_without_a_tpu_there_is_no_bfloat16(model, tmp_path, writes_text):
     model,
     params_override='architecture.use_bfloat16=true',
     use_tpu=True,
+    export_format='saved_model',
   )
   assert writes_text[1].params.architecture.use_bfloat16
   assert writes_text[1].use_tpu
