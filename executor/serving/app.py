@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import html
 import os
 import re
 from concurrent import futures
@@ -79,7 +80,9 @@ class DetectionApp:
     # Made in the event loop that it belongs to.
     self._decoded_places: Optional[asyncio.Semaphore] = None
     with open(_PAGE, encoding='utf-8') as source:
-      self._page = source.read()
+      self._page = source.read().replace(
+        '{{ model }}', html.escape(location.name)
+      )
     self.asgi = self._application()
 
   def close(self) -> None:
