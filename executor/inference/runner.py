@@ -33,6 +33,7 @@ def run(
   ids: Optional[image_ids.ImageIds],
   batch_size: int,
   max_pixels: int,
+  bound_name: str = '',
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
@@ -47,6 +48,7 @@ def run(
     ids: gives images their ids, if an output needs them.
     batch_size: images at once.
     max_pixels: larger images are refused.
+    bound_name: what the user knows that bound by.
 
   Raises:
     UnusableImagesError: images could not be used; they are listed.
@@ -66,7 +68,7 @@ def run(
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, decoding.Decoder(max_pixels))
+  items = sources.items(files, decoding.Decoder(max_pixels, bound_name))
   try:
     with stop.handling_signals():
       pipeline.run(
