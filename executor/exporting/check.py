@@ -173,7 +173,7 @@ def _images(
       export_request.representative_file_pattern,
     ),
   ):
-    images = _from_records(pattern)
+    images = _from_records(pattern, key)
     if images:
       return images, key
   height, width = export_request.image_size
@@ -185,11 +185,11 @@ def _images(
   return made_up, 'made up'
 
 
-def _from_records(pattern: Optional[str]) -> List[np.ndarray]:
+def _from_records(pattern: Optional[str], key: str) -> List[np.ndarray]:
   if not pattern:
     return []
   try:
-    return list(sample_images.from_records(pattern, _NUM_IMAGES))
+    return list(sample_images.from_records(pattern, _NUM_IMAGES, key))
   except errors.UserError:
     # A checkpoint is often exported far from its data.
     return []

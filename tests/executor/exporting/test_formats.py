@@ -52,7 +52,7 @@ def _request(model, **changes):
     (
       'tflite',
       {'tflite_types': ['int8'], 'representative_file_pattern': 'none*'},
-      "representative_file_pattern: 'none[*]': No file",
+      "No file matches 'none[*]'. Check representative_file_pattern;",
     ),
   ],
 )
