@@ -127,6 +127,7 @@ def main(argv):
     ids,
     FLAGS.batch_size,
     FLAGS.max_pixels,
+    min_score=FLAGS.min_score_threshold,
     bound_name='--max_pixels',
   )
 
