@@ -35,7 +35,9 @@ def find_files(
       matches = sorted(tf.io.gfile.glob(part))
     except tf.errors.OpError as error:
       raise errors.DataError(
-        "File pattern '{}' cannot be searched: {}".format(part, error.message)
+        "File pattern '{}' cannot be searched: {}. Check {}.".format(
+          part, error.message, key
+        )
       ) from error
     if not matches:
       raise errors.DataError(

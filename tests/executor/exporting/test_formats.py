@@ -54,6 +54,11 @@ def _request(model, **changes):
       {'tflite_types': ['int8'], 'representative_file_pattern': 'none*'},
       "No file matches 'none[*]'. Check representative_file_pattern;",
     ),
+    (
+      'tflite',
+      {'tflite_types': ['int8'], 'representative_file_pattern': '/no/x*'},
+      "'/no/x[*]' cannot be searched: .*. Check representative_file_pattern.",
+    ),
   ],
 )
 def test_refused(model, tmp_path, name, changes, told):
