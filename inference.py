@@ -120,7 +120,16 @@ def main(argv):
     min_score=FLAGS.min_score_threshold,
     max_images_on_page=FLAGS.max_images_on_page,
   )
-  runner.run(files, predictor, made, ids, FLAGS.batch_size, FLAGS.max_pixels)
+  runner.run(
+    files,
+    predictor,
+    made,
+    ids,
+    FLAGS.batch_size,
+    FLAGS.max_pixels,
+    min_score=FLAGS.min_score_threshold,
+    bound_name='--max_pixels',
+  )
 
 
 def _explain(error):

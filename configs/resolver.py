@@ -130,19 +130,25 @@ def _parse(name: str, text: Any) -> text_overrides.Parsed:
 def _model_name(
   model: Optional[str], stages: List[Tuple[str, str, text_overrides.Parsed]]
 ) -> str:
+  if model:
+    # Whatever else is wrong with it, it has to exist.
+    factory.declared_keys(model)
   given = None
   for _, name, parsed in stages:
     if parsed.values.get('type') is not None:
-      given, origin = parsed.values['type'], name
+      given, origin = parsed.values['type'], '--' + name
+      if parsed.form == 'file':
+        # Programs find files that no flag names.
+        origin = "'{}'".format(parsed.text)
   if given is not None and not isinstance(given, str):
     raise errors.ConfigError(
-      '--{}: type must be str, but {!r} is {}.'.format(
+      '{}: type must be str, but {!r} is {}.'.format(
         origin, given, type(given).__name__
       )
     )
   if model and given and model != given:
     raise errors.ConfigError(
-      '--model={} contradicts type: {!r} in --{}.'.format(model, given, origin)
+      '--model={} contradicts type: {!r} in {}.'.format(model, given, origin)
     )
   return model or given or 'retinanet'
 

@@ -11,13 +11,17 @@ from utils import errors
 _NUM_THREADS = 32
 
 
-def find_files(file_pattern: Optional[str]) -> List[str]:
+def find_files(
+  file_pattern: Optional[str],
+  key: str = 'train.train_file_pattern or eval.eval_file_pattern',
+) -> List[str]:
   """Returns the non-empty list of files of a pattern.
 
   Args:
     file_pattern: a glob; or a comma-separated list of file names and globs,
       whose order is kept. Files of one glob are sorted. None is an error, as
       '' is.
+    key: where the user gave it, for messages.
 
   Raises:
     DataError: a part matches nothing, or a file is empty.
@@ -31,19 +35,21 @@ def find_files(file_pattern: Optional[str]) -> List[str]:
       matches = sorted(tf.io.gfile.glob(part))
     except tf.errors.OpError as error:
       raise errors.DataError(
-        "File pattern '{}' cannot be searched: {}".format(part, error.message)
+        "File pattern '{}' cannot be searched: {}. Check {}.".format(
+          part, error.message, key
+        )
       ) from error
     if not matches:
       raise errors.DataError(
-        "No file matches '{}'. Check train.train_file_pattern or "
-        'eval.eval_file_pattern; relative paths start from the folder that '
-        'the program is run in.'.format(part)
+        "No file matches '{}'. Check {}; relative paths start from the folder "
+        'that the program is run in.'.format(part, key)
       )
     files.extend(matches)
   if not files:
     raise errors.DataError(
-      'No file pattern is given. Set train.train_file_pattern or '
-      'eval.eval_file_pattern to a glob of TFRecord files.'
+      'No file pattern is given. Set {} to a glob of TFRecord files.'.format(
+        key
+      )
     )
   _check_not_empty(files)
   return files

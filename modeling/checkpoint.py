@@ -20,6 +20,8 @@ from utils import errors
 _log = logging.getLogger(__name__)
 
 _NUM_EXAMPLES = 5
+# What the files of a checkpoint have after its name.
+_FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 
 
 class UnreadableCheckpointError(errors.UserError):
@@ -27,7 +29,11 @@ class UnreadableCheckpointError(errors.UserError):
 
 
 def resolve_checkpoint(path: str) -> str:
-  """Returns the checkpoint prefix for a prefix or a directory.
+  """Returns the checkpoint prefix for a prefix, a file or a directory.
+
+  Args:
+    path: prefix such as `model.ckpt-1000`; one of its files, such as
+      `model.ckpt-1000.index`; or a directory, of which the latest is taken.
 
   Raises:
     UserError: there is no checkpoint.
@@ -41,17 +47,22 @@ def resolve_checkpoint(path: str) -> str:
       'names one). Give a checkpoint prefix such as model.ckpt-1000, or the '
       'directory that contains it.'.format(path)
     )
-  try:
-    exists = tf.train.checkpoint_exists(path)
-  except tf.errors.NotFoundError:  # Not even the directory is there.
-    exists = False
-  if exists:
-    return path
+  # In this order, since TensorFlow takes any file for a checkpoint of its first
+  # format.
+  for prefix in (_FILE_ENDING.sub('', path), path):
+    if _exists(prefix):
+      return prefix
   raise errors.UserError(
     "The checkpoint '{}' does not exist. Give the path up to the step "
-    '(model.ckpt-1000, without .index), or a directory that holds a '
-    'checkpoint.'.format(path)
+    '(model.ckpt-1000), or a directory that holds a checkpoint.'.format(path)
   )
+
+
+def _exists(prefix: str) -> bool:
+  try:
+    return tf.train.checkpoint_exists(prefix)
+  except tf.errors.NotFoundError:  # Not even the directory is there.
+    return False
 
 
 class RestoreReport(NamedTuple):

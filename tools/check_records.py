@@ -37,7 +37,7 @@ def main(argv: List[str]) -> None:
 
   from dataloader import record_check, record_files
 
-  files = record_files.find_files(FLAGS.file_pattern)
+  files = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
   checker = record_check.RecordChecker(FLAGS.num_classes, FLAGS.decode_images)
   problems = list(checker.problems(files))
   shown = problems[: FLAGS.max_rows]

@@ -27,8 +27,10 @@ def read_label_map(path: str) -> Dict[int, str]:
     with tf.io.gfile.GFile(path) as source:
       lines = source.read().splitlines()
   except (tf.errors.OpError, UnicodeDecodeError) as error:
+    # TensorFlow puts the path in front.
+    reason = str(error).rpartition('; ')[2]
     raise errors.DataError(
-      '{}: the label map cannot be read: {}'.format(path, error)
+      '{}: the label map cannot be read: {}.'.format(path, reason)
     ) from error
   names: Dict[int, str] = {}
   for number, line in enumerate(lines, start=1):

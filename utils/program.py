@@ -88,7 +88,21 @@ def run(
         raise
       _end(str(explained), explained.exit_code, error)
 
-  app.run(guarded)
+  app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: List[str]) -> List[str]:
+  try:
+    return FLAGS(argv)
+  except flags.Error as error:
+    message = ' '.join(line.strip() for line in str(error).splitlines())
+    print(
+      'Error: {} --help lists the flags.'.format(
+        message if message.endswith(('.', '?')) else message + '.'
+      ),
+      file=sys.stderr,
+    )
+    sys.exit(errors.ConfigError.exit_code)
 
 
 def _end(message: str, exit_code: int, error: Any = None) -> None:

@@ -87,6 +87,12 @@ class Comparison(NamedTuple):
       and self.agreement.matched_share >= self.tolerance.matched_share
     )
 
+  @property
+  def verdict(self) -> str:
+    if not self.is_within:
+      return 'differs'
+    return 'ok' if self.agreement.num_compared else 'nothing compared'
+
 
 def check(
   export_request: request.ExportRequest,
@@ -133,10 +139,16 @@ def check(
       )
     )
   _log.info('%s', _table(comparisons, len(images), origin))
-  if not any(len(d.scores) for found in expected.values() for d in found):
+  unknown = [c.name for c in comparisons if not c.agreement.num_compared]
+  if unknown:
     _log.warning(
-      'The checkpoint detects nothing in these images, so the comparison says '
-      'little.'
+      'NOT COMPARED: %s. In these images (%s) no score exceeds '
+      'postprocess.score_threshold (%g) clearly, so that nothing says whether '
+      'the export is right. Train longer, or name records with objects of '
+      'these classes: --params_override=eval.eval_file_pattern=...',
+      ', '.join(unknown),
+      origin,
+      export_request.params.postprocess.score_threshold,
     )
   failed = [c for c in comparisons if not c.is_within]
   if failed:
@@ -161,7 +173,7 @@ def _images(
       export_request.representative_file_pattern,
     ),
   ):
-    images = _from_records(pattern)
+    images = _from_records(pattern, key)
     if images:
       return images, key
   height, width = export_request.image_size
@@ -173,11 +185,11 @@ def _images(
   return made_up, 'made up'
 
 
-def _from_records(pattern: Optional[str]) -> List[np.ndarray]:
+def _from_records(pattern: Optional[str], key: str) -> List[np.ndarray]:
   if not pattern:
     return []
   try:
-    return list(sample_images.from_records(pattern, _NUM_IMAGES))
+    return list(sample_images.from_records(pattern, _NUM_IMAGES, key))
   except errors.UserError:
     # A checkpoint is often exported far from its data.
     return []
@@ -249,10 +261,13 @@ def _table(
       '{:.5f} (<= {:g})'.format(
         measured.mean_score_error, tolerance.mean_score_error
       ),
-      '{:.1%} of {} (>= {:.0%})'.format(
-        measured.matched_share, measured.num_compared, tolerance.matched_share
+      '{} (>= {:.0%})'.format(
+        '{:.1%} of {}'.format(measured.matched_share, measured.num_compared)
+        if measured.num_compared
+        else 'none',
+        tolerance.matched_share,
       ),
-      'ok' if comparison.is_within else 'differs',
+      comparison.verdict,
     )
   stream = io.StringIO()
   rich.console.Console(file=stream, width=130).print(table)

@@ -108,10 +108,14 @@ class Contract(NamedTuple):
     raise errors.UserError(
       'The export holds no {}; it holds {}.'.format(
         ' '.join(filter(None, (format_name, variant))),
-        ', '.join(
-          ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
-        ),
+        self.listing(),
       )
+    )
+
+  def listing(self) -> str:
+    """Names all artefacts, for messages."""
+    return ', '.join(
+      ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
     )
 
   def write(self, export_dir: str) -> None:
@@ -128,18 +132,23 @@ def read(export_dir: str) -> Contract:
   """Reads the contract of an export directory.
 
   Raises:
-    UserError: there is none, or it cannot be read.
+    UserError: there is none, it cannot be read, or nothing was exported.
   """
   path = os.path.join(export_dir, DIRECTORY, FILE_NAME)
   try:
     with open(path, encoding='utf-8') as source:
       fields = json.load(source)
-    return _from_json(fields)
+    contract = _from_json(fields)
   except (OSError, ValueError, TypeError, KeyError) as error:
     raise errors.UserError(
       "'{}' cannot be read as the contract of an exported model: {}. Give a "
       'directory that export_saved_model.py wrote.'.format(path, error)
     ) from error
+  if not contract.artefacts:
+    raise errors.UserError(
+      "'{}' lists no model: the export holds none. Export again.".format(path)
+    )
+  return contract
 
 
 def _to_json(contract: Contract) -> Dict[str, Any]:

@@ -63,7 +63,7 @@ def export(
       sides; otherwise in pixels of the resized image.
     cast_num_detections_to_float: int32 to float32.
     cast_detection_classes_to_float: int32 to float32.
-    override_export_dir: replace `export_dir` if it exists.
+    override_export_dir: replace `export_dir` if it holds an export.
     export_format: names of formats, in a sequence or separated by commas.
     freeze: the SavedModel holds weights as constants in place of variables.
     check: run a few images through the checkpoint and through each format, and
@@ -85,10 +85,10 @@ def export(
       'batch_size: -1 (any number) is not possible with use_tpu: true, since '
       'TPUs compile for one size. Give the number of images.'
     )
+  checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
   with finished_directory.finished_directory(
-    export_dir, override_export_dir
+    export_dir, override_export_dir, sources=[checkpoint]
   ) as directory:
-    checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
     resolved = resolver.resolve(
       model=model,
       config_file=config_file
@@ -115,6 +115,7 @@ def export(
       freeze=freeze,
       **format_options,
     )
+    export_request.check(writers, is_compared=check)
     artefacts = []
     for name, write in writers.items():
       _log.info('Writing %s.', name)
@@ -157,6 +158,12 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
   if isinstance(export_format, str):
     export_format = export_format.split(',')
   names = [name.strip() for name in export_format]
+  if not names:
+    raise errors.ConfigError(
+      'export_format: nothing is named; known are {}.'.format(
+        ', '.join(formats.FORMATS.names())
+      )
+    )
   # Each once, in the order given.
   return list(dict.fromkeys(names))
 

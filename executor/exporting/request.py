@@ -1,8 +1,20 @@
 """What is to be exported."""
 
-from typing import Any, NamedTuple, Optional, Sequence, Tuple
+import re
+from typing import Any, Collection, NamedTuple, Optional, Sequence, Tuple
 
-from modeling.serving import serving_graph
+from modeling.serving import serving_graph, serving_inputs
+from utils import errors
+
+# What is of use to one format alone.
+_FORMAT_OF_FIELD = {
+  'use_tpu': 'saved_model',
+  'freeze': 'saved_model',
+  'tflite_types': 'tflite',
+  'tflite_postprocess': 'tflite',
+  'onnx_opset': 'onnx',
+}
+_SIGNATURE_KEY = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 
 
 class ExportRequest(NamedTuple):
@@ -47,6 +59,49 @@ class ExportRequest(NamedTuple):
   representative_file_pattern: str = ''
   representative_images: int = 100
   onnx_opset: int = 13
+
+  def check(self, formats: Collection[str], is_compared: bool) -> None:
+    """Looks at what can be looked at before anything is built.
+
+    Args:
+      formats: names of those that will be written.
+      is_compared: whether images will be run through what is written.
+
+    Raises:
+      ConfigError: a value cannot work, or would have no effect.
+    """
+    serving_inputs.check(
+      self.input_type,
+      self.batch_size,
+      self.image_size,
+      2**self.params.architecture.max_level,
+    )
+    if not _SIGNATURE_KEY.fullmatch(self.input_name):
+      raise errors.ConfigError(
+        'input_name: {!r} has to be of letters, digits, and _ . / -.'.format(
+          self.input_name
+        )
+      )
+    for field, format_name in _FORMAT_OF_FIELD.items():
+      if format_name not in formats:
+        self._check_not_given(field, 'export_format: ' + format_name)
+    if 'tflite' not in formats or 'int8' not in self.tflite_types:
+      self._check_not_given('representative_images', 'tflite_types: int8')
+      if not is_compared:
+        self._check_not_given(
+          'representative_file_pattern', 'tflite_types: int8'
+        )
+
+  def _check_not_given(self, field: str, needed: str) -> None:
+    value, default = getattr(self, field), self._field_defaults[field]
+    if isinstance(default, tuple):
+      value, default = ','.join(value), ','.join(default)
+    if value != default:
+      raise errors.ConfigError(
+        '{}: {} has no effect without {}. Leave it out.'.format(
+          field, value, needed
+        )
+      )
 
   def build_graph(
     self, use_bfloat16: bool = False

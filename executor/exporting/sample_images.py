@@ -12,12 +12,15 @@ from utils import errors
 _MAX_PIXELS = 10**8
 
 
-def from_records(file_pattern: str, count: int) -> Iterator[np.ndarray]:
+def from_records(
+  file_pattern: str, count: int, key: str
+) -> Iterator[np.ndarray]:
   """Yields the first images of TFRecords; those that are damaged are skipped.
 
   Args:
     file_pattern: paths and globs, separated by commas.
     count: at most so many.
+    key: where the user gave the pattern, for messages.
 
   Yields:
     uint8 [height, width, 3], RGB.
@@ -26,7 +29,7 @@ def from_records(file_pattern: str, count: int) -> Iterator[np.ndarray]:
     DataError: no file matches.
   """
   decoder = decoding.Decoder(_MAX_PIXELS)
-  items = sources.items(record_files.find_files(file_pattern), decoder)
+  items = sources.items(record_files.find_files(file_pattern, key), decoder)
   yield from itertools.islice(_readable(items), count)
 
 

@@ -53,10 +53,12 @@ class Decoder:
 
   Args:
     max_pixels: larger images are refused before they are decoded.
+    bound_name: what the user knows that bound by, if anything.
   """
 
-  def __init__(self, max_pixels: int):
+  def __init__(self, max_pixels: int, bound_name: str = ''):
     self._max_pixels = max_pixels
+    self._bound_name = bound_name
     with tf.Graph().as_default() as graph:
       self._encoded = tf.placeholder(tf.string, [])
       self._decoded = image_decoding.decode_image(self._encoded)
@@ -81,8 +83,13 @@ class Decoder:
     width, height = image.size
     if width * height > self._max_pixels:
       raise errors.DataError(
-        'too large: {} x {} pixels (width x height) are more than {:,} '
-        '(--max_pixels)'.format(width, height, self._max_pixels)
+        'too large: {} x {} pixels (width x height) are more than {:,}'
+        '{}'.format(
+          width,
+          height,
+          self._max_pixels,
+          self._bound_name and ' ({})'.format(self._bound_name),
+        )
       )
 
     def decode() -> Picture:

@@ -107,7 +107,7 @@ def make_writers(
     max_images_on_page: further ones are left out of the page.
 
   Raises:
-    OSError: a folder or a file cannot be made.
+    UserError: a folder or a file cannot be made.
   """
   how = writers.Drawing(label_map, max_boxes, min_score)
   make = {

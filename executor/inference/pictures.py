@@ -28,19 +28,21 @@ class PictureWriter(writers.Writer):
   """
 
   def __init__(self, directory: str, how: writers.Drawing):
-    os.makedirs(directory, exist_ok=True)
+    with writers.explaining(directory):
+      os.makedirs(directory, exist_ok=True)
     self._directory = directory
     self._how = how
     self._names: Set[str] = set()
 
   def add(self, result: pipeline.Result) -> None:
     path = os.path.join(self._directory, self._file_name(result.name))
-    temporary = writers.temporary_beside(path)
-    try:
-      self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
-      os.replace(temporary, path)
-    finally:
-      writers.remove(temporary)
+    with writers.explaining(path):
+      temporary = writers.temporary_beside(path)
+      try:
+        self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
+        os.replace(temporary, path)
+      finally:
+        writers.remove(temporary)
 
   def _file_name(self, name: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(name))
@@ -76,7 +78,8 @@ class VideoWriter(writers.Writer):
     self._frames_per_second = frames_per_second
     self._how = how
     self._num_frames = 0
-    self._temporary = writers.temporary_beside(path)
+    with writers.explaining(path):
+      self._temporary = writers.temporary_beside(path)
     self._writer: Optional[cv2.VideoWriter] = None
 
   def add(self, result: pipeline.Result) -> None:

@@ -33,6 +33,8 @@ def run(
   ids: Optional[image_ids.ImageIds],
   batch_size: int,
   max_pixels: int,
+  min_score: float = 0.0,
+  bound_name: str = '',
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
@@ -47,6 +49,8 @@ def run(
     ids: gives images their ids, if an output needs them.
     batch_size: images at once.
     max_pixels: larger images are refused.
+    min_score: lowest score that outputs show; a warning tells if there is none.
+    bound_name: what the user knows that bound by.
 
   Raises:
     UnusableImagesError: images could not be used; they are listed.
@@ -55,9 +59,12 @@ def run(
   """
   failures: List[pipeline.Failure] = []
   progress = _Progress(sources.count(files))
+  best_score = -1.0
   stop = interruption.StopOnSignalHook()
 
   def on_result(result):
+    nonlocal best_score
+    best_score = max(best_score, *result.detections.scores, -1.0)
     for output in outputs:
       output.add(result)
     progress.update()
@@ -66,7 +73,7 @@ def run(
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, decoding.Decoder(max_pixels))
+  items = sources.items(files, decoding.Decoder(max_pixels, bound_name))
   try:
     with stop.handling_signals():
       pipeline.run(
@@ -89,6 +96,15 @@ def run(
   if not progress.num_done:
     for output in outputs:
       output.discard()
+  elif best_score < min_score:
+    _log.warning(
+      'No detection to show: %s.',
+      'no score exceeds postprocess.score_threshold of the model'
+      if best_score < 0
+      else 'the best score is {:.3f}, below --min_score_threshold={:g}'.format(
+        best_score, min_score
+      ),
+    )
   if ids is not None and ids.num_left_out:
     _log.warning(
       '%d images are not in --annotation_file and were left out.',

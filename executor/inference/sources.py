@@ -67,8 +67,11 @@ def find_files(arguments: Sequence[str]) -> List[str]:
       )
       if not files:
         raise errors.DataError(
-          "The folder '{}' holds no image ({}).".format(
-            argument, ', '.join(IMAGE_ENDINGS)
+          "The folder '{}' holds no image ({}). TFRecords and videos are named "
+          "by a pattern, such as '{}'.".format(
+            argument,
+            ', '.join(IMAGE_ENDINGS),
+            os.path.join(argument, '*.tfrecord'),
           )
         )
     elif _GLOB.search(argument) and not tf.io.gfile.exists(argument):

@@ -8,12 +8,12 @@ written.
 import abc
 import contextlib
 import os
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional
 
 from PIL import Image
 
 from executor.inference import pipeline
-from utils import drawing
+from utils import drawing, errors
 
 
 class Writer(abc.ABC):
@@ -67,14 +67,18 @@ class UnfinishedText:
 
   Args:
     path: local; its folder is made if needed.
+
+  Raises:
+    UserError: it cannot be written.
   """
 
   def __init__(self, path: str):
     self._path = path
-    self._temporary = temporary_beside(path)
-    self.stream = open(  # noqa: SIM115
-      self._temporary, 'w', encoding='utf-8', newline='\n'
-    )
+    with explaining(path):
+      self._temporary = temporary_beside(path)
+      self.stream = open(  # noqa: SIM115
+        self._temporary, 'w', encoding='utf-8', newline='\n'
+      )
 
   def finish(self) -> None:
     self.stream.close()
@@ -83,6 +87,17 @@ class UnfinishedText:
   def discard(self) -> None:
     self.stream.close()
     remove(self._temporary)
+
+
+@contextlib.contextmanager
+def explaining(path: str) -> Iterator[None]:
+  """Turns an OSError into a UserError that names what the user asked for."""
+  try:
+    yield
+  except OSError as error:
+    raise errors.UserError(
+      "'{}' cannot be written: {}.".format(path, error.strerror or error)
+    ) from error
 
 
 def temporary_beside(path: str) -> str:

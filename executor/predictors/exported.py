@@ -16,7 +16,7 @@ from executor.predictors import (
   runtimes,
   suppression,
 )
-from utils import label_map, registry
+from utils import errors, label_map, registry
 
 _LABEL_MAP = 'label_map.txt'
 
@@ -124,14 +124,21 @@ def load(
     variant: of the format, e.g. 'float16'.
 
   Raises:
+    ConfigError: there is no such format, or a variant without a format.
     UserError: it is no export directory, does not hold the format, or is
       damaged.
   """
   contract = contract_lib.read(export_dir)
-  if format_name is None:
-    artefact = min(contract.artefacts, key=lambda a: a.format != 'saved_model')
-  else:
+  if format_name is not None:
+    runtimes.RUNTIMES.get(format_name)
     artefact = contract.artefact(format_name, variant)
+  elif variant:
+    raise errors.ConfigError(
+      'variant: {!r} does not say of which format; give the format, too. The '
+      'export holds {}.'.format(variant, contract.listing())
+    )
+  else:
+    artefact = min(contract.artefacts, key=lambda a: a.format != 'saved_model')
   return ExportedPredictor(export_dir, contract, artefact)
 
 

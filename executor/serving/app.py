@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import html
 import os
 import re
 from concurrent import futures
-from typing import Any, AsyncIterator, Dict, Optional, Sequence
+from typing import Any, AsyncIterator, Awaitable, Dict, Optional, Sequence
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -72,18 +74,21 @@ class DetectionApp:
     # JSON can take many times its size in memory, so one at a time. It holds
     # Python's lock: several would be no faster.
     self._json_pool = futures.ThreadPoolExecutor(1, 'json')
-    # No more decoded photographs in memory than one batch takes.
-    self._detect_pool = futures.ThreadPoolExecutor(
+    self._decode_pool = futures.ThreadPoolExecutor(
       limits.max_batch_size, 'decode'
     )
+    # Made in the event loop that it belongs to.
+    self._decoded_places: Optional[asyncio.Semaphore] = None
     with open(_PAGE, encoding='utf-8') as source:
-      self._page = source.read()
+      self._page = source.read().replace(
+        '{{ model }}', html.escape(location.name)
+      )
     self.asgi = self._application()
 
   def close(self) -> None:
     """Ends all threads, once what is in work is done."""
     self._json_pool.shutdown()
-    self._detect_pool.shutdown()
+    self._decode_pool.shutdown()
     self._predict_batcher.close()
     self._detect_batcher.close()
 
@@ -209,8 +214,9 @@ class DetectionApp:
   async def _detect(self, request: Request) -> Response:
     async with self._admitting(request):
       body = await request_body.read(request, self._limits)
-      job = self._detect_pool.submit(self._detect_one, body)
-      return JSONResponse(await _result_for(request, job))
+      return JSONResponse(
+        await _while_connected(request, self._detect_one(body))
+      )
 
   def _parse(self, body: bytes) -> predict_json.PredictRequest:
     spec = self._model.input
@@ -227,15 +233,24 @@ class DetectionApp:
     ]
     return parsed._replace(examples=checked)
 
-  def _detect_one(self, body: bytes) -> Dict[str, Any]:
+  async def _detect_one(self, body: bytes) -> Dict[str, Any]:
+    if self._decoded_places is None:
+      self._decoded_places = asyncio.Semaphore(self._limits.max_batch_size)
+    # No more decoded photographs in memory than one batch takes.
+    async with self._decoded_places:
+      image = await asyncio.wrap_future(
+        self._decode_pool.submit(self._decode, body)
+      )
+      detections = await asyncio.wrap_future(self._detect_batcher.submit(image))
+    return detector.to_json(image, detections, self._label_map)
+
+  def _decode(self, body: bytes) -> np.ndarray:
     try:
-      image = self._decoder.open(body).decode().pixels
+      return self._decoder.open(body).decode().pixels
     except errors.DataError as error:
       raise RequestError(
         400, 'The picture cannot be taken: {}.'.format(error)
       ) from error
-    detections = self._detect_batcher.submit(image).result()
-    return detector.to_json(image, detections, self._label_map)
 
 
 async def _result_for(request: Request, job: futures.Future) -> Any:
@@ -245,7 +260,7 @@ async def _result_for(request: Request, job: futures.Future) -> Any:
 async def _results_for(
   request: Request, jobs: Sequence[futures.Future]
 ) -> Sequence[Any]:
-  """Waits for jobs while the client does.
+  """As `_while_connected`, of jobs of threads.
 
   Args:
     request: whose body has been read.
@@ -254,8 +269,27 @@ async def _results_for(
   Raises:
     ClientDisconnect: it hung up.
   """
+  try:
+    return await _while_connected(
+      request, asyncio.gather(*[asyncio.wrap_future(job) for job in jobs])
+    )
+  finally:
+    for job in jobs:
+      job.cancel()
+
+
+async def _while_connected(request: Request, work: Awaitable[Any]) -> Any:
+  """Waits for work while the client does.
+
+  Args:
+    request: whose body has been read.
+    work: cancelled when the client hangs up.
+
+  Raises:
+    ClientDisconnect: it hung up.
+  """
   gone = asyncio.ensure_future(_hang_up(request))
-  done = asyncio.gather(*[asyncio.wrap_future(job) for job in jobs])
+  done = asyncio.ensure_future(work)
   try:
     await asyncio.wait({gone, done}, return_when=asyncio.FIRST_COMPLETED)
     if not done.done():
@@ -264,8 +298,6 @@ async def _results_for(
   finally:
     gone.cancel()
     done.cancel()
-    for job in jobs:
-      job.cancel()
 
 
 async def _hang_up(request: Request) -> None:

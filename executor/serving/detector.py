@@ -22,8 +22,8 @@ def to_json(
 
   Returns:
     `width` and `height` of the image and `detections`, best first, each with
-    `box` ([ymin, xmin, ymax, xmax], pixels), `class`, `name`, `score` and
-    `color` (of CSS).
+    `box` ([ymin, xmin, ymax, xmax], pixels, to two decimals), `class`, `name`,
+    `score` (to four) and `color` (of CSS).
   """
   height, width = image.shape[:2]
   rows: Sequence[Any] = zip(*(values.tolist() for values in detections))
@@ -32,10 +32,10 @@ def to_json(
     'height': height,
     'detections': [
       {
-        'box': box,
+        'box': [round(edge, 2) for edge in box],
         'class': class_id,
         'name': label_map.get(class_id, str(class_id)),
-        'score': score,
+        'score': round(score, 4),
         'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
       }
       for box, class_id, score in rows

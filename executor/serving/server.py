@@ -1,5 +1,6 @@
 """Runs the application until a signal comes."""
 
+import errno
 import logging
 import socket
 
@@ -34,10 +35,19 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(address)
   except OSError as error:
+    advice = (
+      'Stop the program that has this port, or give another one; --port=0 '
+      'takes any that is free.'
+    )
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+      advice = (
+        'Give a name or an address of this machine; 0.0.0.0 stands for all of '
+        'them.'
+      )
     raise errors.UserError(
-      '--host={} --port={} cannot be served: {}. Stop the program that has '
-      'this port, or give another one; --port=0 takes any that is '
-      'free.'.format(host, port, error.strerror)
+      '--host={} --port={} cannot be served: {}. {}'.format(
+        host, port, error.strerror, advice
+      )
     ) from error
   return bound
 

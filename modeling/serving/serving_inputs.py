@@ -11,6 +11,7 @@ Size = Tuple[int, int]
 
 INPUT_TYPES = registry.Registry('input_type')
 _ENCODED_KEY = 'image/encoded'
+_RAW = 'raw_image_tensor'
 
 
 class ServingInputs(NamedTuple):
@@ -34,6 +35,32 @@ class _Layout(NamedTuple):
   padded_size: Size
 
 
+def check(
+  input_type: str, batch_size: Optional[int], image_size: Size, stride: int
+) -> None:
+  """Raises ConfigError if `build` cannot work with such arguments."""
+  INPUT_TYPES.get(input_type)
+  if batch_size is not None and batch_size < 1:
+    raise errors.ConfigError(
+      'batch_size: {} has to be at least 1, or -1 for any number of '
+      'images.'.format(batch_size)
+    )
+  if min(image_size) < 1:
+    raise errors.ConfigError(
+      'input_image_size: {},{} has to be height,width in pixels, both at '
+      'least 1.'.format(*image_size)
+    )
+  padded_size = preprocess_ops.padded_size(image_size, stride)
+  if input_type == _RAW and tuple(image_size) != tuple(padded_size):
+    raise errors.ConfigError(
+      'input_image_size: {},{} does not suit input_type: {}, which pads '
+      'nothing: height and width have to be multiples of the stride of '
+      'architecture.max_level. The next larger size is {},{}.'.format(
+        *image_size, _RAW, *padded_size
+      )
+    )
+
+
 def build(
   input_type: str, batch_size: Optional[int], image_size: Size, stride: int
 ) -> ServingInputs:
@@ -51,31 +78,14 @@ def build(
   Raises:
     ConfigError: an argument has a value that cannot work.
   """
+  check(input_type, batch_size, image_size, stride)
   make = INPUT_TYPES.get(input_type)
-  if batch_size is not None and batch_size < 1:
-    raise errors.ConfigError(
-      'batch_size: {} has to be at least 1, or -1 for any number of '
-      'images.'.format(batch_size)
-    )
-  if min(image_size) < 1:
-    raise errors.ConfigError(
-      'input_image_size: {},{} has to be height,width in pixels, both at '
-      'least 1.'.format(*image_size)
-    )
   padded_size = preprocess_ops.padded_size(image_size, stride)
   return make(_Layout(batch_size, tuple(image_size), padded_size))
 
 
-@INPUT_TYPES.register('raw_image_tensor')
+@INPUT_TYPES.register(_RAW)
 def _raw_image_tensor(layout: _Layout) -> ServingInputs:
-  if layout.image_size != layout.padded_size:
-    raise errors.ConfigError(
-      'input_image_size: {},{} does not suit input_type: raw_image_tensor, '
-      'which pads nothing: height and width have to be multiples of the '
-      'stride of architecture.max_level. The next larger size is {},{}.'.format(
-        *layout.image_size, *layout.padded_size
-      )
-    )
   images = _image_placeholder(tf.float32, layout)
   return ServingInputs(images, images, _constant_info(images, layout))
 

@@ -88,6 +88,16 @@ def test_model_is_flag_else_type_else_retinanet(
   assert resolved.params.type == 'retinanet'
 
 
+def test_a_model_that_contradicts_a_file_names_it(tmp_path):
+  path = tmp_path / 'params.yaml'
+  path.write_text('type: other')
+  with pytest.raises(errors.ConfigError) as raised:
+    resolver.resolve(model='retinanet', config_file=str(path))
+  assert str(raised.value) == (
+    "--model=retinanet contradicts type: 'other' in '{}'.".format(path)
+  )
+
+
 @pytest.mark.parametrize(
   'arguments, parts',
   [
@@ -96,6 +106,10 @@ def test_model_is_flag_else_type_else_retinanet(
     (
       {'model': 'retinanet', 'params_override': 'type=zzz'},
       ['--model=retinanet contradicts', "'zzz'", '--params_override'],
+    ),
+    (
+      {'model': 'mask_rcnn', 'config_file': {'type': 'retinanet'}},
+      ["model: 'mask_rcnn' is unknown", 'retinanet'],
     ),
     ({'params_override': 'type=[1]'}, ['type must be str']),
     ({'config_file': 'nosuch.yaml'}, ['--config_file', "'nosuch.yaml'"]),

@@ -1,5 +1,7 @@
 """Warm start finds what fits, reports it, and refuses too little."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -82,6 +84,15 @@ def test_directory_means_its_latest_checkpoint(tmp_path):
   path = _save(tmp_path, {'a': [1.0]}, step=7)
   assert checkpoint.resolve_checkpoint(str(tmp_path)) == path
   assert path.endswith('model.ckpt-7')
+
+
+@pytest.mark.parametrize(
+  'ending', ['', '.index', '.meta', '.data-00000-of-00001']
+)
+def test_a_file_of_a_checkpoint_stands_for_it(tmp_path, ending):
+  path = _classifier(tmp_path)
+  assert os.path.exists(path + (ending or '.index'))
+  assert checkpoint.resolve_checkpoint(path + ending) == path
 
 
 @pytest.mark.parametrize('make_directory', [True, False])

@@ -22,14 +22,14 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   is_empty = True
   try:
     for image in sample_images.from_records(
-      pattern, export_request.representative_images
+      pattern,
+      export_request.representative_images,
+      'representative_file_pattern',
     ):
       is_empty = False
       yield image
   except errors.DataError as error:
-    raise errors.ConfigError(
-      'representative_file_pattern: {!r}: {}'.format(pattern, error)
-    ) from error
+    raise errors.ConfigError(str(error)) from error
   if is_empty:
     raise errors.ConfigError(
       'representative_file_pattern: {!r} holds no image that can be read, or '

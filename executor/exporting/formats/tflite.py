@@ -84,6 +84,10 @@ def write(
 
 
 def _check(export_request: request.ExportRequest) -> None:
+  if not export_request.tflite_types:
+    raise errors.ConfigError(
+      'tflite_types: nothing is named; known are {}.'.format(', '.join(TYPES))
+    )
   for name in export_request.tflite_types:
     if name not in TYPES:
       raise errors.ConfigError(

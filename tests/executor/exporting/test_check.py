@@ -174,8 +174,22 @@ def test_a_model_that_detects_nothing(model, written, monkeypatch, caplog):
     exported.ExportedPredictor,
   ):
     monkeypatch.setattr(class_, 'predict', lambda self, x: [nothing] * len(x))
-  _check(model, written)
-  assert 'says little' in caplog.text
+  caplog.set_level(logging.INFO)
+  (comparison,) = _check(model, written)
+  assert comparison.is_within
+  assert comparison.verdict == 'nothing compared'
+  (row,) = [r for r in caplog.text.splitlines() if '│ frozen_graph' in r]
+  assert 'nothing compared' in row and 'none (>= 95%)' in row
+  assert ' ok ' not in row and '100' not in row
+  assert 'NOT COMPARED: frozen_graph. In these images (made up)' in caplog.text
+
+
+def test_a_verdict_needs_detections(model, written, caplog, checks_quickly):
+  (comparison,) = _check(model, written)
+  assert comparison.verdict == 'ok'
+  assert 'NOT COMPARED' not in caplog.text
+  wrong = comparison.agreement._replace(box_error=1.0)
+  assert comparison._replace(agreement=wrong).verdict == 'differs'
 
 
 def test_every_variant_has_a_tolerance(model):

@@ -47,18 +47,28 @@ def writes_text(monkeypatch):
       target.write(str(request))
     return []
 
-  monkeypatch.setitem(formats.FORMATS._entries, 'text', write)
+  for name in ('text', *formats.FORMATS.names()):
+    monkeypatch.setitem(formats.FORMATS._entries, name, write)
   return requests
 
 
-def _export_text(directory, trained, **kwargs):
+def _export_text(directory, trained, export_format='text', **kwargs):
   return export.export(
     str(directory),
     trained.checkpoint,
-    export_format='text',
+    export_format=export_format,
     check=False,
     **kwargs,
   )
+
+
+def test_an_export_without_a_model_is_refused_by_those_who_read_it(
+  model, tmp_path, writes_text
+):
+  _export_text(tmp_path / 'export', model)
+  assert writes_text
+  with pytest.raises(errors.UserError, match='lists no model'):
+    contract.read(str(tmp_path / 'export'))
 
 
 def _listing(directory):
@@ -159,6 +169,49 @@ def test_tensorflow_2s_loader_takes_both(exported):
 
 
 @pytest.mark.parametrize(
+  'formats_given, options, told',
+  [
+    ('onnx', {'use_tpu': True}, 'use_tpu: True .* export_format: saved_model'),
+    ('tflite', {'freeze': True}, 'freeze: True .*saved_model'),
+    ('saved_model,onnx', {'tflite_types': ['int8']}, 'tflite_types: int8 .*te'),
+    ('onnx', {'tflite_postprocess': True}, 'tflite_postprocess: True'),
+    ('tflite', {'onnx_opset': 14}, 'onnx_opset: 14 .*export_format: onnx'),
+    ('tflite', {'representative_images': 9}, 'images: 9 .*tflite_types: int8'),
+    ('onnx', {'representative_file_pattern': 'r'}, 'pattern: r .*int8'),
+    ('onnx', {'input_type': 'bytes'}, "input_type: 'bytes' is unknown"),
+    ('onnx', {'input_name': ''}, "input_name: '' has to be of letters"),
+    ('onnx', {'input_name': 'a b'}, "input_name: 'a b' has to be of letters"),
+    ('onnx', {'input_name': 'a\n'}, 'input_name'),
+  ],
+)
+def test_options_are_refused_before_anything_is_built(
+  model, tmp_path, writes_text, formats_given, options, told
+):
+  with pytest.raises(errors.ConfigError, match=told):
+    _export_text(tmp_path / 'e', model, export_format=formats_given, **options)
+  assert not writes_text
+
+
+def test_options_at_their_defaults_may_be_given_to_any_format(
+  model, tmp_path, writes_text
+):
+  _export_text(
+    tmp_path / 'e',
+    model,
+    export_format='frozen_graph',
+    use_tpu=False,
+    freeze=False,
+    tflite_types=['float32'],
+    tflite_postprocess=False,
+    representative_file_pattern='',
+    representative_images=100,
+    onnx_opset=13,
+    cast_num_detections_to_float=True,
+  )
+  assert len(writes_text) == 1
+
+
+@pytest.mark.parametrize(
   'batch_size, params_override, version',
   [
     (1, '', 'v1'),
@@ -201,8 +254,11 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     representative_file_pattern='a',
     representative_images=3,
     onnx_opset=11,
+    export_format='saved_model,onnx,tflite',
   )
-  (request,) = writes_text
+  request, *others = writes_text
+  # All formats get the same one.
+  assert others == [request] * 2
   assert request.params.postprocess.nms_version == 'batched'
   assert request.params.resnet.resnet_depth == 10
   assert request._replace(params=None) == (
@@ -248,6 +304,7 @@ def test_without_a_tpu_there_is_no_bfloat16(model, tmp_path, writes_text):
     model,
     params_override='architecture.use_bfloat16=true',
     use_tpu=True,
+    export_format='saved_model',
   )
   assert writes_text[1].params.architecture.use_bfloat16
   assert writes_text[1].use_tpu
@@ -257,14 +314,24 @@ def test_existing_directory_is_replaced_on_request(
   model, tmp_path, writes_text
 ):
   (tmp_path / 'export').mkdir()
-  (tmp_path / 'export' / 'old').write_text('')
+  (tmp_path / 'export' / 'saved_model.pb').write_text('')
   with pytest.raises(errors.UserError, match='exists already'):
     _export_text(tmp_path / 'export', model)
   assert not writes_text
-  assert _listing(tmp_path / 'export') == ['old']
+  assert _listing(tmp_path / 'export') == ['saved_model.pb']
   _export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path / 'export') == ['assets.extra', 'text']
+  # What was written is an export, too.
+  _export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path) == ['export']
+
+
+def test_the_checkpoints_directory_is_not_replaced(model, writes_text):
+  before = _listing(model.directory)
+  with pytest.raises(errors.UserError, match='which would be gone'):
+    _export_text(model.directory, model, override_export_dir=True)
+  assert not writes_text
+  assert _listing(model.directory) == before
 
 
 @pytest.mark.parametrize('content', [None, 'no label map'])
@@ -336,6 +403,12 @@ def test_config_is_looked_for_beside_the_checkpoint(
       errors.ConfigError,
       "export_format: 'onxx' is unknown",
     ),
+    (
+      {'export_format': []},
+      errors.ConfigError,
+      'export_format: nothing is named; known are frozen_graph, onnx',
+    ),
+    ({'export_format': ''}, errors.ConfigError, "export_format: '' is unknown"),
     ({'batch_size': -1, 'use_tpu': True}, errors.ConfigError, 'batch_size: -1'),
     ({'batch_size': 0}, errors.ConfigError, 'batch_size: 0'),
     ({'input_type': 'bytes'}, errors.ConfigError, 'input_type'),
@@ -389,7 +462,7 @@ export.export(
 
 def _run_until_killed(target, model, **kwargs):
   target.mkdir()
-  (target / 'old').write_text('whole')
+  (target / 'saved_model.pb').write_text('whole')
   run = subprocess.run(
     [sys.executable, '-c', _KILLED.format(**kwargs)]
     + [str(target), model.checkpoint],
@@ -410,7 +483,7 @@ def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
     function='_write_assets',
     condition='True',
   )
-  assert _listing(target) == ['old']
+  assert _listing(target) == ['saved_model.pb']
   # What the killed process left is hidden.
   assert [n for n in _listing(tmp_path) if n[0] != '.'] == ['export']
 
@@ -426,6 +499,6 @@ def test_kill_between_the_renames_leaves_both_whole_and_hidden(model, tmp_path):
   )
   assert not [n for n in _listing(tmp_path) if n[0] != '.']
   (old,) = tmp_path.glob('.export.old.*/export')
-  assert _listing(old) == ['old']
+  assert _listing(old) == ['saved_model.pb']
   (new,) = [p for p in tmp_path.glob('.export.*') if p != old.parent]
   assert _listing(new) == ['assets.extra', 'saved_model.pb', 'variables']

@@ -5,14 +5,15 @@ import stat
 
 import pytest
 
-from executor.exporting import finished_directory
+from executor.exporting import contract, finished_directory
 from utils import errors
 
 
 def _write(path, text, override=False):
   with finished_directory.finished_directory(str(path), override) as directory:
-    with open(os.path.join(directory, 'file'), 'w') as target:
-      target.write(text)
+    for name in ('file', 'saved_model.pb'):
+      with open(os.path.join(directory, name), 'w') as target:
+        target.write(text)
     assert os.path.basename(directory).startswith('.')
 
 
@@ -26,6 +27,71 @@ def test_relative_name_without_a_directory(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   _write('export', 'new')
   assert os.listdir('.') == ['export']
+
+
+def test_parents_stay_only_with_what_is_in_them(tmp_path):
+  (tmp_path / 'a').mkdir()
+  with pytest.raises(ZeroDivisionError):
+    with finished_directory.finished_directory(
+      str(tmp_path / 'a' / 'b' / 'c' / 'export'), False
+    ):
+      (tmp_path / 'a' / 'b' / "somebody's").write_text('')
+      raise ZeroDivisionError
+  assert os.listdir(str(tmp_path / 'a')) == ['b']
+  assert os.listdir(str(tmp_path / 'a' / 'b')) == ["somebody's"]
+  with pytest.raises(errors.UserError, match="somebody's': File exists"):
+    _write(tmp_path / 'a' / 'b' / "somebody's" / 'export', 'new')
+
+
+@pytest.mark.parametrize('place', ['', 'runs', 'runs/model', 'link/model'])
+def test_what_holds_the_sources_is_not_replaced(tmp_path, place):
+  model = tmp_path / 'runs' / 'model'
+  model.mkdir(parents=True)
+  (tmp_path / 'link').symlink_to(tmp_path / 'runs')
+  target = tmp_path / place
+  # It looks like an export, too.
+  (target / 'saved_model.pb').write_text('')
+  for sources in ([str(model / 'ckpt')], [str(tmp_path / 'link/model/ckpt')]):
+    with pytest.raises(errors.UserError, match='which would be gone'):
+      with finished_directory.finished_directory(str(target), True, sources):
+        raise AssertionError
+  assert (target / 'saved_model.pb').exists() and model.exists()
+
+
+def test_a_neighbour_of_the_sources_is_replaced(tmp_path):
+  sources = [str(tmp_path / 'model' / 'ckpt'), 'gs://bucket/ckpt']
+  for name in ('mod', 'model/export'):
+    _write(tmp_path / name, 'old')
+    with finished_directory.finished_directory(
+      str(tmp_path / name), True, sources
+    ):
+      pass
+    assert os.listdir(str(tmp_path / name)) == []
+
+
+@pytest.mark.parametrize(
+  'name, is_replaced',
+  [
+    (None, True),
+    ('saved_model.pb', True),
+    (os.path.join(contract.DIRECTORY, contract.FILE_NAME), True),
+    ('photo.jpg', False),
+    ('1/saved_model.pb', False),
+  ],
+)
+def test_only_exports_are_replaced(tmp_path, name, is_replaced):
+  target = tmp_path / 'export'
+  target.mkdir()
+  if name:
+    (target / name).parent.mkdir(exist_ok=True)
+    (target / name).write_text('')
+  if is_replaced:
+    _write(target, 'new', override=True)
+    assert (target / 'file').read_text() == 'new'
+  else:
+    with pytest.raises(errors.UserError, match='is no export'):
+      _write(target, 'new', override=True)
+    assert (target / name).exists()
 
 
 def test_permissions_are_those_of_any_new_directory(tmp_path):

@@ -32,6 +32,7 @@ def _request(model, **changes):
   'name, changes, told',
   [
     ('onnx', {'onnx_opset': 12}, 'onnx_opset: 12 .* 13, 14, 15'),
+    ('tflite', {'tflite_types': []}, 'tflite_types: nothing is named'),
     (
       'tflite',
       {'tflite_types': ['float23']},
@@ -51,7 +52,12 @@ def _request(model, **changes):
     (
       'tflite',
       {'tflite_types': ['int8'], 'representative_file_pattern': 'none*'},
-      "representative_file_pattern: 'none[*]': No file",
+      "No file matches 'none[*]'. Check representative_file_pattern;",
+    ),
+    (
+      'tflite',
+      {'tflite_types': ['int8'], 'representative_file_pattern': '/no/x*'},
+      "'/no/x[*]' cannot be searched: .*. Check representative_file_pattern.",
     ),
   ],
 )

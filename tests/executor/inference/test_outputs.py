@@ -50,13 +50,25 @@ def test_video_of_several_files():
   outputs.check(_paths(output_video='x.avi', output_dir='o'), ['a.mp4'])
 
 
-def test_nothing_stays_where_an_output_cannot_be_made(tmp_path):
+@pytest.mark.parametrize(
+  'flag, name',
+  [
+    ('output_html', 'file/x'),
+    # The name is possible, that of the temporary file is not.
+    ('output_json', 250 * 'x' + '.json'),
+    ('output_dir', 'file/x'),
+  ],
+)
+def test_nothing_stays_where_an_output_cannot_be_made(tmp_path, flag, name):
   (tmp_path / 'file').write_text('')
   paths = _paths(
-    output_csv=str(tmp_path / 'r.csv'), output_html=str(tmp_path / 'file/x')
+    output_csv=str(tmp_path / 'r.csv'), **{flag: str(tmp_path / name)}
   )
-  with pytest.raises(OSError):
+  with pytest.raises(errors.UserError) as raised:
     outputs.make_writers(
       paths, [], None, results.LABEL_MAP, 'title', 9, 0.3, 100
     )
+  assert str(raised.value).startswith(
+    "'{}' cannot be written: ".format(tmp_path / name)
+  )
   assert os.listdir(str(tmp_path)) == ['file']

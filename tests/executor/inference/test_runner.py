@@ -9,6 +9,7 @@ import pytest
 
 from executor import interruption
 from executor.inference import image_ids, runner, tables
+from executor.predictors import predictor as predictor_lib
 from tests import record_factory
 from tests.executor.inference import results
 from utils import errors
@@ -24,7 +25,7 @@ def images(tmp_path):
   return paths
 
 
-def _run(files, directory, predictor=None, ids=None):
+def _run(files, directory, predictor=None, ids=None, **options):
   ids = ids or image_ids.ImageIds()
   path = directory / 'out' / 'r.json'
   runner.run(
@@ -34,6 +35,7 @@ def _run(files, directory, predictor=None, ids=None):
     ids,
     batch_size=2,
     max_pixels=10**6,
+    **options,
   )
 
 
@@ -63,6 +65,34 @@ def test_broken_files_are_listed(images, tmp_path, capsys):
   assert 'broken [bold].jpg' in listed and 'not an image' in listed
   assert 'broken.mp4' in listed and 'not a video' in listed
   assert len(_image_ids(tmp_path)) == 2
+
+
+class _Blind(results.Brightness):
+  def predict(self, images):
+    return [
+      predictor_lib.Detections(*[values[:0] for values in found])
+      for found in super().predict(images)
+    ]
+
+
+def test_that_nothing_was_detected_is_told(images, tmp_path, caplog):
+  _run(images, tmp_path, min_score=0.01)
+  assert 'No detection' not in caplog.text
+  _run(images, tmp_path, min_score=0.99)
+  assert 'below --min_score_threshold=0.99' in caplog.text
+  caplog.clear()
+  _run(images, tmp_path, _Blind())
+  assert 'no score exceeds postprocess.score_threshold' in caplog.text
+
+
+def test_a_picture_that_is_too_large_is_refused_by_the_users_flag(
+  images, tmp_path, capsys
+):
+  large = tmp_path / 'large.png'
+  large.write_bytes(record_factory.encode(record_factory.pixels(1100, 1000)))
+  with pytest.raises(runner.UnusableImagesError):
+    _run([images[0], str(large)], tmp_path, bound_name='--max_pixels')
+  assert 'more than 1,000,000 (--max_pixels)' in capsys.readouterr().err
 
 
 def test_without_any_result_nothing_is_written(tmp_path):

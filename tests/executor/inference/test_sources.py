@@ -40,7 +40,7 @@ def test_finds_files_folders_and_patterns(tmp_path):
   [
     ('absent.jpg', "no '.*absent.jpg'"),
     ('*.png', "No file matches '.*png'"),
-    ('empty', "folder '.*empty' holds no image"),
+    ('empty', "folder '.*empty' holds no image.* such as '.*empty/[*].tfrec"),
   ],
 )
 def test_arguments_that_stand_for_nothing(tmp_path, argument, message):

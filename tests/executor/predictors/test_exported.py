@@ -323,6 +323,10 @@ def test_what_is_no_export(tmp_path, exported):
     predictors.load(str(tmp_path))
   with pytest.raises(errors.UserError, match='holds no tflite int4; it holds'):
     predictors.load(exported, 'tflite', 'int4')
+  with pytest.raises(errors.ConfigError, match="'float16' does not say of"):
+    predictors.load(exported, variant='float16')
+  with pytest.raises(errors.ConfigError, match="format: 'tflit' is unknown"):
+    predictors.load(exported, 'tflit')
 
 
 @pytest.mark.parametrize(

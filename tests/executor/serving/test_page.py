@@ -95,7 +95,9 @@ def test_a_picture_is_shown_with_its_detections(page, server, photograph):
   assert _status(page) == '{} detections.'.format(len(expected))
   # Names are text, whatever is in them.
   assert _items(page) == [
-    '{}\n{:.0f}%'.format(d['name'], 100 * d['score']) for d in expected
+    # JavaScript rounds halves up.
+    '{}\n{:.0f}%'.format(d['name'], np.floor(100 * d['score'] + 0.5))
+    for d in expected
   ]
   assert 'grey <i>.png, 640 × 480' in page.find_element('id', 'facts').text
   canvas = page.find_element('id', 'picture')
@@ -108,6 +110,41 @@ def test_a_picture_is_shown_with_its_detections(page, server, photograph):
   np.testing.assert_allclose(_pixel(page, x, y)[:3], color, atol=30)
   severe = [e for e in page.get_log('browser') if e['level'] == 'SEVERE']
   assert severe == []
+
+
+def test_the_page_is_named_after_the_model(page):
+  assert page.title == 'model'
+  assert page.find_element('css selector', 'h1').text == 'model'
+
+
+@pytest.mark.parametrize('width', [400, 1200])
+def test_labels_lie_in_the_picture_and_not_on_one_another(
+  page, photograph, width
+):
+  page.set_window_size(width, 900)
+  _set_slider(page, 0)
+  _choose(page, photograph, 'detection')
+  placed = page.execute_script(
+    """
+    const pen = canvas.getContext('2d');
+    const scale = Math.max(1, canvas.width / canvas.clientWidth);
+    return placeLabels(pen, visible(), Math.round(14 * scale), scale)
+      .map(p => [p.x, p.y, p.x + p.width, p.y + p.height, p.d.score]);
+    """
+  )
+  page.set_window_size(1200, 900)
+  assert len(placed) > 1
+  scores = [row[4] for row in placed]
+  assert scores == sorted(scores, reverse=True)
+  for i, (left, top, right, bottom, _) in enumerate(placed):
+    assert 0 <= left < right <= 640 and 0 <= top < bottom <= 480
+    for other in placed[:i]:
+      assert (
+        other[2] <= left
+        or right <= other[0]
+        or other[3] <= top
+        or bottom <= other[1]
+      )
 
 
 def test_the_slider_hides_detections(page, server, photograph):

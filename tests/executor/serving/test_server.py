@@ -192,6 +192,8 @@ def test_detections_of_a_picture(server):
     np.testing.assert_allclose(
       detection['box'], expected['detection_boxes'][i] / scale, atol=0.05
     )
+    assert detection['box'] == [round(edge, 2) for edge in detection['box']]
+    assert detection['score'] == round(detection['score'], 4)
 
 
 def test_a_rotated_picture_is_detected_upright(server):
@@ -258,6 +260,8 @@ def test_a_decompression_bomb_is_refused(server, path):
   assert response.status_code == 400
   assert '50000 x 50000 pixels' in response.json()['error']
   assert 'more than 10,000' in response.json()['error']
+  # The client knows no flags.
+  assert '--' not in response.json()['error']
 
 
 def _chunks():

@@ -1,0 +1,36 @@
+"""What all programs do alike."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from utils import program
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(program.__file__)))
+
+
+@pytest.mark.parametrize(
+  'command, told',
+  [
+    (['main.py', '--model_dri=a'], "'model_dri'. Did you mean: model_dir"),
+    (['main.py', '--precision=int8'], '--precision=int8: value should be one'),
+    (['inference.py', '--batch_size=two'], '--batch_size=two: invalid literal'),
+    (['tools/serve.py', 'a', '--port=70000'], '--port=70000'),
+    (['tools/check_records.py'], '--num_classes must have a value'),
+  ],
+)
+def test_flags_that_cannot_be_read_end_with_one_line(command, told):
+  run = subprocess.run(
+    [sys.executable, *command],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+    timeout=120,
+  )
+  assert run.returncode == 2
+  assert run.stderr.startswith('Error: ')
+  assert told in run.stderr
+  assert len(run.stderr.splitlines()) == 1
