@@ -9,16 +9,18 @@ from configs import params_dict, presets, resolver
 from dataloader import input_reader
 from modeling import factory as model_factory
 from modeling import model_stats
+from tools.scaling_model import inputs
 from utils import mode_keys
 
-# Keys that change what the host does and sends.
+# What the host does and sends: for a TPU, for GPUs, and with other keys.
+_NOT_TRANSPOSED = {'train': {'transpose_input': False}}
+_FLOAT32 = {'architecture': {'use_bfloat16': False}}
 VARIANTS: Dict[str, Dict[str, Any]] = {
-  'as it is': {},
-  'retinanet_parser.aug_policy: v0': {
-    'retinanet_parser': {'aug_policy': 'v0'}
-  },
-  'train.transpose_input: false': {'train': {'transpose_input': False}},
-  'architecture.use_bfloat16: false': {'architecture': {'use_bfloat16': False}},
+  inputs.ON_TPU: {},
+  inputs.ON_GPU: {**_NOT_TRANSPOSED, **_FLOAT32},
+  'retinanet_parser.aug_policy: v0': {'retinanet_parser': {'aug_policy': 'v0'}},
+  'train.transpose_input: false': _NOT_TRANSPOSED,
+  'architecture.use_bfloat16: false': _FLOAT32,
 }
 # So many batches are ready when the clock starts.
 _WARM_UP_BATCHES = 4
@@ -40,17 +42,17 @@ def measure_network(
   preset_name: str,
   file_pattern: str,
   batch_size: int = 8,
-  num_batches: int = 20,
+  num_images: int = 160,
   rounds: int = 5,
   variants: Sequence[str] = tuple(VARIANTS),
 ) -> Dict[str, Any]:
-  """Measures one preset in training on a TPU.
+  """Measures one preset in training.
 
   Args:
     preset_name: of `configs.presets`.
     file_pattern: glob of TFRecords to read.
     batch_size: images of a batch of the pipeline.
-    num_batches: batches of a measurement.
+    num_images: of a measurement, in whole batches.
     rounds: measurements, of which the best counts.
     variants: names in `VARIANTS`.
 
@@ -69,7 +71,7 @@ def measure_network(
   for name in variants:
     changed = params_dict.ParamsDict(params.as_dict())
     changed.override(VARIANTS[name])
-    speed = host_speed(changed, file_pattern, batch_size, num_batches, rounds)
+    speed = host_speed(changed, file_pattern, batch_size, num_images, rounds)
     measured['variants'][name] = {
       'infeed_bytes': infeed_bytes(changed, file_pattern),
       **{key: round(value, 2) for key, value in speed._asdict().items()},
@@ -112,7 +114,7 @@ def host_speed(
   params: Any,
   file_pattern: str,
   batch_size: int,
-  num_batches: int,
+  num_images: int,
   rounds: int,
 ) -> HostSpeed:
   """Times the input pipeline; the best round counts."""
@@ -121,6 +123,7 @@ def host_speed(
     iterator = tf.data.make_initializable_iterator(dataset)
     fetches = [tensor.op for tensor in tf.nest.flatten(iterator.get_next())]
     results = []
+    num_batches = -(-num_images // batch_size)
     with tf.Session() as session:
       session.run(iterator.initializer)
       for _ in range(rounds):
@@ -129,13 +132,10 @@ def host_speed(
         start, start_cpu = time.perf_counter(), time.process_time()
         for _ in range(num_batches):
           session.run(fetches)
-        num_images = num_batches * batch_size
-        results.append(
-          HostSpeed(
-            (time.process_time() - start_cpu) * 1e3 / num_images,
-            num_images / (time.perf_counter() - start),
-          )
-        )
+        cpu_ms = (time.process_time() - start_cpu) * 1e3
+        seconds = time.perf_counter() - start
+        count = num_batches * batch_size
+        results.append(HostSpeed(cpu_ms / count, count / seconds))
   return HostSpeed(
     min(result.cpu_ms_per_image for result in results),
     max(result.images_per_second for result in results),
