@@ -32,11 +32,12 @@ flags.DEFINE_integer('rounds', 5, 'Measurements; the best counts.', 1)
 
 def _measure() -> None:
   """Replaces what was measured in the file."""
-  from tools.scaling_model import inputs, measurements
-
   for flag in ('file_pattern', 'machine'):
     if not FLAGS[flag].value:
       raise errors.ConfigError('--measure needs --{}=...'.format(flag))
+  from tools.scaling_model import inputs, measurements
+
+  program.quieten_tensorflow()
   inputs.read(FLAGS.inputs)
   content = inputs.read_json(FLAGS.inputs)
   for name, network in content['networks'].items():
@@ -55,7 +56,6 @@ def main(argv) -> None:
   from tools.scaling_model import figure, inputs, tables
 
   if FLAGS.measure:
-    program.quieten_tensorflow()
     _measure()
   given = inputs.read(FLAGS.inputs)
   if FLAGS.figure:

@@ -6,7 +6,6 @@ Host and transfer work on the next batch while the device computes, so the
 slowest of the three sets the pace.
 """
 
-import math
 from typing import NamedTuple, Optional, Tuple
 
 from tools.scaling_model import inputs
@@ -206,19 +205,33 @@ def division(
 ) -> Optional[Division]:
   """How the images of a step are divided so that they fit into the memory.
 
+  Only TPU cores share an image, and GPUs that share batch norm's moments
+  cannot compute a batch in parts.
+
   Returns:
     The division with the fewest cores to an image, or None if there is none.
   """
   cores_per_image = 1
   while cores_per_image <= _MOST_CORES_PER_IMAGE:
-    images = images_per_core * cores_per_image
-    fitting = largest_batch(network, device, cores_per_image)
-    if images >= 1 and fitting:
-      return Division(cores_per_image, math.ceil(images / fitting))
-    if device.network != inputs.TORUS:
+    images = int(images_per_core * cores_per_image)
+    parts = _parts(images, largest_batch(network, device, cores_per_image))
+    if device.network == inputs.TORUS:
+      if parts:
+        return Division(cores_per_image, parts)
+      cores_per_image *= 2
+    elif parts == 0 or (parts > 1 and network.synced_layers):
       return None
-    cores_per_image *= 2
+    else:
+      return Division(1, parts)
   return None
+
+
+def _parts(images: int, fitting: int) -> int:
+  """The fewest equal parts of at most `fitting` images; 0 if there are none."""
+  for parts in range(1, images + 1):
+    if images % parts == 0 and images // parts <= fitting:
+      return parts
+  return 0
 
 
 def largest_batch(
