@@ -27,6 +27,7 @@ flags.DEFINE_string('figure', '', 'Also draw the efficiency: .png, .svg, .pdf.')
 flags.DEFINE_bool('measure', False, 'Measure the networks of the file anew.')
 flags.DEFINE_string('file_pattern', '', 'Glob of TFRecords, for --measure.')
 flags.DEFINE_string('machine', '', 'What this machine is, for --measure.')
+flags.DEFINE_integer('images', 160, 'Images of one measurement.', 1)
 flags.DEFINE_integer('rounds', 5, 'Measurements; the best counts.', 1)
 
 
@@ -43,7 +44,10 @@ def _measure() -> None:
   for name, network in content['networks'].items():
     network.update(
       measurements.measure_network(
-        network['preset'], FLAGS.file_pattern, rounds=FLAGS.rounds
+        network['preset'],
+        FLAGS.file_pattern,
+        num_images=FLAGS.images,
+        rounds=FLAGS.rounds,
       )
     )
     print('measured {}'.format(name), file=sys.stderr, flush=True)

@@ -267,12 +267,14 @@ def test_measures_into_the_file(tmp_path):
   with open(_INPUTS) as file:
     content = json.load(file)
   del content['networks']['SpineNet-190'], content['memory']['SpineNet-190']
+  content['networks']['R50-FPN']['preset'] = 'retinanet_demo'
   path = tmp_path / 'inputs.json'
   path.write_text(json.dumps(content))
   picture = tmp_path / 'picture.png'
   run = _run(
     '--measure',
     '--rounds=1',
+    '--images=1',
     '--machine=this one',
     '--file_pattern=' + records,
     '--inputs={}'.format(path),
@@ -283,6 +285,7 @@ def test_measures_into_the_file(tmp_path):
   given = inputs.read(str(path))
   assert given.machine == 'this one'
   (network,) = given.networks
+  assert network.image != '640x640'
   assert set(network.variants) == set(measurements.VARIANTS)
   speed = network.variants[inputs.ON_TPU].cpu_ms_per_image
   assert '{:.2f}'.format(speed) in run.stdout
