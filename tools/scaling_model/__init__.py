@@ -1,0 +1,1 @@
+"""Expected time of a training step on hardware that is not here."""
