@@ -67,11 +67,20 @@ class InputFn:
     Raises:
       DataError: a file is missing or empty.
     """
-    batch_size = params['batch_size']
+    return self.batches(self._read_records(), params['batch_size'])
+
+  def batches(
+    self, dataset: tf.data.Dataset, batch_size: int
+  ) -> tf.data.Dataset:
+    """Returns the dataset for given records.
+
+    Args:
+      dataset: scalar strings, serialized tf.Examples.
+      batch_size: images in a batch.
+    """
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    dataset = self._read_records()
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
       dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
