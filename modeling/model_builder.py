@@ -158,7 +158,9 @@ class ModelFn:
       gradients_and_variables = list(zip(gradients, variables))
     # The learning rate is read before the step moves on.
     before = tf.get_collection(tf.GraphKeys.UPDATE_OPS) + [learning_rate.op]
-    with tf.control_dependencies(before):
+    # One node to wait for: hundreds of updates would be an edge to each of
+    # thousands of nodes.
+    with tf.control_dependencies([tf.group(*before)]):
       return optimizer.apply_gradients(
         gradients_and_variables, global_step=global_step
       )
