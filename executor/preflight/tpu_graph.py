@@ -139,6 +139,11 @@ def build(params: Any, mode: str) -> TpuGraph:
   )
 
 
+def layer_scope(op_name: str) -> str:
+  """Returns the scope that an operation of this name is in, '' at the top."""
+  return op_name.rpartition('/')[0]
+
+
 def _modes(params: Any, mode: str) -> Tuple[str, str]:
   """Returns the mode of the estimator and that of its input."""
   if mode == TRAIN:
