@@ -20,14 +20,9 @@ _GRADIENT = r'(gradients/|gradients/AddN.*)?'
 # The first that fits counts.
 _CAUSES = (
   _Cause(
-    'CombinedNonMaxSuppression',
-    '',
-    "postprocess.nms_version: 'batched' runs on a CPU only; use 'v1' or 'v2'",
-  ),
-  _Cause(
     '.*',
     'detections/',
-    "postprocess.nms_version: use 'v1' or 'v2', as they are",
+    "postprocess.nms_version: use 'v1' or 'v2'",
   ),
   _Cause('(Resource)?(Sparse)?Apply.*', '', 'train.optimizer.type'),
   _Cause('.*', _GRADIENT + 'losses/', 'retinanet_loss'),

@@ -1,7 +1,16 @@
 """Which operations of a TPU computation XLA cannot compile."""
 
 import functools
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  Iterator,
+  List,
+  NamedTuple,
+  Optional,
+  Tuple,
+)
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import kernels, op_def_registry
@@ -72,18 +81,22 @@ def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
       )
     if reasons[kind]:
       offenders.append(_offender(op.type, op.name, op.name, reasons[kind]))
-    for name in _called_functions(op.type, lambda: op.node_def, op.graph):
-      offenders.extend(_in_function(op.graph, name, op.name, op.name, set()))
+    if op.graph._is_function(op.type) or _function_attributes(op.type):
+      for name in _called_functions(op.node_def, op.graph):
+        offenders.extend(_in_function(op.graph, name, op.name, op.name, ()))
   return offenders
 
 
 def _in_function(
-  graph: tf.Graph, function: str, caller: str, path: str, seen: set
+  graph: tf.Graph,
+  function: str,
+  caller: str,
+  path: str,
+  callers: Tuple[str, ...],
 ) -> Iterator[Offender]:
   """Offenders in the body of a function and of those that it calls."""
-  if function in seen:
+  if function in callers:
     return
-  seen = seen | {function}
   for node in graph._get_function(function).definition.node_def:
     types_of = functools.partial(_types_of_node, node)
     dtypes = [
@@ -93,8 +106,8 @@ def _in_function(
     name = '{} > {}'.format(path, node.name)
     if reason:
       yield _offender(node.op, name, caller, reason)
-    for called in _called_functions(node.op, lambda: node, graph):
-      yield from _in_function(graph, called, caller, name, seen)
+    for called in _called_functions(node, graph):
+      yield from _in_function(graph, called, caller, name, (*callers, function))
 
 
 def _offender(op_type: str, name: str, place: str, reason: str) -> Offender:
@@ -164,14 +177,12 @@ def _types_of_node(node: tf.NodeDef, name: str) -> List[tf.DType]:
   return [tf.as_dtype(t) for t in value.list.type]
 
 
-def _called_functions(
-  op_type: str, node: Callable[[], tf.NodeDef], graph: tf.Graph
-) -> List[str]:
-  if graph._is_function(op_type):
-    return [op_type]
+def _called_functions(node: tf.NodeDef, graph: tf.Graph) -> List[str]:
+  if graph._is_function(node.op):
+    return [node.op]
   names = []
-  for attribute in _function_attributes(op_type):
-    value = node().attr[attribute]
+  for attribute in _function_attributes(node.op):
+    value = node.attr[attribute]
     names.append(value.func.name)
     names.extend(function.name for function in value.list.func)
   return [name for name in names if name]
