@@ -1,0 +1,1 @@
+"""Proof, without a TPU, that a run will work on one."""
