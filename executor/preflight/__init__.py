@@ -1,1 +1,0 @@
-"""Proof, without a TPU, that a run will work on one."""
