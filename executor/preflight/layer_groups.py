@@ -1,5 +1,6 @@
 """Which part of the network an operation belongs to, by its scope."""
 
+import math
 import re
 from typing import Optional, Sequence
 
@@ -41,7 +42,9 @@ class LayerGroups:
     if len(inner) > 1 and not _PLAIN_LAYER.match(inner[0]) and top != 'fpn':
       return '{}/{}'.format(top, inner[0])
     if shape is not None and len(shape) == 4 and shape[1]:
-      return '{}, stride {:.0f}'.format(top, self._image_height / shape[1])
+      # A padded tensor is a little larger than its stride says.
+      exponent = round(math.log2(self._image_height / shape[1]))
+      return '{}, stride {:g}'.format(top, 2**exponent)
     return top
 
 

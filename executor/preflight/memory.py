@@ -7,7 +7,7 @@ within a layer, its program, and what weights are cast to.
 """
 
 import collections
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -23,8 +23,7 @@ from executor.preflight import (
 CORE_MEMORY = {'v2': 8 * 2**30, 'v3': 16 * 2**30}
 
 _SHARED = ', all levels'
-# Between a variable and what reads it.
-_PASSES_ON = frozenset(['Enter', 'Identity', 'ReadVariableOp', 'Cast'])
+_IMAGE_RANK = 4
 
 
 class Row(NamedTuple):
@@ -98,36 +97,25 @@ def estimate(
     )
   variables = _variables(graph.graph)
   trained = _trained(graph, variables)
-  by_group: Dict[str, List[tf.Variable]] = collections.OrderedDict(
-    (group, []) for group in kept
-  )
   slots = _slots(variables)
   readers = _Readers(graph.operations, activations.from_images, groups)
-  for variable in variables.values():
-    if variable.op not in slots:
-      group = readers.group(variable)
-      by_group.setdefault(group, []).append(variable)
+  weights = [v for v in variables.values() if v.op not in slots]
+  members = readers.by_group(weights, kept)
   with graph.graph.as_default():
-    trainable = set(v.op for v in tf.trainable_variables())
-  rows = []
-  for group, members in by_group.items():
-    rows.append(
-      Row(
-        group=group,
-        num_parameters=sum(
-          int(np.prod(v.shape.as_list())) for v in members if v.op in trainable
-        ),
-        weights=_bytes(members),
-        slots=sum(
-          _bytes([slot])
-          for slot_op, owner in slots.items()
-          for slot in [variables[slot_op]]
-          if owner in set(v.op for v in members)
-        ),
-        gradients=_bytes([v for v in members if v.op in trained]),
-        activations=kept.get(group, 0),
-      )
+    trainable = {v.op for v in tf.trainable_variables()}
+  rows = [
+    Row(
+      group=group,
+      num_parameters=sum(
+        v.shape.num_elements() for v in owned if v.op in trainable
+      ),
+      weights=_bytes(owned),
+      slots=_bytes([s for v in owned for s in _slots_of(v, slots, variables)]),
+      gradients=_bytes([v for v in owned if v.op in trained]),
+      activations=kept.get(group, 0),
     )
+    for group, owned in members.items()
+  ]
   return Memory(
     [row for row in rows if row.total], _infeed(graph, partition_dims)
   )
@@ -197,7 +185,7 @@ def _trained(
     for op in graph.operations
     if op.type.startswith('ResourceApply')
   )
-  return set(op for op in changed if op in variables)
+  return {op for op in changed if op in variables}
 
 
 def _slots(
@@ -213,8 +201,16 @@ def _slots(
   return owners
 
 
+def _slots_of(
+  variable: tf.Variable,
+  slots: Dict[tf.Operation, tf.Operation],
+  variables: Dict[tf.Operation, tf.Variable],
+) -> List[tf.Variable]:
+  return [variables[op] for op, owner in slots.items() if owner is variable.op]
+
+
 class _Readers:
-  """Finds the group of layers that reads a variable."""
+  """Finds the groups of layers that read variables."""
 
   def __init__(
     self,
@@ -226,8 +222,33 @@ class _Readers:
     self._from_images = from_images
     self._groups = groups
 
-  def group(self, variable: tf.Variable) -> str:
-    """The group of all that reads it, or what their names have in common."""
+  def by_group(
+    self, variables: Sequence[tf.Variable], first_groups: Sequence[str]
+  ) -> Dict[str, List[tf.Variable]]:
+    """Variables by group: `first_groups`, then those that share weights."""
+    found: Dict[str, List[tf.Variable]] = collections.OrderedDict(
+      (group, []) for group in first_groups
+    )
+    of_scope: Dict[str, str] = {}
+    unread = []
+    for variable in variables:
+      scope = variable.op.name.rpartition('/')[0]
+      groups = self._groups_of(variable)
+      if not groups:
+        unread.append((scope, variable))
+        continue
+      group = groups[0]
+      if len(groups) > 1:
+        group = group.split('/')[0] + _SHARED
+      of_scope[scope] = group
+      found.setdefault(group, []).append(variable)
+    # A moving average is only written; its layer's other variables are read.
+    for scope, variable in unread:
+      group = of_scope.get(scope, scope.split('/')[0] or layer_groups.LOSS)
+      found.setdefault(group, []).append(variable)
+    return found
+
+  def _groups_of(self, variable: tf.Variable) -> List[str]:
     found: Dict[str, None] = collections.OrderedDict()
     seen: Set[tf.Operation] = set()
     waiting = list(variable.op.outputs)
@@ -239,17 +260,11 @@ class _Readers:
         if kept_activations.is_backward(op) or not op.outputs:
           continue
         output = op.outputs[0]
-        if output in self._from_images:
-          shape = _shape(output)
-          # A moving average is changed by what comes from the images, but
-          # read by nothing; its layer has the same scope.
-          if shape is not None and len(shape) == 4:
-            found[self._groups.name(op.name, shape)] = None
-        elif op.type != 'L2Loss':
+        if output not in self._from_images:
           waiting.extend(op.outputs)
-    if len(found) == 1:
-      return next(iter(found))
-    scope = '/'.join(variable.op.name.split('/')[:2])
-    if found:
-      return scope.rpartition('/')[0] + _SHARED if '/' in scope else scope
-    return scope.split('/')[0]
+          continue
+        shape = _shape(output)
+        # Not the new value of a moving average.
+        if shape is not None and len(shape) == _IMAGE_RANK:
+          found[self._groups.name(op.name, shape)] = None
+    return list(found)
