@@ -36,11 +36,16 @@ def check_layout(params: Any) -> Layout:
   per_replica = params.train.num_cores_per_replica or 1
   problems = _core_problems(num_cores, per_replica)
   num_replicas = 1 if problems else num_cores // per_replica
-  if not problems:
-    problems += _batch_problems(params, num_replicas)
-  size = padded_size(params)
-  problems += _block_problems(params, size)
-  problems += _partition_problems(params, size, per_replica)
+  # Only training parts images, so elsewhere each core is a replica.
+  batches = [
+    ('train.train_batch_size', params.train.train_batch_size, num_replicas),
+    ('eval.eval_batch_size', params.eval.eval_batch_size, num_cores),
+  ]
+  for batch in batches:
+    problems += _batch_problems(*batch)
+  image_size = padded_size(params)
+  problems += _block_problems(params, image_size)
+  problems += _partition_problems(params, image_size, per_replica)
   rows = [
     (
       'replicas',
@@ -49,10 +54,10 @@ def check_layout(params: Any) -> Layout:
       ),
     ),
     *(
-      (key, '{} = {:g} for each replica'.format(batch, batch / num_replicas))
-      for key, batch in _batches(params)
+      (key, '{} images, {:g} for each of {}'.format(size, size / count, count))
+      for key, size, count in batches
     ),
-    ('padded image', '{} x {} pixels (height x width)'.format(*size)),
+    ('padded image', '{} x {} pixels (height x width)'.format(*image_size)),
   ]
   dims = image_partition_dims(params)
   if dims:
@@ -74,13 +79,6 @@ def image_partition_dims(params: Any) -> Optional[Sequence[int]]:
   return dims[0] if dims and isinstance(dims[0], (list, tuple)) else None
 
 
-def _batches(params: Any) -> List[Tuple[str, int]]:
-  return [
-    ('train.train_batch_size', params.train.train_batch_size),
-    ('eval.eval_batch_size', params.eval.eval_batch_size),
-  ]
-
-
 def _core_problems(num_cores: int, per_replica: int) -> List[str]:
   if per_replica not in CORES_PER_REPLICA:
     return [
@@ -96,18 +94,19 @@ def _core_problems(num_cores: int, per_replica: int) -> List[str]:
   return []
 
 
-def _batch_problems(params: Any, num_replicas: int) -> List[str]:
-  problems = []
-  for key, batch in _batches(params):
-    if batch % num_replicas:
-      below = batch // num_replicas * num_replicas
-      problems.append(
-        '{}: {} images do not divide over {} replicas. Use a multiple of {}, '
-        'such as {}.'.format(
-          key, batch, num_replicas, num_replicas, below or num_replicas
-        )
-      )
-  return problems
+def _batch_problems(key: str, size: int, num_replicas: int) -> List[str]:
+  if size % num_replicas == 0:
+    return []
+  return [
+    '{}: {} images do not divide over {} replicas. Use a multiple of {}, such '
+    'as {}.'.format(
+      key,
+      size,
+      num_replicas,
+      num_replicas,
+      size // num_replicas * num_replicas or num_replicas,
+    )
+  ]
 
 
 def _block_problems(params: Any, size: Tuple[int, int]) -> List[str]:
