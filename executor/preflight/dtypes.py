@@ -32,11 +32,9 @@ def count(
   bfloat16: Dict[str, int] = collections.Counter()
   float32: Dict[str, Dict[str, int]] = collections.OrderedDict()
   for op in graph.operations:
-    if kept_activations.is_backward(op) or not op.outputs:
+    if not op.outputs or op.outputs[0] not in activations.from_images:
       continue
     output = op.outputs[0]
-    if output not in activations.from_images:
-      continue
     name = layer_groups.part(groups.name(op.name, None))
     types = float32.setdefault(name, collections.Counter())
     if output.dtype == tf.bfloat16:

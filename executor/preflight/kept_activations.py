@@ -111,6 +111,9 @@ class KeptActivations:
   Args:
     operations: of the computation, in the order of their creation.
     infeed: tensors from the host, from which activations come.
+
+  Attributes:
+    from_images: tensors of the forward pass that are computed from the infeed.
   """
 
   def __init__(
@@ -119,7 +122,7 @@ class KeptActivations:
     self._operations = operations
     self._members = set(operations)
     self._materialised: Dict[tf.Tensor, bool] = {}
-    self.from_images = _descendants(operations, infeed)
+    self.from_images = _forward(operations, infeed)
 
   def find(self) -> List[tf.Tensor]:
     """The kept tensors, each once, in the order of their creation."""
@@ -152,11 +155,7 @@ class KeptActivations:
 
   def _is_forward(self, tensor: tf.Tensor) -> bool:
     """Whether it comes from the images: weights are counted elsewhere."""
-    return (
-      tensor in self.from_images
-      and tensor.op in self._members
-      and not is_backward(tensor.op)
-    )
+    return tensor in self.from_images and tensor.op in self._members
 
   def _is_written(self, tensor: tf.Tensor) -> bool:
     """Whether anything but a fused operation reads it."""
@@ -185,13 +184,13 @@ def _source(view: tf.Tensor) -> tf.Tensor:
   return view.op.inputs[view.value_index]
 
 
-def _descendants(
+def _forward(
   operations: Sequence[tf.Operation], infeed: Sequence[tf.Tensor]
 ) -> Set[tf.Tensor]:
-  """Tensors computed from `infeed`."""
   found: Set[tf.Tensor] = set()
   fed = set(infeed)
   for op in operations:
-    if any(t in found or t in fed for t in op.inputs):
+    # What only gradients lead to, as the optimizer, is not found either.
+    if not is_backward(op) and any(t in found or t in fed for t in op.inputs):
       found.update(op.outputs)
   return found

@@ -9,7 +9,8 @@ from typing import Optional, Sequence
 _PLAIN_LAYER = re.compile(r'([a-z_]*conv2d|batch_normalization)(_\d+)?$')
 _HEAD = re.compile(r'(class_net|box_net)(?:_(\d+))?$')
 
-LOSS = 'input and loss'
+LOSS = 'losses'
+INPUT = 'input'
 
 
 class LayerGroups:
@@ -33,6 +34,8 @@ class LayerGroups:
     """
     top, *inner = op_name.split('/')
     if not inner:
+      return INPUT
+    if top == LOSS:
       return LOSS
     head = _HEAD.match(inner[0])
     if head:

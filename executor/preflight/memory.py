@@ -85,7 +85,7 @@ def estimate(
   kept: Dict[str, int] = collections.OrderedDict()
   for op in graph.operations:
     # Groups come in the order of the network, also those that keep nothing.
-    if op.type == 'Conv2D':
+    if op.outputs and op.outputs[0] in activations.from_images:
       kept.setdefault(groups.name(op.name, _shape(op.outputs[0])), 0)
   for tensor in activations.find():
     shape = _shape(tensor)
@@ -244,7 +244,7 @@ class _Readers:
       found.setdefault(group, []).append(variable)
     # A moving average is only written; its layer's other variables are read.
     for scope, variable in unread:
-      group = of_scope.get(scope, scope.split('/')[0] or layer_groups.LOSS)
+      group = of_scope.get(scope, scope.split('/')[0] or layer_groups.INPUT)
       found.setdefault(group, []).append(variable)
     return found
 

@@ -1,7 +1,7 @@
 """All that can be known about a run on a TPU before there is one."""
 
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import rich.console
 
@@ -71,9 +71,7 @@ def _build(
   for mode in tpu_graph.MODES:
     start = time.perf_counter()
     try:
-      graph = tpu_graph.build(
-        params if mode == tpu_graph.TRAIN else _of_evaluation(params), mode
-      )
+      graph = tpu_graph.build(_only(params, mode), mode)
     except errors.UserError as error:
       rows.append(tables.GraphRow(mode, None, 0.0, 0, 0))
       # Whatever the layout says about it is said there, once.
@@ -81,9 +79,19 @@ def _build(
         problems.append(str(error))
       continue
     graphs[mode] = graph
-    kernels = xla_kernels.check(graph)
-    shapes = static_shapes.check(graph)
-    problems += [str(problem) for problem in [*kernels, *shapes]]
+    kernels = xla_kernels.find_offenders(graph.operations)
+    problems += _summaries(
+      mode,
+      [(o.op_type, o.reason, o.remedy, o.op_name, o.scope) for o in kernels],
+    )
+    shapes = static_shapes.find_offenders(graph.operations)
+    problems += _summaries(
+      mode,
+      [
+        (o.op_type, 'no static shape', o.remedy, o.op_name, o.scope)
+        for o in shapes
+      ],
+    )
     seconds = time.perf_counter() - start
     rows.append(
       tables.GraphRow(mode, graph, seconds, len(kernels), len(shapes))
@@ -92,12 +100,48 @@ def _build(
   return graphs
 
 
-def _of_evaluation(params: Any) -> Any:
-  """Params without what only training has: partitioning."""
+def _summaries(
+  mode: str, offenders: Sequence[Tuple[str, str, str, str, str]]
+) -> List[str]:
+  """One message for all offenders with the same type, reason and remedy.
+
+  Args:
+    mode: of the graph.
+    offenders: (type, reason, remedy, name, scope) of operations.
+  """
+  alike: Dict[Tuple[str, str, str], List[str]] = {}
+  for op_type, reason, remedy, name, scope in offenders:
+    alike.setdefault((op_type, reason, remedy), []).append(
+      "'{}' (layer '{}')".format(name, scope) if scope else "'{}'".format(name)
+    )
+  return [
+    '{}: {}, operation {}{} in {}: {}.'.format(
+      remedy.split(':')[0],
+      op_type,
+      names[0],
+      ' and {} more'.format(len(names) - 1) if names[1:] else '',
+      mode,
+      '; '.join([reason, *remedy.split(': ', 1)[1:]]),
+    )
+    for (op_type, reason, remedy), names in alike.items()
+  ]
+
+
+def _only(params: Any, mode: str) -> Any:
+  """Params in which what other modes need is nothing to complain about."""
+  any_batch = tpu_graph.CORES_PER_HOST * params.train.num_shards
+  changes: Dict[str, Any] = {'eval': {'eval_batch_size': any_batch}}
+  if mode != tpu_graph.TRAIN:
+    # Images are parted in training alone.
+    changes = {
+      'train': {
+        'train_batch_size': any_batch,
+        'num_cores_per_replica': None,
+        'input_partition_dims': None,
+      }
+    }
   changed = params_dict.ParamsDict(params.as_dict())
-  changed.override(
-    {'train': {'num_cores_per_replica': None, 'input_partition_dims': None}}
-  )
+  changed.override(changes)
   return changed
 
 

@@ -2,6 +2,7 @@
 
 from typing import List, NamedTuple, Optional
 
+import rich.box
 import rich.table
 
 from executor.preflight import dtypes, host, layout, memory, tpu_graph
@@ -23,7 +24,9 @@ class GraphRow(NamedTuple):
 def _table(
   title: str, *columns: str, text_columns: int = 1
 ) -> rich.table.Table:
-  table = rich.table.Table(title=title, title_justify='left')
+  table = rich.table.Table(
+    title=title, title_justify='left', box=rich.box.SIMPLE
+  )
   for i, column in enumerate(columns):
     table.add_column(column, justify='left' if i < text_columns else 'right')
   return table
@@ -42,8 +45,8 @@ def graph_table(rows: List[GraphRow]) -> rich.table.Table:
     'mode',
     'operations',
     'images',
-    'without XLA kernel',
-    'without static shape',
+    'no kernel',
+    'no shape',
     'seconds',
   )
   for row in rows:
@@ -62,21 +65,21 @@ def graph_table(rows: List[GraphRow]) -> rich.table.Table:
 
 
 def memory_table(needed: memory.Memory) -> rich.table.Table:
-  """MB of each group, and the sum against the cores there are."""
+  """Parameters (millions) and MB of each group; the sum against cores."""
   table = _table(
     'Memory of a core in training, MB (estimate; arrays padded to 8 x 128)',
     'layers',
-    'parameters',
+    'million',
     'weights',
     'slots',
-    'gradients',
-    'activations',
+    'grads',
+    'activ.',
     'sum',
   )
   for row in needed.rows:
     table.add_row(
       row.group,
-      str(row.num_parameters),
+      '{:.3f}'.format(row.num_parameters / 1e6),
       *(
         '{:.1f}'.format(size / _MB)
         for size in (
@@ -95,7 +98,7 @@ def memory_table(needed: memory.Memory) -> rich.table.Table:
   ]
   table.add_row(
     'all',
-    str(needed.num_parameters),
+    '{:.3f}'.format(needed.num_parameters / 1e6),
     *('{:.1f}'.format(size) for size in [*sums, needed.total / _MB]),
   )
   table.caption = ', '.join(
@@ -109,7 +112,9 @@ def memory_table(needed: memory.Memory) -> rich.table.Table:
 
 def dtype_table(parts: List[dtypes.Part]) -> rich.table.Table:
   table = rich.table.Table(
-    title='Precision of the forward pass, operations', title_justify='left'
+    title='Precision of the forward pass, operations',
+    title_justify='left',
+    box=rich.box.SIMPLE,
   )
   table.add_column('part')
   table.add_column('bfloat16', justify='right')
