@@ -39,8 +39,8 @@ class LayerGroups:
       return LOSS
     head = _HEAD.match(inner[0])
     if head:
-      return '{}/{}, level {}'.format(
-        top, head.group(1), self._min_level + int(head.group(2) or 0)
+      return '{}, level {}'.format(
+        head.group(1), self._min_level + int(head.group(2) or 0)
       )
     if len(inner) > 1 and not _PLAIN_LAYER.match(inner[0]) and top != 'fpn':
       return '{}/{}'.format(top, inner[0])
@@ -53,5 +53,4 @@ class LayerGroups:
 
 def part(group: str) -> str:
   """The coarse part of a group: a network, or one of the heads."""
-  top, *inner = re.split('[/,]', group)
-  return '/'.join([top, inner[0]]) if top == 'retinanet' and inner else top
+  return re.split('[/,]', group)[0]

@@ -239,7 +239,7 @@ class _Readers:
         continue
       group = groups[0]
       if len(groups) > 1:
-        group = group.split('/')[0] + _SHARED
+        group = variable.op.name.split('/')[0] + _SHARED
       of_scope[scope] = group
       found.setdefault(group, []).append(variable)
     # A moving average is only written; its layer's other variables are read.
