@@ -6,9 +6,11 @@ import sys
 
 import pytest
 import rich.console
+import tensorflow.compat.v1 as tf
 
 from configs import presets, resolver
 from executor.preflight import host, preflight
+from ops import postprocess_ops
 from tests import tiny_run
 from utils import errors
 
@@ -71,18 +73,56 @@ def test_program_names_all_that_would_not_work(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
     '--train_batch_size=30',
+    '--eval_batch_size=12',
+    '--core_memory_gb=8',
     '--params_override='
     + _override(
-      tiny_run.write_data(tmp_path), {'postprocess': {'nms_version': 'batched'}}
+      tiny_run.write_data(tmp_path),
+      {'architecture': {'space_to_depth_block_size': 3}},
     ),
   )
   assert process.returncode == 2
   assert 'Traceback' not in process.stderr
   assert 'ready' not in process.stdout
   message = process.stderr[process.stderr.index('Error: ') :]
-  assert 'train.train_batch_size: 30 images do not divide' in message
-  assert 'CombinedNonMaxSuppression' in message
-  assert 'postprocess.nms_version' in message
+  for text in (
+    'train.train_batch_size: 30 images do not divide over 8 replicas',
+    'eval.eval_batch_size: 12 images do not divide over 8 replicas',
+    'architecture.space_to_depth_block_size: blocks of 3 pixels',
+  ):
+    assert message.count(text) == 1, message
+
+
+def test_an_operation_without_a_kernel_is_named_with_its_key(
+  short_trial, monkeypatch
+):
+  def combined(boxes, scores, params):
+    found = tf.image.combined_non_max_suppression(
+      boxes[:, :, tf.newaxis], scores, 10, params.max_total_size
+    )
+    return {
+      'num_detections': found.valid_detections,
+      'detection_boxes': found.nmsed_boxes,
+      'detection_classes': found.nmsed_classes,
+      'detection_scores': found.nmsed_scores,
+    }
+
+  versions = postprocess_ops.NMS_VERSIONS
+  monkeypatch.setitem(versions._entries, 'batched', combined)
+  changes = {'postprocess': {'nms_version': 'batched'}}
+  with pytest.raises(errors.ConfigError) as info:
+    _run(_override('', changes))
+  message = str(info.value)
+  assert 'postprocess.nms_version: CombinedNonMaxSuppression' in message
+  for mode in ('in eval: ', 'in predict: '):
+    assert mode in message
+
+
+@pytest.mark.parametrize('version', ['v1', 'v2', 'batched'])
+def test_every_nms_version_of_the_project_is_ready(version, short_trial):
+  # `batched` has no CombinedNonMaxSuppression here: all share one search.
+  output = _run(_override('', {'postprocess': {'nms_version': version}}))
+  assert 'ready' in output
 
 
 def test_training_on_a_tpu_is_checked_first(tmp_path):
