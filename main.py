@@ -124,12 +124,13 @@ def main(argv):
     return
 
   program.quieten_tensorflow()
+  is_preflight = FLAGS.mode == 'tpu_preflight'
   trains_on_tpu = resolved.params.use_tpu and 'train' in FLAGS.mode
-  if FLAGS.mode == 'tpu_preflight' or (trains_on_tpu and FLAGS.preflight):
+  if is_preflight or (trains_on_tpu and FLAGS.preflight):
     from executor.preflight import preflight
 
     preflight.run(resolved.params, FLAGS.core_memory_gb, FLAGS.step_time_ms)
-  if FLAGS.mode == 'tpu_preflight':
+  if is_preflight:
     return
   from executor import runner as runner_lib
 

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import rich.console
@@ -17,6 +18,8 @@ from utils import errors
 _ROOT = os.path.dirname(
   os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 )
+# On a quiet machine with two cores.
+_MAX_SECONDS = 90
 _BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
 
 
@@ -39,11 +42,11 @@ def short_trial(monkeypatch):
   monkeypatch.setattr(host, '_MAX_TRIAL_IMAGES', 8)
 
 
-def _run(override, **kwargs):
+def _run(override, output=None, **kwargs):
   params = resolver.resolve(
     params_override=override, flags={'use_tpu': True}, mode='tpu_preflight'
   ).params
-  output = io.StringIO()
+  output = output or io.StringIO()
   console = rich.console.Console(file=output, width=80)
   preflight.run(params, console=console, **kwargs)
   return output.getvalue()
@@ -118,7 +121,14 @@ def test_an_operation_without_a_kernel_is_named_with_its_key(
     assert mode in message
 
 
-@pytest.mark.parametrize('version', ['v1', 'v2', 'batched'])
+@pytest.mark.parametrize(
+  'version',
+  [
+    pytest.param('v1', marks=pytest.mark.slow),
+    pytest.param('v2', marks=pytest.mark.slow),
+    'batched',
+  ],
+)
 def test_every_nms_version_of_the_project_is_ready(version, short_trial):
   # `batched` has no CombinedNonMaxSuppression here: all share one search.
   output = _run(_override('', {'postprocess': {'nms_version': version}}))
@@ -139,17 +149,14 @@ def test_training_on_a_tpu_is_checked_first(tmp_path):
   assert not (tmp_path / 'model').exists()
 
 
-def test_too_large_for_a_core(short_trial):
+def test_too_large_for_a_core_and_the_step_time(short_trial):
+  output = io.StringIO()
   with pytest.raises(errors.ConfigError) as info:
-    _run(_override(''), core_memory_gb=0.001)
+    _run(_override(''), output, core_memory_gb=0.001, step_time_ms=20.0)
   assert 'train.train_batch_size: 1 images on a replica need' in str(info.value)
   assert '--core_memory_gb' in str(info.value)
-
-
-def test_step_time_is_used(short_trial):
-  output = _run(_override(''), step_time_ms=20.0)
-  assert '20 ms (--step_time_ms)' in output
-  assert '400.0 images/s' in output
+  assert '20 ms (--step_time_ms)' in output.getvalue()
+  assert '400.0 images/s' in output.getvalue()
 
 
 @pytest.mark.slow
@@ -162,11 +169,12 @@ def test_default_network_on_an_8_gb_core(short_trial):
 @pytest.mark.slow
 @pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
 def test_every_preset_is_ready_at_full_size(preset):
-  """On as many cores as bring four images or fewer to each."""
+  """SpineNets on the cores of a pod: one image on each."""
   batch = resolver.resolve(
     config_file=preset.path
   ).params.train.train_batch_size
   num_cores = 8 if batch <= 64 else 256
+  start = time.monotonic()
   process = _main(
     '--mode=tpu_preflight',
     '--config_file=' + preset.path,
@@ -175,3 +183,4 @@ def test_every_preset_is_ready_at_full_size(preset):
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
+  assert time.monotonic() - start < _MAX_SECONDS
