@@ -143,7 +143,7 @@ def host_table(
       'infeed of an image',
       '{:.2f} MB with its labels'.format(bytes_per_image / _MB),
     ),
-    ('step', '{:.0f} ms ({})'.format(demand.step_ms, demand.source)),
+    ('step', '{:.3g} ms ({})'.format(demand.step_ms, demand.source)),
     (
       'all cores take',
       '{:.1f} images/s, {:.2f} GB/s over the infeeds'.format(
