@@ -2,6 +2,7 @@
 
   python main.py --mode=train --model_dir=DIR --config_file=FILE
   python main.py --mode=print_config --config_file=FILE
+  python main.py --mode=tpu_preflight --config_file=FILE
   python main.py --list
 
 Parameters come from the model's defaults, then `--config_file`, then
@@ -14,7 +15,14 @@ from absl import flags
 
 from utils import program
 
-MODES = ('train', 'eval', 'train_and_eval', 'print_config', 'list_models')
+MODES = (
+  'train',
+  'eval',
+  'train_and_eval',
+  'print_config',
+  'tpu_preflight',
+  'list_models',
+)
 
 FLAGS = flags.FLAGS
 
@@ -34,6 +42,15 @@ flags.DEFINE_bool(
   'eval_after_training', False, 'Evaluate once when --mode=train is done.'
 )
 flags.DEFINE_bool('use_tpu', None, 'Train on a TPU.')
+flags.DEFINE_bool(
+  'preflight', True, 'Check the config against a TPU before it trains there.'
+)
+flags.DEFINE_float(
+  'core_memory_gb', 16.0, 'For the preflight: 8 of a v2 core, 16 of a v3.', 0.1
+)
+flags.DEFINE_float(
+  'step_time_ms', None, 'For the preflight: measured length of a step.', 0.001
+)
 flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
 flags.DEFINE_integer('num_cores', None, 'Number of TPU cores; 8 by default.')
 flags.DEFINE_string('gcp_project', None, "The TPU's project.")
@@ -98,11 +115,14 @@ def main(argv):
 
     listing.print_choices(rich.console.Console(soft_wrap=True))
     return
+  given = {name: FLAGS[name].value for name in _PARAMETER_FLAGS}
+  if FLAGS.mode == 'tpu_preflight':
+    given['use_tpu'] = True
   resolved = resolver.resolve(
     model=FLAGS.model,
     config_file=FLAGS.config_file,
     params_override=FLAGS.params_override,
-    flags={name: FLAGS[name].value for name in _PARAMETER_FLAGS},
+    flags=given,
     mode=FLAGS.mode,
   )
   if FLAGS.mode == 'print_config':
@@ -110,6 +130,14 @@ def main(argv):
     return
 
   program.quieten_tensorflow()
+  is_preflight = FLAGS.mode == 'tpu_preflight'
+  trains_on_tpu = resolved.params.use_tpu and 'train' in FLAGS.mode
+  if is_preflight or (trains_on_tpu and FLAGS.preflight):
+    from executor.preflight import preflight
+
+    preflight.run(resolved.params, FLAGS.core_memory_gb, FLAGS.step_time_ms)
+  if is_preflight:
+    return
   from executor import runner as runner_lib
 
   runner = runner_lib.Runner(resolved.params, trains=FLAGS.mode != 'eval')

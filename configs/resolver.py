@@ -50,7 +50,7 @@ _NEEDS_TPU = (
   'train.transpose_input',
 )
 _TRAIN_ONLY = ('train.input_partition_dims', 'train.num_cores_per_replica')
-_TRAIN_MODES = ('train', 'print_config')
+_TRAIN_MODES = ('train', 'print_config', 'tpu_preflight')
 
 _BACKBONES = ('resnet', 'spinenet', 'spinenet_mbconv')
 _NECKS = ('fpn', 'nasfpn')

@@ -73,13 +73,27 @@ class InputFn:
     Raises:
       DataError: a file is missing or empty.
     """
-    batch_size = params['batch_size']
     part = params.get('part', (0, 1)) if self._is_training else (0, 1)
     seed = _stream_seed(self._train_seed, self._start_step, part[0])
+    records = self._read_records(seed, *part)
+    return self.batches(records, params['batch_size'], seed)
+
+  def batches(
+    self,
+    dataset: tf.data.Dataset,
+    batch_size: int,
+    seed: Optional[int] = None,
+  ) -> tf.data.Dataset:
+    """Returns the dataset for given records.
+
+    Args:
+      dataset: scalar strings, serialized tf.Examples.
+      batch_size: images in a batch.
+      seed: of the jitter.
+    """
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    dataset = self._read_records(seed, *part)
     if self._skips_broken_images:
       dataset = _map(dataset, parser.parse_record, num_calls)
       dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)

@@ -172,7 +172,11 @@ class ModelFn:
       gradients_and_variables = list(zip(values, variables))
     # The learning rate is read before the step moves on.
     before = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-    with tf.control_dependencies([*before, schedule.learning_rate.op]):
+    # One node to wait for: hundreds of updates would be an edge to each of
+    # thousands of nodes.
+    with tf.control_dependencies(
+      [tf.group(*before, schedule.learning_rate.op)]
+    ):
       return schedule.optimizer.apply_gradients(
         gradients_and_variables,
         global_step=tf.train.get_or_create_global_step(),

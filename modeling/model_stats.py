@@ -1,7 +1,7 @@
 """Size and cost of the network in a graph."""
 
 import os
-from typing import Dict
+from typing import Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -20,21 +20,24 @@ def count_parameters() -> int:
   return int(sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()))
 
 
-def count_multiply_adds(batch_size: int) -> float:
-  """Multiply-adds for one image of all ops in the default graph.
+def count_multiply_adds(
+  batch_size: int, operations: Optional[Sequence[tf.Operation]] = None
+) -> float:
+  """Multiply-adds for one image of ops in the default graph.
 
   The statistics that the profiler uses are read node by node, which takes
   milliseconds where a profiler run over the same graph takes many seconds.
 
   Args:
     batch_size: images in the graph's batch.
+    operations: what is counted; None: all.
 
   Returns:
     Half of the float operations, divided by the batch size.
   """
   graph = tf.get_default_graph()
   total = 0
-  for op in graph.get_operations():
+  for op in graph.get_operations() if operations is None else operations:
     try:
       cost = ops.get_stats_for_node_def(graph, op.node_def, 'flops').value
     except ValueError:

@@ -85,14 +85,15 @@ class RetinanetModel(base_model.DetectionModel):
     self._log_stats(images)
     outputs = {'cls_outputs': class_outputs, 'box_outputs': box_outputs}
     if not is_training:
-      outputs.update(
-        self._detection_generator(
-          box_outputs,
-          class_outputs,
-          self._anchor_boxes(images, labels),
-          labels['image_info'][:, 1:2, :],
+      with tf.name_scope('detections'):
+        outputs.update(
+          self._detection_generator(
+            box_outputs,
+            class_outputs,
+            self._anchor_boxes(images, labels),
+            labels['image_info'][:, 1:2, :],
+          )
         )
-      )
     return outputs
 
   def _check_image_size(self, images: tf.Tensor) -> None:
@@ -163,17 +164,18 @@ class RetinanetModel(base_model.DetectionModel):
     Returns:
       Scalars `cls_loss`, `box_loss`, `model_loss`.
     """
-    class_loss = self._class_loss(
-      outputs['cls_outputs'], labels['cls_targets'], normalizer
-    )
-    box_loss = self._box_loss(
-      outputs['box_outputs'], labels['box_targets'], normalizer
-    )
-    return {
-      'cls_loss': class_loss,
-      'box_loss': box_loss,
-      'model_loss': class_loss + self._box_loss_weight * box_loss,
-    }
+    with tf.name_scope('losses'):
+      class_loss = self._class_loss(
+        outputs['cls_outputs'], labels['cls_targets'], normalizer
+      )
+      box_loss = self._box_loss(
+        outputs['box_outputs'], labels['box_targets'], normalizer
+      )
+      return {
+        'cls_loss': class_loss,
+        'box_loss': box_loss,
+        'model_loss': class_loss + self._box_loss_weight * box_loss,
+      }
 
   def build_predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
     """Detections, and groundtruth and losses where labels carry them.

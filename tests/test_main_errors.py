@@ -216,6 +216,7 @@ def test_program_without_a_tpu_says_so(tmp_path):
   process = _main(
     '--mode=train',
     '--use_tpu',
+    '--nopreflight',
     '--tpu=grpc://127.0.0.1',
     '--model_dir={}'.format(tmp_path / 'model'),
   )

@@ -1,0 +1,50 @@
+"""Which config key stands behind an operation."""
+
+import re
+from typing import NamedTuple
+
+
+class _Cause(NamedTuple):
+  """Attributes:
+  op_type: regex of the whole type.
+  place: regex of the start of the name, '' for any.
+  remedy: what to change.
+  """
+
+  op_type: str
+  place: str
+  remedy: str
+
+
+_GRADIENT = r'(gradients/|gradients/AddN.*)?'
+# The first that fits counts.
+_CAUSES = (
+  _Cause(
+    '.*',
+    'detections/',
+    "postprocess.nms_version: use 'v1' or 'v2'",
+  ),
+  _Cause('(Resource)?(Sparse)?Apply.*', '', 'train.optimizer.type'),
+  _Cause('.*', _GRADIENT + 'losses/', 'retinanet_loss'),
+  _Cause('.*', _GRADIENT + 'retinanet/', 'retinanet_head'),
+  _Cause('.*', _GRADIENT + '(nas)?fpn/', 'architecture.multilevel_features'),
+  _Cause(
+    '.*',
+    _GRADIENT + '(resnet|spinenet|scale_permuted)',
+    'architecture.backbone',
+  ),
+)
+_UNKNOWN = 'no config key is known to cause it'
+
+
+def remedy(op_type: str, op_name: str) -> str:
+  """Returns the config key that makes an operation, and what to write there.
+
+  Args:
+    op_type: as 'Where'.
+    op_name: in the graph.
+  """
+  for cause in _CAUSES:
+    if re.fullmatch(cause.op_type, op_type) and re.match(cause.place, op_name):
+      return cause.remedy
+  return _UNKNOWN

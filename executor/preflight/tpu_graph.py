@@ -1,0 +1,271 @@
+"""The graph that a TPU would be given, built without a TPU."""
+
+import contextlib
+import tempfile
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tensorflow.python.tpu import topology, tpu_system_metadata
+from tensorflow_estimator.python.estimator.tpu import error_handling
+
+from configs import params_dict
+from dataloader import input_reader
+from executor import estimator_factory, evaluation
+from executor import hardware as hardware_lib
+from modeling import model_builder
+from utils import errors, mode_keys
+
+TRAIN = 'train'
+EVAL = 'eval'
+PREDICT = 'predict'
+MODES = (TRAIN, EVAL, PREDICT)
+
+# Of the TPUs that TensorFlow 1.15 knows, v2 and v3.
+CORES_PER_HOST = 8
+
+_ADDRESS = 'tpu.invalid:8470'
+_CLUSTER_ATTRIBUTE = '_tpu_replicate'
+_PREDICT = tf.estimator.ModeKeys.PREDICT
+_STOPPING_SIGNALS = ('signals/padding_mask', 'signals/stopping')
+
+
+class TpuGraph(NamedTuple):
+  """The graph of one mode, as `TPUEstimator` builds it.
+
+  Attributes:
+    mode: one of `MODES`.
+    graph: all of it, host side included.
+    operations: those inside the computation of one replica, in the order in
+      which they were made. In training they are the body of the loop over
+      `train.iterations_per_loop` steps and the loop itself.
+    infeed: what each replica takes from its host for a step.
+    infeed_names: for each, its place in the input, as 'labels/cls_targets/3'.
+    num_replicas: copies of the computation.
+    replica_batch_size: images of a step of one replica.
+  """
+
+  mode: str
+  graph: tf.Graph
+  operations: List[tf.Operation]
+  infeed: List[tf.Tensor]
+  infeed_names: List[str]
+  num_replicas: int
+  replica_batch_size: int
+
+
+def build(params: Any, mode: str) -> TpuGraph:
+  """Builds the graph of one mode.
+
+  It is `TPUEstimator`'s own, of the estimator that a run makes, on a TPU that
+  is made up: `train.num_shards` cores, 8 on each host, of which evaluation and
+  prediction use those of one host. Nothing is read and nothing is written:
+  shapes come from the parser, and no checkpoint is looked for.
+
+  Args:
+    params: the whole config, with `use_tpu`.
+    mode: 'train'; 'eval', what scores checkpoints; or 'predict', detections
+      without groundtruth.
+
+  Raises:
+    UserError: what `TPUEstimator` or the model refuses, and why.
+  """
+  if mode not in MODES:
+    raise ValueError('{!r} is none of {}.'.format(mode, ', '.join(MODES)))
+  if not params.use_tpu:
+    raise errors.ConfigError(
+      'use_tpu: false, but a graph for a TPU is wanted. Give --use_tpu.'
+    )
+  num_cores = params.train.num_shards
+  if mode != TRAIN:
+    num_cores = min(num_cores, CORES_PER_HOST)
+  estimator_mode, input_mode = _modes(params, mode)
+  graph = tf.Graph()
+  with tempfile.TemporaryDirectory() as directory:
+    params = _detached(params, directory)
+    estimator = estimator_factory.make_estimator(
+      params,
+      model_builder.ModelFn(params),
+      hardware_lib.Hardware(
+        hardware_lib.TPU,
+        num_cores,
+        'TPU ({} cores)'.format(num_cores),
+        _Resolver(),
+      ),
+      predict_batch_key=(
+        'predict.predict_batch_size'
+        if mode == PREDICT
+        else 'eval.eval_batch_size'
+      ),
+      is_training=mode == TRAIN,
+    )
+    _pretend_system(estimator, num_cores)
+    infeed = _Infeed(params, input_mode)
+    with graph.as_default(), _quiet_tensorflow():
+      try:
+        _call_model_fn(estimator, infeed, estimator_mode)
+      except errors.UserError:
+        raise
+      except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+      ) as error:
+        raise errors.UserError(
+          'The graph of mode {!r} cannot be built for a TPU: {}'.format(
+            mode, error
+          )
+        ) from error
+  operations = [
+    op
+    for op in graph.get_operations()
+    if _CLUSTER_ATTRIBUTE in op.node_def.attr
+  ]
+  (dequeue,) = [op for op in operations if op.type == 'InfeedDequeueTuple']
+  with estimator._ctx.with_mode(estimator_mode) as context:
+    num_replicas = context.num_replicas
+  names = infeed.names(has_signals=estimator_mode == _PREDICT)
+  if len(names) != len(dequeue.outputs):
+    raise AssertionError('The infeed is not what the input pipeline delivers.')
+  return TpuGraph(
+    mode=mode,
+    graph=graph,
+    operations=operations,
+    infeed=list(dequeue.outputs),
+    infeed_names=names,
+    num_replicas=num_replicas,
+    replica_batch_size=infeed.batch_size,
+  )
+
+
+def layer_scope(op_name: str) -> str:
+  """Returns the scope that an operation of this name is in, '' at the top."""
+  return op_name.rpartition('/')[0]
+
+
+def _modes(params: Any, mode: str) -> Tuple[str, str]:
+  """Returns the mode of the estimator and that of its input."""
+  if mode == TRAIN:
+    return tf.estimator.ModeKeys.TRAIN, mode_keys.TRAIN
+  if mode == PREDICT:
+    return _PREDICT, mode_keys.PREDICT
+  _, input_mode = evaluation.evaluator_for(params)
+  if input_mode == mode_keys.EVAL:
+    return tf.estimator.ModeKeys.EVAL, input_mode
+  return _PREDICT, input_mode
+
+
+def _detached(params: Any, model_dir: str) -> Any:
+  """Params that know of no file: weights are no part of the computation."""
+  detached = params_dict.ParamsDict(params.as_dict())
+  detached.override(
+    {'model_dir': model_dir, 'train': {'checkpoint': {'path': ''}}}
+  )
+  return detached
+
+
+class _Resolver(tf.distribute.cluster_resolver.SimpleClusterResolver):
+  """Finds a TPU that does not exist."""
+
+  def __init__(self):
+    super().__init__(
+      tf.train.ClusterSpec({'worker': [_ADDRESS]}),
+      master='grpc://' + _ADDRESS,
+    )
+
+
+def _pretend_system(
+  estimator: tf.estimator.tpu.TPUEstimator, num_cores: int
+) -> None:
+  """Tells an estimator about the TPU that it would ask."""
+  num_hosts = -(-num_cores // CORES_PER_HOST)
+  system = tpu_system_metadata._TPUSystemMetadata(
+    num_cores=num_cores,
+    num_hosts=num_hosts,
+    num_of_cores_per_host=min(num_cores, CORES_PER_HOST),
+    topology=_topology(num_cores, num_hosts),
+    devices=[],
+  )
+  for master in (estimator.config.master, estimator.config.evaluation_master):
+    estimator._ctx._lazy_tpu_system_metadata_dict[master] = system
+
+
+def _topology(num_cores: int, num_hosts: int) -> Any:
+  """Hosts of 2 x 2 chips of 2 cores, in a row; fewer chips if fewer cores."""
+  cores = np.array(
+    [
+      (x, y, core)
+      for x in range(2 * num_hosts)
+      for y in range(2)
+      for core in range(2)
+    ][:num_cores],
+    np.int32,
+  )
+  return topology.Topology(
+    mesh_shape=cores.max(axis=0) + 1,
+    device_coordinates=cores.reshape([num_hosts, -1, 3]),
+  )
+
+
+class _Infeed:
+  """The input pipeline of a run, without files.
+
+  Attributes:
+    batch_size: what the estimator asked for, that of one replica.
+  """
+
+  def __init__(self, params: Any, mode: str):
+    self._input_fn = input_reader.InputFn('', params, mode)
+    self._shapes: Any = None
+    self.batch_size: Optional[int] = None
+
+  def __call__(self, params: Dict[str, Any]) -> tf.data.Dataset:
+    self.batch_size = params['batch_size']
+    records = tf.data.Dataset.from_tensors(tf.constant(''))
+    dataset = self._input_fn.batches(records, self.batch_size)
+    self._shapes = dataset.output_shapes
+    return dataset
+
+  def names(self, has_signals: bool) -> List[str]:
+    """Names in the order in which `TPUEstimator` flattens what it is given."""
+    shapes = self._shapes
+    if isinstance(shapes, tuple):
+      images, labels = shapes
+      shapes = {'images': images, 'labels': labels}
+    names = list(_paths(shapes))
+    # They tell the loop of a prediction where the data ends.
+    return names + list(_STOPPING_SIGNALS) if has_signals else names
+
+
+def _paths(structure: Any, prefix: str = '') -> Iterator[str]:
+  if not isinstance(structure, dict):
+    yield prefix
+    return
+  for key in sorted(structure):
+    path = '{}/{}'.format(prefix, key) if prefix else str(key)
+    yield from _paths(structure[key], path)
+
+
+def _call_model_fn(
+  estimator: tf.estimator.tpu.TPUEstimator, input_fn: _Infeed, mode: str
+) -> None:
+  """What `train`, `evaluate` and `predict` do before they make a session."""
+  # Three threads: the session, infeed and outfeed.
+  estimator._rendezvous[mode] = error_handling.ErrorRendezvous(num_sources=3)
+  estimator._create_and_assert_global_step(tf.get_default_graph())
+  features, labels, _ = estimator._get_features_and_labels_from_input_fn(
+    input_fn, mode
+  )
+  estimator._call_model_fn(features, labels, mode, estimator.config)
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+  """Leaves it to the checks to report what TensorFlow would log."""
+  verbosity = tf.logging.get_verbosity()
+  tf.logging.set_verbosity(tf.logging.FATAL)
+  try:
+    yield
+  finally:
+    tf.logging.set_verbosity(verbosity)

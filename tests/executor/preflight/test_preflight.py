@@ -1,0 +1,186 @@
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import rich.console
+import tensorflow.compat.v1 as tf
+
+from configs import presets, resolver
+from executor.preflight import host, preflight
+from ops import postprocess_ops
+from tests import tiny_run
+from utils import errors
+
+_ROOT = os.path.dirname(
+  os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+)
+# On a quiet machine with two cores.
+_MAX_SECONDS = 90
+_BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
+
+
+def _main(*arguments):
+  return subprocess.run(
+    [sys.executable, os.path.join(_ROOT, 'main.py'), *arguments],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+
+
+def _override(records, *changes):
+  return json.dumps(tiny_run.overrides(records, _BATCHES, *changes))
+
+
+@pytest.fixture
+def short_trial(monkeypatch):
+  monkeypatch.setattr(host, '_MAX_TRIAL_IMAGES', 8)
+
+
+def _run(override, output=None, **kwargs):
+  params = resolver.resolve(
+    params_override=override, flags={'use_tpu': True}, mode='tpu_preflight'
+  ).params
+  output = output or io.StringIO()
+  console = rich.console.Console(file=output, width=80)
+  preflight.run(params, console=console, **kwargs)
+  return output.getvalue()
+
+
+def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
+  process = _main(
+    '--mode=tpu_preflight',
+    '--params_override=' + _override(tiny_run.write_data(tmp_path)),
+  )
+  assert process.returncode == 0, process.stderr
+  assert process.stdout.endswith('TPU preflight: ready.\n')
+  for text in (
+    'replicas',
+    'resnet10, stride 4',
+    'class_net, level 3',
+    'of the 8 GB of a v2 core',
+    'of the 16 GB of a v3 core',
+    'which stay float32',
+    'infeed of an image',
+    'images/s',
+  ):
+    assert text in process.stdout, text
+
+
+def test_program_names_all_that_would_not_work(tmp_path):
+  process = _main(
+    '--mode=tpu_preflight',
+    '--train_batch_size=30',
+    '--eval_batch_size=12',
+    '--core_memory_gb=8',
+    '--params_override='
+    + _override(
+      tiny_run.write_data(tmp_path),
+      {'architecture': {'space_to_depth_block_size': 3}},
+    ),
+  )
+  assert process.returncode == 2
+  assert 'Traceback' not in process.stderr
+  assert 'ready' not in process.stdout
+  message = process.stderr[process.stderr.index('Error: ') :]
+  for text in (
+    'train.train_batch_size: 30 images do not divide over 8 replicas',
+    'eval.eval_batch_size: 12 images do not divide over 8 replicas',
+    'architecture.space_to_depth_block_size: blocks of 3 pixels',
+  ):
+    assert message.count(text) == 1, message
+
+
+def test_an_operation_without_a_kernel_is_named_with_its_key(
+  short_trial, monkeypatch
+):
+  def combined(boxes, scores, params):
+    found = tf.image.combined_non_max_suppression(
+      boxes[:, :, tf.newaxis], scores, 10, params.max_total_size
+    )
+    return {
+      'num_detections': found.valid_detections,
+      'detection_boxes': found.nmsed_boxes,
+      'detection_classes': found.nmsed_classes,
+      'detection_scores': found.nmsed_scores,
+    }
+
+  versions = postprocess_ops.NMS_VERSIONS
+  monkeypatch.setitem(versions._entries, 'batched', combined)
+  changes = {'postprocess': {'nms_version': 'batched'}}
+  with pytest.raises(errors.ConfigError) as info:
+    _run(_override('', changes))
+  message = str(info.value)
+  assert 'postprocess.nms_version: CombinedNonMaxSuppression' in message
+  for mode in ('in eval: ', 'in predict: '):
+    assert mode in message
+
+
+@pytest.mark.parametrize(
+  'version',
+  [
+    pytest.param('v1', marks=pytest.mark.slow),
+    pytest.param('v2', marks=pytest.mark.slow),
+    'batched',
+  ],
+)
+def test_every_nms_version_of_the_project_is_ready(version, short_trial):
+  # `batched` has no CombinedNonMaxSuppression here: all share one search.
+  output = _run(_override('', {'postprocess': {'nms_version': version}}))
+  assert 'ready' in output
+
+
+def test_training_on_a_tpu_is_checked_first(tmp_path):
+  process = _main(
+    '--mode=train',
+    '--use_tpu',
+    '--tpu=grpc://127.0.0.1',
+    '--train_batch_size=30',
+    '--model_dir={}'.format(tmp_path / 'model'),
+    '--params_override=' + _override(tiny_run.write_data(tmp_path)),
+  )
+  assert process.returncode == 2
+  assert 'train.train_batch_size: 30 images do not divide' in process.stderr
+  assert not (tmp_path / 'model').exists()
+
+
+def test_too_large_for_a_core_and_the_step_time(short_trial):
+  output = io.StringIO()
+  with pytest.raises(errors.ConfigError) as info:
+    _run(_override(''), output, core_memory_gb=0.001, step_time_ms=20.0)
+  assert 'train.train_batch_size: 1 images on a replica need' in str(info.value)
+  assert '--core_memory_gb' in str(info.value)
+  assert '20 ms (--step_time_ms)' in output.getvalue()
+  assert '400.0 images/s' in output.getvalue()
+
+
+@pytest.mark.slow
+def test_default_network_on_an_8_gb_core(short_trial):
+  override = json.dumps({'train': {'train_batch_size': 128}})
+  with pytest.raises(errors.ConfigError, match='which has 8 '):
+    _run(override, core_memory_gb=8.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
+def test_every_preset_is_ready_at_full_size(preset):
+  """SpineNets on the cores of a pod: one image on each."""
+  batch = resolver.resolve(
+    config_file=preset.path
+  ).params.train.train_batch_size
+  num_cores = 8 if batch <= 64 else 256
+  start = time.monotonic()
+  process = _main(
+    '--mode=tpu_preflight',
+    '--config_file=' + preset.path,
+    '--num_cores={}'.format(num_cores),
+    '--eval_batch_size={}'.format(num_cores),
+  )
+  assert process.returncode == 0, process.stderr
+  assert process.stdout.endswith('TPU preflight: ready.\n')
+  assert time.monotonic() - start < _MAX_SECONDS
