@@ -74,6 +74,7 @@ def main(argv: List[str]) -> None:
     _run('bench_nms.py')
     _run('bench_export.py')
     _run('bench_startup.py', records)
+    _run('bench_scaling.py', records)
   _run('bench_graphs.py')
 
 
