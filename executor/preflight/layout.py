@@ -2,6 +2,7 @@
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
+from executor.preflight import tpu_graph
 from ops import preprocess_ops
 
 # What TPUEstimator can lay out.
@@ -36,10 +37,12 @@ def check_layout(params: Any) -> Layout:
   per_replica = params.train.num_cores_per_replica or 1
   problems = _core_problems(num_cores, per_replica)
   num_replicas = 1 if problems else num_cores // per_replica
-  # Only training parts images, so elsewhere each core is a replica.
+  # Only training parts images, so elsewhere each core is a replica; and a pod
+  # leaves evaluation to another TPU, of one host at most.
+  num_evaluating = min(num_cores, tpu_graph.CORES_PER_HOST)
   batches = [
     ('train.train_batch_size', params.train.train_batch_size, num_replicas),
-    ('eval.eval_batch_size', params.eval.eval_batch_size, num_cores),
+    ('eval.eval_batch_size', params.eval.eval_batch_size, num_evaluating),
   ]
   for batch in batches:
     problems += _batch_problems(*batch)
