@@ -51,11 +51,12 @@ def test_training(training):
   assert dtypes['images'] == tf.bfloat16
   assert dtypes['labels/box_targets/5'] == tf.float32
   types = _types(graph)
-  # The loop over steps, the average over replicas, the update, the host call.
+  # The loop over steps, the average over replicas of each gradient and of the
+  # number of positive anchors, the update, the host call.
   assert types['LoopCond'] == 1
   num_trained = len(graph.graph.get_collection('trainable_variables'))
-  assert types['CrossReplicaSum'] == types['ResourceApplyMomentum']
-  assert types['CrossReplicaSum'] == num_trained > 0
+  assert types['ResourceApplyMomentum'] == num_trained > 0
+  assert types['CrossReplicaSum'] == num_trained + 1
   assert types['OutfeedEnqueueTuple'] == 1
   convolutions = [op for op in graph.operations if op.type == 'Conv2D']
   assert {op.outputs[0].dtype for op in convolutions} == {tf.bfloat16}
@@ -120,9 +121,10 @@ def test_a_pod_trains_with_shared_moments_and_evaluates_on_one_host():
       if 'moving_mean' in v.name
     ]
   )
-  # Mean and variance and their gradients, and the gradient of each variable.
+  # Mean and variance and their gradients, the gradient of each variable, and
+  # the number of positive anchors.
   assert types['CrossReplicaSum'] == (
-    4 * num_layers + types['ResourceApplyMomentum']
+    4 * num_layers + types['ResourceApplyMomentum'] + 1
   )
   assert not types['FusedBatchNormV3']
   assert not xla_kernels.find_offenders(graph.operations)

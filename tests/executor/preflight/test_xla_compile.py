@@ -88,18 +88,18 @@ def _training_step(images, labels):
   return tf.nest.flatten([outputs, values, tf.gradients(total, variables)])
 
 
-def _run(build, variable_values=None):
-  """Runs in a new graph; returns the results and the variables."""
+def _run(build):
+  """Results of new variables, whose values are the same every time."""
   with tf.Graph().as_default(), tf.Session() as session:
     tf.get_variable_scope().set_use_resource(True)
-    tf.set_random_seed(1)
     fetches = build()
     session.run(tf.global_variables_initializer())
-    if variable_values is not None:
-      for variable, value in zip(tf.global_variables(), variable_values):
-        variable.load(value, session)
-    variables = session.run(tf.global_variables())
-    return session.run(fetches), variables
+    rng = np.random.RandomState(1)
+    for variable in tf.global_variables():
+      # The head's own initial weights are too small for a gradient to show.
+      if 'kernel' in variable.name:
+        variable.load(0.5 * rng.randn(*variable.shape.as_list()), session)
+    return session.run(fetches)
 
 
 def test_forward_pass_loss_and_gradients_of_a_network():
@@ -112,18 +112,16 @@ def test_forward_pass_loss_and_gradients_of_a_network():
       tf.constant(images), tf.nest.map_structure(tf.constant, labels)
     )
 
-  plain, variables = _run(build)
-  compiled, same = _run(lambda: tf.xla.experimental.compile(build), variables)
+  plain = _run(build)
+  compiled = _run(lambda: tf.xla.experimental.compile(build))
 
-  for value, other in zip(same, variables):
-    np.testing.assert_array_equal(value, other)
   # Class and box outputs of two levels, four losses, and the gradients.
   assert len(compiled) == len(plain) > 4 + 4 + 30
   scales = [np.abs(want).max() for want in plain]
   for value, want, scale in zip(compiled, plain, scales):
     # Biases in front of a batch norm have a gradient of 0, up to rounding.
-    np.testing.assert_allclose(value, want, rtol=0, atol=1e-4 * scale + 1e-6)
-  assert np.mean(np.greater(scales, 1e-3)) > 0.5
+    np.testing.assert_allclose(value, want, rtol=0, atol=1e-4 * scale + 1e-5)
+  assert np.mean(np.greater(scales, 1e-2)) > 0.6
 
 
 @pytest.mark.slow
@@ -162,8 +160,8 @@ def test_detections(version):
     )
     return [detections[key] for key in sorted(detections)]
 
-  plain, _ = _run(build)
-  compiled, _ = _run(lambda: tf.xla.experimental.compile(build))
+  plain = _run(build)
+  compiled = _run(lambda: tf.xla.experimental.compile(build))
   for value, want in zip(compiled, plain):
     np.testing.assert_allclose(value, want, rtol=1e-4, atol=1e-4)
   assert (plain[-1] == 5).all()
