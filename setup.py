@@ -46,6 +46,7 @@ setup(
     'rich',
     'starlette',
     'tensorflow==1.15.0',
+    'tensorflow-estimator==1.15.1',
     'tf2onnx',
     'tqdm',
     'uvicorn',

@@ -260,9 +260,10 @@ class Runner:
       ),
       settings.train_batch_size,
     )
-    with failures.naming_bad_records(
+    # The others are told of an error when it is explained.
+    with self._meeting(), failures.naming_bad_records(
       self._params, settings.train_file_pattern
-    ), self._meeting():
+    ):
       if self._hardware.cluster:
         self._trainer = self._make_estimator(
           self._params, self._hardware, is_training=True

@@ -36,7 +36,7 @@ def test_batch_size_is_refused_by_the_key_that_holds_it(
   )
   eight_cores = hardware.Hardware(hardware.TPU, 8, '8 cores')
   if refused is None:
-    estimator_factory._check_batch_sizes(
+    estimator_factory.check_batch_sizes(
       params, eight_cores, predict_key, is_training=False
     )
     return

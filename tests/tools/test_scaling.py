@@ -259,6 +259,7 @@ def test_machine_of_the_docs():
     assert inputs.read(_INPUTS).machine in file.read()
 
 
+@pytest.mark.slow
 def test_measures_into_the_file(tmp_path):
   records = str(tmp_path / 'one.tfrecord')
   with tf.io.TFRecordWriter(records) as writer:
