@@ -110,7 +110,6 @@ def build(params: Any, mode: str) -> TpuGraph:
         ValueError,
         TypeError,
         RuntimeError,
-        NotImplementedError,
       ) as error:
         raise errors.UserError(
           'The graph of mode {!r} cannot be built for a TPU: {}'.format(
