@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string('file_pattern', '', 'TFRecords to train on.')
 flags.DEFINE_integer('size', 256, 'Sides of the images in pixels.', 128)
 flags.DEFINE_integer('depth', 50, 'Depth of the ResNet.')
-flags.DEFINE_integer('worker_batch', 2, 'Images of a worker.', 1)
+flags.DEFINE_integer('worker_batch', 4, 'Images of a worker.', 1)
 flags.DEFINE_integer('runs', 3, 'Runs of one and of two workers, in turn.', 1)
 
 _TOOLS = os.path.dirname(os.path.abspath(__file__))

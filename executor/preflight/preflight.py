@@ -1,21 +1,19 @@
 """All that can be known about a run on a TPU before there is one."""
 
-import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional
 
 import rich.console
 
-from configs import params_dict
 from executor.preflight import (
+  checks_beside,
   dtypes,
+  graph_checks,
   host,
   layer_groups,
   layout,
   memory,
-  static_shapes,
   tables,
   tpu_graph,
-  xla_kernels,
 )
 from utils import errors
 
@@ -47,9 +45,8 @@ def run(
   found = layout.check_layout(params)
   problems = list(found.problems)
   console.print(tables.layout_table(found))
-  graphs = _build(params, problems, console)
-  if tpu_graph.TRAIN in graphs:
-    graph = graphs[tpu_graph.TRAIN]
+  graph = _check_graphs(params, problems, console)
+  if graph is not None:
     problems += _check_memory(params, graph, core_memory_gb, console)
     problems += _check_host(params, graph, step_time_ms, console)
   if problems:
@@ -62,92 +59,28 @@ def run(
   console.print('TPU preflight: ready.')
 
 
-def _build(
+def _check_graphs(
   params: Any, problems: List[str], console: rich.console.Console
-) -> Dict[str, tpu_graph.TpuGraph]:
-  """Builds and checks what can be built; adds to `problems`."""
-  graphs: Dict[str, tpu_graph.TpuGraph] = {}
-  rows = []
-  for mode in tpu_graph.MODES:
-    start = time.perf_counter()
-    try:
-      graph = tpu_graph.build(_only(params, mode), mode)
-    except errors.UserError as error:
-      rows.append(tables.GraphRow(mode, None, 0.0, 0, 0))
-      # Whatever the layout says about it is said there, once.
-      if not _is_known(error, problems):
-        problems.append(str(error))
-      continue
-    graphs[mode] = graph
-    kernels = xla_kernels.find_offenders(graph.operations)
-    problems += _summaries(
-      mode,
-      [(o.op_type, o.reason, o.remedy, o.op_name, o.scope) for o in kernels],
-    )
-    shapes = static_shapes.find_offenders(graph.operations)
-    problems += _summaries(
-      mode,
-      [
-        (o.op_type, 'no static shape', o.remedy, o.op_name, o.scope)
-        for o in shapes
-      ],
-    )
-    seconds = time.perf_counter() - start
-    rows.append(
-      tables.GraphRow(mode, graph, seconds, len(kernels), len(shapes))
-    )
-  console.print(tables.graph_table(rows))
-  return graphs
+) -> Optional[tpu_graph.TpuGraph]:
+  """Checks all graphs, adds to `problems`; returns that of training."""
+  others = [mode for mode in tpu_graph.MODES if mode != tpu_graph.TRAIN]
+  with checks_beside.ChecksBeside(params, others) as beside:
+    report, graph = graph_checks.check(params, tpu_graph.TRAIN)
+    reports = [report, *beside.reports()]
+  console.print(tables.graph_table(reports))
+  for report in reports:
+    # Whatever the layout says about it is said there, once.
+    problems += [
+      problem
+      for problem in report.problems
+      if report.num_operations is not None or not _is_known(problem, problems)
+    ]
+  return graph
 
 
-def _summaries(
-  mode: str, offenders: Sequence[Tuple[str, str, str, str, str]]
-) -> List[str]:
-  """One message for all offenders with the same type, reason and remedy.
-
-  Args:
-    mode: of the graph.
-    offenders: (type, reason, remedy, name, scope) of operations.
-  """
-  alike: Dict[Tuple[str, str, str], List[str]] = {}
-  for op_type, reason, remedy, name, scope in offenders:
-    alike.setdefault((op_type, reason, remedy), []).append(
-      "'{}' (layer '{}')".format(name, scope) if scope else "'{}'".format(name)
-    )
-  return [
-    '{}: {}, operation {}{} in {}: {}.'.format(
-      remedy.split(':')[0],
-      op_type,
-      names[0],
-      ' and {} more'.format(len(names) - 1) if names[1:] else '',
-      mode,
-      '; '.join([reason, *remedy.split(': ', 1)[1:]]),
-    )
-    for (op_type, reason, remedy), names in alike.items()
-  ]
-
-
-def _only(params: Any, mode: str) -> Any:
-  """Params in which what other modes need is nothing to complain about."""
-  any_batch = tpu_graph.CORES_PER_HOST * params.train.num_shards
-  changes: Dict[str, Any] = {'eval': {'eval_batch_size': any_batch}}
-  if mode != tpu_graph.TRAIN:
-    # Images are parted in training alone.
-    changes = {
-      'train': {
-        'train_batch_size': any_batch,
-        'num_cores_per_replica': None,
-        'input_partition_dims': None,
-      }
-    }
-  changed = params_dict.ParamsDict(params.as_dict())
-  changed.override(changes)
-  return changed
-
-
-def _is_known(error: errors.UserError, problems: List[str]) -> bool:
-  """Whether a problem names the key that an error begins with."""
-  key = str(error).split(':')[0]
+def _is_known(message: str, problems: List[str]) -> bool:
+  """Whether a problem names the key that a message begins with."""
+  key = message.split(':')[0]
   return any(problem.startswith(key + ':') for problem in problems)
 
 

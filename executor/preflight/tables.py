@@ -1,24 +1,14 @@
 """What a preflight found, as tables for a person."""
 
-from typing import List, NamedTuple, Optional
+from typing import List
 
 import rich.box
 import rich.table
 
-from executor.preflight import dtypes, host, layout, memory, tpu_graph
+from executor.preflight import dtypes, graph_checks, host, layout, memory
 
 _MB, _GB = 2**20, 2**30
 _MAX_TYPES = 6  # types of operations that are named for each part
-
-
-class GraphRow(NamedTuple):
-  """One mode: its graph, None if it cannot be built, and what is wrong."""
-
-  mode: str
-  graph: Optional[tpu_graph.TpuGraph]
-  seconds: float
-  num_without_kernel: int
-  num_without_shape: int
 
 
 def _table(
@@ -39,7 +29,9 @@ def layout_table(found: layout.Layout) -> rich.table.Table:
   return table
 
 
-def graph_table(rows: List[GraphRow]) -> rich.table.Table:
+def graph_table(
+  reports: List[graph_checks.GraphReport],
+) -> rich.table.Table:
   table = _table(
     'Graphs of one replica, as TPUEstimator builds them',
     'mode',
@@ -49,17 +41,17 @@ def graph_table(rows: List[GraphRow]) -> rich.table.Table:
     'no shape',
     'seconds',
   )
-  for row in rows:
-    if row.graph is None:
-      table.add_row(row.mode, 'cannot be built', '', '', '', '')
+  for report in reports:
+    if report.num_operations is None:
+      table.add_row(report.mode, 'cannot be built', '', '', '', '')
       continue
     table.add_row(
-      row.mode,
-      str(len(row.graph.operations)),
-      str(row.graph.replica_batch_size),
-      str(row.num_without_kernel),
-      str(row.num_without_shape),
-      '{:.1f}'.format(row.seconds),
+      report.mode,
+      str(report.num_operations),
+      str(report.replica_batch_size),
+      str(report.num_without_kernel),
+      str(report.num_without_shape),
+      '{:.1f}'.format(report.seconds),
     )
   return table
 

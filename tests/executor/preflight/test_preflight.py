@@ -7,11 +7,9 @@ import time
 
 import pytest
 import rich.console
-import tensorflow.compat.v1 as tf
 
 from configs import presets, resolver
 from executor.preflight import host, preflight
-from ops import postprocess_ops
 from tests import tiny_run
 from utils import errors
 
@@ -94,31 +92,6 @@ def test_program_names_all_that_would_not_work(tmp_path):
     'architecture.space_to_depth_block_size: blocks of 3 pixels',
   ):
     assert message.count(text) == 1, message
-
-
-def test_an_operation_without_a_kernel_is_named_with_its_key(
-  short_trial, monkeypatch
-):
-  def combined(boxes, scores, params):
-    found = tf.image.combined_non_max_suppression(
-      boxes[:, :, tf.newaxis], scores, 10, params.max_total_size
-    )
-    return {
-      'num_detections': found.valid_detections,
-      'detection_boxes': found.nmsed_boxes,
-      'detection_classes': found.nmsed_classes,
-      'detection_scores': found.nmsed_scores,
-    }
-
-  versions = postprocess_ops.NMS_VERSIONS
-  monkeypatch.setitem(versions._entries, 'batched', combined)
-  changes = {'postprocess': {'nms_version': 'batched'}}
-  with pytest.raises(errors.ConfigError) as info:
-    _run(_override('', changes))
-  message = str(info.value)
-  assert 'postprocess.nms_version: CombinedNonMaxSuppression' in message
-  for mode in ('in eval: ', 'in predict: '):
-    assert mode in message
 
 
 @pytest.mark.parametrize(

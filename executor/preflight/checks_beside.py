@@ -1,0 +1,70 @@
+"""Checks graphs in a process of its own, beside this one.
+
+Building the graphs of a large network takes Python a minute, and Python runs
+on one processor.
+"""
+
+import multiprocessing
+import signal
+import warnings
+from multiprocessing import connection as connections
+from typing import Any, Dict, List, Sequence
+
+from configs import params_dict
+
+
+class ChecksBeside:
+  """Starts the checks; `with` ends the process with the block.
+
+  Args:
+    params: the whole config, with `use_tpu`.
+    modes: of the graphs, see `tpu_graph.MODES`.
+  """
+
+  def __init__(self, params: Any, modes: Sequence[str]):
+    # A fork would inherit the locks of TensorFlow's threads.
+    context = multiprocessing.get_context('spawn')
+    self._connection, theirs = context.Pipe(duplex=False)
+    self._process = context.Process(
+      target=_check, args=(params.as_dict(), modes, theirs), daemon=True
+    )
+    self._process.start()
+    theirs.close()
+
+  def __enter__(self) -> 'ChecksBeside':
+    return self
+
+  def __exit__(self, *unused_exception: Any) -> None:
+    self._process.terminate()
+    self._process.join()
+
+  def reports(self) -> List[Any]:
+    """Waits for the checks.
+
+    Returns:
+      A `graph_checks.GraphReport` for each mode.
+
+    Raises:
+      RuntimeError: the process ended before, which has said why.
+    """
+    try:
+      return self._connection.recv()
+    except EOFError:
+      self._process.join()
+      raise RuntimeError(
+        'The process that checks graphs beside this one ended with exit code '
+        '{}.'.format(self._process.exitcode)
+      ) from None
+
+
+def _check(
+  values: Dict[str, Any], modes: Sequence[str], out: connections.Connection
+) -> None:
+  # Ctrl-C is the parent's, which ends this process.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  # Those of TensorFlow's import, which the parent has shown if it shows any.
+  warnings.simplefilter('ignore')
+  from executor.preflight import graph_checks
+
+  params = params_dict.ParamsDict(values)
+  out.send([graph_checks.check(params, mode)[0] for mode in modes])

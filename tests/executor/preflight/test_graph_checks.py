@@ -1,0 +1,68 @@
+import json
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from configs import resolver
+from executor.preflight import checks_beside, graph_checks
+from ops import postprocess_ops
+from tests import tiny_run
+
+_BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
+
+
+def _params(*changes):
+  return resolver.resolve(
+    params_override=json.dumps(tiny_run.overrides('', _BATCHES, *changes)),
+    flags={'use_tpu': True},
+    mode='tpu_preflight',
+  ).params
+
+
+@pytest.mark.parametrize('mode', ['eval', 'predict'])
+def test_an_operation_without_a_kernel_is_named_with_its_key(mode, monkeypatch):
+  def combined(boxes, scores, params):
+    found = tf.image.combined_non_max_suppression(
+      boxes[:, :, tf.newaxis], scores, 10, params.max_total_size
+    )
+    return {
+      'num_detections': found.valid_detections,
+      'detection_boxes': found.nmsed_boxes,
+      'detection_classes': found.nmsed_classes,
+      'detection_scores': found.nmsed_scores,
+    }
+
+  versions = postprocess_ops.NMS_VERSIONS
+  monkeypatch.setitem(versions._entries, 'batched', combined)
+  params = _params({'postprocess': {'nms_version': 'batched'}})
+  report, graph = graph_checks.check(params, mode)
+  (problem,) = report.problems
+  assert problem.startswith(
+    'postprocess.nms_version: CombinedNonMaxSuppression'
+  )
+  assert ' in {}: '.format(mode) in problem
+  assert report.num_without_kernel == 1
+  assert report.num_operations == len(graph.operations)
+
+
+def test_what_cannot_be_built_is_a_problem():
+  params = _params({'train': {'train_batch_size': 12}})
+  report, graph = graph_checks.check(params, 'train')
+  assert graph is None and report.num_operations is None
+  (problem,) = report.problems
+  assert 'train.train_batch_size' in problem
+
+
+def test_a_process_beside_this_one_finds_the_same():
+  params = _params()
+  with checks_beside.ChecksBeside(params, ['predict', 'eval']) as beside:
+    predict, evaluate = beside.reports()
+  here, _ = graph_checks.check(params, 'predict')
+  assert predict._replace(seconds=0) == here._replace(seconds=0)
+  assert evaluate.mode == 'eval'
+
+
+def test_a_process_that_ends_early_is_no_empty_report():
+  with checks_beside.ChecksBeside(_params(), ['no such mode']) as beside:
+    with pytest.raises(RuntimeError, match='exit code 1'):
+      beside.reports()
