@@ -9,6 +9,11 @@ def is_replicated() -> bool:
   return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
+def is_on_tpu() -> bool:
+  """Whether the graph that is being built is a TPU's computation."""
+  return tpu_function.get_tpu_context().number_of_shards is not None
+
+
 def num_replicas() -> int:
   """How many replicas the graph that is being built is for."""
   num_tpu_replicas = tpu_function.get_tpu_context().number_of_shards or 1

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import params_dict, resolver
+from executor.exporting import export
 from modeling.serving import serving_graph
 from tests import record_factory, tiny_run
 
@@ -52,6 +53,17 @@ def make(directory, *changes, image_size=(64, 64)):
     )
   resolver.save_params(params, str(directory))
   return Model(params, checkpoint, str(directory))
+
+
+def export_text(directory, trained, export_format='text', **kwargs):
+  """Exports a `Model` to what the fixture `writes_text` writes."""
+  return export.export(
+    str(directory),
+    trained.checkpoint,
+    export_format=export_format,
+    check=False,
+    **kwargs,
+  )
 
 
 def _value(variable, draw):

@@ -39,6 +39,9 @@ WITHOUT_KERNEL = {
 # XLA's compiler for a CPU has them, that for a TPU has not.
 _NOT_ON_A_TPU = frozenset([tf.float16, tf.float64, tf.complex128, tf.string])
 
+# A kernel that is there may refuse a value of a bool attribute.
+_REFUSED = {'ResizeNearestNeighbor': ('align_corners', False)}
+
 _GetTypes = Callable[[str], List[tf.DType]]
 
 
@@ -79,8 +82,11 @@ def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
       reasons[kind] = _reason(
         op.type, functools.partial(_types_of_op, op), dtypes, op.graph
       )
-    if reasons[kind]:
-      offenders.append(_offender(op.type, op.name, op.name, reasons[kind]))
+    reason = reasons[kind]
+    if op.type in _REFUSED:
+      reason = reason or _refusal(op.node_def)
+    if reason:
+      offenders.append(_offender(op.type, op.name, op.name, reason))
     if op.graph._is_function(op.type) or _function_attributes(op.type):
       for name in _called_functions(op.node_def, op.graph):
         offenders.extend(_in_function(op.graph, name, op.name, op.name, ()))
@@ -102,7 +108,7 @@ def _in_function(
     dtypes = [
       dtype for name in node.attr for dtype in _types_of_node(node, name)
     ]
-    reason = _reason(node.op, types_of, dtypes, graph)
+    reason = _reason(node.op, types_of, dtypes, graph) or _refusal(node)
     name = '{} > {}'.format(path, node.name)
     if reason:
       yield _offender(node.op, name, caller, reason)
@@ -153,6 +159,15 @@ def _reason(
   if all(lacking):
     return 'XLA has no kernel for it in ' + ', '.join(sorted(lacking[0]))
   return None
+
+
+def _refusal(node: tf.NodeDef) -> Optional[str]:
+  if node.op not in _REFUSED:
+    return None
+  name, refused = _REFUSED[node.op]
+  if node.attr[name].b != refused:
+    return None
+  return "XLA's kernel refuses {}={}".format(name, refused)
 
 
 def _lacking_types(kernel: Any, types_of: _GetTypes) -> set:

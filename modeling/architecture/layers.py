@@ -2,7 +2,10 @@
 
 from typing import Any, Callable, Optional, Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
+
+from modeling import replicas
 
 
 def pad_for_stride(inputs: tf.Tensor, kernel_size: int) -> tf.Tensor:
@@ -111,17 +114,34 @@ def nearest_upsampling(inputs: tf.Tensor, scale: int) -> tf.Tensor:
 
 
 def native_resize(inputs: tf.Tensor, size: Tuple[int, int]) -> tf.Tensor:
-  """Nearest neighbour by TensorFlow's op, which takes any sizes.
+  """Nearest neighbour of any sizes: source = floor(index * old / new).
+
+  By TensorFlow's op, but on a TPU, where XLA refuses it.
 
   Args:
-    inputs: [batch, height, width, channels].
+    inputs: [batch, height, width, channels], all but batch static.
     size: (height, width) of the result; if it is that of `inputs`, these are
       returned.
 
   Returns:
     [batch, *size, channels].
   """
-  if inputs.shape.as_list()[1:3] == list(size):
+  old_size = inputs.shape.as_list()[1:3]
+  if old_size == list(size):
     return inputs
+  if replicas.is_on_tpu():
+    return gathered_resize(inputs, size)
   outputs = tf.image.resize_nearest_neighbor(tf.cast(inputs, tf.float32), size)
   return tf.cast(outputs, inputs.dtype)
+
+
+def gathered_resize(inputs: tf.Tensor, size: Tuple[int, int]) -> tf.Tensor:
+  """As `native_resize`, of operations that XLA compiles."""
+  outputs = inputs
+  for axis, (old, new) in enumerate(zip(inputs.shape.as_list()[1:3], size), 1):
+    # In float32, as the kernels of TensorFlow do.
+    scale = np.float32(old) / np.float32(new)
+    source = np.floor(np.arange(new, dtype=np.float32) * scale)
+    source = np.minimum(source.astype(np.int32), old - 1)
+    outputs = tf.gather(outputs, source, axis=axis)
+  return outputs

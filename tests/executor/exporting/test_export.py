@@ -1,7 +1,6 @@
-"""Exports: what they hold, what they refuse, and what a kill leaves."""
+"""Exports: what they hold, and what they refuse."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import yaml_loader
-from executor.exporting import contract, export, formats
+from executor.exporting import contract, export
 from tests import tiny_export
 from utils import errors, version
 
@@ -36,43 +35,17 @@ def exported(model, tmp_path_factory):
   return directory, written
 
 
-@pytest.fixture()
-def writes_text(monkeypatch):
-  """A format that takes no time; the requests that it got."""
-  requests = []
-
-  def write(request, directory):
-    requests.append(request)
-    with open(os.path.join(directory, 'text'), 'w') as target:
-      target.write(str(request))
-    return []
-
-  for name in ('text', *formats.FORMATS.names()):
-    monkeypatch.setitem(formats.FORMATS._entries, name, write)
-  return requests
-
-
-def _export_text(directory, trained, export_format='text', **kwargs):
-  return export.export(
-    str(directory),
-    trained.checkpoint,
-    export_format=export_format,
-    check=False,
-    **kwargs,
-  )
+def _listing(directory):
+  return sorted(os.listdir(str(directory)))
 
 
 def test_an_export_without_a_model_is_refused_by_those_who_read_it(
   model, tmp_path, writes_text
 ):
-  _export_text(tmp_path / 'export', model)
+  tiny_export.export_text(tmp_path / 'export', model)
   assert writes_text
   with pytest.raises(errors.UserError, match='lists no model'):
     contract.read(str(tmp_path / 'export'))
-
-
-def _listing(directory):
-  return sorted(os.listdir(str(directory)))
 
 
 def test_everything_is_in_the_directory(exported, model):
@@ -168,168 +141,26 @@ def test_tensorflow_2s_loader_takes_both(exported):
   ), run.stderr
 
 
-@pytest.mark.parametrize(
-  'formats_given, options, told',
-  [
-    ('onnx', {'use_tpu': True}, 'use_tpu: True .* export_format: saved_model'),
-    ('tflite', {'freeze': True}, 'freeze: True .*saved_model'),
-    ('saved_model,onnx', {'tflite_types': ['int8']}, 'tflite_types: int8 .*te'),
-    ('onnx', {'tflite_postprocess': True}, 'tflite_postprocess: True'),
-    ('tflite', {'onnx_opset': 14}, 'onnx_opset: 14 .*export_format: onnx'),
-    ('tflite', {'representative_images': 9}, 'images: 9 .*tflite_types: int8'),
-    ('onnx', {'representative_file_pattern': 'r'}, 'pattern: r .*int8'),
-    ('onnx', {'input_type': 'bytes'}, "input_type: 'bytes' is unknown"),
-    ('onnx', {'input_name': ''}, "input_name: '' has to be of letters"),
-    ('onnx', {'input_name': 'a b'}, "input_name: 'a b' has to be of letters"),
-    ('onnx', {'input_name': 'a\n'}, 'input_name'),
-  ],
-)
-def test_options_are_refused_before_anything_is_built(
-  model, tmp_path, writes_text, formats_given, options, told
-):
-  with pytest.raises(errors.ConfigError, match=told):
-    _export_text(tmp_path / 'e', model, export_format=formats_given, **options)
-  assert not writes_text
-
-
-def test_options_at_their_defaults_may_be_given_to_any_format(
-  model, tmp_path, writes_text
-):
-  _export_text(
-    tmp_path / 'e',
-    model,
-    export_format='frozen_graph',
-    use_tpu=False,
-    freeze=False,
-    tflite_types=['float32'],
-    tflite_postprocess=False,
-    representative_file_pattern='',
-    representative_images=100,
-    onnx_opset=13,
-    cast_num_detections_to_float=True,
-  )
-  assert len(writes_text) == 1
-
-
-@pytest.mark.parametrize(
-  'batch_size, params_override, version',
-  [
-    (1, '', 'v1'),
-    (-1, '', 'batched'),
-    (None, 'postprocess.nms_version=v1', 'v1'),
-    (-1, 'postprocess.nms_version=v2', 'v2'),
-  ],
-)
-def test_nms_of_any_number_of_images(
-  model, tmp_path, writes_text, batch_size, params_override, version
-):
-  _export_text(
-    tmp_path / 'export',
-    model,
-    batch_size=batch_size,
-    params_override=params_override,
-  )
-  (request,) = writes_text
-  assert request.params.postprocess.nms_version == version
-  with pytest.raises(ValueError, match='locked'):
-    request.params.override({'type': 'retinanet'})
-
-
-def test_options_reach_the_request(model, tmp_path, writes_text):
-  written = _export_text(
-    tmp_path / 'export',
-    model,
-    batch_size=-1,
-    image_size=[40, 70],
-    input_type='image_bytes',
-    input_name='img',
-    output_image_info=False,
-    output_normalized_coordinates=True,
-    cast_num_detections_to_float=True,
-    cast_detection_classes_to_float=True,
-    freeze=True,
-    params_override='postprocess.nms_version=batched',
-    tflite_types=['int8'],
-    tflite_postprocess=True,
-    representative_file_pattern='a',
-    representative_images=3,
-    onnx_opset=11,
-    export_format='saved_model,onnx,tflite',
-  )
-  request, *others = writes_text
-  # All formats get the same one.
-  assert others == [request] * 2
-  assert request.params.postprocess.nms_version == 'batched'
-  assert request.params.resnet.resnet_depth == 10
-  assert request._replace(params=None) == (
-    None,
-    model.checkpoint,
-    'image_bytes',
-    None,
-    (40, 70),
-    'img',
-    False,
-    True,
-    True,
-    True,
-    False,
-    True,
-    ['int8'],
-    True,
-    'a',
-    3,
-    11,
-  )
-  assert written.coordinates == contract.NORMALIZED
-  assert (written.batch_size, written.padded_size) == (None, (48, 80))
-
-
-def test_any_batch_keeps_the_nms_version(model, tmp_path, writes_text):
-  _export_text(
-    tmp_path / 'e',
-    model,
-    batch_size=None,
-    params_override='postprocess.nms_version=v2',
-  )
-  assert writes_text[0].params.postprocess.nms_version == 'v2'
-
-
-def test_without_a_tpu_there_is_no_bfloat16(model, tmp_path, writes_text):
-  _export_text(
-    tmp_path / 'e', model, params_override='architecture.use_bfloat16=true'
-  )
-  assert not writes_text[0].params.architecture.use_bfloat16
-  _export_text(
-    tmp_path / 'f',
-    model,
-    params_override='architecture.use_bfloat16=true',
-    use_tpu=True,
-    export_format='saved_model',
-  )
-  assert writes_text[1].params.architecture.use_bfloat16
-  assert writes_text[1].use_tpu
-
-
 def test_existing_directory_is_replaced_on_request(
   model, tmp_path, writes_text
 ):
   (tmp_path / 'export').mkdir()
   (tmp_path / 'export' / 'saved_model.pb').write_text('')
   with pytest.raises(errors.UserError, match='exists already'):
-    _export_text(tmp_path / 'export', model)
+    tiny_export.export_text(tmp_path / 'export', model)
   assert not writes_text
   assert _listing(tmp_path / 'export') == ['saved_model.pb']
-  _export_text(tmp_path / 'export', model, override_export_dir=True)
+  tiny_export.export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path / 'export') == ['assets.extra', 'text']
   # What was written is an export, too.
-  _export_text(tmp_path / 'export', model, override_export_dir=True)
+  tiny_export.export_text(tmp_path / 'export', model, override_export_dir=True)
   assert _listing(tmp_path) == ['export']
 
 
 def test_the_checkpoints_directory_is_not_replaced(model, writes_text):
   before = _listing(model.directory)
   with pytest.raises(errors.UserError, match='which would be gone'):
-    _export_text(model.directory, model, override_export_dir=True)
+    tiny_export.export_text(model.directory, model, override_export_dir=True)
   assert not writes_text
   assert _listing(model.directory) == before
 
@@ -341,7 +172,7 @@ def test_label_map_that_cannot_be_read_is_left_out(
   path = tmp_path / 'labels.txt'
   if content:
     path.write_text(content)
-  _export_text(
+  tiny_export.export_text(
     tmp_path / 'e',
     model,
     params_override={'eval': {'label_map_file': str(path)}},
@@ -381,13 +212,13 @@ def test_config_is_looked_for_beside_the_checkpoint(
     checkpoint=str(tmp_path / os.path.basename(model.checkpoint))
   )
   with pytest.raises(errors.ConfigError) as info:
-    _export_text(tmp_path / 'e', alone)
+    tiny_export.export_text(tmp_path / 'e', alone)
   assert "'{}'".format(tmp_path / 'params.yaml') in str(info.value)
   assert '--config_file' in str(info.value)
   # Named, a model has defaults.
-  _export_text(tmp_path / 'e', alone, model='retinanet')
+  tiny_export.export_text(tmp_path / 'e', alone, model='retinanet')
   assert writes_text[0].params.resnet.resnet_depth == 50
-  _export_text(
+  tiny_export.export_text(
     tmp_path / 'f',
     alone,
     config_file=os.path.join(model.directory, 'params.yaml'),
@@ -440,65 +271,3 @@ def test_what_cannot_work_leaves_nothing(
   with pytest.raises(error, match=words):
     export.export(str(tmp_path / 'export'), **dict(settings, **arguments))
   assert _listing(tmp_path) == []
-
-
-_KILLED = """
-import os, signal, sys
-from executor.exporting import export
-{module}
-done = module.{function}
-def die(*args, **kwargs):
-  result = done(*args, **kwargs)
-  if {condition}:
-    os.kill(os.getpid(), signal.SIGKILL)
-  return result
-module.{function} = die
-export.export(
-  sys.argv[1], sys.argv[2], image_size=(64, 64), check=False,
-  override_export_dir=True,
-)
-"""
-
-
-def _run_until_killed(target, model, **kwargs):
-  target.mkdir()
-  (target / 'saved_model.pb').write_text('whole')
-  run = subprocess.run(
-    [sys.executable, '-c', _KILLED.format(**kwargs)]
-    + [str(target), model.checkpoint],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
-  assert run.returncode == -signal.SIGKILL, run.stderr
-
-
-def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
-  target = tmp_path / 'export'
-  _run_until_killed(
-    target,
-    model,
-    module='module = export',
-    function='_write_assets',
-    condition='True',
-  )
-  assert _listing(target) == ['saved_model.pb']
-  # What the killed process left is hidden.
-  assert [n for n in _listing(tmp_path) if n[0] != '.'] == ['export']
-
-
-def test_kill_between_the_renames_leaves_both_whole_and_hidden(model, tmp_path):
-  target = tmp_path / 'export'
-  _run_until_killed(
-    target,
-    model,
-    module='import os as module',
-    function='rename',
-    condition='args[0] == sys.argv[1]',
-  )
-  assert not [n for n in _listing(tmp_path) if n[0] != '.']
-  (old,) = tmp_path.glob('.export.old.*/export')
-  assert _listing(old) == ['saved_model.pb']
-  (new,) = [p for p in tmp_path.glob('.export.*') if p != old.parent]
-  assert _listing(new) == ['assets.extra', 'saved_model.pb', 'variables']

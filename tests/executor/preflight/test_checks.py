@@ -65,6 +65,25 @@ def test_types_without_a_kernel():
   assert 'a TPU does not compute in float64' in {o.reason for o in offenders}
 
 
+def test_attributes_that_a_kernel_refuses():
+  @function.Defun(tf.float32)
+  def resize(x):
+    return tf.image.resize_nearest_neighbor(x, [4, 4])
+
+  def build():
+    resize(tf.zeros([1, 2, 2, 1]), name='call')
+    with tf.name_scope('spinenet'):
+      tf.image.resize_nearest_neighbor(tf.zeros([1, 2, 2, 1]), [4, 4])
+    tf.image.resize_nearest_neighbor(
+      tf.zeros([1, 2, 2, 1]), [4, 4], align_corners=True
+    )
+
+  in_function, resized = _kernels(build)
+  assert resized.op_name == 'spinenet/ResizeNearestNeighbor'
+  assert resized.reason == "XLA's kernel refuses align_corners=False"
+  assert in_function.op_name == 'call > ResizeNearestNeighbor'
+
+
 def test_functions_are_looked_into():
   @function.Defun(tf.float32)
   def inner(x):

@@ -124,6 +124,25 @@ def test_forward_pass_loss_and_gradients_of_a_network():
   assert np.mean(np.greater(scales, 1e-2)) > 0.6
 
 
+@pytest.mark.parametrize('size', [(5, 5), (6, 4), (3, 7), (2, 3)])
+def test_resizing_by_any_factor(size):
+  rng = np.random.RandomState(0)
+  images = tf.constant(rng.randn(2, 3, 4, 2), tf.float32)
+  weights = tf.constant(rng.randn(2, *size, 2), tf.float32)
+
+  def build(resize):
+    resized = resize(images, size)
+    (gradient,) = tf.gradients(tf.reduce_sum(resized * weights), [images])
+    return [resized, gradient]
+
+  want = build(layers.native_resize)
+  got = tf.xla.experimental.compile(lambda: build(layers.gathered_resize))
+  with tf.Session() as session:
+    (want, got) = session.run((want, got))
+  np.testing.assert_array_equal(got[0], want[0])
+  np.testing.assert_allclose(got[1], want[1], rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('version', postprocess_ops.NMS_VERSIONS.names())
 def test_detections(version):
