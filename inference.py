@@ -37,7 +37,12 @@ flags.DEFINE_string(
 flags.DEFINE_list(
   'image_file_pattern', [], 'Files, folders, patterns; like the arguments.'
 )
-flags.DEFINE_integer('batch_size', 8, 'Images at once.', 1)
+flags.DEFINE_integer(
+  'batch_size',
+  8,
+  'Images read at once; an export of one batch size runs in that.',
+  1,
+)
 flags.DEFINE_integer('max_pixels', 100_000_000, 'Larger images are refused.', 1)
 flags.DEFINE_string(
   'label_map_file', '', "Class names; by default the config's or the export's."
