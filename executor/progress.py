@@ -76,8 +76,8 @@ class ProgressHook(tf.train.SessionRunHook):
   def _update_bar(self, step, values):
     self._bar.update(step - self._bar.n)
     elapsed = max(time.time() - self._start_time, 1e-6)
-    text = '{:.1f} images/s'.format(
-      (step - self._start_step) * self._batch_size / elapsed
+    text = '{} images/s'.format(
+      _three_digits((step - self._start_step) * self._batch_size / elapsed)
     )
     if values:
       text = 'loss {loss:.4f} lr {learning_rate:.5f} '.format(**values) + text
@@ -91,8 +91,8 @@ class ProgressHook(tf.train.SessionRunHook):
     text = 'step {}/{}'.format(step, self._total_steps)
     if values:
       text += '  loss {loss:.4f}  lr {learning_rate:.5f}'.format(**values)
-    text += '  {:.1f} images/s  {} left'.format(
-      self._batch_size / max(seconds_per_step, 1e-6),
+    text += '  {} images/s  {} left'.format(
+      _three_digits(self._batch_size / max(seconds_per_step, 1e-6)),
       tqdm.tqdm.format_interval((self._total_steps - step) * seconds_per_step),
     )
     _log.info('%s', text)
@@ -101,3 +101,9 @@ class ProgressHook(tf.train.SessionRunHook):
   def end(self, session):
     if self._bar is not None:
       self._bar.close()
+
+
+def _three_digits(speed: float) -> str:
+  """Large networks on a CPU take seconds for an image."""
+  decimals = 0 if speed >= 100 else 1 if speed >= 10 else 2
+  return '{:.{}f}'.format(speed, decimals)
