@@ -1,6 +1,7 @@
 """Turns errors of a running graph into messages for a person."""
 
 import contextlib
+import re
 from typing import Any, Iterator, Optional
 
 import tensorflow.compat.v1 as tf
@@ -15,6 +16,9 @@ _DATA_ERRORS = (
   tf.errors.OutOfRangeError,
   tf.errors.UnknownError,
 )
+
+
+_MISSING_VARIABLE = re.compile(r'Key (\S+) not found in checkpoint')
 
 
 @contextlib.contextmanager
@@ -49,6 +53,13 @@ def explain(error: Exception) -> Optional[errors.UserError]:
       'eval.eval_batch_size, or the image size.'.format(
         error.message.splitlines()[0]
       )
+    )
+  missing = _MISSING_VARIABLE.search(str(error))
+  if isinstance(error, tf.errors.NotFoundError) and missing:
+    return errors.UserError(
+      "The checkpoint in model_dir has no variable '{}': another architecture "
+      'or train.optimizer was trained there. Give another --model_dir, or the '
+      'parameters of its params.yaml.'.format(missing.group(1))
     )
   if isinstance(
     error,

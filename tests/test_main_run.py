@@ -9,7 +9,7 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import estimator_factory, hardware
+from executor import estimator_factory, failures, hardware
 from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
 from modeling import checkpoint, model_builder
@@ -192,6 +192,19 @@ def test_evaluation_does_not_hide_defects(
   runner = _runner_of(params, monkeypatch, paths, evaluate)
   with pytest.raises(type(error), match=str(error)):
     runner.evaluate()
+
+
+def test_run_of_another_optimizer_is_not_continued(trained):
+  params = tiny_run.resolve(
+    trained.model_dir,
+    trained.records,
+    {'train': {'optimizer': {'type': 'adam'}, 'total_steps': 5}},
+  )
+  with pytest.raises(tf.errors.NotFoundError) as info:
+    runner_lib.Runner(params).train()
+  message = str(failures.explain(info.value))
+  assert '/Adam' in message
+  assert 'train.optimizer' in message and '--model_dir' in message
 
 
 class _Asked(Exception):
