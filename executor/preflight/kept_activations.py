@@ -13,6 +13,8 @@ from typing import Dict, List, Sequence, Set
 
 import tensorflow.compat.v1 as tf
 
+from executor.preflight import op_names
+
 _GRADIENT_SCOPE = re.compile(r'gradients(_\d+)?/')
 
 # The same memory under another shape or name.
@@ -176,7 +178,7 @@ class KeptActivations:
 
 def is_backward(op: tf.Operation) -> bool:
   """Whether `tf.gradients` made it."""
-  return bool(_GRADIENT_SCOPE.match(op.name))
+  return bool(_GRADIENT_SCOPE.match(op_names.of_part(op.name)))
 
 
 def _source(view: tf.Tensor) -> tf.Tensor:
