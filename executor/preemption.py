@@ -50,6 +50,11 @@ class OneSessionScaffold(tf.train.Scaffold):
     return super().finalize()
 
 
+def is_disconnected(error: Exception) -> bool:
+  """Whether an error says itself that the session with a TPU is gone."""
+  return isinstance(error, (SessionLostError, *_LOST_ERRORS))
+
+
 def is_lost(
   error: Exception, platform: Any, service: Optional[Any] = None
 ) -> bool:
@@ -62,7 +67,7 @@ def is_lost(
   """
   if isinstance(error, errors.UserError):
     return False
-  if isinstance(error, (SessionLostError, *_LOST_ERRORS)):
+  if is_disconnected(error):
     return True
   try:
     tpu = cloud_tpu.CloudTpu(platform, service)

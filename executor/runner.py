@@ -297,15 +297,22 @@ class Runner:
     self._find_hardware(awaits_new_tpu=True)
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
-    # What is recovered is the TPU of `platform.tpu`.
-    evaluates_elsewhere = bool(self._params.platform.eval_master)
-    if self._hardware.kind != hardware_lib.TPU or evaluates_elsewhere:
+    if (
+      self._hardware.kind != hardware_lib.TPU
+      or not hardware_lib.evaluates_on_tpu(self._params)
+    ):
       return self._evaluate_once(path)
+    is_elsewhere = self._params.platform.eval_master
     return preemption.repeat_if_lost(
       lambda: self._evaluate_once(path),
-      is_lost=self._is_lost,
-      recover=self._recover,
+      # What the API tells of `platform.tpu` does not matter elsewhere.
+      is_lost=preemption.is_disconnected if is_elsewhere else self._is_lost,
+      recover=self._forget_evaluator if is_elsewhere else self._recover,
     )
+
+  def _forget_evaluator(self) -> None:
+    """The next one connects anew."""
+    self._evaluator = None
 
   def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
     with failures.naming_bad_records(

@@ -331,25 +331,42 @@ def test_every_session_with_a_tpu_ends_when_it_is_lost(tpu_run):
     assert isinstance(spec.scaffold_fn(), preemption.OneSessionScaffold)
 
 
-@pytest.mark.parametrize('master', ['local', 'grpc://10.0.0.9:8470', None])
+@pytest.mark.parametrize(
+  'master,error,is_repeated',
+  [
+    (None, ValueError('any'), True),
+    (None, _UNAVAILABLE, True),
+    # What the training TPU is like does not matter then.
+    ('grpc://10.0.0.9:8470', ValueError('any'), False),
+    ('grpc://10.0.0.9:8470', _UNAVAILABLE, True),
+    ('local', ValueError('any'), False),
+    ('local', _UNAVAILABLE, False),
+  ],
+)
 def test_an_evaluation_elsewhere_does_not_wait_for_the_training_tpu(
-  master, tpu_run, monkeypatch
+  master, error, is_repeated, tpu_run, monkeypatch
 ):
-  runner, _, _ = tpu_run(eval_master=master)
-  results = [ValueError('any'), 0.5]
+  runner, _, model_fns = tpu_run(eval_master=master)
+  results = [error, 0.5]
+  made = []
 
-  def evaluate(path):
-    del path
-    result = results.pop(0)
-    if isinstance(result, Exception):
-      raise result
-    return result
+  class Evaluator:
+    def evaluate(self, path):
+      result = results.pop(0)
+      if isinstance(result, Exception):
+        raise result
+      return result
 
-  monkeypatch.setattr(runner, '_evaluate_once', evaluate)
+  monkeypatch.setattr(
+    runner, '_make_evaluator', lambda: made.append(1) or Evaluator()
+  )
   # The API calls the training TPU preempted.
   monkeypatch.setattr(preemption, 'is_lost', lambda error, platform: True)
-  if master:
-    with pytest.raises(ValueError, match='any'):
-      runner._evaluate()
-  else:
+  if is_repeated:
     assert runner._evaluate() == 0.5
+    assert len(made) == 2
+  else:
+    with pytest.raises(type(error)):
+      runner._evaluate()
+  # Whether the estimator that trains was made for a TPU found anew.
+  assert len(model_fns) == (1 if master else 2)
