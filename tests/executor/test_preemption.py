@@ -327,6 +327,7 @@ def test_every_session_with_a_tpu_ends_when_it_is_lost(tpu_run):
     images, labels = tf.nest.map_structure(
       tf.convert_to_tensor, synthetic_batch.make(params, 1)
     )
+    labels['image_info'] = tf.ones([1, 4, 2])
     spec = model_fn(images, labels, tf.estimator.ModeKeys.EVAL)
     assert isinstance(spec.scaffold_fn(), preemption.OneSessionScaffold)
 

@@ -143,16 +143,17 @@ def _problems(override, flags=None, **kwargs):
 
 
 def test_what_a_training_needs_is_looked_for_before_it(no_graphs, tmp_path):
-  override = _override('/nowhere/*')
+  missing = str(tmp_path / 'none*')
+  override = _override(missing)
   (problem,) = _problems(override, trains=True, evaluates=False)
-  assert "No file matches '/nowhere/*'" in problem
+  assert "No file matches '{}'".format(missing) in problem
   # By itself the preflight needs no data.
   assert 'ready' in _run(override)
   records = tiny_run.write_data(tmp_path)
-  override = _override(records, {'eval': {'eval_file_pattern': '/nowhere/*'}})
+  override = _override(records, {'eval': {'eval_file_pattern': missing}})
   assert 'ready' in _run(override, trains=True, evaluates=False)
   (problem,) = _problems(override, trains=True)
-  assert "No file matches '/nowhere/*'" in problem
+  assert "No file matches '{}'".format(missing) in problem
 
 
 def test_a_pod_has_to_have_a_place_to_evaluate_if_it_does(no_graphs, tmp_path):
