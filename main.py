@@ -135,7 +135,13 @@ def main(argv):
   if is_preflight or (trains_on_tpu and FLAGS.preflight):
     from executor.preflight import preflight
 
-    preflight.run(resolved.params, FLAGS.core_memory_gb, FLAGS.step_time_ms)
+    preflight.run(
+      resolved.params,
+      FLAGS.core_memory_gb,
+      FLAGS.step_time_ms,
+      trains=trains_on_tpu,
+      evaluates=FLAGS.mode != 'train' or FLAGS.eval_after_training,
+    )
   if is_preflight:
     return
   from executor import runner as runner_lib

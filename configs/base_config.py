@@ -75,7 +75,7 @@ BATCH_NORM_ACTIVATION = (
   Key(
     'batch_norm_activation.use_sync_bn',
     False,
-    'batch statistics over all GPUs, or over more than 8 TPU cores',
+    'batch statistics over all GPUs, or over more than 8 TPU replicas',
   ),
   Key('batch_norm_activation.activation', 'relu', 'relu or swish, whole model'),
   Key('dropblock.dropblock_keep_prob', None, 'kept share; null = off', 'float'),

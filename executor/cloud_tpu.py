@@ -54,6 +54,22 @@ class TpuStatus(NamedTuple):
     return self.state == 'READY' and self.health == 'HEALTHY'
 
 
+class WrongVersionError(errors.UserError):
+  """The TPU is there, but of another version, or refuses the one given."""
+
+
+def tpu_name(platform: Any) -> Optional[str]:
+  """Name, or grpc:// addresses, from the flag or the environment.
+
+  Args:
+    platform: the block `platform` of the config.
+  """
+  # Only TPU runs need it, and it defines flags when imported.
+  from cloud_tpu_client import client as cloud_tpu
+
+  return cloud_tpu._get_tpu_name(platform.tpu)
+
+
 class CloudTpu:
   """A TPU that is named by flags.
 
@@ -69,7 +85,7 @@ class CloudTpu:
   def __init__(
     self, platform: Any, service: Any = None, interval: float = _INTERVAL
   ):
-    # Only TPU runs need it, and it defines flags when imported.
+    # See `tpu_name`.
     from cloud_tpu_client import client as cloud_tpu
 
     self._platform = platform
@@ -100,7 +116,7 @@ class CloudTpu:
       raise errors.UserError(
         "The TPU '{}' cannot be looked up: this machine is not on Google "
         'Cloud, whose metadata would tell project and zone ({}). Give {}.'
-        ''.format(platform.tpu, error, missing)
+        ''.format(tpu_name(platform), error, missing)
       ) from error
 
   @property
@@ -227,7 +243,8 @@ class CloudTpu:
         another. Without it an address, whose version no API tells, is trusted.
 
     Raises:
-      UserError: it runs another version, or that cannot be set.
+      WrongVersionError: it runs another version, or refuses this one.
+      UserError: it cannot be reached, or does not come back.
     """
     if configures:
       _log.info(
@@ -238,7 +255,10 @@ class CloudTpu:
           TENSORFLOW_VERSION, restart_type='ifNeeded'
         )
       except Exception as error:  # The client raises nothing more special.
-        raise errors.UserError(
+        # What a worker answers, the client raises without a type of its own.
+        is_lost = isinstance(error, (OSError, ValueError, RuntimeError))
+        kind = errors.UserError if is_lost else WrongVersionError
+        raise kind(
           '--configure_tpu_version: the version of TPU {} cannot be set to {}: '
           '{}. Recreate the TPU with --version={}, or leave the flag out.'
           ''.format(self.name, TENSORFLOW_VERSION, error, TENSORFLOW_VERSION)
@@ -250,7 +270,7 @@ class CloudTpu:
       return
     version = self.status().version
     if version and version.split('.')[:2] != TENSORFLOW_VERSION.split('.'):
-      raise errors.UserError(
+      raise WrongVersionError(
         '{} runs TensorFlow {}, but {} is needed. Give '
         '--configure_tpu_version, which sets it and restarts the TPU if '
         'needed, or recreate the TPU with --version={}.'.format(
@@ -291,14 +311,18 @@ def connect(
   while True:
     if tpu.has_api:
       tpu.wait_until_healthy(awaits_new_tpu)
-    tpu.check_version(platform.configure_tpu_version)
     try:
+      tpu.check_version(platform.configure_tpu_version)
       return tpu_address.connect(tpu.resolver())
+    except WrongVersionError:
+      raise
     except errors.UserError as error:
       if not (awaits_new_tpu and tpu.has_api):
         raise
-      # The API may call a TPU healthy for a while after it was taken away.
+      # The API may call a TPU healthy for a while after it was taken away. One
+      # that is created in the meantime has its version set, too.
       _log.warning('%s Asking the API again.', error)
+    time.sleep(_INTERVAL)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,22 +1,16 @@
 """The one place where estimators are made."""
 
 import copy
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import hardware as hardware_lib
-from executor import memory
+from executor import memory, partitioning
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import worker
 from utils import errors
-
-# [height, width, channels, batch] seen from [batch, height, width, channels],
-# and [height, width, batch, channels], as space-to-depth leaves images.
-_TRANSPOSED_AXES = (1, 2, 3, 0)
-_TRANSPOSED_AXES_SPACE_TO_DEPTH = (1, 2, 0, 3)
 
 
 @cluster_lib.hidden_environment()
@@ -136,12 +130,15 @@ def _tpu_estimator(
   run_config_kwargs: Dict[str, Any],
 ) -> tf.estimator.tpu.TPUEstimator:
   uses_tpu = hardware.kind == hardware_lib.TPU
+  parts_images = uses_tpu and is_training
   tpu_config = tf.estimator.tpu.TPUConfig(
     iterations_per_loop=params.train.iterations_per_loop if uses_tpu else 1,
     num_cores_per_replica=(
-      params.train.num_cores_per_replica if is_training else None
+      params.train.num_cores_per_replica if parts_images else None
     ),
-    input_partition_dims=_input_partition_dims(params) if is_training else None,
+    input_partition_dims=(
+      partitioning.input_partition_dims(params) if parts_images else None
+    ),
     tpu_job_name=params.tpu_job_name,
     per_host_input_for_training=(
       tf.estimator.tpu.InputPipelineConfig.PER_HOST_V2
@@ -161,44 +158,6 @@ def _tpu_estimator(
     predict_batch_size=predict_batch_size,
     config=config,
   )
-
-
-def _input_partition_dims(params: Any) -> Optional[List[Any]]:
-  """How images, and labels, are divided among the cores of a replica."""
-  dims = params.train.input_partition_dims
-  if dims is None:
-    return None
-  key = 'train.input_partition_dims: {}'.format(dims)
-  num_cores = params.train.num_cores_per_replica
-  if num_cores is None:
-    raise errors.ConfigError(
-      key + ' needs train.num_cores_per_replica, the number of parts.'
-    )
-  if len(dims) not in (1, 2):
-    raise errors.ConfigError(
-      key + " has to have one or two items: for images, and for labels 'None'."
-    )
-  partitions = []
-  for item in dims:
-    if item is None or item == 'None':
-      partitions.append(None)
-      continue
-    if len(item) != 4 or np.prod(item) != num_cores:
-      raise errors.ConfigError(
-        '{}: {} has to be 4 numbers of parts (batch, height, width, channels) '
-        'whose product is train.num_cores_per_replica, {}.'.format(
-          key, item, num_cores
-        )
-      )
-    if params.train.transpose_input:
-      axes = (
-        _TRANSPOSED_AXES_SPACE_TO_DEPTH
-        if params.architecture.space_to_depth_block_size > 1
-        else _TRANSPOSED_AXES
-      )
-      item = [item[axis] for axis in axes]
-    partitions.append(item)
-  return partitions
 
 
 def _mirrored_estimator(

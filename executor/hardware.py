@@ -16,8 +16,12 @@ CPU = 'CPU'
 # Value of platform.eval_master that means this machine.
 LOCAL = 'local'
 
-# Predictions of a `TPUEstimator` come from one host.
-_CORES_PER_HOST = 8
+# Of the TPUs that TensorFlow 1.15 knows, v2 and v3. Predictions of a
+# `TPUEstimator` come from one host.
+CORES_PER_HOST = 8
+_PARTS_OF_A_HOST = (1, 2, 4)
+# What a `TPUEstimator` can lay out.
+_CORES_PER_REPLICA = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Hardware(NamedTuple):
@@ -96,20 +100,68 @@ def _one_device(hardware: Hardware) -> Hardware:
 
 
 def _tpu(params: Any, awaits_new_tpu: bool = False) -> Hardware:
-  name = params.platform.tpu
-  num_cores = params.train.num_shards
-  cores_per_replica = params.train.num_cores_per_replica or 1
-  if num_cores % cores_per_replica:
-    raise errors.ConfigError(
-      'train.num_cores_per_replica: {} does not divide the {} cores '
-      '(train.num_shards, --num_cores).'.format(cores_per_replica, num_cores)
-    )
+  # What is wrong is said before somebody waits for the TPU.
+  found = tpu(params, is_training=True)
+  return found._replace(
+    resolver=cloud_tpu.connect(params.platform, awaits_new_tpu)
+  )
+
+
+def tpu(params: Any, is_training: bool) -> Hardware:
+  """The TPU of `platform.tpu` before it is found: without its resolver.
+
+  Args:
+    params: the whole config.
+    is_training: whether it trains, where a replica may have several cores.
+
+  Raises:
+    ConfigError: its cores make no replicas.
+  """
+  if is_training:
+    num_cores = params.train.num_shards
+    num_replicas = num_training_replicas(params)
+  else:
+    num_cores = num_replicas = num_evaluating_cores(params)
+  name = cloud_tpu.tpu_name(params.platform)
   return Hardware(
     TPU,
-    num_cores // cores_per_replica,
-    'TPU {} ({} cores)'.format(name, num_cores),
-    cloud_tpu.connect(params.platform, awaits_new_tpu),
+    num_replicas,
+    'TPU {}({} cores)'.format(name + ' ' if name else '', num_cores),
   )
+
+
+def num_training_replicas(params: Any) -> int:
+  """Copies of the model on the TPU that trains.
+
+  Raises:
+    ConfigError: no TPU has so many cores, or they make no whole replicas.
+  """
+  num_cores = params.train.num_shards
+  per_replica = params.train.num_cores_per_replica or 1
+  if per_replica not in _CORES_PER_REPLICA:
+    raise errors.ConfigError(
+      'train.num_cores_per_replica: {} cores cannot share a replica; allowed '
+      'are {}.'.format(per_replica, ', '.join(map(str, _CORES_PER_REPLICA)))
+    )
+  if num_cores % CORES_PER_HOST and num_cores not in _PARTS_OF_A_HOST:
+    raise errors.ConfigError(
+      'train.num_shards: no TPU has {} cores. Give a multiple of {}, or {}, '
+      'with --num_cores.'.format(
+        num_cores, CORES_PER_HOST, ', '.join(map(str, _PARTS_OF_A_HOST))
+      )
+    )
+  if num_cores % per_replica:
+    raise errors.ConfigError(
+      'train.num_shards: {} cores do not divide into replicas of {} '
+      '(train.num_cores_per_replica). Give a multiple of {} with '
+      '--num_cores.'.format(num_cores, per_replica, per_replica)
+    )
+  return num_cores // per_replica
+
+
+def num_evaluating_cores(params: Any) -> int:
+  """Cores of a TPU that evaluates or predicts, each a replica."""
+  return min(params.train.num_shards, CORES_PER_HOST)
 
 
 def detect_for_evaluation(
@@ -150,29 +202,50 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     return training
   if params.platform.eval_master:
     return _at_eval_master(params)
+  check_evaluation_place(params)
+  return tpu(params, is_training=False)._replace(resolver=training.resolver)
+
+
+def evaluates_on_tpu(params: Any) -> bool:
+  """Whether a run with a TPU evaluates on one, and not on this machine."""
+  return params.platform.eval_master != LOCAL
+
+
+def check_evaluation_place(params: Any) -> None:
+  """Finds out whether a run with a TPU has a place to evaluate.
+
+  Args:
+    params: the whole config, with `use_tpu`.
+
+  Raises:
+    ConfigError: a pod cannot evaluate; `platform.eval_master` is no address.
+  """
+  master = params.platform.eval_master
+  if master:
+    if master != LOCAL and not master.startswith('grpc://'):
+      raise errors.ConfigError(
+        "platform.eval_master: '{}' is neither the grpc://host:port address of "
+        "a TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
+      )
+    return
   num_cores = params.train.num_shards
-  if num_cores > _CORES_PER_HOST:
+  if num_cores > CORES_PER_HOST:
     raise errors.ConfigError(
       'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
       'cannot evaluate; {} cores can. Give the grpc://host:port address of '
       "another TPU, or 'local' for the CPU of this machine, as --eval_master; "
       'or evaluate with --mode=eval elsewhere.'.format(
-        num_cores, _CORES_PER_HOST
+        num_cores, CORES_PER_HOST
       )
     )
-  return training._replace(num_replicas=num_cores)
 
 
 def _at_eval_master(params: Any) -> Hardware:
+  check_evaluation_place(params)
   master = params.platform.eval_master
   if master == LOCAL:
     return Hardware(CPU, 1, 'the CPU of this machine')
-  if not master.startswith('grpc://'):
-    raise errors.ConfigError(
-      "platform.eval_master: '{}' is neither the grpc://host:port address of a "
-      "TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
-    )
-  num_cores = min(params.train.num_shards, _CORES_PER_HOST)
+  num_cores = num_evaluating_cores(params)
   resolver = tf.distribute.cluster_resolver.TPUClusterResolver(master)
   return Hardware(
     TPU,

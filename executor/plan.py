@@ -6,9 +6,7 @@ import rich.table
 
 from executor import hardware as hardware_lib
 from executor import memory
-
-# Up to this many TPU replicas batch norm is never synchronised.
-_MAX_UNSYNCED_TPU_REPLICAS = 8
+from modeling.architecture import batch_norm
 
 
 def plan_table(
@@ -119,10 +117,10 @@ def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:
     return 'statistics of each replica'
   if (
     hardware.kind == hardware_lib.TPU
-    and hardware.num_replicas <= _MAX_UNSYNCED_TPU_REPLICAS
+    and hardware.num_replicas <= batch_norm.MAX_UNSYNCED_TPU_REPLICAS
   ):
     return 'statistics of each replica (more than {} would share them)'.format(
-      _MAX_UNSYNCED_TPU_REPLICAS
+      batch_norm.MAX_UNSYNCED_TPU_REPLICAS
     )
   return 'statistics of all {} replicas (synchronised)'.format(
     hardware.num_replicas

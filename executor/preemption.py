@@ -50,6 +50,11 @@ class OneSessionScaffold(tf.train.Scaffold):
     return super().finalize()
 
 
+def is_disconnected(error: Exception) -> bool:
+  """Whether an error says itself that the session with a TPU is gone."""
+  return isinstance(error, (SessionLostError, *_LOST_ERRORS))
+
+
 def is_lost(
   error: Exception, platform: Any, service: Optional[Any] = None
 ) -> bool:
@@ -62,7 +67,7 @@ def is_lost(
   """
   if isinstance(error, errors.UserError):
     return False
-  if isinstance(error, (SessionLostError, *_LOST_ERRORS)):
+  if is_disconnected(error):
     return True
   try:
     tpu = cloud_tpu.CloudTpu(platform, service)
@@ -83,20 +88,30 @@ def repeat_if_lost(
     work: leaves nothing behind if it fails.
     is_lost: whether an error means that the TPU is gone.
     recover: waits for a TPU and gets ready to work on it.
+
+  Raises:
+    UserError: the TPU is lost again and again.
   """
-  for _ in range(_MAX_LOSSES_WITHOUT_PROGRESS):
+  num_losses = 0
+  while True:
     try:
       return work()
-    except Exception as error:  # Which ones count, `is_lost` decides.
-      if not is_lost(error):
-        raise
-      _log.warning(
-        'The TPU was lost (%s). Its work starts anew once there is a TPU of '
-        'this name again.',
-        _first_line(error),
-      )
+    except Exception as raised:  # Which ones count, `is_lost` decides.
+      error = raised
+    # Not within `except`: what the API raises would have `error` as its cause.
+    if not is_lost(error):
+      raise error
+    num_losses += 1
+    if num_losses > _MAX_LOSSES_WITHOUT_PROGRESS:
+      raise errors.UserError(
+        'The TPU was lost {} times in a row during one evaluation (the last '
+        'time: {}). Look at its log.'.format(num_losses, _first_line(error))
+      ) from error
+    _log.warning(
+      'The TPU was lost (%s). Its work starts anew once it can be used again.',
+      _first_line(error),
+    )
     recover()
-  return work()
 
 
 def run_to_the_end(
@@ -125,9 +140,10 @@ def run_to_the_end(
     try:
       work()
     except Exception as raised:  # Which ones count, `is_lost` decides.
-      if not is_lost(raised):
-        raise
       error = raised
+    # Not within `except`: what the API raises would have `error` as its cause.
+    if error is not None and not is_lost(error):
+      raise error
     # A `TPUEstimator` returns as if it were done when a session is lost.
     after = step()
     if error is None and after >= last_step:
@@ -143,8 +159,8 @@ def run_to_the_end(
         )
       ) from error
     _log.warning(
-      'The TPU was lost (%s). Training goes on from step %d once there is a '
-      'TPU of this name again.',
+      'The TPU was lost (%s). Training goes on from step %d once it can be '
+      'used again.',
       reason,
       after,
     )

@@ -9,14 +9,14 @@ import rich.console
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from dataloader import input_reader, record_files
-from evaluation import annotation_file
+from dataloader import input_reader
 from executor import (
   estimator_factory,
   failures,
   interruption,
   plan,
   preemption,
+  run_check,
   training,
 )
 from executor import evaluation as evaluation_lib
@@ -24,7 +24,7 @@ from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import meeting
 from modeling import checkpoint, model_builder
-from utils import errors, label_map, mode_keys
+from utils import errors, mode_keys
 
 _log = logging.getLogger(__name__)
 
@@ -297,13 +297,22 @@ class Runner:
     self._find_hardware(awaits_new_tpu=True)
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
-    if self._hardware.kind != hardware_lib.TPU:
+    if (
+      self._hardware.kind != hardware_lib.TPU
+      or not hardware_lib.evaluates_on_tpu(self._params)
+    ):
       return self._evaluate_once(path)
+    is_elsewhere = self._params.platform.eval_master
     return preemption.repeat_if_lost(
       lambda: self._evaluate_once(path),
-      is_lost=self._is_lost,
-      recover=self._recover,
+      # What the API tells of `platform.tpu` does not matter elsewhere.
+      is_lost=preemption.is_disconnected if is_elsewhere else self._is_lost,
+      recover=self._forget_evaluator if is_elsewhere else self._recover,
     )
+
+  def _forget_evaluator(self) -> None:
+    """The next one connects anew."""
+    self._evaluator = None
 
   def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
     with failures.naming_bad_records(
@@ -318,18 +327,9 @@ class Runner:
 
   def _check(self, trains: bool, evaluates: bool) -> None:
     """Finds what cannot work before a graph is built or hours pass."""
-    evaluation_lib.check_settings(self._params, evaluates)
-    if trains:
-      record_files.find_files(self._params.train.train_file_pattern)
-    if not evaluates:
-      return
-    settings = self._params.eval
-    record_files.find_files(settings.eval_file_pattern)
-    if settings.use_json_file and settings.val_json_file:
-      annotation_file.load_annotations(settings.val_json_file)
-    if settings.label_map_file:
-      label_map.read_label_map(settings.label_map_file)
-    self._evaluator = self._make_evaluator()
+    run_check.check(self._params, trains, evaluates)
+    if evaluates:
+      self._evaluator = self._make_evaluator()
 
 
 def _concerns_the_user(error: Exception) -> bool:

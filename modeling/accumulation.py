@@ -7,6 +7,9 @@ from tensorflow.python.ops import control_flow_ops
 
 from utils import errors
 
+# Of all operations that compute a part.
+SCOPE = 'accumulation'
+
 
 def sum_over_parts(
   compute: Callable[[Any], Any], batch: Any, num_parts: int
@@ -61,7 +64,7 @@ def sum_over_parts(
     [tf.constant(0)],
     parallel_iterations=1,
     back_prop=False,
-    name='accumulation',
+    name=SCOPE,
   )
   return sums[0]
 

@@ -3,6 +3,9 @@
 import re
 from typing import NamedTuple
 
+from executor.preflight import op_names
+from ops import postprocess_ops
+
 
 class _Cause(NamedTuple):
   """Attributes:
@@ -16,13 +19,15 @@ class _Cause(NamedTuple):
   remedy: str
 
 
-_GRADIENT = r'(gradients/|gradients/AddN.*)?'
+_GRADIENT = r'(gradients(_\d+)?/)?'
 # The first that fits counts.
 _CAUSES = (
   _Cause(
     '.*',
     'detections/',
-    "postprocess.nms_version: use 'v1' or 'v2'",
+    'postprocess.nms_version: choose another of {}'.format(
+      ', '.join(postprocess_ops.NMS_VERSIONS.names())
+    ),
   ),
   _Cause('(Resource)?(Sparse)?Apply.*', '', 'train.optimizer.type'),
   _Cause('.*', _GRADIENT + 'losses/', 'retinanet_loss'),
@@ -44,7 +49,8 @@ def remedy(op_type: str, op_name: str) -> str:
     op_type: as 'Where'.
     op_name: in the graph.
   """
+  place = op_names.of_part(op_name)
   for cause in _CAUSES:
-    if re.fullmatch(cause.op_type, op_type) and re.match(cause.place, op_name):
+    if re.fullmatch(cause.op_type, op_type) and re.match(cause.place, place):
       return cause.remedy
   return _UNKNOWN

@@ -3,8 +3,7 @@
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from configs import params_dict
-from executor.preflight import static_shapes, tpu_graph, xla_kernels
+from executor.preflight import layout, static_shapes, tpu_graph, xla_kernels
 from utils import errors
 
 
@@ -36,6 +35,8 @@ def check(
 ) -> Tuple[GraphReport, Optional[tpu_graph.TpuGraph]]:
   """Builds and checks the graph of one mode.
 
+  Batches that do not divide, which `layout` is about, are made smaller.
+
   Args:
     params: the whole config, with `use_tpu`.
     mode: one of `tpu_graph.MODES`.
@@ -45,7 +46,8 @@ def check(
   """
   start = time.perf_counter()
   try:
-    graph = tpu_graph.build(_only(params, mode), mode)
+    params = layout.with_batches_that_divide(params)
+    graph = tpu_graph.build(params, mode)
   except errors.UserError as error:
     return GraphReport(mode, None, 0, 0.0, 0, 0, [str(error)]), None
   kernels = xla_kernels.find_offenders(graph.operations)
@@ -67,24 +69,6 @@ def check(
     len(shapes),
     problems,
   ), graph
-
-
-def _only(params: Any, mode: str) -> Any:
-  """Params in which what other modes need is nothing to complain about."""
-  any_batch = tpu_graph.CORES_PER_HOST * params.train.num_shards
-  changes: Dict[str, Any] = {'eval': {'eval_batch_size': any_batch}}
-  if mode != tpu_graph.TRAIN:
-    # Images are parted in training alone.
-    changes = {
-      'train': {
-        'train_batch_size': any_batch,
-        'num_cores_per_replica': None,
-        'input_partition_dims': None,
-      }
-    }
-  changed = params_dict.ParamsDict(params.as_dict())
-  changed.override(changes)
-  return changed
 
 
 def _summaries(

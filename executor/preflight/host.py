@@ -85,13 +85,15 @@ def demand(
     with graph.graph.as_default():
       multiply_adds = model_stats.count_multiply_adds(1, forward)
     cores_per_replica = params.train.num_cores_per_replica or 1
+    # The graph of a part is there once, and computed for each.
+    multiply_adds *= params.train.gradient_accumulation_steps
     flops = 2.0 * _PASSES * multiply_adds / cores_per_replica
     step_time_ms = flops / (PEAK_FLOPS * UTILISATION) * 1e3
     source = (
       'assumed: {:.1f} teraflops of a v3 core at {:.0%}; --step_time_ms gives '
       'a measured one'.format(PEAK_FLOPS / 1e12, UTILISATION)
     )
-  batch = params.train.train_batch_size
+  batch = graph.num_replicas * graph.replica_batch_size
   return Demand(batch / step_time_ms * 1e3, step_time_ms, source)
 
 
@@ -109,7 +111,9 @@ def try_input(params: Any, batch_size: int) -> Trial:
   pattern = params.train.train_file_pattern
   try:
     files = record_files.find_files(pattern)
-    note = '{} files of train.train_file_pattern'.format(len(files))
+    note = '{} file{} of train.train_file_pattern'.format(
+      len(files), '' if len(files) == 1 else 's'
+    )
   except errors.DataError:
     note = '{} generated images of {} x {} pixels, since {}'.format(
       sample_records.NUM_RECORDS,

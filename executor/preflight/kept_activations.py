@@ -13,6 +13,8 @@ from typing import Dict, List, Sequence, Set
 
 import tensorflow.compat.v1 as tf
 
+from executor.preflight import op_names
+
 _GRADIENT_SCOPE = re.compile(r'gradients(_\d+)?/')
 
 # The same memory under another shape or name.
@@ -176,7 +178,7 @@ class KeptActivations:
 
 def is_backward(op: tf.Operation) -> bool:
   """Whether `tf.gradients` made it."""
-  return bool(_GRADIENT_SCOPE.match(op.name))
+  return bool(_GRADIENT_SCOPE.match(op_names.of_part(op.name)))
 
 
 def _source(view: tf.Tensor) -> tf.Tensor:
@@ -187,10 +189,14 @@ def _source(view: tf.Tensor) -> tf.Tensor:
 def _forward(
   operations: Sequence[tf.Operation], infeed: Sequence[tf.Tensor]
 ) -> Set[tf.Tensor]:
+  members = set(operations)
   found: Set[tf.Tensor] = set()
-  fed = set(infeed)
-  for op in operations:
-    # What only gradients lead to, as the optimizer, is not found either.
-    if not is_backward(op) and any(t in found or t in fed for t in op.inputs):
-      found.update(op.outputs)
+  waiting = list(infeed)
+  while waiting:
+    for op in waiting.pop().consumers():
+      # What only gradients lead to, as the optimizer, is not found either.
+      if op in members and not is_backward(op):
+        new = [tensor for tensor in op.outputs if tensor not in found]
+        found.update(new)
+        waiting.extend(new)
   return found

@@ -4,6 +4,8 @@ import math
 import re
 from typing import Optional, Sequence
 
+from executor.preflight import op_names
+
 # Layers and operations that stand in their network's scope without a scope of
 # their own; of these a group is all that has the same stride.
 _PLAIN_LAYER = re.compile(r'([a-z_]*conv2d|batch_normalization)(_\d+)?$')
@@ -32,7 +34,7 @@ class LayerGroups:
       op_name: with scopes.
       shape: of its output; with 4 dimensions, [batch, height, width, channels].
     """
-    top, *inner = op_name.split('/')
+    top, *inner = op_names.of_part(op_name).split('/')
     if not inner:
       return INPUT
     if top == LOSS:

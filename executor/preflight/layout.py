@@ -2,70 +2,139 @@
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
-from executor.preflight import tpu_graph
+from configs import params_dict
+from executor import hardware as hardware_lib
+from executor import partitioning
 from ops import preprocess_ops
+from utils import errors
 
-# What TPUEstimator can lay out.
-CORES_PER_REPLICA = (1, 2, 4, 8, 16, 32, 64, 128)
-_NUM_IMAGE_DIMS = 4
+_TRAINING = 'train.train_batch_size'
+_EVALUATION = 'eval.eval_batch_size'
+_PREDICTION = 'predict.predict_batch_size'
+_NUM_COLORS = 3
 
 
 class Layout(NamedTuple):
   """What runs where.
 
   Attributes:
-    num_replicas: copies of the model; 1 if the config leaves it unclear.
+    num_replicas: copies of the model; None: the cores make no replicas.
     rows: (what, value) for a person.
     problems: one message each.
   """
 
-  num_replicas: int
+  num_replicas: Optional[int]
   rows: List[Tuple[str, str]]
   problems: List[str]
 
 
-def check_layout(params: Any) -> Layout:
+class _Batch(NamedTuple):
+  """A global batch.
+
+  Attributes:
+    key: dotted, of its size.
+    size: images.
+    num_replicas: that share it.
+    num_parts: in which a replica computes its share, one after the other.
+  """
+
+  key: str
+  size: int
+  num_replicas: int
+  num_parts: int = 1
+
+  @property
+  def unit(self) -> int:
+    return self.num_replicas * self.num_parts
+
+  @property
+  def size_that_divides(self) -> int:
+    """The size, or the next smaller one that divides, if there is one."""
+    return self.size // self.unit * self.unit or self.unit
+
+
+def check_layout(params: Any, evaluates: bool = True) -> Layout:
   """Divides cores, batches and images as `TPUEstimator` would.
 
   Args:
     params: the whole config.
+    evaluates: whether evaluation is to be looked at.
 
   Returns:
     The `Layout`; nothing is raised.
   """
   num_cores = params.train.num_shards
-  per_replica = params.train.num_cores_per_replica or 1
-  problems = _core_problems(num_cores, per_replica)
-  num_replicas = 1 if problems else num_cores // per_replica
-  # Only training parts images, so elsewhere each core is a replica; and a pod
-  # leaves evaluation to another TPU, of one host at most.
-  num_evaluating = min(num_cores, tpu_graph.CORES_PER_HOST)
-  batches = [
-    ('train.train_batch_size', params.train.train_batch_size, num_replicas),
-    ('eval.eval_batch_size', params.eval.eval_batch_size, num_evaluating),
-  ]
-  for batch in batches:
-    problems += _batch_problems(*batch)
   image_size = padded_size(params)
+  problems = []
+  rows = []
+  num_replicas = None
+  try:
+    num_replicas = hardware_lib.num_training_replicas(params)
+  except errors.ConfigError as error:
+    problems.append(str(error))
+    rows.append(('replicas', 'none of {} cores'.format(num_cores)))
+  else:
+    rows.append(
+      (
+        'replicas',
+        '{} ({} cores, {} for each replica)'.format(
+          num_replicas, num_cores, num_cores // num_replicas
+        ),
+      )
+    )
+    # Nothing predicts on a TPU but evaluation, which has a batch of its own.
+    read = [_TRAINING]
+    if evaluates and hardware_lib.evaluates_on_tpu(params):
+      read.append(_EVALUATION)
+    for batch in _batches(params):
+      if batch.key in read:
+        rows.append((batch.key, _describe(batch)))
+        problems += _batch_problems(batch)
+  rows.append(
+    ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
+  )
   problems += _block_problems(params, image_size)
-  problems += _partition_problems(params, image_size, per_replica)
-  rows = [
-    (
-      'replicas',
-      '{} ({} cores, {} for each replica)'.format(
-        num_replicas, num_cores, per_replica
-      ),
-    ),
-    *(
-      (key, '{} images, {:g} for each of {}'.format(size, size / count, count))
-      for key, size, count in batches
-    ),
-    ('padded image', '{} x {} pixels (height x width)'.format(*image_size)),
-  ]
-  dims = image_partition_dims(params)
-  if dims:
-    rows.append(('parts of an image', ' x '.join(str(n) for n in dims)))
+  try:
+    parts = partitioning.image_parts(params)
+  except errors.ConfigError as error:
+    problems.append(str(error))
+  else:
+    if parts:
+      rows.append(('parts of an image', ' x '.join(map(str, parts))))
+      if num_replicas:
+        problems += _part_problems(params, image_size, parts, num_replicas)
   return Layout(num_replicas, rows, problems)
+
+
+def with_batches_that_divide(params: Any) -> Any:
+  """Params that can be built: batches that do not divide are made smaller.
+
+  Args:
+    params: the whole config.
+
+  Raises:
+    ConfigError: the cores make no replicas.
+  """
+  changed = params_dict.ParamsDict(params.as_dict())
+  for batch in _batches(params):
+    block, name = batch.key.split('.')
+    changed.override({block: {name: batch.size_that_divides}})
+  return changed
+
+
+def _batches(params: Any) -> List[_Batch]:
+  # Only training parts images, so elsewhere each core is a replica.
+  num_cores = hardware_lib.num_evaluating_cores(params)
+  return [
+    _Batch(
+      _TRAINING,
+      params.train.train_batch_size,
+      hardware_lib.num_training_replicas(params),
+      params.train.gradient_accumulation_steps,
+    ),
+    _Batch(_EVALUATION, params.eval.eval_batch_size, num_cores),
+    _Batch(_PREDICTION, params.predict.predict_batch_size, num_cores),
+  ]
 
 
 def padded_size(params: Any) -> Tuple[int, int]:
@@ -76,38 +145,31 @@ def padded_size(params: Any) -> Tuple[int, int]:
   )
 
 
-def image_partition_dims(params: Any) -> Optional[Sequence[int]]:
-  """Parts of [batch, height, width, channels]; None without partitioning."""
-  dims = params.train.input_partition_dims
-  return dims[0] if dims and isinstance(dims[0], (list, tuple)) else None
+def _describe(batch: _Batch) -> str:
+  text = '{} images, {:g} for each of {}'.format(
+    batch.size, batch.size / batch.num_replicas, batch.num_replicas
+  )
+  if batch.num_parts > 1:
+    text += ' in {} parts'.format(batch.num_parts)
+  return text
 
 
-def _core_problems(num_cores: int, per_replica: int) -> List[str]:
-  if per_replica not in CORES_PER_REPLICA:
-    return [
-      'train.num_cores_per_replica: {} cores cannot share a replica; allowed '
-      'are {}.'.format(per_replica, ', '.join(map(str, CORES_PER_REPLICA)))
-    ]
-  if num_cores % per_replica:
-    return [
-      'train.num_shards: {} cores do not divide into replicas of {} '
-      '(train.num_cores_per_replica). Give a multiple of {} with '
-      '--num_cores.'.format(num_cores, per_replica, per_replica)
-    ]
-  return []
-
-
-def _batch_problems(key: str, size: int, num_replicas: int) -> List[str]:
-  if size % num_replicas == 0:
+def _batch_problems(batch: _Batch) -> List[str]:
+  if batch.size % batch.unit == 0:
     return []
   return [
-    '{}: {} images do not divide over {} replicas. Use a multiple of {}, such '
-    'as {}.'.format(
-      key,
-      size,
-      num_replicas,
-      num_replicas,
-      size // num_replicas * num_replicas or num_replicas,
+    '{}: {} images do not divide over {} replicas{}. Use a multiple of {}, '
+    'such as {}.'.format(
+      batch.key,
+      batch.size,
+      batch.num_replicas,
+      ' in {} parts each (train.gradient_accumulation_steps)'.format(
+        batch.num_parts
+      )
+      if batch.num_parts > 1
+      else '',
+      batch.unit,
+      batch.size_that_divides,
     )
   ]
 
@@ -124,61 +186,39 @@ def _block_problems(params: Any, size: Tuple[int, int]) -> List[str]:
   ]
 
 
-def _partition_problems(
-  params: Any, size: Tuple[int, int], per_replica: int
+def _part_problems(
+  params: Any,
+  size: Tuple[int, int],
+  parts: Sequence[int],
+  num_replicas: int,
 ) -> List[str]:
-  settings = params.train
-  if not settings.input_partition_dims:
-    if per_replica == 1:
-      return []
-    return [
-      'train.input_partition_dims: null, so the {} cores of a replica '
-      '(train.num_cores_per_replica) would all compute the same. Give the '
-      "parts of an image, such as [[1, {}, 1, 1], 'None'].".format(
-        per_replica, per_replica
-      )
-    ]
-  dims = image_partition_dims(params)
-  if dims is None:
-    return []
-  given = 'train.input_partition_dims: {}'.format(list(dims))
-  if len(dims) != _NUM_IMAGE_DIMS or any(
-    type(part) is not int or part < 1 for part in dims
-  ):
-    return [
-      given + ' has to be four counts, each at least 1: parts of batch, '
-      'height, width and channels.'
-    ]
-  batch, height, width, channels = dims
-  problems = []
-  if batch != 1 or channels != 1:
-    problems.append(
-      given + ' parts the batch or the channels. Only height and width can be '
-      'parted: the first and the last count have to be 1.'
-    )
-  if batch * height * width * channels != per_replica:
-    problems.append(
-      given
-      + ' makes {} parts for {} cores of a replica. Their product has to '
-      'be train.num_cores_per_replica.'.format(
-        batch * height * width * channels, per_replica
-      )
-    )
+  """Dimensions of a replica's images that do not make equal parts."""
   # With space-to-depth what arrives is the image of blocks.
   block = params.architecture.space_to_depth_block_size
-  for name, side, parts in zip(('height', 'width'), size, (height, width)):
-    if side // block % parts:
-      problems.append(
-        '{} does not divide the {} of the images, {} pixels{}, into equal '
-        'parts. Change the {} in {}.output_size, which is padded to a multiple '
-        'of {}, or the parts.'.format(
-          given,
-          name,
-          side,
-          ' in blocks of {}'.format(block) if block > 1 else '',
-          name,
-          params.architecture.parser,
-          2**params.architecture.max_level,
-        )
-      )
-  return problems
+  output_size = 'the {{}} in {}.output_size, padded to a multiple of {}'.format(
+    params.architecture.parser, 2**params.architecture.max_level
+  )
+  height, width = size
+  return [
+    'train.input_partition_dims: {} does not divide the {} into equal parts: '
+    '{} over {}. Change {}, or the parts.'.format(
+      list(parts), name, num, part, remedy
+    )
+    for part, name, num, remedy in zip(
+      parts,
+      ('images of a replica', 'height', 'width', 'channels'),
+      (
+        params.train.train_batch_size // num_replicas,
+        height // block,
+        width // block,
+        _NUM_COLORS * block**2,
+      ),
+      (
+        _TRAINING,
+        output_size.format('height'),
+        output_size.format('width'),
+        'architecture.space_to_depth_block_size',
+      ),
+    )
+    if num % part
+  ]

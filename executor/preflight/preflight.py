@@ -4,6 +4,8 @@ from typing import Any, List, Optional
 
 import rich.console
 
+from executor import hardware as hardware_lib
+from executor import partitioning, run_check
 from executor.preflight import (
   checks_beside,
   dtypes,
@@ -25,27 +27,38 @@ def run(
   core_memory_gb: float = 16.0,
   step_time_ms: Optional[float] = None,
   console: Optional[rich.console.Console] = None,
+  trains: bool = False,
+  evaluates: bool = True,
 ) -> None:
   """Checks a config against a TPU that need not be there; prints tables.
 
   Builds the graphs of training, evaluation and prediction as `TPUEstimator`
   does, and tries the input pipeline for ten seconds. A host that is too slow
-  is reported, but is no error: this machine need not be the TPU's.
+  is reported, but is no error: this machine need not be the TPU's. Evaluation
+  and prediction are left out if `platform.eval_master` says that this machine
+  evaluates.
 
   Args:
     params: the whole config, with `use_tpu`.
     core_memory_gb: memory of a core; 8 of a v2, 16 of a v3.
     step_time_ms: measured length of a training step; None: an assumption.
     console: to print on.
+    trains: whether a training follows, whose files have to be there.
+    evaluates: whether that evaluates; if not, its batch of evaluation and where
+      to evaluate do not matter.
 
   Raises:
     ConfigError: the config will not work; lists all reasons.
   """
   console = console or rich.console.Console(soft_wrap=True)
-  found = layout.check_layout(params)
+  found = layout.check_layout(params, evaluates)
   problems = list(found.problems)
+  if trains:
+    problems += _check_run(params, evaluates)
   console.print(tables.layout_table(found))
-  graph = _check_graphs(params, problems, console)
+  graph = None
+  if found.num_replicas is not None:
+    graph = _check_graphs(params, problems, console)
   if graph is not None:
     problems += _check_memory(params, graph, core_memory_gb, console)
     problems += _check_host(params, graph, step_time_ms, console)
@@ -59,14 +72,26 @@ def run(
   console.print('TPU preflight: ready.')
 
 
+def _check_run(params: Any, evaluates: bool) -> List[str]:
+  try:
+    run_check.check(params, trains=True, evaluates=evaluates)
+  except errors.UserError as error:
+    return [str(error)]
+  return []
+
+
 def _check_graphs(
   params: Any, problems: List[str], console: rich.console.Console
 ) -> Optional[tpu_graph.TpuGraph]:
   """Checks all graphs, adds to `problems`; returns that of training."""
-  others = [mode for mode in tpu_graph.MODES if mode != tpu_graph.TRAIN]
-  with checks_beside.ChecksBeside(params, others) as beside:
+  if hardware_lib.evaluates_on_tpu(params):
+    others = [tpu_graph.EVAL, tpu_graph.PREDICT]
+    with checks_beside.ChecksBeside(params, others) as beside:
+      report, graph = graph_checks.check(params, tpu_graph.TRAIN)
+      reports = [report, *beside.reports()]
+  else:
     report, graph = graph_checks.check(params, tpu_graph.TRAIN)
-    reports = [report, *beside.reports()]
+    reports = [report]
   console.print(tables.graph_table(reports))
   for report in reports:
     # Whatever the layout says about it is said there, once.
@@ -97,7 +122,7 @@ def _check_memory(
   console: rich.console.Console,
 ) -> List[str]:
   groups = _groups(params)
-  dims = layout.image_partition_dims(params)
+  dims = partitioning.image_parts(params)
   needed = memory.estimate(graph, groups, dims)
   console.print(tables.memory_table(needed))
   console.print(tables.dtype_table(dtypes.count(graph, groups)))

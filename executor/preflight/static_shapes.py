@@ -4,7 +4,7 @@ from typing import List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from executor.preflight import config_keys, tpu_graph
+from executor.preflight import config_keys, op_names
 
 _SCRATCH = "scratch memory of a GPU's kernel; on a TPU it is empty"
 _FOLDED = 'XLA works it out from static shapes while it compiles'
@@ -47,7 +47,7 @@ def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
       op_type=op.type,
       op_name=op.name,
       shape=str(tensor.shape),
-      scope=tpu_graph.layer_scope(op.name),
+      scope=op_names.layer_scope(op.name),
       remedy=config_keys.remedy(op.type, op.name),
     )
     for op in operations

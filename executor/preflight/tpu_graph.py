@@ -22,9 +22,6 @@ EVAL = 'eval'
 PREDICT = 'predict'
 MODES = (TRAIN, EVAL, PREDICT)
 
-# Of the TPUs that TensorFlow 1.15 knows, v2 and v3.
-CORES_PER_HOST = 8
-
 _ADDRESS = 'tpu.invalid:8470'
 _CLUSTER_ATTRIBUTE = '_tpu_replicate'
 _PREDICT = tf.estimator.ModeKeys.PREDICT
@@ -69,6 +66,7 @@ def build(params: Any, mode: str) -> TpuGraph:
       without groundtruth.
 
   Raises:
+    ConfigError: the cores make no replicas.
     UserError: what `TPUEstimator` or the model refuses, and why.
   """
   if mode not in MODES:
@@ -77,9 +75,8 @@ def build(params: Any, mode: str) -> TpuGraph:
     raise errors.ConfigError(
       'use_tpu: false, but a graph for a TPU is wanted. Give --use_tpu.'
     )
-  num_cores = params.train.num_shards
-  if mode != TRAIN:
-    num_cores = min(num_cores, CORES_PER_HOST)
+  is_training = mode == TRAIN
+  hardware = hardware_lib.tpu(params, is_training)
   estimator_mode, input_mode = _modes(params, mode)
   graph = tf.Graph()
   with tempfile.TemporaryDirectory() as directory:
@@ -87,20 +84,20 @@ def build(params: Any, mode: str) -> TpuGraph:
     estimator = estimator_factory.make_estimator(
       params,
       model_builder.ModelFn(params),
-      hardware_lib.Hardware(
-        hardware_lib.TPU,
-        num_cores,
-        'TPU ({} cores)'.format(num_cores),
-        _Resolver(),
-      ),
+      hardware._replace(resolver=_Resolver()),
       predict_batch_key=(
         'predict.predict_batch_size'
         if mode == PREDICT
         else 'eval.eval_batch_size'
       ),
-      is_training=mode == TRAIN,
+      is_training=is_training,
     )
-    _pretend_system(estimator, num_cores)
+    _pretend_system(
+      estimator,
+      params.train.num_shards
+      if is_training
+      else hardware_lib.num_evaluating_cores(params),
+    )
     infeed = _Infeed(params, input_mode)
     with graph.as_default(), _quiet_tensorflow(), _no_garbage_collection():
       try:
@@ -139,11 +136,6 @@ def build(params: Any, mode: str) -> TpuGraph:
   )
 
 
-def layer_scope(op_name: str) -> str:
-  """Returns the scope that an operation of this name is in, '' at the top."""
-  return op_name.rpartition('/')[0]
-
-
 def _modes(params: Any, mode: str) -> Tuple[str, str]:
   """Returns the mode of the estimator and that of its input."""
   if mode == TRAIN:
@@ -179,11 +171,11 @@ def _pretend_system(
   estimator: tf.estimator.tpu.TPUEstimator, num_cores: int
 ) -> None:
   """Tells an estimator about the TPU that it would ask."""
-  num_hosts = -(-num_cores // CORES_PER_HOST)
+  num_hosts = -(-num_cores // hardware_lib.CORES_PER_HOST)
   system = tpu_system_metadata._TPUSystemMetadata(
     num_cores=num_cores,
     num_hosts=num_hosts,
-    num_of_cores_per_host=min(num_cores, CORES_PER_HOST),
+    num_of_cores_per_host=min(num_cores, hardware_lib.CORES_PER_HOST),
     topology=_topology(num_cores, num_hosts),
     devices=[],
   )
@@ -192,19 +184,31 @@ def _pretend_system(
 
 
 def _topology(num_cores: int, num_hosts: int) -> Any:
-  """Hosts of 2 x 2 chips of 2 cores, in a row; fewer chips if fewer cores."""
+  """Hosts of 2 x 2 chips of 2 cores; fewer chips if fewer cores.
+
+  Several stand as near to a square as they can, as those of a pod do: the cores
+  of a replica have to be a rectangle of it.
+  """
+  num_rows = max(
+    n
+    for n in range(1, num_hosts + 1)
+    if num_hosts % n == 0 and n * n <= num_hosts
+  )
   cores = np.array(
     [
-      (x, y, core)
-      for x in range(2 * num_hosts)
-      for y in range(2)
-      for core in range(2)
-    ][:num_cores],
+      [
+        (2 * column + x, 2 * row + y, core)
+        for x in range(2)
+        for y in range(2)
+        for core in range(2)
+      ][:num_cores]
+      for column in range(num_hosts // num_rows)
+      for row in range(num_rows)
+    ],
     np.int32,
   )
   return topology.Topology(
-    mesh_shape=cores.max(axis=0) + 1,
-    device_coordinates=cores.reshape([num_hosts, -1, 3]),
+    mesh_shape=cores.max(axis=(0, 1)) + 1, device_coordinates=cores
   )
 
 

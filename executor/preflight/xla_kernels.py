@@ -15,7 +15,7 @@ from typing import (
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import kernels, op_def_registry
 
-from executor.preflight import config_keys, tpu_graph
+from executor.preflight import config_keys, op_names
 
 # XLA's compiler for a CPU, which shares the kernels of the one for a TPU.
 _COMPILER = 'XLA_CPU_JIT'
@@ -120,7 +120,7 @@ def _offender(op_type: str, name: str, place: str, reason: str) -> Offender:
   return Offender(
     op_type=op_type,
     op_name=name,
-    scope=tpu_graph.layer_scope(place),
+    scope=op_names.layer_scope(place),
     reason=reason,
     remedy=config_keys.remedy(op_type, place),
   )

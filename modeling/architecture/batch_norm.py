@@ -8,7 +8,7 @@ from tensorflow.python.tpu import tpu_function
 from modeling.architecture import activations
 
 # Up to this many TPU replicas each normalises by its own moments.
-_MAX_UNSYNCED_TPU_REPLICAS = 8
+MAX_UNSYNCED_TPU_REPLICAS = 8
 
 
 _AVERAGE = 'AverageOverReplicas'
@@ -45,7 +45,7 @@ def _average_gradient(op, unused, gradient):
 def _average_over_replicas() -> Optional[Callable[[tf.Tensor], tf.Tensor]]:
   """Returns the mean over all replicas, None where each is on its own."""
   num_cores = tpu_function.get_tpu_context().number_of_shards or 1
-  if num_cores > _MAX_UNSYNCED_TPU_REPLICAS:
+  if num_cores > MAX_UNSYNCED_TPU_REPLICAS:
     return lambda value: tf.tpu.cross_replica_sum(value) / num_cores
   if tf.distribute.get_strategy().num_replicas_in_sync > 1:
     return _average_over_gpus
@@ -59,8 +59,8 @@ class BatchNormalization(tf.layers.BatchNormalization):
   that it stands in for.
 
   Variable names and shapes equal those of the fused layer. The replicas are
-  those of `tf.distribute`, or TPU cores if there are more than 8; with fewer
-  cores the moments are each core's own.
+  those of `tf.distribute`, or of a TPU if it has more than 8; on a TPU with
+  fewer the moments are each replica's own.
   """
 
   def __init__(self, **kwargs):

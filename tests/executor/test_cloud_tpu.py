@@ -144,6 +144,7 @@ def test_new_tpu_is_awaited_though_the_api_is_late(
     'wait_until_reachable',
     lambda address: wait(address, timeout=0.05, interval=0.02),
   )
+  monkeypatch.setattr(cloud_tpu, '_INTERVAL', 0.01)
   gone = fake_tpu_api.node(port=1)
   # Asked for health, version and address.
   api.script = [gone] * 3 + [fake_tpu_api.node(port=port)]
@@ -199,6 +200,39 @@ def test_version_of_an_address_is_set_on_request(api, version_switcher):
   assert api.requests == ['POST /requestversion/1.15?restartType=ifNeeded']
 
 
+def test_new_tpu_is_awaited_though_it_is_lost_while_its_version_is_set(
+  api, tpu_master, version_switcher, caplog, monkeypatch
+):
+  port = int(tpu_master.target.rsplit(':', 1)[1])
+  monkeypatch.setattr(cloud_tpu, '_INTERVAL', 0.01)
+  good = fake_tpu_api.node(port=port)
+  lost = fake_tpu_api.node('PREEMPTED')
+  # Asked for health and address; after the version was set, for health.
+  api.script = [good, lost, good, good, lost, good]
+  resolver = cloud_tpu.connect(
+    _platform(configure_tpu_version=True),
+    awaits_new_tpu=True,
+    service=api.service(),
+  )
+  assert resolver.master().endswith(str(port))
+  # That of the TPU that came in its place is set, too.
+  assert sum(request.startswith('POST') for request in api.requests) == 2
+  assert caplog.text.count('Asking the API again') == 2
+
+
+def test_wrong_version_ends_also_the_wait_for_a_new_tpu(api, version_switcher):
+  api.script = [fake_tpu_api.node(version='2.3')]
+  with pytest.raises(errors.UserError, match='runs TensorFlow 2.3'):
+    cloud_tpu.connect(_platform(), awaits_new_tpu=True, service=api.service())
+  api.version_code = 404
+  with pytest.raises(errors.UserError, match='cannot be set to 1.15'):
+    cloud_tpu.connect(
+      _platform(configure_tpu_version=True),
+      awaits_new_tpu=True,
+      service=api.service(),
+    )
+
+
 def test_version_that_cannot_be_set_is_explained(api, version_switcher):
   api.version_code = 404
   with pytest.raises(errors.UserError, match='cannot be set to 1.15') as info:
@@ -236,6 +270,18 @@ def test_project_and_zone_are_asked_for_outside_of_google_cloud(
     cloud_tpu.CloudTpu(_platform(**changes))
   assert str(info.value).endswith(flags)
   assert 'not on Google Cloud' in str(info.value)
+
+
+def test_name_from_the_environment_is_told(monkeypatch):
+  monkeypatch.delenv('KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS', raising=False)
+  monkeypatch.setenv('TPU_NAME', 'its-tpu')
+  monkeypatch.setattr(
+    tpu_client, '_GCE_METADATA_ENDPOINT', 'http://127.0.0.1:1'
+  )
+  assert cloud_tpu.tpu_name(_platform(tpu=None)) == 'its-tpu'
+  assert cloud_tpu.tpu_name(_platform()) == 'my-tpu'
+  with pytest.raises(errors.UserError, match="TPU 'its-tpu' cannot be"):
+    cloud_tpu.CloudTpu(_platform(tpu=None, gcp_project=None))
 
 
 def test_missing_credentials_are_explained(monkeypatch, tmp_path):

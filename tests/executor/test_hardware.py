@@ -124,55 +124,6 @@ def test_hosts_of_a_pod_read_different_parts(deployment, part):
   assert asked[0].get('part') == part
 
 
-@pytest.mark.parametrize(
-  'transpose,block,want',
-  [
-    (False, 1, [1, 4, 2, 1]),
-    # [height, width, channels, batch]
-    (True, 1, [4, 2, 1, 1]),
-    # [height, width, batch, channels]
-    (True, 2, [4, 2, 1, 1]),
-  ],
-)
-def test_input_partition_dims(transpose, block, want):
-  params = _partitioned([[1, 4, 2, 1], 'None'], 8, transpose, block)
-  assert estimator_factory._input_partition_dims(params) == [want, None]
-
-
-def test_batches_may_be_parted_too():
-  for block, want in ((1, [2, 1, 1, 4]), (2, [2, 1, 4, 1])):
-    params = _partitioned([[4, 2, 1, 1]], 8, True, block)
-    assert estimator_factory._input_partition_dims(params) == [want]
-
-
-@pytest.mark.parametrize(
-  'dims,num_cores,words',
-  [
-    ([[1, 4, 2, 1]], None, 'needs train.num_cores_per_replica'),
-    ([[1, 4, 2, 1]], 4, 'whose product is train.num_cores_per_replica, 4'),
-    ([[4, 2]], 8, '4 numbers of parts'),
-    ([], 8, 'one or two items'),
-  ],
-)
-def test_partitions_that_do_not_fit_are_refused(dims, num_cores, words):
-  with pytest.raises(errors.ConfigError, match='input_partition_dims') as info:
-    estimator_factory._input_partition_dims(_partitioned(dims, num_cores))
-  assert words in str(info.value)
-
-
-def _partitioned(dims, num_cores, transpose=False, block=1):
-  return golden_numbers.make_params(
-    {
-      'architecture': {'space_to_depth_block_size': block},
-      'train': {
-        'input_partition_dims': dims,
-        'num_cores_per_replica': num_cores,
-        'transpose_input': transpose,
-      },
-    }
-  )
-
-
 def test_plan_names_what_matters():
   params = golden_numbers.make_params(
     {

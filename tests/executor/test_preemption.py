@@ -10,6 +10,7 @@ from executor import estimator_factory, hardware, interruption, preemption
 from executor import runner as runner_lib
 from tests import tiny_run
 from tests.executor import fake_tpu_api
+from tools import synthetic_batch
 from utils import errors
 
 _UNAVAILABLE = tf.errors.UnavailableError(None, None, 'Socket closed\nmore')
@@ -99,12 +100,17 @@ def test_without_the_api_only_the_connection_tells():
   assert not preemption.is_lost(RuntimeError('a defect'), platform)
 
 
+def _is_unavailable(error):
+  return error is _UNAVAILABLE
+
+
 class _Training:
   """Reaches each of `steps` in turn, then fails or returns."""
 
-  def __init__(self, steps, error=_UNAVAILABLE):
+  def __init__(self, steps, error=_UNAVAILABLE, is_lost=_is_unavailable):
     self._steps = list(steps)
     self._error = error
+    self._is_lost = is_lost
     self.step = 0
     self.num_recoveries = 0
 
@@ -119,7 +125,7 @@ class _Training:
   def run(self):
     preemption.run_to_the_end(
       self._work,
-      is_lost=lambda error: error is _UNAVAILABLE,
+      is_lost=self._is_lost,
       recover=self._recover,
       step=lambda: self.step,
       last_step=9,
@@ -172,9 +178,10 @@ def test_a_defect_is_not_retried():
 class _Evaluation:
   """Is broken off so often, then gives a number."""
 
-  def __init__(self, num_losses, error=_UNAVAILABLE):
+  def __init__(self, num_losses, error=_UNAVAILABLE, is_lost=_is_unavailable):
     self._num_losses = num_losses
     self._error = error
+    self._is_lost = is_lost
     self.num_recoveries = 0
 
   def _work(self):
@@ -189,7 +196,7 @@ class _Evaluation:
   def run(self):
     return preemption.repeat_if_lost(
       self._work,
-      is_lost=lambda error: error is _UNAVAILABLE,
+      is_lost=self._is_lost,
       recover=self._recover,
     )
 
@@ -201,10 +208,27 @@ def test_evaluation_starts_anew():
   assert _Evaluation(num_losses=0).run() == 0.5
 
 
+@pytest.mark.parametrize('answer', [404, 503, fake_tpu_api.node('PREEMPTED')])
+def test_a_tpu_that_the_api_does_not_know_any_more_is_recovered(answer):
+  """What the API raises is not taken for the error that is asked about."""
+  with fake_tpu_api.FakeTpuApi(answer).running() as api:
+
+    def is_lost(error):
+      return preemption.is_lost(error, _platform(), api.service())
+
+    error = RuntimeError('closed')
+    evaluation = _Evaluation(num_losses=1, error=error, is_lost=is_lost)
+    assert evaluation.run() == 0.5
+    training = _Training([3, 9], error=error, is_lost=is_lost)
+    training.run()
+  assert evaluation.num_recoveries == training.num_recoveries == 1
+
+
 def test_evaluation_that_never_ends_and_defects_end_the_run():
   evaluation = _Evaluation(num_losses=4)
-  with pytest.raises(tf.errors.UnavailableError):
+  with pytest.raises(errors.UserError, match='lost 4 times') as info:
     evaluation.run()
+  assert 'Socket closed)' in str(info.value)
   assert evaluation.num_recoveries == 3
   evaluation = _Evaluation(num_losses=1, error=ValueError('a defect'))
   with pytest.raises(ValueError, match='a defect'):
@@ -254,3 +278,96 @@ def test_run_resumes_from_its_checkpoint_on_the_new_tpu(
   assert 'Training goes on from step 2' in caplog.text
   latest = tf.train.latest_checkpoint(params.model_dir)
   assert latest.endswith('model.ckpt-3')
+
+
+@pytest.fixture
+def tpu_run(tmp_path, monkeypatch):
+  """A `Runner` on a TPU that is made up, and what it makes estimators of."""
+  model_fns = []
+
+  def make_estimator(params, model_fn, *args, **kwargs):
+    del params, args, kwargs
+    model_fns.append(model_fn)
+
+  monkeypatch.setattr(
+    hardware,
+    'detect',
+    lambda params, awaits_new_tpu=False: hardware.Hardware(
+      hardware.TPU, 1, 'a TPU'
+    ),
+  )
+  monkeypatch.setattr(estimator_factory, 'make_estimator', make_estimator)
+
+  def make(**platform):
+    params = tiny_run.resolve(
+      tmp_path,
+      'none',
+      {
+        'use_tpu': True,
+        'platform': platform,
+        'architecture': {'use_bfloat16': False},
+        'train': {'transpose_input': False},
+      },
+    )
+    return runner_lib.Runner(params), params, model_fns
+
+  return make
+
+
+def test_every_session_with_a_tpu_ends_when_it_is_lost(tpu_run):
+  _, params, (model_fn,) = tpu_run()
+  with tf.Graph().as_default():
+    images, labels = tf.nest.map_structure(
+      tf.convert_to_tensor, synthetic_batch.make(params, 1)
+    )
+    tf.train.get_or_create_global_step()
+    spec = model_fn(images, labels, tf.estimator.ModeKeys.TRAIN)
+    assert isinstance(spec.scaffold_fn(), preemption.OneSessionScaffold)
+  with tf.Graph().as_default():
+    images, labels = tf.nest.map_structure(
+      tf.convert_to_tensor, synthetic_batch.make(params, 1)
+    )
+    labels['image_info'] = tf.ones([1, 4, 2])
+    spec = model_fn(images, labels, tf.estimator.ModeKeys.EVAL)
+    assert isinstance(spec.scaffold_fn(), preemption.OneSessionScaffold)
+
+
+@pytest.mark.parametrize(
+  'master,error,is_repeated',
+  [
+    (None, ValueError('any'), True),
+    (None, _UNAVAILABLE, True),
+    # What the training TPU is like does not matter then.
+    ('grpc://10.0.0.9:8470', ValueError('any'), False),
+    ('grpc://10.0.0.9:8470', _UNAVAILABLE, True),
+    ('local', ValueError('any'), False),
+    ('local', _UNAVAILABLE, False),
+  ],
+)
+def test_an_evaluation_elsewhere_does_not_wait_for_the_training_tpu(
+  master, error, is_repeated, tpu_run, monkeypatch
+):
+  runner, _, model_fns = tpu_run(eval_master=master)
+  results = [error, 0.5]
+  made = []
+
+  class Evaluator:
+    def evaluate(self, path):
+      result = results.pop(0)
+      if isinstance(result, Exception):
+        raise result
+      return result
+
+  monkeypatch.setattr(
+    runner, '_make_evaluator', lambda: made.append(1) or Evaluator()
+  )
+  # The API calls the training TPU preempted.
+  monkeypatch.setattr(preemption, 'is_lost', lambda error, platform: True)
+  if is_repeated:
+    assert runner._evaluate() == 0.5
+    assert len(made) == 2
+  else:
+    with pytest.raises(type(error)):
+      runner._evaluate()
+  # Whether the estimator that trains was made for a TPU found anew.
+  assert len(model_fns) == (1 if master else 2)

@@ -113,10 +113,43 @@ def test_replicas_are_groups_of_cores(monkeypatch):
   assert (found.kind, found.num_replicas) == (hardware.TPU, 4)
   assert '32 cores' in found.description
   # A batch of 4 is one image for each.
-  params = _params({'train': {**train, 'train_batch_size': 4}})
+  params = _params(
+    {
+      'train': {
+        **train,
+        'train_batch_size': 4,
+        'input_partition_dims': [[1, 4, 2, 1], 'None'],
+      }
+    }
+  )
   _estimator(params, found.num_replicas)
-  with pytest.raises(errors.ConfigError, match='num_cores_per_replica: 5'):
-    hardware.detect(_params({'train': {**train, 'num_cores_per_replica': 5}}))
+
+
+@pytest.mark.parametrize(
+  'num_cores, per_replica, start, also',
+  [
+    (8, 3, 'train.num_cores_per_replica: 3 cores', 'allowed are 1, 2, 4'),
+    (8, 16, 'train.num_shards: 8 cores', 'multiple of 16 with --num_cores'),
+    (9, None, 'train.num_shards: no TPU has 9 cores', 'multiple of 8, or 1, 2'),
+    (20, 2, 'train.num_shards: no TPU has 20 cores', '--num_cores'),
+    (3, None, 'train.num_shards: no TPU has 3 cores', '--num_cores'),
+  ],
+)
+def test_cores_that_do_not_make_replicas(num_cores, per_replica, start, also):
+  train = {'num_shards': num_cores, 'num_cores_per_replica': per_replica}
+  # Before anything asks for the TPU, whose name is not known here.
+  with pytest.raises(errors.ConfigError) as info:
+    hardware.detect(_params({'train': train}))
+  assert str(info.value).startswith(start)
+  assert also in str(info.value)
+
+
+def test_tpu_is_called_by_the_name_that_it_has(monkeypatch):
+  monkeypatch.delenv('KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS', raising=False)
+  monkeypatch.setenv('TPU_NAME', 'its-tpu')
+  for name, want in ((None, 'its-tpu'), ('my-tpu', 'my-tpu')):
+    found = hardware.tpu(_params(tpu=name), is_training=True)
+    assert found.description == 'TPU {} (8 cores)'.format(want)
 
 
 def _training_hardware(num_replicas=8):

@@ -46,11 +46,24 @@ def test_an_operation_without_a_kernel_is_named_with_its_key(mode, monkeypatch):
 
 
 def test_what_cannot_be_built_is_a_problem():
-  params = _params({'train': {'train_batch_size': 12}})
+  params = _params({'train': {'recompute_grad': True}})
   report, graph = graph_checks.check(params, 'train')
   assert graph is None and report.num_operations is None
   (problem,) = report.problems
-  assert 'train.train_batch_size' in problem
+  assert problem.startswith('train.recompute_grad: true')
+
+
+def test_a_batch_that_does_not_divide_hides_nothing():
+  sizes = {
+    'train': {'train_batch_size': 30},
+    'eval': {'eval_batch_size': 5},
+    'predict': {'predict_batch_size': 3},
+  }
+  for mode, replica_batch_size in (('train', 3), ('predict', 1)):
+    report, graph = graph_checks.check(_params(sizes), mode)
+    assert report.replica_batch_size == replica_batch_size
+    assert report.num_operations == len(graph.operations)
+    assert report.problems == []
 
 
 def test_a_process_beside_this_one_finds_the_same():

@@ -4,11 +4,14 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor.preflight import (
   device_bytes,
+  dtypes,
   kept_activations,
   layer_groups,
   layout,
   memory,
+  static_shapes,
   tpu_graph,
+  xla_kernels,
 )
 from modeling import model_stats
 from tests import tiny_run
@@ -127,11 +130,11 @@ def test_parting_images_divides_activations_and_not_weights():
       assert other.activations * 2 == one.activations
 
 
-def _tiny_params(batch_size=8):
+def _tiny_params(batch_size=8, **train):
   return resolver.resolve(
     params_override=tiny_run.overrides(
       '',
-      {'train': {'train_batch_size': batch_size}},
+      {'train': {'train_batch_size': batch_size, **train}},
       {'eval': {'eval_batch_size': 8}},
     ),
     flags={'use_tpu': True},
@@ -167,3 +170,28 @@ def test_a_model_has_all_its_parameters_and_grows_with_the_batch():
     'class_net, level 3',
     'retinanet, all levels',
   } <= names
+
+
+def test_a_batch_in_parts_keeps_what_a_part_needs():
+  """Activations of a batch of the size of a part, in the same groups."""
+  _, whole = _of_model(_tiny_params(16))
+  params = _tiny_params(16, gradient_accumulation_steps=2)
+  graph, in_parts = _of_model(params)
+  rows = {row.group: row for row in in_parts.rows}
+  for row in whole.rows:
+    assert rows[row.group].num_parameters == row.num_parameters, row.group
+    assert rows[row.group].weights == row.weights, row.group
+    assert rows[row.group].gradients == row.gradients, row.group
+    if 'stride' in row.group or row.group.endswith(('3', '4', '5')):
+      # Moments of batch norm do not depend on the batch.
+      ratio = rows[row.group].activations / row.activations
+      assert 0.5 <= ratio < 0.55, row.group
+  assert in_parts.infeed == whole.infeed
+  groups = layer_groups.LayerGroups(
+    layout.padded_size(params)[0], params.architecture.min_level
+  )
+  parts = {part.name: part for part in dtypes.count(graph, groups)}
+  assert {'resnet10', 'fpn', 'class_net', 'losses'} <= set(parts)
+  assert parts['resnet10'].num_bfloat16 > 0
+  assert xla_kernels.find_offenders(graph.operations) == []
+  assert static_shapes.find_offenders(graph.operations) == []

@@ -40,9 +40,11 @@ def short_trial(monkeypatch):
   monkeypatch.setattr(host, '_MAX_TRIAL_IMAGES', 8)
 
 
-def _run(override, output=None, **kwargs):
+def _run(override, output=None, flags=None, **kwargs):
   params = resolver.resolve(
-    params_override=override, flags={'use_tpu': True}, mode='tpu_preflight'
+    params_override=override,
+    flags={'use_tpu': True, **(flags or {})},
+    mode='tpu_preflight',
   ).params
   output = output or io.StringIO()
   console = rich.console.Console(file=output, width=80)
@@ -75,7 +77,6 @@ def test_program_names_all_that_would_not_work(tmp_path):
     '--mode=tpu_preflight',
     '--train_batch_size=30',
     '--eval_batch_size=12',
-    '--core_memory_gb=8',
     '--params_override='
     + _override(
       tiny_run.write_data(tmp_path),
@@ -110,8 +111,9 @@ def test_every_nms_version_of_the_project_is_ready(version, short_trial):
 
 def test_training_on_a_tpu_is_checked_first(tmp_path):
   process = _main(
-    '--mode=train',
+    '--mode=train_and_eval',
     '--use_tpu',
+    '--num_cores=16',
     '--tpu=grpc://127.0.0.1',
     '--train_batch_size=30',
     '--model_dir={}'.format(tmp_path / 'model'),
@@ -119,13 +121,87 @@ def test_training_on_a_tpu_is_checked_first(tmp_path):
   )
   assert process.returncode == 2
   assert 'train.train_batch_size: 30 images do not divide' in process.stderr
+  assert 'platform.eval_master: null, but a pod (16 cores' in process.stderr
   assert not (tmp_path / 'model').exists()
+
+
+@pytest.fixture
+def no_graphs(monkeypatch):
+  built = []
+
+  def check(params, *unused):
+    built.append(params)
+
+  monkeypatch.setattr(preflight, '_check_graphs', check)
+  return built
+
+
+def _problems(override, flags=None, **kwargs):
+  with pytest.raises(errors.ConfigError) as info:
+    _run(override, flags=flags, **kwargs)
+  return str(info.value).splitlines()[1:]
+
+
+def test_what_a_training_needs_is_looked_for_before_it(no_graphs, tmp_path):
+  missing = str(tmp_path / 'none*')
+  override = _override(missing)
+  (problem,) = _problems(override, trains=True, evaluates=False)
+  assert "No file matches '{}'".format(missing) in problem
+  # By itself the preflight needs no data.
+  assert 'ready' in _run(override)
+  records = tiny_run.write_data(tmp_path)
+  override = _override(records, {'eval': {'eval_file_pattern': missing}})
+  assert 'ready' in _run(override, trains=True, evaluates=False)
+  (problem,) = _problems(override, trains=True)
+  assert "No file matches '{}'".format(missing) in problem
+
+
+def test_a_pod_has_to_have_a_place_to_evaluate_if_it_does(no_graphs, tmp_path):
+  override = _override(
+    tiny_run.write_data(tmp_path), {'train': {'train_batch_size': 32}}
+  )
+  flags = {'num_cores': 32}
+  (problem,) = _problems(override, flags, trains=True)
+  assert problem.startswith('- platform.eval_master: null, but a pod')
+  assert 'ready' in _run(override, flags=flags)
+  assert 'ready' in _run(override, flags=flags, trains=True, evaluates=False)
+  flags['eval_master'] = 'my-tpu'
+  (problem,) = _problems(override, flags, trains=True)
+  assert "'my-tpu' is neither" in problem
+  flags['eval_master'] = 'local'
+  assert 'ready' in _run(override, flags=flags, trains=True)
+
+
+def test_batches_of_an_evaluation_that_is_none_of_a_tpu(no_graphs, tmp_path):
+  override = _override(
+    tiny_run.write_data(tmp_path), {'eval': {'eval_batch_size': 5}}
+  )
+  (problem,) = _problems(override, trains=True)
+  assert 'eval.eval_batch_size: 5 images' in problem
+  for kwargs in ({'evaluates': False}, {'flags': {'eval_master': 'local'}}):
+    assert 'ready' in _run(override, trains=True, **kwargs)
+
+
+def test_cores_that_no_tpu_has_make_no_graph(no_graphs):
+  for num_cores in (9, 12, 20):
+    (problem,) = _problems(_override(''), {'num_cores': num_cores})
+    assert 'no TPU has {} cores'.format(num_cores) in problem
+  assert not no_graphs
+
+
+def test_evaluation_on_this_machine_is_no_graph_of_a_tpu(short_trial):
+  output = _run(_override(''), flags={'eval_master': 'local'})
+  assert 'train ' in output
+  assert 'predict ' not in output
 
 
 def test_too_large_for_a_core_and_the_step_time(short_trial):
   output = io.StringIO()
   with pytest.raises(errors.ConfigError) as info:
-    _run(_override(''), output, core_memory_gb=0.001, step_time_ms=20.0)
+    # A batch that does not divide is no reason to look no further.
+    override = _override('', {'train': {'train_batch_size': 12}})
+    _run(override, output, core_memory_gb=0.001, step_time_ms=20.0)
+  assert 'train.train_batch_size: 12 images do not divide' in str(info.value)
   assert 'train.train_batch_size: 1 images on a replica need' in str(info.value)
   assert '--core_memory_gb' in str(info.value)
   assert '20 ms (--step_time_ms)' in output.getvalue()

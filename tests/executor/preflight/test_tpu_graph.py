@@ -4,6 +4,7 @@ import collections
 
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.compiler.xla import xla_data_pb2
 
 from configs import presets, resolver
 from executor.preflight import static_shapes, tpu_graph, xla_kernels
@@ -14,7 +15,7 @@ from utils import errors
 _CHEAP = ('bccd_resnet10',)
 
 
-def resolve(*changes, config_file=None):
+def resolve(*changes, model_dir=None):
   """The tiny config on a TPU with 8 cores."""
   sizes = {
     'train': {'train_batch_size': 16},
@@ -26,7 +27,7 @@ def resolve(*changes, config_file=None):
     for block, values in change.items():
       merged.setdefault(block, {}).update(values)
   return resolver.resolve(
-    params_override=merged, flags={'use_tpu': True}
+    params_override=merged, flags={'use_tpu': True, 'model_dir': model_dir}
   ).params
 
 
@@ -133,10 +134,12 @@ def test_a_pod_trains_with_shared_moments_and_evaluates_on_one_host():
 
 
 def test_images_are_divided_among_the_cores_of_a_replica():
+  # One image for each replica, and less than one for each core.
   graph = tpu_graph.build(
     resolve(
       {
         'train': {
+          'train_batch_size': 4,
           'num_cores_per_replica': 2,
           'input_partition_dims': [[1, 2, 1, 1], None],
         }
@@ -144,11 +147,40 @@ def test_images_are_divided_among_the_cores_of_a_replica():
     ),
     'train',
   )
-  assert (graph.num_replicas, graph.replica_batch_size) == (4, 4)
-  (images,) = [
-    t for n, t in zip(graph.infeed_names, graph.infeed) if n == 'images'
-  ]
-  assert images.shape == [64, 64, 3, 4]
+  assert (graph.num_replicas, graph.replica_batch_size) == (4, 1)
+  index = graph.infeed_names.index('images')
+  images = graph.infeed[index]
+  # What XLA divides is whole in the graph.
+  assert images.shape == [64, 64, 3, 1]
+  sharding = xla_data_pb2.OpSharding.FromString(
+    images.op.get_attr('_XlaSharding')
+  )
+  for i, part in enumerate(sharding.tuple_shardings):
+    if i == index:
+      # Height comes first in transposed images.
+      assert part.tile_assignment_dimensions == [2, 1, 1, 1]
+      assert part.tile_assignment_devices == [0, 1]
+    else:
+      assert part.type == xla_data_pb2.OpSharding.REPLICATED
+  assert len(sharding.tuple_shardings) == len(graph.infeed) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('parts', [(4, 4), (8, 4), (8, 8), (16, 8)])
+def test_a_replica_may_have_the_cores_of_several_hosts(parts):
+  num_cores = parts[0] * parts[1]
+  changes = {
+    'train': {
+      'num_shards': 128,
+      'train_batch_size': 128 // num_cores,
+      'num_cores_per_replica': num_cores,
+      'input_partition_dims': [[1, *parts, 1], None],
+    },
+    'retinanet_parser': {'output_size': [64, 64]},
+  }
+  graph = tpu_graph.build(resolve(changes), 'train')
+  assert graph.num_replicas == 128 // num_cores
+  assert graph.replica_batch_size == 1
 
 
 def test_without_a_tpu_or_with_an_unknown_mode():
@@ -171,10 +203,12 @@ def test_what_the_estimator_refuses_is_an_error_of_the_user(monkeypatch):
 def test_nothing_is_read_or_written(tmp_path):
   missing = str(tmp_path / 'none')
   params = resolve(
-    {'train': {'checkpoint': {'path': missing}}, 'eval': {'type': 'customized'}}
+    {'train': {'checkpoint': {'path': missing}}}, model_dir=str(tmp_path)
   )
-  tpu_graph.build(params, 'predict')
+  # In training checkpoints are looked for and summaries written.
+  tpu_graph.build(params, 'train')
   assert params.train.checkpoint.path == missing
+  assert params.model_dir == str(tmp_path)
   assert not list(tmp_path.iterdir())
 
 
