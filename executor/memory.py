@@ -3,6 +3,7 @@
 from typing import Any, List
 
 from executor import hardware as hardware_lib
+from modeling import accumulation
 from utils import errors
 
 
@@ -38,20 +39,13 @@ def _check_parts(
   params: Any, hardware: hardware_lib.Hardware, num_parts: int
 ) -> None:
   batch_size = params.train.train_batch_size
-  on_one_device = batch_size // hardware.num_replicas
-  if on_one_device % num_parts:
-    raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} does not divide the {} images '
-      'that one of {} devices ({}) has of train.train_batch_size: {}. Use a '
-      'divisor of {}, or another batch size.'.format(
-        num_parts,
-        on_one_device,
-        hardware.num_replicas,
-        hardware.description,
-        batch_size,
-        on_one_device,
-      )
-    )
+  accumulation.check_divides(
+    num_parts,
+    batch_size // hardware.num_replicas,
+    'that one of {} devices ({}) has of train.train_batch_size: {}'.format(
+      hardware.num_replicas, hardware.description, batch_size
+    ),
+  )
 
 
 def _refuse_shared_statistics(

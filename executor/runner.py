@@ -14,6 +14,7 @@ from executor import (
   estimator_factory,
   failures,
   interruption,
+  memory,
   plan,
   preemption,
   run_check,
@@ -72,6 +73,7 @@ class Runner:
         'eval.eval_batch_size',
         is_training=True,
       )
+      memory.check(self._params, self._hardware)
     elif self._trains:
       self._trainer = self._make_estimator(
         self._params, self._hardware, is_training=True
@@ -126,6 +128,8 @@ class Runner:
         cluster.name(0),
       )
       return
+    if self._is_evaluator:
+      mode = 'eval'
     table = plan.plan_table(self._params, self._hardware, mode)
     rich.console.Console(soft_wrap=True).print(table)
 

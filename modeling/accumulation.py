@@ -69,15 +69,27 @@ def sum_over_parts(
   return sums[0]
 
 
+def check_divides(num_parts: int, num_images: int, whose: str) -> None:
+  """Raises ConfigError if the images of one device make no equal parts.
+
+  Args:
+    num_parts: train.gradient_accumulation_steps.
+    num_images: of a batch, on one device.
+    whose: ends the sentence about the images.
+  """
+  if num_images % num_parts:
+    raise errors.ConfigError(
+      'train.gradient_accumulation_steps: {} does not divide the {} images '
+      '{}. Use a divisor of {}, or another batch size.'.format(
+        num_parts, num_images, whose, num_images
+      )
+    )
+
+
 def _split(tensor: tf.Tensor, num_parts: int) -> tf.Tensor:
   """[n, ...] to [num_parts, n / num_parts, ...]."""
   size, *rest = tensor.shape.as_list()
-  if size % num_parts:
-    raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} does not divide the {} images of '
-      'a batch on one device (train.train_batch_size over the number of '
-      'devices). Use a divisor of it.'.format(num_parts, size)
-    )
+  check_divides(num_parts, size, 'of a batch on one device')
   return tf.reshape(tensor, [num_parts, size // num_parts, *rest])
 
 

@@ -14,6 +14,7 @@ from modeling import (
   learning_rates,
   model_stats,
   optimizers,
+  replica_clipping,
   replicas,
 )
 from utils import errors, mode_keys
@@ -154,8 +155,11 @@ class ModelFn:
     optimizer = optimizers.optimizer_factory(params.train.optimizer)(
       learning_rate
     )
+    clip_norm = float(params.train.gradient_clip_norm)
     if params.use_tpu:
       optimizer = tf.tpu.CrossShardOptimizer(optimizer)
+    elif clip_norm > 0 and replicas.is_replicated():
+      optimizer = replica_clipping.ClippingOptimizer(optimizer, clip_norm)
     if params.train.mixed_precision:
       optimizer = optimizers.with_loss_scale(optimizer)
     return gradients.Schedule(step, learning_rate, optimizer)
@@ -166,7 +170,7 @@ class ModelFn:
     schedule: gradients.Schedule,
   ) -> tf.Operation:
     clip_norm = float(self._params.train.gradient_clip_norm)
-    if clip_norm > 0:
+    if clip_norm > 0 and not replicas.is_replicated():
       values, variables = zip(*gradients_and_variables)
       values = optimizers.clip_by_global_norm(values, clip_norm)
       gradients_and_variables = list(zip(values, variables))

@@ -73,6 +73,10 @@ def images_per_second(num_workers: int, file_pattern: str) -> float:
 
 def main(argv):
   del argv
+  if not FLAGS.file_pattern:
+    raise errors.ConfigError(
+      'No data: give --file_pattern, a glob of TFRecords to train on.'
+    )
   pattern = os.path.abspath(FLAGS.file_pattern)
   speeds = {1: [], 2: []}
   for _ in range(FLAGS.runs):

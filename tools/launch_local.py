@@ -4,10 +4,11 @@
 
 For trying out what runs on many machines later: each worker is a process with
 its own TF_CONFIG, and its lines begin with its number. When one fails, the
-others are stopped. With --evaluator one more process evaluates checkpoints as
-they appear.
+others are stopped. Ctrl-C lets all save a checkpoint; a second one kills them.
+With --evaluator one more process evaluates checkpoints as they appear.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from absl import flags
 
@@ -66,7 +67,7 @@ def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
 
 
 class _Process:
-  """A process whose lines get a prefix."""
+  """A process whose lines get a prefix; `start` starts it."""
 
   def __init__(
     self,
@@ -76,19 +77,25 @@ class _Process:
     cores: Optional[List[int]],
   ):
     self.name = name
-    self._was_told = False
+    self._command = command
+    self._config = config
+    self._cores = cores
+    self._signals: List[int] = []
+    self._process: Optional[subprocess.Popen] = None
+    self._copier = threading.Thread(target=self._copy, daemon=True)
+
+  def start(self) -> None:
     self._process = subprocess.Popen(
-      command,
-      env={**os.environ, cluster.VARIABLE: json.dumps(config)},
+      self._command,
+      env={**os.environ, cluster.VARIABLE: json.dumps(self._config)},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       # Ctrl-C reaches this program, which passes it on.
       start_new_session=True,
     )
-    if cores:
-      os.sched_setaffinity(self._process.pid, cores)
-    self._copier = threading.Thread(target=self._copy, daemon=True)
     self._copier.start()
+    if self._cores:
+      os.sched_setaffinity(self._process.pid, self._cores)
 
   def _copy(self) -> None:
     prefix = '[{}] '.format(self.name).encode('utf-8')
@@ -101,19 +108,22 @@ class _Process:
     code = self._process.poll()
     return code if code is None or code >= 0 else 128 - code
 
-  def send(self, signal_number: int) -> None:
-    if self._process.poll() is None:
+  def send_once(self, signal_number: int) -> None:
+    """The same signal again would not let it save."""
+    if signal_number not in self._signals:
+      self._signals.append(signal_number)
       self._process.send_signal(signal_number)
 
-  def stop_once(self) -> None:
-    """Asks it to stop; a second signal would not let it save."""
-    if not self._was_told:
-      self._was_told = True
-      self.send(signal.SIGTERM)
+  def kill(self, reason: str) -> None:
+    """Ends it, if it runs, and says why."""
+    if self._process and self._process.poll() is None:
+      print('{} is killed: {}.'.format(self.name, reason), file=sys.stderr)
+      self._process.kill()
 
   def finish(self) -> None:
-    self._process.wait()
-    self._copier.join()
+    if self._process:
+      self._process.wait()
+      self._copier.join()
 
 
 def launch(
@@ -155,35 +165,44 @@ def launch(
     )
     for i, (name, config) in enumerate(configs.items())
   ]
-
-  signal_times: List[float] = []
-
-  def pass_on(signal_number, frame):
-    del frame
-    signal_times.append(time.monotonic())
-    for process in processes:
-      process.send(signal_number)
-
-  for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, pass_on)
-  failed = _wait(processes, signal_times)
-  for process in processes:
-    process.finish()
-  return failed
+  with _noted_signals() as signals:
+    try:
+      for process in processes:
+        process.start()
+      return _wait(processes, signals)
+    finally:
+      for process in processes:
+        process.kill('this program ends')
+        process.finish()
 
 
-def _wait(processes: List[_Process], signal_times: List[float]) -> int:
+@contextlib.contextmanager
+def _noted_signals() -> Iterator[List[int]]:
+  """Collects Ctrl-C and SIGTERM in place of ending."""
+  signals: List[int] = []
+  previous = {
+    number: signal.signal(number, lambda number, frame: signals.append(number))
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
+  try:
+    yield signals
+  finally:
+    for number, handler in previous.items():
+      signal.signal(number, handler)
+
+
+def _wait(processes: List[_Process], signals: List[int]) -> int:
   """Waits for all; once one has failed, the others have to follow.
 
   Args:
     processes: that were started.
-    signal_times: when signals were passed on to them, if any were.
+    signals: that came; the first is passed on, the second kills.
 
   Returns:
     The exit code of the first that failed, or 0.
   """
   failed = 0
-  failure_time = None
+  failure_time = 0.0
   while True:
     codes = {process: process.exit_code() for process in processes}
     for process, code in codes.items():
@@ -197,14 +216,17 @@ def _wait(processes: List[_Process], signal_times: List[float]) -> int:
     running = [p for p, code in codes.items() if code is None]
     if not running:
       return failed
-    stop_times = signal_times[:1] + ([failure_time] if failure_time else [])
-    if stop_times:
-      seconds = time.monotonic() - min(stop_times)
-      for process in running:
-        if seconds > _KILL_AFTER:
-          process.send(signal.SIGKILL)
-        elif seconds > _STOP_AFTER and not signal_times:
-          process.stop_once()
+    seconds = time.monotonic() - failure_time
+    for process in running:
+      if len(signals) > 1:
+        process.kill('a second signal came')
+      elif signals:
+        # They save, however long that takes.
+        process.send_once(signals[0])
+      elif failed and seconds > _KILL_AFTER:
+        process.kill('it runs {:.0f} s after the failure'.format(_KILL_AFTER))
+      elif failed and seconds > _STOP_AFTER:
+        process.send_once(signal.SIGTERM)
     time.sleep(_INTERVAL)
 
 

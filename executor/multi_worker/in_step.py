@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from executor import checkpointing, interruption
 from modeling import replicas
+from utils import errors
 
 
 class Agreement:
@@ -48,7 +49,9 @@ class Agreement:
 class CheckpointHook(checkpointing.CheckpointHook):
   """Saves at the same steps in all workers; only the chief writes.
 
-  The chief's clock decides. Listeners are asked in all workers.
+  The chief's clock decides. Listeners are asked in all workers. A second
+  session, which TensorFlow makes after a lost connection, is refused with a
+  UserError.
 
   Args:
     model_dir: the run's directory.
@@ -64,6 +67,7 @@ class CheckpointHook(checkpointing.CheckpointHook):
     self._agreement = agreement
     self._is_chief = is_chief
     self._agreed = agreement.build()
+    self._had_session = False
 
   def begin(self):
     if self._is_chief:
@@ -81,6 +85,14 @@ class CheckpointHook(checkpointing.CheckpointHook):
     return tf.train.SessionRunArgs(self._agreed)
 
   def after_create_session(self, session, coord):
+    if self._had_session:
+      # TensorFlow would go on from the last checkpoint, with workers that are
+      # in the middle of a later step.
+      raise errors.UserError(
+        'The connection to the other workers was lost. Start all of them again '
+        'with the same command; they go on from the last checkpoint.'
+      )
+    self._had_session = True
     super().after_create_session(session, coord)
     self._step = session.run(self._global_step_tensor)
 

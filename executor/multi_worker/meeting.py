@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import selectors
 import socket
 import sys
@@ -84,13 +85,18 @@ class _Peer:
     with contextlib.suppress(OSError):
       self.socket.sendall((json.dumps(message) + '\n').encode('utf-8'))
 
+  def has_message(self, seconds: float) -> bool:
+    """Waits so long for a first message, or for the end of the other one."""
+    return bool(select.select([self.socket], [], [], seconds)[0])
+
   def receive(self) -> Optional[Dict[str, Any]]:
     """Waits for a message; None when the other one is gone."""
     try:
       line = self._lines.readline()
-      return json.loads(line) if line.endswith('\n') else None
+      message = json.loads(line) if line.endswith('\n') else None
     except (OSError, ValueError):
       return None
+    return message if isinstance(message, dict) else None
 
   def close(self) -> None:
     self._lines.close()
@@ -134,10 +140,11 @@ class Meeting:
 
   def __exit__(self, error_type, error, traceback) -> None:
     if error is not None:
+      # The others end when they hear of it, and are not to blame.
+      self._is_ending.set()
       # Those who wait for this one's gradients would wait forever.
       for peer in self._peers:
         peer.send(failed=self._cluster.index, reason=str(error))
-      self._is_ending.set()
       return
     if not self._cluster.is_chief:
       self._peers[0].send(done=True)
@@ -177,7 +184,7 @@ class Meeting:
     others = range(1, self._cluster.num_workers)
     while len(peers) < len(others):
       missing = [index for index in others if index not in peers]
-      line_time = self._be_patient(line_time, missing)
+      line_time = self._be_patient(line_time, self._names(missing))
       try:
         connection, _ = listener.accept()
       except socket.timeout:
@@ -220,8 +227,9 @@ class Meeting:
   def _join(self, report: Report) -> _Peer:
     """A worker's part: finds the chief and hears whether all agree."""
     line_time = time.monotonic()
+    chief = self._names([0])
     while True:
-      line_time = self._be_patient(line_time, [0])
+      line_time = self._be_patient(line_time, chief)
       try:
         connection = socket.create_connection(
           _host_and_port(self._cluster.workers[0]), timeout=_LINE_INTERVAL
@@ -232,6 +240,11 @@ class Meeting:
         continue
       peer = _Peer(connection, 0)
       peer.send(hello=_HELLO, index=self._cluster.index, report=list(report))
+      # It answers when all have come.
+      while not peer.has_message(_LINE_INTERVAL):
+        line_time = self._be_patient(
+          line_time, 'those that {} waits for'.format(chief)
+        )
       answer = peer.receive()
       if answer is None or 'problem' not in answer:
         # The chief's end, or the rest of a training that is going down.
@@ -242,10 +255,12 @@ class Meeting:
         raise errors.ConfigError(answer['problem'])
       return peer
 
-  def _be_patient(self, line_time: float, missing: Sequence[int]) -> float:
+  def _names(self, indices: Sequence[int]) -> str:
+    return ', '.join(self._cluster.name(index) for index in indices)
+
+  def _be_patient(self, line_time: float, names: str) -> float:
     """Prints whom this one waits for now and then; returns when it did."""
     now = time.monotonic()
-    names = ', '.join(self._cluster.name(index) for index in missing)
     if now > self._end_of_patience:
       raise errors.UserError(
         'Not all workers came: {} did not. Start each of the {} workers of '

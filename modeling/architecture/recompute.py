@@ -20,8 +20,9 @@ import tensorflow.compat.v1 as tf
 
 _GRADIENT = 'Recomputed'
 
-# For each graph and device what the last copy's gradients came from.
-_last_gradients: 'weakref.WeakKeyDictionary[tf.Graph, Dict[str, List]]' = (
+# For each graph and device the names of the ops that the last copy's gradients
+# came from: an op would keep its graph alive.
+_last_gradients: 'weakref.WeakKeyDictionary[tf.Graph, Dict[str, List[str]]]' = (
   weakref.WeakKeyDictionary()
 )
 
@@ -102,7 +103,8 @@ def _gradient(op, gradient, *unused):
     # One stretch at a time, or the copies would be alive together. TensorFlow
     # asks for the gradients in an order in which they can be computed.
     last = _last_gradients.setdefault(op.graph, {})
-    with tf.control_dependencies([gradient, *last.get(op.device, [])]):
+    before = map(op.graph.get_operation_by_name, last.get(op.device, []))
+    with tf.control_dependencies([gradient, *before]):
       fresh = [tf.identity(tensor) for tensor in kept]
     copy = _copy(outputs, kept, fresh)
     gradients = tf.gradients(
@@ -111,7 +113,7 @@ def _gradient(op, gradient, *unused):
       gradient,
       gate_gradients=True,
     )
-  last[op.device] = [g.op for g in gradients if g is not None]
+  last[op.device] = [g.op.name for g in gradients if g is not None]
   remaining = iter(gradients)
   return [None] + [
     next(remaining) if tensor.dtype.is_floating else None for tensor in kept

@@ -1,5 +1,7 @@
 """The hardware of a run, and batch sizes that fit it."""
 
+import json
+
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -11,6 +13,62 @@ from utils import errors
 def test_cpu_without_tpu_and_gpu():
   found = hardware.detect(golden_numbers.make_params())
   assert (found.kind, found.num_replicas) == (hardware.CPU, 1)
+
+
+def _set_task(monkeypatch, job, index=0):
+  """TF_CONFIG of three workers, of which this process is one, or no one."""
+  workers = ['a:1', 'b:1', 'c:1']
+  task = {'type': job, 'index': index}
+  config = {'cluster': {'worker': workers}, 'task': task}
+  monkeypatch.setenv('TF_CONFIG', json.dumps(config))
+
+
+def test_workers_are_as_many_replicas(monkeypatch):
+  _set_task(monkeypatch, 'worker', 1)
+  params = golden_numbers.make_params()
+  found = hardware.detect(params)
+  assert (found.kind, found.num_replicas) == (hardware.CPU, 3)
+  assert found.description == '3 workers of CPU each, here worker 1 (b:1)'
+  assert found.cluster.index == 1
+  assert not found.writes
+  monkeypatch.setattr(
+    tf.config.experimental, 'list_physical_devices', lambda kind: [kind] * 2
+  )
+  found = hardware.detect(params)
+  assert (found.kind, found.num_replicas) == (hardware.GPU, 6)
+  assert '3 workers of 2 GPUs each' in found.description
+  # One device of the first worker evaluates.
+  found = hardware.for_evaluation(params, found)
+  assert (found.kind, found.num_replicas) == (hardware.GPU, 1)
+  assert found.cluster is None
+  assert found.description == 'one GPU'
+
+
+def test_the_chief_writes(monkeypatch):
+  _set_task(monkeypatch, 'worker', 0)
+  assert hardware.detect(golden_numbers.make_params()).writes
+
+
+def test_an_evaluator_has_one_device_and_writes_no_checkpoints(monkeypatch):
+  monkeypatch.setattr(
+    tf.config.experimental, 'list_physical_devices', lambda kind: [kind] * 2
+  )
+  _set_task(monkeypatch, 'evaluator')
+  found = hardware.detect(golden_numbers.make_params())
+  assert (found.kind, found.num_replicas) == (hardware.GPU, 1)
+  assert not found.cluster.is_worker
+  assert not found.writes
+
+
+@pytest.mark.parametrize('job', ['worker', 'evaluator'])
+def test_workers_have_no_tpu(monkeypatch, job):
+  _set_task(monkeypatch, job)
+  params = golden_numbers.make_params({'use_tpu': True})
+  with pytest.raises(errors.ConfigError) as info:
+    hardware.detect(params)
+  message = str(info.value)
+  assert message.startswith('use_tpu: true, but TF_CONFIG lists 3 workers.')
+  assert 'unset TF_CONFIG' in message
 
 
 def test_batch_has_to_divide_by_the_replicas():

@@ -73,36 +73,53 @@ def _with_biased_variance(moving_variance, like):
   return min(candidates, key=lambda value: np.abs(value - like).max())
 
 
-def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
+def _train_both(tmp_path, settings, train, only_replicated):
+  """Trains one device and two replicas from the same weights.
+
+  Args:
+    tmp_path: gets the model directories 'one' and 'two'.
+    settings: overrides of both runs.
+    train: block `train` of both runs.
+    only_replicated: more of it for the replicas.
+
+  Returns:
+    Weights at the beginning, of the one device and of the two replicas by
+    name; metrics of the two.
+  """
   # The images differ, so that each replica has batch statistics and a number
   # of positive anchors of its own.
   records = tiny_run.write_data(tmp_path)
   params = tiny_run.resolve(
-    tmp_path / 'one', records, _SETTINGS, {'train': _TRAIN}
+    tmp_path / 'one', records, settings, {'train': train}
   )
   runner_lib.Runner(params).train()
   # A checkpoint to start from makes the initial weights equal.
   start = str(tmp_path / 'one' / 'model.ckpt-0')
+  train = {**train, **only_replicated, 'checkpoint': {'path': start}}
   metrics = _run_mirrored(
-    tmp_path / 'two',
-    records,
-    {**_SETTINGS, 'train': {**_TRAIN, 'checkpoint': {'path': start}}},
+    tmp_path / 'two', records, {**settings, 'train': train}
   )
-  one, two = [_scalars(tmp_path / name) for name in ('one', 'two')]
-  assert set(one) == set(two)
-  for step in range(_STEPS):
-    for name in ('cls_loss', 'box_loss', 'model_loss'):
-      assert two[name, step] == pytest.approx(one[name, step], rel=1e-4)
-    # Its mean over the replicas.
-    assert two['moving_normalizer', step] == pytest.approx(
-      one['moving_normalizer', step] / 2
-    )
   one, two = [
     _weights(tmp_path / name / 'model.ckpt-{}'.format(_STEPS))
     for name in ('one', 'two')
   ]
+  return _weights(start), one, two, metrics
+
+
+def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
+  initial, one, two, metrics = _train_both(tmp_path, _SETTINGS, _TRAIN, {})
+  losses = [_scalars(tmp_path / name) for name in ('one', 'two')]
+  assert set(losses[0]) == set(losses[1])
+  for step in range(_STEPS):
+    for name in ('cls_loss', 'box_loss', 'model_loss'):
+      assert losses[1][name, step] == pytest.approx(
+        losses[0][name, step], rel=1e-4
+      )
+    # Its mean over the replicas.
+    assert losses[1]['moving_normalizer', step] == pytest.approx(
+      losses[0]['moving_normalizer', step] / 2
+    )
   assert set(one) == set(two)
-  initial = _weights(start)
   moved = [name for name in one if not np.array_equal(one[name], initial[name])]
   assert len(moved) > 100
   for name, value in one.items():
@@ -113,3 +130,29 @@ def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
         two[name], value, rtol=1e-4, atol=1e-5, err_msg=name
       )
   assert metrics['ARmax100'] >= 0
+
+
+def test_replicas_clip_the_gradient_of_the_whole_batch(tmp_path):
+  # With all that saves memory.
+  _, one, two, _ = _train_both(
+    tmp_path,
+    {'batch_norm_activation': {'batch_norm_trainable': False}},
+    # Below the norm of every step.
+    {**_TRAIN, 'gradient_clip_norm': 0.5},
+    {
+      'gradient_accumulation_steps': 2,
+      'recompute_grad': True,
+      'mixed_precision': True,
+    },
+  )
+  slots = [one[name] for name in one if name.endswith('/Momentum')]
+  norm = np.sqrt(sum(np.sum(np.square(slot)) for slot in slots))
+  # Three gradients of that norm, alike, with a momentum of 0.9.
+  assert 0.5 < norm < 0.5 * (1 + 0.9 + 0.81)
+  assert two.pop('good_steps') == _STEPS
+  del two['current_loss_scale']
+  assert set(two) == set(one)
+  for name, value in one.items():
+    np.testing.assert_allclose(
+      two[name], value, rtol=1e-4, atol=1e-6, err_msg=name
+    )

@@ -1,6 +1,8 @@
 """Recomputed activations: the same step, in less memory."""
 
 import functools
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -193,3 +195,17 @@ def test_nothing_is_marked_without_need(enabled, is_training):
     outputs = tf.sin(images)
     mark = recompute.Recompute(enabled)
     assert mark(outputs, [images], is_training) is outputs
+
+
+def test_a_graph_that_is_no_longer_used_is_freed():
+  def build():
+    with tf.Graph().as_default() as graph:
+      images = tf.placeholder(tf.float32, [2, 3])
+      mark = recompute.Recompute(enabled=True)
+      outputs = mark(tf.sin(tf.tanh(images)), [images], is_training=True)
+      assert tf.gradients(outputs, images)
+      return weakref.ref(graph)
+
+  graph = build()
+  gc.collect()
+  assert graph() is None

@@ -1,6 +1,5 @@
 """Starts processes that print, fail and wait."""
 
-import json
 import os
 import re
 import signal
@@ -9,6 +8,8 @@ import sys
 import time
 
 import pytest
+
+from tools import launch_local
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _PRINT = (
@@ -21,6 +22,8 @@ _FAIL_OR_WAIT = (
   'i = json.loads(os.environ["TF_CONFIG"])["task"]["index"]; '
   'sys.exit(3) if i else time.sleep(100)'
 )
+_PRINT_AND_WAIT = 'import time; print(1, flush=True); time.sleep(100)'
+_IGNORE = 'import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); '
 
 
 def _command(*flags, code=None):
@@ -70,9 +73,7 @@ def test_when_one_fails_the_others_are_stopped():
 
 def test_signals_are_passed_on():
   process = subprocess.Popen(
-    _command(
-      '-n', '2', code='import time; print(1, flush=True); time.sleep(100)'
-    ),
+    _command('-n', '2', code=_PRINT_AND_WAIT),
     cwd=os.path.abspath(_ROOT),
     stdout=subprocess.PIPE,
     stderr=subprocess.DEVNULL,
@@ -82,6 +83,70 @@ def test_signals_are_passed_on():
   process.send_signal(signal.SIGTERM)
   assert process.wait(timeout=30) == 128 + signal.SIGTERM
   process.stdout.close()
+
+
+def test_a_second_signal_kills_and_says_whom():
+  process = subprocess.Popen(
+    _command('-n', '2', code=_IGNORE + _PRINT_AND_WAIT),
+    cwd=os.path.abspath(_ROOT),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  for _ in range(2):
+    process.stdout.readline()
+  process.send_signal(signal.SIGTERM)
+  with pytest.raises(subprocess.TimeoutExpired):
+    process.wait(timeout=1)
+  process.send_signal(signal.SIGTERM)
+  _, text = process.communicate(timeout=30)
+  assert process.returncode == 128 + signal.SIGKILL
+  for index in range(2):
+    assert 'worker {} is killed: a second signal'.format(index) in text
+
+
+def test_one_that_stays_after_a_failure_is_killed(monkeypatch, capfd):
+  monkeypatch.setattr(launch_local, '_STOP_AFTER', 1.0)
+  monkeypatch.setattr(launch_local, '_KILL_AFTER', 2.0)
+  code = _IGNORE + _FAIL_OR_WAIT
+  assert launch_local.launch([sys.executable, '-c', code], 2) == 3
+  text = capfd.readouterr().err
+  assert 'worker 0 is killed: it runs 2 s after the failure.' in text
+  assert 'worker 1 is killed' not in text
+
+
+def _started(monkeypatch, before_second):
+  """Notes processes; `before_second` is called before the second starts."""
+  popen = subprocess.Popen
+  started = []
+
+  def start(*args, **kwargs):
+    if started:
+      before_second()
+    started.append(popen(*args, **kwargs))
+    return started[-1]
+
+  monkeypatch.setattr(subprocess, 'Popen', start)
+  return started
+
+
+def test_none_is_left_if_one_does_not_start(monkeypatch, capfd):
+  def fail():
+    raise OSError('Too many open files')
+
+  started = _started(monkeypatch, fail)
+  with pytest.raises(OSError, match='Too many'):
+    launch_local.launch(['sleep', '100'], 2)
+  assert [process.returncode for process in started] == [-signal.SIGKILL]
+  assert 'worker 0 is killed: this program ends.' in capfd.readouterr().err
+
+
+def test_none_is_left_by_a_signal_while_they_start(monkeypatch):
+  before = signal.getsignal(signal.SIGTERM)
+  started = _started(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+  assert launch_local.launch(['sleep', '100'], 2) == 128 + signal.SIGTERM
+  assert [process.returncode for process in started] == [-signal.SIGTERM] * 2
+  assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
@@ -100,4 +165,4 @@ def test_wrong_commands(command, message):
   )
   assert run.returncode == 2
   assert message in run.stderr
-  assert json.dumps('Traceback') not in run.stderr
+  assert 'Traceback' not in run.stderr

@@ -315,6 +315,8 @@ def test_measuring_needs_data():
     (['devices', 'V100', 'flop'], [1, 'x'], "'flop' is unknown.*'flops'"),
     (['assumptions', 'utilisation'], [1.5, 'x'], 'is a share, at most 1'),
     (['memory', 'R50-FPN'], None, 'memory: R50-FPN is missing'),
+    (['memory', 'R50-FPN', 'fixed_bytes'], '3', "fixed_bytes: '3' has to be"),
+    (['networks', 'R50-FPN', 'synced_layers'], 'no', "synced_layers: 'no' has"),
     (['networks', 'R50-FPN', 'preset'], None, 'preset is missing'),
     (
       ['networks', 'R50-FPN', 'variants', 'on GPUs'],

@@ -197,8 +197,15 @@ def _network(
     for key, value in figures.items():
       _check_number(place, key, value)
     variants[variant] = Variant(**figures)
-  for key in ('parameters', 'multiply_adds', 'batch_per_core', 'image_bytes'):
-    _check_number(where, key, values[key])
+  for key in (
+    'parameters',
+    'multiply_adds',
+    'synced_layers',
+    'batch_per_core',
+    'fixed_bytes',
+    'image_bytes',
+  ):
+    _check_number(where, key, values[key], may_be_zero=key == 'synced_layers')
   values['variants'] = variants
   return Network(name=name, **values)
 
@@ -275,5 +282,7 @@ def _check_number(
     or (value == 0 and not may_be_zero)
   ):
     raise errors.ConfigError(
-      '{}.{}: {!r} has to be a number above 0.'.format(where, key, value)
+      '{}.{}: {!r} has to be a number {}.'.format(
+        where, key, value, 'from 0 on' if may_be_zero else 'above 0'
+      )
     )

@@ -24,7 +24,7 @@ _STEP_HEADER = (
   'host ms',
   'transfer ms',
   'compute ms',
-  'all-reduce ms',
+  'exposed ms',
   'sync BN ms',
   'step ms',
   'images/s',

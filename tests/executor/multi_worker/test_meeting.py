@@ -1,7 +1,12 @@
-"""Workers meet, compare and wait for each other, as threads."""
+"""Workers meet, compare and wait for each other: threads or processes."""
 
 import concurrent.futures
+import logging
+import multiprocessing
+import os
+import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -79,7 +84,7 @@ def _end(met):
     ),
     ({'config': {'a.b': 1, 'c': [2, 1]}}, r'c is \[2, 1\], not \[1, 2\]'),
     ({'config': {'a.b': 1}}, r'c is None, not \[1, 2\]'),
-    ({'config': {str(i): i for i in range(9)}}, '4 others|6 others'),
+    ({'config': {str(i): i for i in range(9)}}, '; 6 others. '),
     ({'num_devices': 2}, r'worker 1 \(.*\) has 2 devices, .* has 1'),
     ({'step': 5}, 'sees step 5 in model_dir, .* step 0'),
   ],
@@ -101,7 +106,10 @@ def test_one_that_does_not_come_is_named():
   assert isinstance(results[1], errors.UserError)
 
 
-def test_others_who_knock_are_ignored():
+@pytest.mark.parametrize(
+  'text', [b'GET / HTTP/1.1\r\n\r\n', b'["hello"]\n', b'{"hello": 1}\n']
+)
+def test_others_who_knock_are_ignored(text):
   clusters = _cluster(2)
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
     chief = pool.submit(meeting.Meeting, clusters[0], _REPORT)
@@ -112,11 +120,113 @@ def test_others_who_knock_are_ignored():
         break
       except OSError:
         time.sleep(0.02)
-    stranger.sendall(b'GET / HTTP/1.1\r\n\r\n')
+    stranger.sendall(text)
     worker = pool.submit(meeting.Meeting, clusters[1], _REPORT)
     met = [worker.result(20), chief.result(20)]
     stranger.close()
     assert list(pool.map(_end, met)) == [True, True]
+
+
+def test_one_who_is_kept_waiting_says_so_and_gives_up(monkeypatch, caplog):
+  monkeypatch.setattr(meeting, '_LINE_INTERVAL', 0.2)
+  caplog.set_level(logging.INFO)
+  clusters = _cluster(3)
+  host, port = clusters[0].workers[0].split(':')
+  with socket.socket() as chief:
+    # It takes the connection, and does not answer.
+    chief.bind((host, int(port)))
+    chief.listen(1)
+    with pytest.raises(errors.UserError, match='Not all workers came') as info:
+      meeting.Meeting(clusters[1], _REPORT, patience=1.0)
+  whom = 'those that worker 0 ({}) waits for'.format(clusters[0].workers[0])
+  assert whom in str(info.value)
+  lines = [r.getMessage() for r in caplog.records]
+  assert lines.count('Waiting for {}.'.format(whom)) >= 2
+
+
+def _in_processes(directory, train):
+  """Three workers as processes; returns exit codes and what each printed.
+
+  Args:
+    directory: for what they print.
+    train: called with the index of each and its meeting, inside of it; may
+      raise.
+  """
+  context = multiprocessing.get_context('fork')
+  paths = [str(directory / str(index)) for index in range(3)]
+
+  def work(cluster, path):
+    with open(path, 'w') as sys.stderr:
+      try:
+        with meeting.Meeting(cluster, _REPORT) as met:
+          train(cluster.index, met)
+      except RuntimeError as error:
+        print('own error: {}'.format(error), file=sys.stderr, flush=True)
+        os._exit(3)
+    os._exit(0)
+
+  processes = [
+    context.Process(target=work, args=(cluster, path), daemon=True)
+    for cluster, path in zip(_cluster(3), paths)
+  ]
+  for process in processes:
+    process.start()
+  for process in processes:
+    process.join(30)
+  texts = []
+  for path in paths:
+    with open(path) as source:
+      texts.append(source.read())
+  return [process.exitcode for process in processes], texts
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_all_are_told_of_one_that_is_killed(tmp_path, victim):
+  def train(index, met):
+    del met
+    if index == victim:
+      os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+  codes, texts = _in_processes(tmp_path, train)
+  for index in range(3):
+    if index == victim:
+      assert codes[index] == -signal.SIGKILL
+      continue
+    assert codes[index] == 1
+    assert texts[index].startswith('Error: worker {} ('.format(victim))
+    assert ' is gone; ' in texts[index]
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_all_are_told_why_one_failed(tmp_path, victim):
+  def train(index, met):
+    if index == victim:
+      for peer in met._peers:
+        _delay_after(peer)
+      raise RuntimeError('out of cheese')
+    time.sleep(60)
+
+  codes, texts = _in_processes(tmp_path, train)
+  for index in range(3):
+    if index == victim:
+      # The others may be gone before it has told all of them.
+      assert (codes[index], texts[index]) == (3, 'own error: out of cheese\n')
+      continue
+    assert codes[index] == 1
+    assert texts[index].startswith('Error: worker {} ('.format(victim))
+    assert ' failed: out of cheese. All workers stop.' in texts[index]
+
+
+def _delay_after(peer):
+  """Makes sending to it slow."""
+  send = peer.send
+
+  def slow(**message):
+    send(**message)
+    time.sleep(1.0)
+
+  peer.send = slow
 
 
 def test_an_address_that_is_taken_is_named():

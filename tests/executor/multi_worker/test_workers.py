@@ -36,7 +36,7 @@ _ALIKE = {
 class _Workers:
   """Processes with logs in files."""
 
-  def __init__(self, directory, overrides, count=2, module=_UNSHUFFLED):
+  def __init__(self, directory, overrides, count=2, flags=()):
     self.processes = []
     self._logs = []
     configs = launch_local.tasks(count, False).values()
@@ -50,10 +50,11 @@ class _Workers:
             [
               sys.executable,
               '-m',
-              module,
+              _UNSHUFFLED,
               '--mode=train',
               '--model_dir={}'.format(directory / 'model'),
               '--params_override=' + json.dumps(changed),
+              *flags,
             ],
             cwd=_ROOT,
             env={**os.environ, 'TF_CONFIG': json.dumps(config)},
@@ -131,9 +132,9 @@ def _weights(prefix):
 
 
 def test_two_workers_train_as_one_process(records, tmp_path):
-  steps = {'total_steps': 10}
+  # Some steps are clipped.
+  steps = {'total_steps': 10, 'gradient_clip_norm': 1.0}
   one = tmp_path / 'one' / 'model'
-  params = tiny_run.resolve(one, records, {'train': steps}, _ALIKE)
   start = tmp_path / 'start'
   runner_lib.Runner(
     tiny_run.resolve(start, records, {'train': {'total_steps': 1}})
@@ -158,7 +159,7 @@ def test_two_workers_train_as_one_process(records, tmp_path):
   assert single.returncode == 0, single.stdout
   two = tmp_path / 'two'
   two.mkdir()
-  with _workers(two, override) as workers:
+  with _workers(two, override, flags=['--eval_after_training']) as workers:
     assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
     chief_log, worker_log = workers.log(0), workers.log(1)
   expected, got = _scalars(one), _scalars(two / 'model')
@@ -184,10 +185,15 @@ def test_two_workers_train_as_one_process(records, tmp_path):
   assert 'step 10/10' in chief_log
   assert 'step 1/' not in worker_log
   assert 'are in the log of worker 0' in worker_log
-  assert params.train.total_steps == 10
+  # It evaluates, too, once and at the end.
+  metrics = json.loads((two / 'model' / 'eval' / 'metrics.json').read_text())
+  assert metrics['step'] == 10
+  assert chief_log.count('The metrics are in') == 1
+  assert 'The metrics are in' not in worker_log
 
 
-def test_a_killed_worker_and_a_restart(records, tmp_path):
+@pytest.mark.parametrize('victim', [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_killed_worker_and_a_restart(records, tmp_path, victim):
   override = tiny_run.overrides(
     records,
     {'train': {'total_steps': 60, 'save_checkpoint_seconds': 2}},
@@ -198,12 +204,13 @@ def test_a_killed_worker_and_a_restart(records, tmp_path):
     workers.await_line('step 11/60')
     while _step(model_dir) == 0:
       time.sleep(0.05)
-    workers.processes[1].send_signal(signal.SIGKILL)
+    workers.processes[victim].send_signal(signal.SIGKILL)
     killed = time.monotonic()
-    assert workers.processes[0].wait(timeout=60) == 1
+    assert workers.processes[1 - victim].wait(timeout=60) == 1
     assert time.monotonic() - killed < 60
-    message = workers.log(0).splitlines()[-1]
-    assert re.match(r'Error: worker 1 \(127.0.0.1:\d+\) is gone', message)
+    message = workers.log(1 - victim).splitlines()[-1]
+    name = r'Error: worker {} \(127.0.0.1:\d+\) is gone'.format(victim)
+    assert re.match(name, message)
     assert 'go on from the last checkpoint' in message
   saved = _step(model_dir)
   assert 0 < saved < 60
@@ -260,3 +267,42 @@ def test_an_error_of_one_is_told_to_the_others(records, tmp_path):
     assert workers.exit_codes() == [1, 1]
     assert re.search(r'Error: worker 1 \(.*\) failed: ', workers.log(0))
     assert 'part1.tfrecord' in workers.log(0)
+
+
+@pytest.mark.slow
+def test_one_worker_and_an_evaluator(records, tmp_path):
+  override = tiny_run.overrides(
+    records, {'train': {'total_steps': 3}, 'eval': {'eval_timeout': 200}}
+  )
+  run = subprocess.run(
+    [
+      sys.executable,
+      os.path.join('tools', 'launch_local.py'),
+      '-n',
+      '1',
+      '--evaluator',
+      '--',
+      sys.executable,
+      'main.py',
+      '--mode=train',
+      '--eval_after_training',
+      '--model_dir={}'.format(tmp_path / 'model'),
+      '--params_override=' + json.dumps(override),
+    ],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    universal_newlines=True,
+  )
+  assert run.returncode == 0, run.stdout
+  lines = {
+    name: [x for x in run.stdout.splitlines() if x.startswith(name)]
+    for name in ('[worker 0]', '[evaluator 0]')
+  }
+  trained, evaluated = map('\n'.join, lines.values())
+  assert 'step 3/3' in trained and 'step 3/3' not in evaluated
+  assert 'Plan: train' in trained and 'Plan: eval' in evaluated
+  assert 'The metrics are in' not in trained
+  assert 'The metrics are in' in evaluated
+  metrics = tmp_path / 'model' / 'eval' / 'metrics.json'
+  assert json.loads(metrics.read_text())['step'] == 3
