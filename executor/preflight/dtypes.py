@@ -7,6 +7,9 @@ import tensorflow.compat.v1 as tf
 
 from executor.preflight import kept_activations, layer_groups, tpu_graph
 
+# What loops are made of computes nothing.
+_LOOP_TYPES = frozenset(['Enter', 'Exit', 'Merge', 'NextIteration', 'Switch'])
+
 
 class Part(NamedTuple):
   """One part of the network.
@@ -33,6 +36,8 @@ def count(
   float32: Dict[str, Dict[str, int]] = collections.OrderedDict()
   for op in graph.operations:
     if not op.outputs or op.outputs[0] not in activations.from_images:
+      continue
+    if op.type in _LOOP_TYPES:
       continue
     output = op.outputs[0]
     name = layer_groups.part(groups.name(op.name, None))

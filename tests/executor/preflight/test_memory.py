@@ -191,7 +191,14 @@ def test_a_batch_in_parts_keeps_what_a_part_needs():
     layout.padded_size(params)[0], params.architecture.min_level
   )
   parts = {part.name: part for part in dtypes.count(graph, groups)}
-  assert {'resnet10', 'fpn', 'class_net', 'losses'} <= set(parts)
+  assert set(parts) == {
+    'input',
+    'resnet10',
+    'fpn',
+    'class_net',
+    'box_net',
+    'losses',
+  }
   assert parts['resnet10'].num_bfloat16 > 0
   assert xla_kernels.find_offenders(graph.operations) == []
   assert static_shapes.find_offenders(graph.operations) == []
