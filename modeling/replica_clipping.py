@@ -41,6 +41,7 @@ class _ClippingStrategy:
   def __init__(self, strategy: tf.distribute.Strategy, clip_norm: float):
     self.extended = self
     self.group = strategy.group
+    self._local_results = strategy.experimental_local_results
     self._wrapped = strategy.extended
     self._clip_norm = clip_norm
 
@@ -53,15 +54,16 @@ class _ClippingStrategy:
     value_destination_pairs: Sequence[Tuple[Any, Any]],
   ) -> List[Any]:
     sums = self._wrapped.batch_reduce_to(reduce_op, value_destination_pairs)
+    _, variable = value_destination_pairs[0]
     clipped = []
     # Each device has all sums, and so finds the same norm.
     for device, gradients in zip(
-      sums[0].devices, zip(*(total.values for total in sums))
+      variable.devices, zip(*map(self._local_results, sums))
     ):
       with tf.device(device):
         clipped.append(
           optimizers.clip_by_global_norm(gradients, self._clip_norm)
         )
     return distributed_values.regroup(
-      sums[0].device_map, clipped, distributed_values.Mirrored
+      variable.device_map, clipped, distributed_values.Mirrored
     )
