@@ -132,6 +132,7 @@ def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
   assert metrics['ARmax100'] >= 0
 
 
+@pytest.mark.slow
 def test_replicas_clip_the_gradient_of_the_whole_batch(tmp_path):
   # With all that saves memory.
   _, one, two, _ = _train_both(
