@@ -2,10 +2,10 @@
 
 import concurrent.futures
 import logging
-import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -17,6 +17,9 @@ from tests import tiny_run
 from tools import launch_local
 from utils import errors
 
+_ROOT = os.path.abspath(
+  os.path.join(os.path.dirname(__file__), '..', '..', '..')
+)
 _REPORT = meeting.Report({'a.b': 1, 'c': [1, 2]}, 1, 0)
 
 
@@ -144,89 +147,60 @@ def test_one_who_is_kept_waiting_says_so_and_gives_up(monkeypatch, caplog):
   assert lines.count('Waiting for {}.'.format(whom)) >= 2
 
 
-def _in_processes(directory, train):
-  """Three workers as processes; returns exit codes and what each printed.
+def _in_processes(victim, what):
+  """Three workers as processes, one of which is killed or fails.
 
-  Args:
-    directory: for what they print.
-    train: called with the index of each and its meeting, inside of it; may
-      raise.
+  Returns:
+    Exit codes and what each printed last.
   """
-  context = multiprocessing.get_context('fork')
-  paths = [str(directory / str(index)) for index in range(3)]
-
-  def work(cluster, path):
-    with open(path, 'w') as sys.stderr:
-      try:
-        with meeting.Meeting(cluster, _REPORT) as met:
-          train(cluster.index, met)
-      except RuntimeError as error:
-        print('own error: {}'.format(error), file=sys.stderr, flush=True)
-        os._exit(3)
-    os._exit(0)
-
+  addresses = ','.join(launch_local.free_addresses(3))
   processes = [
-    context.Process(target=work, args=(cluster, path), daemon=True)
-    for cluster, path in zip(_cluster(3), paths)
+    subprocess.Popen(
+      [
+        sys.executable,
+        '-m',
+        'tests.executor.multi_worker.meeting_process',
+        addresses,
+        str(index),
+        what if index == victim else 'waits',
+      ],
+      cwd=_ROOT,
+      stderr=subprocess.PIPE,
+      universal_newlines=True,
+    )
+    for index in range(3)
   ]
-  for process in processes:
-    process.start()
-  for process in processes:
-    process.join(30)
-  texts = []
-  for path in paths:
-    with open(path) as source:
-      texts.append(source.read())
-  return [process.exitcode for process in processes], texts
+  try:
+    texts = [process.communicate(timeout=50)[1] for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+      process.wait()
+  return (
+    [process.returncode for process in processes],
+    [text.splitlines()[-1] if text else '' for text in texts],
+  )
 
 
 @pytest.mark.parametrize('victim', [0, 1])
-def test_all_are_told_of_one_that_is_killed(tmp_path, victim):
-  def train(index, met):
-    del met
-    if index == victim:
-      os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
-
-  codes, texts = _in_processes(tmp_path, train)
+@pytest.mark.parametrize(
+  'what,code,own,told',
+  [
+    ('killed', -signal.SIGKILL, '', ' is gone; '),
+    # The others may be gone before it has told all of them.
+    ('failed', 3, 'own error: out of cheese', ' failed: out of cheese. All '),
+  ],
+)
+def test_all_are_told_of_one_that_ends(victim, what, code, own, told):
+  codes, texts = _in_processes(victim, what)
   for index in range(3):
     if index == victim:
-      assert codes[index] == -signal.SIGKILL
+      assert codes[index] == code
+      assert own in texts[index]
       continue
     assert codes[index] == 1
     assert texts[index].startswith('Error: worker {} ('.format(victim))
-    assert ' is gone; ' in texts[index]
-
-
-@pytest.mark.parametrize('victim', [0, 1])
-def test_all_are_told_why_one_failed(tmp_path, victim):
-  def train(index, met):
-    if index == victim:
-      for peer in met._peers:
-        _delay_after(peer)
-      raise RuntimeError('out of cheese')
-    time.sleep(60)
-
-  codes, texts = _in_processes(tmp_path, train)
-  for index in range(3):
-    if index == victim:
-      # The others may be gone before it has told all of them.
-      assert (codes[index], texts[index]) == (3, 'own error: out of cheese\n')
-      continue
-    assert codes[index] == 1
-    assert texts[index].startswith('Error: worker {} ('.format(victim))
-    assert ' failed: out of cheese. All workers stop.' in texts[index]
-
-
-def _delay_after(peer):
-  """Makes sending to it slow."""
-  send = peer.send
-
-  def slow(**message):
-    send(**message)
-    time.sleep(1.0)
-
-  peer.send = slow
+    assert told in texts[index]
 
 
 def test_an_address_that_is_taken_is_named():
