@@ -203,7 +203,7 @@ def test_run_of_another_optimizer_is_not_continued(trained):
   with pytest.raises(tf.errors.NotFoundError) as info:
     runner_lib.Runner(params).train()
   message = str(failures.explain(info.value))
-  assert '/Adam' in message
+  assert "has no variable '" in message
   assert 'train.optimizer' in message and '--model_dir' in message
 
 
