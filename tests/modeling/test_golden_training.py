@@ -26,7 +26,7 @@ _COMMON = {
   'retinanet_parser': {'output_size': [128, 128]},
 }
 CASES = [
-  ('train_retinanet_r50_fpn', {}),
+  pytest.param('train_retinanet_r50_fpn', {}, marks=pytest.mark.slow),
   (
     'train_retinanet_r18_clip_frozen',
     {

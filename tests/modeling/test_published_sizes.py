@@ -54,11 +54,12 @@ def _spinenet(backbone, model_id, **head):
     pytest.param(
       _spinenet('spinenet', '143'), 1280, 67.0, 524.0, marks=pytest.mark.slow
     ),
-    (
+    pytest.param(
       _spinenet('spinenet', '190', num_filters=512, num_convs=7),
       1280,
       163.6,
       1885.0,
+      marks=pytest.mark.slow,
     ),
     (
       _spinenet(

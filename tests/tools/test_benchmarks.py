@@ -39,6 +39,7 @@ def test_graph_of_a_preset():
   assert 0.1 < peak < 10
 
 
+@pytest.mark.slow
 def test_what_detection_adds():
   run = _run('bench_nms.py', '--size=128', '--depth=10', '--rounds=1')
   assert run.returncode == 0, run.stderr

@@ -192,7 +192,8 @@ def test_two_workers_train_as_one_process(records, tmp_path):
   assert 'The metrics are in' not in worker_log
 
 
-@pytest.mark.parametrize('victim', [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', [0, 1])
 def test_a_killed_worker_and_a_restart(records, tmp_path, victim):
   override = tiny_run.overrides(
     records,

@@ -24,7 +24,13 @@ def _example(image):
 @pytest.mark.parametrize(
   'input_type, instance, wrong, reason',
   [
-    ('image_tensor', _numbers, [[[1, 2, 3]]], 'shape [64, 64, 3]'),
+    pytest.param(
+      'image_tensor',
+      _numbers,
+      [[[1, 2, 3]]],
+      'shape [64, 64, 3]',
+      marks=pytest.mark.slow,
+    ),
     ('tf_example', _example, {'b64': 'AP8K'}, 'image/encoded'),
   ],
 )
