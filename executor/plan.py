@@ -111,6 +111,8 @@ def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:
   settings = params.batch_norm_activation
   if not settings.batch_norm_trainable:
     return 'frozen: moving statistics'
+  if params.train.gradient_accumulation_steps > 1:
+    return 'statistics of each part of the batch'
   if hardware.num_replicas == 1:
     return 'statistics of the batch'
   if not settings.use_sync_bn:

@@ -56,6 +56,8 @@ def run(
   if trains:
     problems += _check_run(params, evaluates)
   console.print(tables.layout_table(found))
+  if evaluates and not trains:
+    _note_evaluation_place(params, console)
   graph = None
   if found.num_replicas is not None:
     graph = _check_graphs(params, problems, console)
@@ -70,6 +72,14 @@ def run(
       )
     )
   console.print('TPU preflight: ready.')
+
+
+def _note_evaluation_place(params: Any, console: rich.console.Console) -> None:
+  """Says so if only a training without evaluation would work."""
+  try:
+    hardware_lib.check_evaluation_place(params)
+  except errors.ConfigError as error:
+    console.print('Without evaluation only: {}'.format(error))
 
 
 def _check_run(params: Any, evaluates: bool) -> List[str]:
@@ -132,8 +142,9 @@ def _check_memory(
   return [
     'train.train_batch_size: {} images on a replica need about {:.1f} GB of '
     'each core, which has {:g} (--core_memory_gb); {} alone {:.1f}. Lower the '
-    'batch, give more cores (--num_cores), part the images '
-    '(train.num_cores_per_replica), or use a TPU with more memory.'.format(
+    'batch, compute it in parts (train.gradient_accumulation_steps), give more '
+    'cores (--num_cores), part the images (train.num_cores_per_replica), or '
+    'use a TPU with more memory.'.format(
       graph.replica_batch_size,
       needed.total / _GB,
       core_memory_gb,

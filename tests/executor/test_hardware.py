@@ -206,6 +206,17 @@ def test_plan_names_what_matters():
   assert 'steps' not in rows and 'training batch' not in rows
 
 
+def test_plan_says_that_each_part_has_its_own_statistics():
+  params = golden_numbers.make_params(
+    {'train': {'train_batch_size': 8, 'gradient_accumulation_steps': 4}}
+  )
+  table = plan.plan_table(
+    params, hardware.Hardware(hardware.GPU, 1, 'any'), 'train'
+  )
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['batch norm'] == 'statistics of each part of the batch'
+
+
 @pytest.mark.parametrize(
   'kind,num_replicas,use_sync_bn,words',
   [

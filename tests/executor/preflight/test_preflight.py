@@ -172,6 +172,19 @@ def test_a_pod_has_to_have_a_place_to_evaluate_if_it_does(no_graphs, tmp_path):
   assert 'ready' in _run(override, flags=flags, trains=True)
 
 
+def test_a_pod_without_a_place_to_evaluate_is_told_so(no_graphs, tmp_path):
+  override = _override(
+    tiny_run.write_data(tmp_path), {'train': {'train_batch_size': 32}}
+  )
+  flags = {'num_cores': 32}
+  output = _run(override, flags=flags)
+  assert 'Without evaluation only: platform.eval_master: null' in output
+  assert 'ready' in output
+  for flag in ({}, {'eval_master': 'local'}):
+    output = _run(override, flags={'num_cores': 8, **flag})
+    assert 'Without evaluation' not in output
+
+
 def test_batches_of_an_evaluation_that_is_none_of_a_tpu(no_graphs, tmp_path):
   override = _override(
     tiny_run.write_data(tmp_path), {'eval': {'eval_batch_size': 5}}
