@@ -22,11 +22,16 @@ class ChecksBeside:
   """
 
   def __init__(self, params: Any, modes: Sequence[str]):
+    # Not at the top, where the new process would import it before it is quiet.
+    import tensorflow.compat.v1 as tf
+
     # A fork would inherit the locks of TensorFlow's threads.
     context = multiprocessing.get_context('spawn')
     self._connection, theirs = context.Pipe(duplex=False)
     self._process = context.Process(
-      target=_check, args=(params.as_dict(), modes, theirs), daemon=True
+      target=_check,
+      args=(params.as_dict(), modes, tf.logging.get_verbosity(), theirs),
+      daemon=True,
     )
     self._process.start()
     theirs.close()
@@ -58,12 +63,18 @@ class ChecksBeside:
 
 
 def _check(
-  values: Dict[str, Any], modes: Sequence[str], out: connections.Connection
+  values: Dict[str, Any],
+  modes: Sequence[str],
+  verbosity: int,
+  out: connections.Connection,
 ) -> None:
   # Ctrl-C is the parent's, which ends this process.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   # Those of TensorFlow's import, which the parent has shown if it shows any.
   warnings.simplefilter('ignore')
+  import tensorflow.compat.v1 as tf
+
+  tf.logging.set_verbosity(verbosity)
   from executor.preflight import graph_checks
 
   params = params_dict.ParamsDict(values)

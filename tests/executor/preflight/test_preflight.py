@@ -59,6 +59,7 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
+  assert 'WARNING' not in process.stderr
   for text in (
     'replicas',
     'resnet10, stride 4',
