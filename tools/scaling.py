@@ -302,8 +302,8 @@ def main(argv: Sequence[str]) -> None:
       _print_table(
         '{}: {}'.format(network.name, title),
         'device | cores | batch | cores an image | parts | host ms | '
-        'transfer ms | compute ms | all-reduce ms | sync BN ms | step ms | images/s | '
-        'efficiency | limit | hours',
+        'transfer ms | compute ms | all-reduce ms | sync BN ms | step ms | '
+        'images/s | efficiency | limit | hours',
         step_rows(network, grows),
       )
   _print_table(
