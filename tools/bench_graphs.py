@@ -36,6 +36,7 @@ MOST_NODES = {
   'bccd_autoaugment': 4100,
   'bccd_nasfpn': 8300,
   'bccd_resnet10': 4100,
+  'small_cpu': 4800,
   'bccd_spinenet49S': 15700,
   'bccd_yardstick': 6300,
   'retinanet_autoaugment': 12800,
