@@ -51,8 +51,3 @@ class LayerGroups:
       exponent = round(math.log2(self._image_height / shape[1]))
       return '{}, stride {:g}'.format(top, 2**exponent)
     return top
-
-
-def part(group: str) -> str:
-  """The coarse part of a group: a network, or one of the heads."""
-  return re.split('[/,]', group)[0]

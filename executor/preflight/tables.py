@@ -5,10 +5,9 @@ from typing import List
 import rich.box
 import rich.table
 
-from executor.preflight import dtypes, graph_checks, host, layout, memory
+from executor.preflight import graph_checks, layout, memory
 
 _MB, _GB = 2**20, 2**30
-_MAX_TYPES = 6  # types of operations that are named for each part
 
 
 def _table(
@@ -99,63 +98,4 @@ def memory_table(needed: memory.Memory) -> rich.table.Table:
     )
     for kind, size in memory.CORE_MEMORY.items()
   )
-  return table
-
-
-def dtype_table(parts: List[dtypes.Part]) -> rich.table.Table:
-  table = rich.table.Table(
-    title='Precision of the forward pass, operations',
-    title_justify='left',
-    box=rich.box.SIMPLE,
-  )
-  table.add_column('part')
-  table.add_column('bfloat16', justify='right')
-  table.add_column('float32', justify='right')
-  table.add_column('which stay float32')
-  for part in parts:
-    named = list(part.float32_types.items())
-    text = ', '.join('{} {}'.format(n, kind) for kind, n in named[:_MAX_TYPES])
-    if named[_MAX_TYPES:]:
-      text += ', and {} more'.format(sum(n for _, n in named[_MAX_TYPES:]))
-    table.add_row(
-      part.name, str(part.num_bfloat16), str(part.num_float32), text
-    )
-  return table
-
-
-def host_table(
-  bytes_per_image: float, demand: host.Demand, trial: host.Trial
-) -> rich.table.Table:
-  """What the cores take against what this machine reads."""
-  table = _table('Host', 'what', 'value', text_columns=2)
-  enough = trial.images_per_second >= demand.images_per_second
-  per_cpu = trial.images_per_second / trial.num_cpus
-  for row in (
-    (
-      'infeed of an image',
-      '{:.2f} MB with its labels'.format(bytes_per_image / _MB),
-    ),
-    ('step', '{:.3g} ms ({})'.format(demand.step_ms, demand.source)),
-    (
-      'all cores take',
-      '{:.1f} images/s, {:.2f} GB/s over the infeeds'.format(
-        demand.images_per_second,
-        demand.images_per_second * bytes_per_image / _GB,
-      ),
-    ),
-    (
-      'this machine reads',
-      '{:.1f} images/s with {} CPUs ({})'.format(
-        trial.images_per_second, trial.num_cpus, trial.note
-      ),
-    ),
-    (
-      'verdict',
-      'fast enough'
-      if enough
-      else 'too slow for all cores: it takes about {:.0f} CPUs like these, '
-      'over all hosts'.format(demand.images_per_second / per_cpu),
-    ),
-  ):
-    table.add_row(*row)
   return table

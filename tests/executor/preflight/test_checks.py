@@ -176,6 +176,6 @@ def test_an_nms_for_cpus_is_found_in_the_graph_of_evaluation(combined_nms):
 def test_every_nms_of_the_project_can_be_compiled():
   for version in ('v2', 'batched'):
     params = test_tpu_graph.resolve({'postprocess': {'nms_version': version}})
-    graph = tpu_graph.build(params, 'predict')
+    graph = tpu_graph.build(params, 'eval')
     assert xla_kernels.find_offenders(graph.operations) == []
     assert static_shapes.find_offenders(graph.operations) == []
