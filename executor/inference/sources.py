@@ -8,7 +8,7 @@ import cv2
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from executor.inference import decoding
+from dataloader import image_reader
 from utils import errors
 
 IMAGE_ENDINGS = (
@@ -39,10 +39,10 @@ class Item(NamedTuple):
   """
 
   name: str
-  open: Callable[[], decoding.Opened]
+  open: Callable[[], image_reader.Opened]
   image_id: Optional[int] = None
 
-  def read(self) -> decoding.Picture:
+  def read(self) -> image_reader.Picture:
     """Decodes the image; raises DataError if that is impossible."""
     return self.open().decode()
 
@@ -91,7 +91,9 @@ def is_video(path: str) -> bool:
   return path.lower().endswith(VIDEO_ENDINGS)
 
 
-def items(files: Sequence[str], decoder: decoding.Decoder) -> Iterator[Item]:
+def items(
+  files: Sequence[str], decoder: image_reader.Decoder
+) -> Iterator[Item]:
   """Yields the images of files, records and videos, in order.
 
   Where a file cannot be read to its end, the last item raises the reason.
@@ -141,7 +143,7 @@ def _read(path: str) -> bytes:
     raise errors.DataError('cannot be read: {}'.format(error)) from error
 
 
-def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
+def _record_items(path: str, decoder: image_reader.Decoder) -> Iterator[Item]:
   number = 0
   try:
     for record in tf.python_io.tf_record_iterator(path):
@@ -157,7 +159,9 @@ def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
     yield failing_item(path, 'TFRecord file without a record')
 
 
-def _record_item(name: str, record: bytes, decoder: decoding.Decoder) -> Item:
+def _record_item(
+  name: str, record: bytes, decoder: image_reader.Decoder
+) -> Item:
   try:
     features = tf.train.Example.FromString(record).features.feature
   except message.DecodeError:
@@ -203,8 +207,8 @@ def _video_items(path: str) -> Iterator[Item]:
       is_read, frame = capture.read()
       if not is_read:
         break
-      picture = decoding.Picture(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-      opened = decoding.Opened(
+      picture = image_reader.Picture(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+      opened = image_reader.Opened(
         frame.shape[0] * frame.shape[1], lambda picture=picture: picture
       )
       yield Item('{}#{}'.format(path, number), lambda opened=opened: opened)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from executor.inference import decoding
+from dataloader import image_reader
 from tests import record_factory
 from utils import errors
 
@@ -16,7 +16,7 @@ _ORIENTATION = 0x0112
 
 @pytest.fixture(scope='module')
 def decoder():
-  return decoding.Decoder(max_pixels=10_000)
+  return image_reader.Decoder(max_pixels=10_000)
 
 
 def _decode(decoder, encoded, **kwargs):
