@@ -11,16 +11,6 @@ from google.protobuf import message
 from dataloader import image_reader
 from utils import errors
 
-IMAGE_ENDINGS = (
-  '.bmp',
-  '.gif',
-  '.jpeg',
-  '.jpg',
-  '.png',
-  '.tif',
-  '.tiff',
-  '.webp',
-)
 VIDEO_ENDINGS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.webm')
 _TFRECORD = re.compile(r'(\.tfrecords?|-\d{5}-of-\d{5})$')
 _GLOB = re.compile(r'[*?\[]')
@@ -63,14 +53,14 @@ def find_files(arguments: Sequence[str]) -> List[str]:
         os.path.join(folder, name)
         for folder, _, names in tf.io.gfile.walk(argument)
         for name in names
-        if name.lower().endswith(IMAGE_ENDINGS)
+        if name.lower().endswith(image_reader.ENDINGS)
       )
       if not files:
         raise errors.DataError(
           "The folder '{}' holds no image ({}). TFRecords and videos are named "
           "by a pattern, such as '{}'.".format(
             argument,
-            ', '.join(IMAGE_ENDINGS),
+            ', '.join(image_reader.ENDINGS),
             os.path.join(argument, '*.tfrecord'),
           )
         )
