@@ -23,6 +23,10 @@ _FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
 _FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
 
 
+class UnknownFormatError(errors.DataError):
+  """A file is no image, or of a format that is not read."""
+
+
 class Picture(NamedTuple):
   """A decoded image.
 
@@ -198,7 +202,7 @@ class _explaining:
     if not isinstance(error, Exception) or isinstance(error, errors.DataError):
       return
     if isinstance(error, Image.UnidentifiedImageError):
-      raise errors.DataError('not an image, or of an unknown kind') from error
+      raise UnknownFormatError('not an image, or of an unknown kind') from error
     # Damage can show as any exception: OSError, but also IndexError, zlib's
     # or struct's error, depending on the format.
     raise errors.DataError('cannot be decoded: {}'.format(error)) from error

@@ -1,6 +1,7 @@
 """Annotation files in COCO's format, read into typed entries.
 
-Numbers may be text, as some tools write them; null is as missing.
+Numbers may be text, as some tools write them; null, and an area that is text,
+is as missing.
 """
 
 import json
@@ -166,6 +167,8 @@ def _annotation(entry: Any) -> Annotation:
       'width and height.'.format(*_shown(entry, 'bbox'))
     )
   area = entry.get('area')
+  if isinstance(area, str):
+    area = None  # Of tools that know nothing of it.
   if area is not None:
     area = numerals.number(area)
     if area is None or area < 0:
