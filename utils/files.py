@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from utils import errors
 
@@ -39,6 +39,37 @@ def read_text(path: str) -> str:
     raise errors.ConfigError(
       "File '{}' cannot be read: {}.".format(path, reason)
     ) from error
+
+
+def read_unicode(path: str, what: str) -> str:
+  """Returns a file's text, in UTF-8, UTF-16 or UTF-32, with a BOM or without.
+
+  Args:
+    path: local path or bucket URL.
+    what: the kind of file, for messages.
+
+  Raises:
+    errors.DataError: the file cannot be read or is of another encoding.
+  """
+  gfile, op_error = _gfile()
+  try:
+    with gfile.GFile(path, 'rb') as f:
+      content = f.read()
+    return content.decode(json.detect_encoding(content))
+  except (op_error, UnicodeDecodeError) as error:
+    # TensorFlow puts the path in front.
+    raise errors.DataError(
+      '{}: the {} cannot be read: {}.'.format(
+        path, what, str(error).rpartition('; ')[2]
+      )
+    ) from error
+
+
+def path_endings(path: str) -> List[str]:
+  r"""'a/b/c.jpg', or 'a\b\c.jpg' -> ['a/b/c.jpg', 'b/c.jpg', 'c.jpg']."""
+  path = os.path.normpath(path.replace('\\', '/')).strip('/')
+  parts = path.split('/')
+  return ['/'.join(parts[i:]) for i in range(len(parts))]
 
 
 def write_text(path: str, text: str) -> None:

@@ -17,7 +17,8 @@ from typing import (
 
 import numpy as np
 
-from executor.inference import decoding, sources
+from dataloader import image_reader
+from executor.inference import sources
 from executor.predictors import predictor as predictor_lib
 from utils import errors
 
@@ -26,7 +27,7 @@ _NUM_THREADS = 2
 _MAX_PIXELS_HELD = 2**27
 
 # With the number of pixels as the header has it.
-_Batch = List[Tuple[sources.Item, int, decoding.Picture]]
+_Batch = List[Tuple[sources.Item, int, image_reader.Picture]]
 
 
 class Result(NamedTuple):

@@ -10,8 +10,9 @@ import rich.markup
 import rich.table
 import tqdm
 
+from dataloader import image_reader
 from executor import interruption
-from executor.inference import decoding, image_ids, pipeline, sources, writers
+from executor.inference import image_ids, pipeline, sources, writers
 from executor.predictors import predictor as predictor_lib
 from utils import errors
 
@@ -73,7 +74,7 @@ def run(
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, decoding.Decoder(max_pixels, bound_name))
+  items = sources.items(files, image_reader.Decoder(max_pixels, bound_name))
   try:
     with stop.handling_signals():
       pipeline.run(

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from executor.inference import decoding
+from dataloader import image_reader
 from executor.serving import (
   batching,
   detector,
@@ -59,7 +59,7 @@ class DetectionApp:
     predictor = model.predictor
     self._label_map = predictor.label_map or {}
     self._limits = limits
-    self._decoder = decoding.Decoder(limits.max_image_pixels)
+    self._decoder = image_reader.Decoder(limits.max_image_pixels)
     self._slots = Slots(limits.max_queue)
     self._predict_batcher = batching.Batcher(
       model.run,

@@ -4,7 +4,8 @@ import threading
 
 import numpy as np
 
-from executor.inference import decoding, pipeline, sources
+from dataloader import image_reader
+from executor.inference import pipeline, sources
 from tests.executor.inference import results
 from utils import errors
 
@@ -15,10 +16,10 @@ def _item(value, side=10, on_decode=None):
       on_decode()
     if value is None:
       raise errors.DataError('broken')
-    return decoding.Picture(np.full([side, side, 3], value, np.uint8))
+    return image_reader.Picture(np.full([side, side, 3], value, np.uint8))
 
   return sources.Item(
-    'image {}'.format(value), lambda: decoding.Opened(side * side, decode)
+    'image {}'.format(value), lambda: image_reader.Opened(side * side, decode)
   )
 
 

@@ -106,7 +106,7 @@ def test_without_any_result_nothing_is_written(tmp_path):
 def test_images_that_are_not_annotated(images, tmp_path, caplog):
   annotations = tmp_path / 'instances.json'
   content = {
-    'images': [{'id': 9, 'file_name': 'image2.png', 'height': 1, 'width': 1}],
+    'images': [{'id': 9, 'file_name': 'image2.png', 'height': 40, 'width': 60}],
     'annotations': [],
     'categories': [],
   }

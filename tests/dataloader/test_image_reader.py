@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from executor.inference import decoding
+from dataloader import image_reader
 from tests import record_factory
 from utils import errors
 
@@ -16,7 +16,7 @@ _ORIENTATION = 0x0112
 
 @pytest.fixture(scope='module')
 def decoder():
-  return decoding.Decoder(max_pixels=10_000)
+  return image_reader.Decoder(max_pixels=10_000)
 
 
 def _decode(decoder, encoded, **kwargs):
@@ -62,6 +62,22 @@ def test_16_bits_are_scaled(decoder):
   assert picture.note == '16 bits scaled to 8'
 
 
+def test_grey_tiff_images_of_many_bits(decoder):
+  ramp = np.array([[0, 257, 65535]])
+  grey = np.array([[0, 1, 255]]).repeat(3, 0).T[np.newaxis]
+  for values, photometric, expected in (
+    (ramp.astype(np.uint16), 1, grey),
+    (ramp.astype(np.int32), 1, grey),
+    (np.float32(ramp / 65535), 1, grey),
+    (ramp.astype(np.uint16), 0, 255 - grey),
+  ):
+    encoded = _encode(
+      Image.fromarray(values), 'TIFF', tiffinfo={0x0106: photometric}
+    )
+    picture = _decode(decoder, encoded)
+    np.testing.assert_array_equal(picture.pixels, expected)
+
+
 def test_transparency_is_dropped(decoder):
   image = _picture('RGBA')
   image.putalpha(3)
@@ -88,6 +104,43 @@ def test_exif_rotation_is_applied(decoder, format_name):
   assert picture.pixels.shape == (16, 8, 3)
   assert picture.pixels[:7].min() > 230 and picture.pixels[9:].max() < 20
   assert picture.note == 'turned upright'
+
+
+def test_tiff_images_are_turned_once(decoder):
+  image = _picture()
+  for orientation in range(1, 9):
+    encoded = _encode(image, 'TIFF', tiffinfo={_ORIENTATION: orientation})
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    as_png = _encode(image, 'PNG', exif=exif.tobytes())
+    opened = decoder.open(encoded)
+    pixels = opened.decode().pixels
+    np.testing.assert_array_equal(pixels, _decode(decoder, as_png).pixels)
+    assert opened.size == pixels.shape[1::-1]
+    assert opened.orientation == orientation
+
+
+def test_records_hold_what_the_reader_sees(decoder):
+  exif = Image.Exif()
+  exif[_ORIENTATION] = 6
+  deep = Image.fromarray(np.uint16([[0, 200], [40000, 65535]]))
+  for encoded, is_kept, size, orientation in (
+    (_encode(_picture(), 'JPEG'), True, (20, 12), 1),
+    (_encode(_picture('L'), 'JPEG'), True, (20, 12), 1),
+    (_encode(_picture('RGBA'), 'PNG'), True, (20, 12), 1),
+    (_encode(_picture(), 'JPEG', exif=exif.tobytes()), False, (12, 20), 6),
+    (_encode(_picture('CMYK'), 'JPEG'), False, (20, 12), 1),
+    (_encode(deep, 'PNG'), False, (2, 2), 1),
+    (_encode(_picture(), 'WEBP'), False, (20, 12), 1),
+  ):
+    stored = decoder.encode_for_record(encoded)
+    assert (stored.data == encoded) == is_kept == (not stored.re_encoded)
+    assert (stored.width, stored.height) == size
+    assert stored.orientation == orientation
+    np.testing.assert_array_equal(
+      _decode(decoder, stored.data, as_in_training=True).pixels,
+      _decode(decoder, encoded).pixels,
+    )
 
 
 @pytest.mark.parametrize('format_name', ['JPEG', 'PNG'])
@@ -159,9 +212,20 @@ def test_large_images_are_refused_unread(decoder):
     (_encode(_picture(), 'JPEG')[:-40], 'damaged image, or cut off'),
     (_encode(_picture(), 'PNG')[:-300], 'cannot be decoded'),
     (_encode(Image.fromarray(np.int32([[1 << 20]])), 'TIFF'), 'more than 16'),
-    (_encode(Image.new('F', (3, 3)), 'TIFF'), 'floating point'),
+    (_encode(Image.fromarray(np.int32([[9, 255]])), 'TIFF'), 'not clear'),
+    (_encode(Image.new('F', (3, 3), 2.5), 'TIFF'), 'from 2.5 to 2.5, not'),
+    (_encode(Image.new('F', (3, 3), np.nan), 'TIFF'), 'from nan to nan'),
   ],
-  ids=['empty', 'text', 'cut jpeg', 'cut png', '32 bits', 'float'],
+  ids=[
+    'empty',
+    'text',
+    'cut jpeg',
+    'cut png',
+    '32 bits',
+    '8 or 16 bits',
+    'float',
+    'nan',
+  ],
 )
 def test_what_cannot_be_read(decoder, encoded, message):
   with pytest.raises(errors.DataError, match=message):
