@@ -205,10 +205,8 @@ class Runner:
       if settings.eval_timeout is None
       else '{} s at most for each'.format(settings.eval_timeout),
     )
-    checkpoints = tf.train.checkpoints_iterator(
-      self._params.model_dir,
-      min_interval_secs=settings.min_eval_interval,
-      timeout=settings.eval_timeout,
+    checkpoints = checkpoint_files.appearing(
+      self._params.model_dir, settings.min_eval_interval, settings.eval_timeout
     )
     for path in checkpoints:
       try:
@@ -218,7 +216,7 @@ class Runner:
         checkpoint_files.UnreadableCheckpointError,
         ValueError,
       ) as error:
-        if _concerns_the_user(error) or tf.train.checkpoint_exists(path):
+        if _concerns_the_user(error) or checkpoint_files.exists(path):
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue

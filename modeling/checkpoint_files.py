@@ -3,7 +3,8 @@
 import logging
 import os
 import re
-from typing import List, Optional
+import time
+from typing import Iterator, List, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -14,6 +15,7 @@ _log = logging.getLogger(__name__)
 _STATE = 'checkpoint'
 _INDEX = '.index'
 _MAX_NAMES = 3
+_POLL = 1.0  # seconds
 # What the files of a checkpoint have after its name.
 FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 # What is left of a save that was killed.
@@ -95,6 +97,32 @@ def find_latest(directory: str) -> Optional[str]:
   return None
 
 
+def appearing(
+  directory: str, min_interval: float, timeout: Optional[float]
+) -> Iterator[str]:
+  """Yields `find_latest` whenever it is another one.
+
+  Args:
+    directory: need not exist yet.
+    min_interval: seconds from one to the next, at least.
+    timeout: seconds to wait for each; None: no limit.
+  """
+  last = None
+  start = time.monotonic()
+  while True:
+    latest = find_latest(directory)
+    now = time.monotonic()
+    if latest != last:
+      last = latest
+      yield latest
+      time.sleep(max(0.0, now + min_interval - time.monotonic()))
+      start = time.monotonic()
+    elif timeout is not None and now - start > timeout:
+      return
+    else:
+      time.sleep(_POLL)
+
+
 def check_intact(prefix: str) -> None:
   """Reads all values of a checkpoint, whose sums tell of any damage.
 
@@ -108,13 +136,13 @@ def check_intact(prefix: str) -> None:
   intact = next((p for p in reversed(older) if _damage(p) is None), None)
   raise UnreadableCheckpointError(
     "The checkpoint '{0}' cannot be read: {1}. It is damaged or not complete. "
-    'Copy it anew, or delete its files ({2}.*) {3}.'.format(
+    'Copy it anew, delete its files ({2}.*), {3}.'.format(
       prefix,
       damage.rstrip('.'),
       os.path.basename(prefix),
       "or name '{}', which is intact".format(intact)
       if intact
-      else 'and start afresh; there is no other that is intact',
+      else 'or start afresh; no other here is intact',
     )
   )
 
@@ -157,7 +185,7 @@ def remove_leftovers(directory: str) -> None:
   for name in _names(directory):
     if _LEFTOVER.match(name):
       path = os.path.join(directory, name)
-      _log.info("Removing '%s', which a killed save left.", path)
+      _log.info("Removing '%s' of a save that did not end.", path)
       if tf.gfile.IsDirectory(path):
         tf.gfile.DeleteRecursively(path)
       else:

@@ -136,7 +136,7 @@ def _runner_of(params, monkeypatch, checkpoints, evaluate):
   """A runner that sees these checkpoints appear."""
   runner = runner_lib.Runner(params)
   monkeypatch.setattr(
-    tf.train, 'checkpoints_iterator', lambda *args, **kwargs: iter(checkpoints)
+    checkpoint_files, 'appearing', lambda *args: iter(checkpoints)
   )
   monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
   return runner
