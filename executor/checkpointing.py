@@ -1,22 +1,45 @@
 """Saves checkpoints while training runs, and checks those that are restored."""
 
+from typing import Any
+
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint
+from executor import failures
+from modeling import checkpoint, checkpoint_files
+from utils import signals
 
 
 class CheckpointHook(tf.train.CheckpointSaverHook):
-  """Saves at the start, at intervals and at the end.
+  """Saves at the start of a new run, at intervals and at the end.
 
   It leaves out `graph.pbtxt`, whose text takes seconds to write for a detector;
-  the graph is in the event file and beside each checkpoint (`.meta`).
+  the graph is in the event file and beside each checkpoint (`.meta`). A run
+  that goes on from a checkpoint does not write that one again, which would
+  spoil it if there is no room. A save that fails is a UserError, leaves nothing
+  behind, and the older checkpoints as they are.
   """
 
   def after_create_session(self, session, coord):
     del coord
     step = session.run(self._global_step_tensor)
-    self._save(session, step)
+    if step == 0:
+      self._save(session, step)
     self._timer.update_last_triggered_step(step)
+
+  def end(self, session):
+    super().end(session)
+    signals.be_patient(signals.PATIENCE)
+
+  def _save(self, session: tf.Session, step: Any) -> Any:
+    try:
+      return super()._save(session, step)
+    except (tf.errors.OpError, ValueError) as error:
+      checkpoint_files.remove_unfinished('{}-{}'.format(self._save_path, step))
+      # Also what a session would take for the end of the data.
+      told = failures.explain_save(self._checkpoint_dir, error)
+      if told is None:
+        raise
+      raise told from error
 
 
 class FittingCheckpointHook(tf.train.SessionRunHook):

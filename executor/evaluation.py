@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import tqdm
 
 from evaluation import annotation_file, coco_evaluator, coco_metrics, report
 from executor import checkpointing
-from modeling import factory
+from modeling import checkpoint_files, factory
 from utils import errors, label_map, mode_keys
 
 _log = logging.getLogger(__name__)
@@ -255,7 +254,7 @@ def _directory(params: Any) -> str:
 
 
 def _latest(model_dir: str) -> str:
-  path = tf.train.latest_checkpoint(model_dir)
+  path = checkpoint_files.find_latest(model_dir)
   if not path:
     raise errors.UserError(
       "model_dir '{}' holds no checkpoint to evaluate. Train first, or give "
@@ -269,7 +268,7 @@ def _report(
 ) -> Dict[str, float]:
   """Writes and prints; returns plain floats."""
   metrics = {name: float(value) for name, value in metrics.items()}
-  step = checkpoint_step(checkpoint_path)
+  step = checkpoint_files.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
@@ -290,12 +289,6 @@ def limit_images(batch: Dict[str, Any], count: int) -> Dict[str, Any]:
     if key in batch:
       batch[key] = is_padding
   return batch
-
-
-def checkpoint_step(checkpoint_path: str) -> int:
-  """Step in the name of a checkpoint (`model.ckpt-1000`), 0 if none."""
-  match = re.search(r'-(\d+)$', os.path.basename(checkpoint_path))
-  return int(match.group(1)) if match else 0
 
 
 def _with_prefix(batch: Dict[str, Any], prefix: str) -> Dict[str, Any]:

@@ -1,6 +1,8 @@
 """Turns errors of a running graph into messages for a person."""
 
 import contextlib
+import errno
+import os
 import re
 from typing import Any, Iterator, Optional
 
@@ -21,6 +23,12 @@ _DATA_ERRORS = (
 _MISSING_VARIABLE = re.compile(r'Key (\S+) not found in checkpoint')
 
 
+# How the operating system calls what happens to files; TensorFlow writes
+# 'PATH; REASON'.
+_REASONS = {os.strerror(number): number for number in errno.errorcode}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextlib.contextmanager
 def naming_bad_records(params: Any, file_pattern: str) -> Iterator[None]:
   """Names the record, if one is the cause of an error that is raised inside.
@@ -31,11 +39,14 @@ def naming_bad_records(params: Any, file_pattern: str) -> Iterator[None]:
 
   Raises:
     DataError: in place of an error that a bad record caused.
+    UserError: in place of one that a file of another kind caused.
   """
   try:
     yield
   except _DATA_ERRORS as error:
-    found = record_check.explain_failure(file_pattern, params, error)
+    found = explain(error) or record_check.explain_failure(
+      file_pattern, params, error
+    )
     if found:
       raise found from error
     raise
@@ -47,12 +58,16 @@ def explain(error: Exception) -> Optional[errors.UserError]:
   Args:
     error: of the machine rather than of the data; raised while a graph ran.
   """
+  of_file = _explain_file(error)
+  if of_file:
+    return of_file
+  if not isinstance(error, tf.errors.OpError):
+    return None
+  line = (error.message.splitlines() or [''])[0]
   if isinstance(error, tf.errors.ResourceExhaustedError):
     return errors.UserError(
       'Out of memory: {}. Lower train.train_batch_size or '
-      'eval.eval_batch_size, or the image size.'.format(
-        error.message.splitlines()[0]
-      )
+      'eval.eval_batch_size, or the image size.'.format(line)
     )
   missing = _MISSING_VARIABLE.search(str(error))
   if isinstance(error, tf.errors.NotFoundError) and missing:
@@ -60,6 +75,11 @@ def explain(error: Exception) -> Optional[errors.UserError]:
       "The checkpoint in model_dir has no variable '{}': another architecture "
       'or train.optimizer was trained there. Give another --model_dir, or the '
       'parameters of its params.yaml.'.format(missing.group(1))
+    )
+  if error.op is not None and error.op.type == 'RestoreV2':
+    return errors.UserError(
+      'The checkpoint cannot be read: {}. Delete its files or name an older '
+      'one.'.format(line.rstrip('.'))
     )
   if isinstance(
     error,
@@ -69,10 +89,47 @@ def explain(error: Exception) -> Optional[errors.UserError]:
       tf.errors.FailedPreconditionError,
     ),
   ):
-    return errors.UserError(error.message.splitlines()[0])
-  if isinstance(error, OSError) and error.filename:
-    return errors.UserError(
-      "'{}': {}. Check that the path is right and that this program may read "
-      'and write there.'.format(error.filename, error.strerror)
-    )
+    return errors.UserError(line)
   return None
+
+
+def explain_save(
+  model_dir: str, error: Exception
+) -> Optional[errors.UserError]:
+  """Like `explain`, for the end of a save; None: no file is the cause."""
+  if not tf.gfile.IsDirectory(model_dir):
+    return errors.UserError(
+      "model_dir '{}' was deleted or moved while the run wrote there. Start "
+      'it again where its checkpoints are.'.format(model_dir)
+    )
+  return _explain_file(error)
+
+
+def _explain_file(error: Exception) -> Optional[errors.UserError]:
+  """What the operating system did not allow, and where."""
+  if isinstance(error, OSError):
+    path, number = error.filename or '', error.errno
+  elif isinstance(error, tf.errors.OpError):
+    path, _, reason = (error.message or '').split('\n')[0].rpartition('; ')
+    number = _REASONS.get(reason)
+  else:
+    return None
+  if number in _FULL:
+    return errors.UserError(
+      'The disk is full{}: {}. Free space there, or write to another disk; '
+      'whole checkpoints stay.'.format(
+        " at '{}'".format(path) if path else '', os.strerror(number)
+      )
+    )
+  if number == errno.EFBIG:
+    advice = 'Raise the limit (ulimit -f), or write to another file system.'
+  else:
+    advice = (
+      'Check that the path is right and that this program may read and write '
+      'there.'
+    )
+  if not path or number is None:
+    return None
+  return errors.UserError(
+    "'{}': {}. {}".format(path, os.strerror(number), advice)
+  )

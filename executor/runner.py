@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import logging
-from typing import Any, ContextManager, Dict, Optional
+from typing import Any, ContextManager, Dict, Iterator, Optional
 
 import rich.console
 import tensorflow.compat.v1 as tf
@@ -18,13 +18,14 @@ from executor import (
   plan,
   preemption,
   run_check,
+  sole_training,
   training,
 )
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import meeting
-from modeling import checkpoint, model_builder
+from modeling import checkpoint_files, model_builder
 from utils import errors, mode_keys
 
 _log = logging.getLogger(__name__)
@@ -143,8 +144,9 @@ class Runner:
       return self.evaluate()
     evaluates = eval_after_training and self._evaluates_here
     self._check(trains=True, evaluates=evaluates)
-    self._train_until(self._params.train.total_steps)
-    return self._evaluate() if evaluates else {}
+    with self._alone():
+      self._train_until(self._params.train.total_steps)
+      return self._evaluate() if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:
     """Evaluates after every `eval.num_steps_per_eval` steps and at the end.
@@ -154,6 +156,10 @@ class Runner:
     if self._hardware.cluster:
       return self.train(eval_after_training=True)
     self._check(trains=True, evaluates=True)
+    with self._alone():
+      return self._train_and_eval()
+
+  def _train_and_eval(self) -> Dict[str, float]:
     total = self._params.train.total_steps
     step = self._current_step()
     metrics: Dict[str, float] = {}
@@ -164,6 +170,18 @@ class Runner:
       self._train_until(step)
       metrics = self._evaluate()
     return metrics or self._evaluate()
+
+  @contextlib.contextmanager
+  def _alone(self) -> Iterator[None]:
+    """The one that writes to the directory makes it ready, and keeps it."""
+    if not self._hardware.writes:
+      yield
+      return
+    with sole_training.alone_in(self._params.model_dir) as is_alone:
+      if is_alone:
+        checkpoint_files.remove_leftovers(self._params.model_dir)
+      checkpoint_files.prepare(self._params.model_dir)
+      yield
 
   def evaluate(self) -> Dict[str, float]:
     """Evaluates checkpoints as they appear, up to that of the last step.
@@ -187,24 +205,22 @@ class Runner:
       if settings.eval_timeout is None
       else '{} s at most for each'.format(settings.eval_timeout),
     )
-    checkpoints = tf.train.checkpoints_iterator(
-      self._params.model_dir,
-      min_interval_secs=settings.min_eval_interval,
-      timeout=settings.eval_timeout,
+    checkpoints = checkpoint_files.appearing(
+      self._params.model_dir, settings.min_eval_interval, settings.eval_timeout
     )
     for path in checkpoints:
       try:
         metrics = self._evaluate(path)
       except (
         tf.errors.NotFoundError,
-        checkpoint.UnreadableCheckpointError,
+        checkpoint_files.UnreadableCheckpointError,
         ValueError,
       ) as error:
-        if _concerns_the_user(error) or tf.train.checkpoint_exists(path):
+        if _concerns_the_user(error) or checkpoint_files.exists(path):
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
-      if evaluation_lib.checkpoint_step(path) >= self._params.train.total_steps:
+      if checkpoint_files.step_of(path) >= self._params.train.total_steps:
         return metrics
     if not metrics:
       raise errors.UserError(
@@ -227,8 +243,8 @@ class Runner:
     return cluster is None or (cluster.is_chief and not cluster.has_evaluator)
 
   def _current_step(self) -> int:
-    latest = tf.train.latest_checkpoint(self._params.model_dir)
-    return evaluation_lib.checkpoint_step(latest) if latest else 0
+    latest = checkpoint_files.find_latest(self._params.model_dir)
+    return checkpoint_files.step_of(latest) if latest else 0
 
   def _train_until(self, step: int) -> None:
     start_step = self._current_step()
@@ -339,5 +355,5 @@ class Runner:
 def _concerns_the_user(error: Exception) -> bool:
   """Whether an error says more than that a checkpoint is gone."""
   return isinstance(error, errors.UserError) and not isinstance(
-    error, checkpoint.UnreadableCheckpointError
+    error, checkpoint_files.UnreadableCheckpointError
   )

@@ -80,7 +80,7 @@ def train(
   if not hardware.cluster:
     # Several workers have to stop at the same step.
     hooks.append(interrupt)
-  with interrupt.handling_signals():
+  with interrupt.handling_signals(from_first_step=True):
     estimator.train(
       input_fn=input_fn,
       hooks=hooks,

@@ -14,18 +14,12 @@ import rich.console
 import rich.table
 import tensorflow.compat.v1 as tf
 
-from modeling import optimizers
+from modeling import checkpoint_files, optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)
 
 _NUM_EXAMPLES = 5
-# What the files of a checkpoint have after its name.
-_FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
-
-
-class UnreadableCheckpointError(errors.UserError):
-  """The files of a checkpoint are absent or damaged."""
 
 
 def resolve_checkpoint(path: str) -> str:
@@ -39,30 +33,22 @@ def resolve_checkpoint(path: str) -> str:
     UserError: there is no checkpoint.
   """
   if tf.gfile.IsDirectory(path):
-    latest = tf.train.latest_checkpoint(path)
+    latest = checkpoint_files.find_latest(path)
     if latest:
       return latest
     raise errors.UserError(
-      "The directory '{}' holds no checkpoint (no `checkpoint` file that "
-      'names one). Give a checkpoint prefix such as model.ckpt-1000, or the '
-      'directory that contains it.'.format(path)
+      "The directory '{}' holds no checkpoint. Give a checkpoint prefix such "
+      'as model.ckpt-1000, or the directory that contains it.'.format(path)
     )
   # In this order, since TensorFlow takes any file for a checkpoint of its first
   # format.
-  for prefix in (_FILE_ENDING.sub('', path), path):
-    if _exists(prefix):
+  for prefix in (checkpoint_files.FILE_ENDING.sub('', path), path):
+    if checkpoint_files.exists(prefix):
       return prefix
   raise errors.UserError(
     "The checkpoint '{}' does not exist. Give the path up to the step "
     '(model.ckpt-1000), or a directory that holds a checkpoint.'.format(path)
   )
-
-
-def _exists(prefix: str) -> bool:
-  try:
-    return tf.train.checkpoint_exists(prefix)
-  except tf.errors.NotFoundError:  # Not even the directory is there.
-    return False
 
 
 class RestoreReport(NamedTuple):
@@ -146,7 +132,8 @@ def match_variables(
       'train.checkpoint.skip_variables_regex: {!r} is not a regular '
       'expression: {}.'.format(skip_variables_regex, error)
     ) from error
-  shapes = _read_shapes(checkpoint)
+  checkpoint_files.check_intact(checkpoint)
+  shapes = dict(tf.train.list_variables(checkpoint))
   loaded, skipped, shape_differs, absent, sizes = {}, [], {}, [], {}
   outside_prefix = []
   for variable in variables:
@@ -249,7 +236,7 @@ def check_resumable(
   model_dir: Optional[str], variables: Sequence[tf.Variable]
 ) -> None:
   """Raises UserError if `model_dir` holds a run of another architecture."""
-  latest = tf.train.latest_checkpoint(model_dir) if model_dir else None
+  latest = checkpoint_files.find_latest(model_dir) if model_dir else None
   if latest is None:
     return
   problems = _problems(latest, variables)
@@ -270,7 +257,7 @@ def check_resumable(
 
 def check_has_loss_scale(model_dir: Optional[str]) -> None:
   """Raises ConfigError if `model_dir` holds a run without mixed precision."""
-  latest = tf.train.latest_checkpoint(model_dir) if model_dir else None
+  latest = checkpoint_files.find_latest(model_dir) if model_dir else None
   if latest is None:
     return
   if tf.train.load_checkpoint(latest).has_tensor(optimizers.LOSS_SCALE):
@@ -316,14 +303,3 @@ def _problems(checkpoint: str, variables: Sequence[tf.Variable]) -> List[str]:
 def _name(variable: tf.Variable) -> str:
   # The op of a mirrored variable is that of the replica that asks.
   return variable.name.rsplit(':', 1)[0]
-
-
-def _read_shapes(checkpoint: str) -> Dict[str, List[int]]:
-  try:
-    reader = tf.train.load_checkpoint(checkpoint)
-  except (tf.errors.OpError, ValueError) as error:
-    raise UnreadableCheckpointError(
-      "The checkpoint '{}' cannot be read: {}. It may be cut off or not a "
-      'TensorFlow checkpoint.'.format(checkpoint, error)
-    ) from error
-  return reader.get_variable_to_shape_map()

@@ -88,7 +88,6 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
 
   def __init__(self):
     self._is_finite: Dict[str, tf.Tensor] = {}
-    self._is_first = True
 
   def begin(self):
     self._is_finite = {
@@ -98,8 +97,7 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
     }
 
   def before_save(self, session, global_step_value):
-    if self._is_first:
-      self._is_first = False
+    if global_step_value == 0:
       return
     finite = session.run(self._is_finite)
     bad = sorted(name for name, value in finite.items() if not value)

@@ -8,6 +8,7 @@ from tensorflow.compat.v2 import summary as summary_v2
 from modeling import (
   base_model,
   checkpoint,
+  checkpoint_files,
   factory,
   finite_loss,
   gradients,
@@ -196,7 +197,7 @@ class ModelFn:
       checkpoint.check_has_loss_scale(model_dir)
     # Files of a run of another architecture are left alone.
     self._write_stats(model, mode_keys.TRAIN)
-    resumes = model_dir and tf.train.latest_checkpoint(model_dir)
+    resumes = model_dir and checkpoint_files.find_latest(model_dir)
     if settings.path and not resumes:
       checkpoint.warm_start(
         settings.path,

@@ -10,9 +10,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import estimator_factory, failures, hardware
-from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
-from modeling import checkpoint, model_builder
+from modeling import checkpoint_files, model_builder
 from tests import tiny_run
 from utils import errors
 
@@ -137,7 +136,7 @@ def _runner_of(params, monkeypatch, checkpoints, evaluate):
   """A runner that sees these checkpoints appear."""
   runner = runner_lib.Runner(params)
   monkeypatch.setattr(
-    tf.train, 'checkpoints_iterator', lambda *args, **kwargs: iter(checkpoints)
+    checkpoint_files, 'appearing', lambda *args: iter(checkpoints)
   )
   monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
   return runner
@@ -156,8 +155,8 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
       # What a saver raises whose files were deleted meanwhile.
       raise ValueError('The passed save_path is not a valid checkpoint')
     if path.endswith('-2'):
-      raise checkpoint.UnreadableCheckpointError('no such file')
-    return {'AP': float(evaluation_lib.checkpoint_step(path))}
+      raise checkpoint_files.UnreadableCheckpointError('no such file')
+    return {'AP': float(checkpoint_files.step_of(path))}
 
   paths = [base + '0', base + '1', base + '2', latest, base + '9']
   params = tiny_run.resolve(trained.model_dir, trained.records)
@@ -276,7 +275,7 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
   ids = message.split('source ids of the batch: ')[1].split('.')[0]
   assert {int(i) for i in ids.split(', ')} <= set(range(100, 107))
   latest = tf.train.latest_checkpoint(params.model_dir)
-  assert evaluation_lib.checkpoint_step(latest) == 2
+  assert checkpoint_files.step_of(latest) == 2
 
 
 def _start(model_dir, *arguments):
@@ -307,7 +306,7 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   output = process.stdout.read()
   assert process.wait(timeout=120) == 128 + signal.SIGTERM
   latest = tf.train.latest_checkpoint(str(model_dir))
-  step = evaluation_lib.checkpoint_step(latest)
+  step = checkpoint_files.step_of(latest)
   assert 'Stopped by SIGTERM. The checkpoint {} was saved'.format(latest) in (
     output
   )
@@ -321,4 +320,4 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   assert 'continues from step {}.'.format(step) in output
   assert 'step {0}/{0}'.format(step + 2) in output
   latest = tf.train.latest_checkpoint(str(model_dir))
-  assert evaluation_lib.checkpoint_step(latest) == step + 2
+  assert checkpoint_files.step_of(latest) == step + 2

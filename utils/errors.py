@@ -13,6 +13,8 @@ class UserError(Exception):
   """Something outside the code is wrong: data, files, machine."""
 
   exit_code = 1
+  # Whether a person wanted it so.
+  is_interrupt = False
 
   def __str__(self) -> str:
     # KeyError, which subclasses mix in, would print the repr of the message.

@@ -96,6 +96,9 @@ def write_text(path: str, text: str) -> None:
     with open(temporary, 'w', encoding='utf-8') as f:
       f.write(text)
     os.replace(temporary, path)
+  except OSError as error:
+    # That of a write, such as to a full disk, does not say where.
+    raise OSError(error.errno, error.strerror, path) from error
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.remove(temporary)

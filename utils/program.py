@@ -8,19 +8,17 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any, Callable, List, Optional
+from typing import Callable, List, Optional
 
 from absl import app, flags
 
-from utils import errors
+from utils import errors, signals
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_bool(
   'debug', False, 'Show tracebacks and everything that TensorFlow logs.'
 )
-
-_INTERRUPTED = 130
 
 
 def set_up_logging(debug: bool = False) -> None:
@@ -78,16 +76,17 @@ def run(
           )
         )
       main(argv)
-    except KeyboardInterrupt:
-      _end('Interrupted.', _INTERRUPTED)
+    except signals.Signalled as error:
+      signals.end(str(error), error.exit_code)
     except errors.UserError as error:
-      _end(str(error), error.exit_code, error)
+      _end(error, error)
     except Exception as error:
       explained = explain(error) if explain else None
       if explained is None:
         raise
-      _end(str(explained), explained.exit_code, error)
+      _end(explained, error)
 
+  signals.install()
   app.run(guarded, flags_parser=_parse_flags)
 
 
@@ -105,9 +104,11 @@ def _parse_flags(argv: List[str]) -> List[str]:
     sys.exit(errors.ConfigError.exit_code)
 
 
-def _end(message: str, exit_code: int, error: Any = None) -> None:
-  if FLAGS.debug and error is not None:
+def _end(told: errors.UserError, error: Exception) -> None:
+  if told.is_interrupt:
+    signals.end(str(told), told.exit_code)
+  if FLAGS.debug:
     logging.exception('Traceback of the error below:', exc_info=error)
   sys.stdout.flush()
-  print('Error: ' + message, file=sys.stderr)
-  sys.exit(exit_code)
+  print('Error: {}'.format(told), file=sys.stderr)
+  sys.exit(told.exit_code)

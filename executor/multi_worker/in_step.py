@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from executor import checkpointing, interruption
 from modeling import replicas
-from utils import errors
+from utils import errors, signals
 
 
 class Agreement:
@@ -24,7 +24,7 @@ class Agreement:
 
   def __init__(self, interrupt: interruption.StopOnSignalHook):
     self.wants_save = False
-    self._interrupt = interrupt
+    self.interrupt = interrupt
 
   def build(self) -> tf.Tensor:
     """Adds the question to a replica's graph.
@@ -34,16 +34,12 @@ class Agreement:
     """
 
     def wishes():
-      stops = self._interrupt.signal_number is not None
+      stops = self.interrupt.signal_number is not None
       return np.array([self.wants_save, stops], np.float32)
 
     mine = tf.py_func(wishes, [], tf.float32, stateful=True)
     mine.set_shape([2])
     return replicas.mean_over_replicas(mine)
-
-  def note_stop(self) -> None:
-    """Remembers that another worker got a signal."""
-    self._interrupt.note_stop_of_another()
 
 
 class CheckpointHook(checkpointing.CheckpointHook):
@@ -79,10 +75,16 @@ class CheckpointHook(checkpointing.CheckpointHook):
       listener.begin()
 
   def before_run(self, run_context):
+    self._agreement.interrupt.note_begin_of_step()
     self._agreement.wants_save = self._is_chief and (
       self._timer.should_trigger_for_step(self._step)
     )
     return tf.train.SessionRunArgs(self._agreed)
+
+  def end(self, session):
+    super().end(session)
+    # The others may save for longer.
+    signals.be_patient(None)
 
   def after_create_session(self, session, coord):
     if self._had_session:
@@ -98,13 +100,14 @@ class CheckpointHook(checkpointing.CheckpointHook):
 
   def after_run(self, run_context, run_values):
     saves, stops = run_values.results
+    self._agreement.interrupt.note_end_of_step()
     self._step = run_context.session.run(self._global_step_tensor)
     if saves:
       self._timer.update_last_triggered_step(self._step)
       self._save(run_context.session, self._step)
     if stops:
-      self._agreement.note_stop()
-      run_context.request_stop()
+      self._agreement.interrupt.note_stop_of_another()
+      self._agreement.interrupt.stop(run_context)
 
   def _save(self, session: tf.Session, step: Any) -> Any:
     if self._is_chief:

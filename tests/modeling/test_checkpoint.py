@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint, optimizers
+from modeling import checkpoint, checkpoint_files, optimizers
 from utils import errors
 
 
@@ -217,7 +217,7 @@ def test_restoring_another_architecture_is_refused(tmp_path):
   assert "'{}' is of another architecture: 2 of 3".format(path) in message
   assert 'b: [3] here, [2] there\n  c: absent there' in message
   with tf.Graph().as_default(), pytest.raises(
-    checkpoint.UnreadableCheckpointError
+    checkpoint_files.UnreadableCheckpointError
   ):
     checkpoint.check_restorable(str(tmp_path / 'gone'), [_variable('a', [1])])
 

@@ -1,0 +1,236 @@
+"""The checkpoints of a directory."""
+
+import logging
+import os
+import re
+import time
+from typing import Iterator, List, Optional
+
+import tensorflow.compat.v1 as tf
+
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+_STATE = 'checkpoint'
+_INDEX = '.index'
+_MAX_NAMES = 3
+_POLL = 1.0  # seconds
+# What the files of a checkpoint have after its name.
+FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+# What is left of a save that was killed.
+_LEFTOVER = re.compile(r'(model\.ckpt-\d+_temp_|checkpoint\.tmp)\w+$')
+
+
+class UnreadableCheckpointError(errors.UserError):
+  """The files of a checkpoint are absent or damaged."""
+
+
+def step_of(prefix: str) -> int:
+  """Step in the name of a checkpoint (`model.ckpt-1000`), 0 if none."""
+  match = re.search(r'-(\d+)$', os.path.basename(prefix))
+  return int(match.group(1)) if match else 0
+
+
+def exists(prefix: str) -> bool:
+  """Whether there are files of a checkpoint, of either format, or of a part."""
+  # The graph alone is no checkpoint.
+  if any(not path.endswith('.meta') for path in _files_of(prefix)):
+    return True
+  try:
+    return tf.train.checkpoint_exists(prefix)
+  except tf.errors.NotFoundError:  # Not even the directory is there.
+    return False
+
+
+def find_all(directory: str) -> List[str]:
+  """Prefixes of a directory's checkpoints with an index, oldest step first."""
+  prefixes = [
+    os.path.join(directory, name[: -len(_INDEX)])
+    for name in _names(directory)
+    if name.endswith(_INDEX)
+  ]
+  return sorted(prefixes, key=lambda prefix: (step_of(prefix), prefix))
+
+
+def find_latest(directory: str) -> Optional[str]:
+  """Returns the prefix of the checkpoint that a run goes on from.
+
+  It is the one that the file `checkpoint` names, by its name in this directory,
+  so that a directory may be moved and a person may go back to an older one. If
+  that file is lost or damaged, or what it names was deleted, it is the newest
+  of the directory. Only then a path to another directory counts.
+
+  Args:
+    directory: need not exist.
+
+  Returns:
+    The prefix, whose files may be damaged (see `check_intact`); None if there
+    is no checkpoint.
+
+  Raises:
+    UnreadableCheckpointError: there is none, but something of one.
+  """
+  named = _named_by_state(directory)
+  here = named and os.path.join(directory, os.path.basename(named))
+  if here and exists(here):
+    return here
+  found = find_all(directory)
+  if found:
+    return found[-1]
+  if named and exists(named):
+    return named
+  # A run that is killed in its first save has nothing to lose.
+  remains = [
+    name
+    for name in sorted(_names(directory))
+    if name == _STATE
+    or (FILE_ENDING.search(name) and step_of(FILE_ENDING.sub('', name)))
+  ]
+  if remains:
+    raise UnreadableCheckpointError(
+      "The directory '{}' holds no checkpoint, but parts of one: {}. Copy what "
+      'is missing, or delete them to start afresh.'.format(
+        directory, ', '.join(remains[:_MAX_NAMES])
+      )
+    )
+  return None
+
+
+def appearing(
+  directory: str, min_interval: float, timeout: Optional[float]
+) -> Iterator[str]:
+  """Yields `find_latest` whenever it is another one.
+
+  Args:
+    directory: need not exist yet.
+    min_interval: seconds from one to the next, at least.
+    timeout: seconds to wait for each; None: no limit.
+  """
+  last = None
+  start = time.monotonic()
+  while True:
+    latest = find_latest(directory)
+    now = time.monotonic()
+    if latest != last:
+      last = latest
+      yield latest
+      time.sleep(max(0.0, now + min_interval - time.monotonic()))
+      start = time.monotonic()
+    elif timeout is not None and now - start > timeout:
+      return
+    else:
+      time.sleep(_POLL)
+
+
+def check_intact(prefix: str) -> None:
+  """Reads all values of a checkpoint, whose sums tell of any damage.
+
+  Raises:
+    UnreadableCheckpointError: it is damaged; names an older one that is not.
+  """
+  damage = _damage(prefix)
+  if damage is None:
+    return
+  older = [p for p in find_all(os.path.dirname(prefix)) if p != prefix]
+  intact = next((p for p in reversed(older) if _damage(p) is None), None)
+  raise UnreadableCheckpointError(
+    "The checkpoint '{0}' cannot be read: {1}. It is damaged or not complete. "
+    'Copy it anew, delete its files ({2}.*), {3}.'.format(
+      prefix,
+      damage.rstrip('.'),
+      os.path.basename(prefix),
+      "or name '{}', which is intact".format(intact)
+      if intact
+      else 'or start afresh; no other here is intact',
+    )
+  )
+
+
+def prepare(directory: str) -> None:
+  """Makes TensorFlow restore `find_latest`, once that is known to be intact.
+
+  Raises:
+    UnreadableCheckpointError: it is not.
+  """
+  latest = find_latest(directory)
+  if latest is None:
+    return
+  check_intact(latest)
+  state = os.path.join(directory, _STATE)
+  found = find_all(directory)
+  if found and step_of(found[-1]) > step_of(latest):
+    _log.warning(
+      "'%s' names %s, so the run goes back to it and will replace newer ones, "
+      'up to %s. Delete that file to go on from the newest.',
+      state,
+      os.path.basename(latest),
+      os.path.basename(found[-1]),
+    )
+  named = _named_by_state(directory)
+  if named == latest:
+    return
+  if os.path.basename(named or '') != os.path.basename(latest):
+    _log.warning(
+      "'%s' is lost, damaged, or names what is not there. The run goes on from "
+      '%s, the newest checkpoint.',
+      state,
+      os.path.basename(latest),
+    )
+  tf.train.update_checkpoint_state(directory, latest, found)
+
+
+def remove_leftovers(directory: str) -> None:
+  """Removes what saves that were killed have left in a directory."""
+  for name in _names(directory):
+    if _LEFTOVER.match(name):
+      path = os.path.join(directory, name)
+      _log.info("Removing '%s' of a save that did not end.", path)
+      if tf.gfile.IsDirectory(path):
+        tf.gfile.DeleteRecursively(path)
+      else:
+        tf.gfile.Remove(path)
+
+
+def remove_unfinished(prefix: str) -> None:
+  """Removes what a save that failed has written."""
+  remove_leftovers(os.path.dirname(prefix))
+  if _damage(prefix):
+    for path in _files_of(prefix):
+      tf.gfile.Remove(path)
+
+
+def _names(directory: str) -> List[str]:
+  """Names in a directory; none if it does not exist."""
+  if not tf.gfile.IsDirectory(directory):
+    return []
+  return [name.rstrip('/') for name in tf.gfile.ListDirectory(directory)]
+
+
+def _named_by_state(directory: str) -> Optional[str]:
+  """What the file `checkpoint` names; None if it is absent or damaged."""
+  try:
+    state = tf.train.get_checkpoint_state(directory)
+  except ValueError:  # Empty, or no text.
+    return None
+  return state.model_checkpoint_path if state else None
+
+
+def _files_of(prefix: str) -> List[str]:
+  directory, name = os.path.split(prefix)
+  return [
+    os.path.join(directory, file)
+    for file in _names(directory)
+    if file != name and FILE_ENDING.sub('', file) == name
+  ]
+
+
+def _damage(prefix: str) -> Optional[str]:
+  """Returns what is wrong with a checkpoint's files, or None."""
+  try:
+    reader = tf.train.load_checkpoint(prefix)
+    for name in reader.get_variable_to_shape_map():
+      reader.get_tensor(name)
+  except (tf.errors.OpError, ValueError) as error:
+    return str(error).splitlines()[0]
+  return None
