@@ -6,12 +6,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import record_files, tf_example_decoder
+from dataloader import record_files, record_order, tf_example_decoder
 from evaluation import batches
 from utils import errors
 
-# As the input pipeline reads, so that the first records are the same ones.
-_NUM_FILES_AT_ONCE = 32
 _NUM_PARALLEL_CALLS = 4
 
 
@@ -106,14 +104,7 @@ def _decoded_records(file_pattern: str, regenerate_source_id: bool):
     return decoded
 
   with tf.Graph().as_default(), tf.Session() as session:
-    dataset = tf.data.Dataset.from_tensor_slices(files)
-    num_open = min(len(files), _NUM_FILES_AT_ONCE)
-    dataset = dataset.interleave(
-      tf.data.TFRecordDataset,
-      cycle_length=num_open,
-      num_parallel_calls=num_open,
-    )
-    dataset = dataset.map(decode, _NUM_PARALLEL_CALLS)
+    dataset = record_order.once(files).map(decode, _NUM_PARALLEL_CALLS)
     record = tf.data.make_one_shot_iterator(dataset.prefetch(1)).get_next()
     while True:
       try:

@@ -158,28 +158,28 @@ def test_batches_are_global_and_every_reader_has_its_part():
   input_fn({}, tf.distribute.InputContext(1, 0, num_replicas_in_sync=4))
   input_fn({})
   assert asked == [
-    {'batch_size': 4, 'part': (1, 2)},
-    {'batch_size': 4},
-    {'batch_size': 16},
+    {'batch_size': 4, 'part': (1, 2), 'step_size': 8},
+    {'batch_size': 4, 'part': (0, 1), 'step_size': 16},
+    {'batch_size': 16, 'part': (0, 1), 'step_size': 16},
   ]
 
 
 @pytest.mark.parametrize(
-  'deployment,part',
-  [
-    (('/task:2', 2, 4, 8), (2, 4)),
-    (('/task:0', 0, 1, 8), None),
-    # Of 4 hosts only 2 read, since a replica has the cores of two.
-    (('/task:2', 2, 4, 0), None),
-  ],
+  # Where a replica has the cores of two hosts, only some of them read.
+  'hosts,num_replicas',
+  [((0, 1, 2, 3), 8), ((0,), 8), ((0, 2), 1)],
 )
-def test_hosts_of_a_pod_read_different_parts(deployment, part):
+def test_hosts_of_a_pod_read_different_parts(hosts, num_replicas):
   asked = []
   input_fn = estimator_factory.GlobalBatchInputFn(asked.append, 16)
-  # A TPUEstimator names the size itself.
-  input_fn({'batch_size': 5, 'context': _TpuContext(*deployment)})
-  assert asked[0]['batch_size'] == 5
-  assert asked[0].get('part') == part
+  for host in hosts:
+    context = _TpuContext('/task', host, len(hosts), num_replicas)
+    # A TPUEstimator names the size itself.
+    input_fn({'batch_size': 5, 'context': context})
+  for index, params in enumerate(asked):
+    assert params['batch_size'] == 5
+    assert params['part'] == (index, len(hosts))
+    assert params['step_size'] == 16 // len(hosts)
 
 
 def test_plan_names_what_matters():
