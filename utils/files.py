@@ -34,10 +34,16 @@ def read_text(path: str) -> str:
   try:
     with open(path, encoding='utf-8') as f:
       return f.read()
-  except (OSError, UnicodeDecodeError) as error:
+  except UnicodeDecodeError as error:
+    raise errors.ConfigError(
+      'File {} is not UTF-8 text ({} at byte {}). Save it as UTF-8.'.format(
+        errors.shown(path), error.reason, error.start
+      )
+    ) from error
+  except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise errors.ConfigError(
-      "File '{}' cannot be read: {}.".format(path, reason)
+      'File {} cannot be read: {}.'.format(errors.shown(path), reason)
     ) from error
 
 
