@@ -31,6 +31,7 @@ setup(
   },
   install_requires=[
     'absl-py',
+    'anyascii',
     'cloud-tpu-client',
     'faster-coco-eval',
     'jinja2',

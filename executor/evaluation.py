@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 
 # Values of eval.type, and whether they score masks.
 _SCORED_TYPES = {'box': False, 'box_and_mask': True}
-_LOSSES_ALONE = 'customized'
-_TYPES = (*_SCORED_TYPES, _LOSSES_ALONE)
+LOSSES_ALONE = 'customized'
+_TYPES = (*_SCORED_TYPES, LOSSES_ALONE)
 # Configs of other programs may hold them; a training does not mind.
 _TYPES_ELSEWHERE = ('shapemask_box_and_mask', 'lvis_box', 'lvis_box_and_mask')
 
@@ -41,18 +41,18 @@ def check_settings(params: Any, evaluates: bool) -> None:
         settings.type,
         'not available' if settings.type in _TYPES_ELSEWHERE else 'unknown',
         ', '.join(_TYPES),
-        _LOSSES_ALONE,
+        LOSSES_ALONE,
         errors.did_you_mean(settings.type, _TYPES),
       )
     )
   coco_metrics.BACKENDS.get(settings.backend)
-  if not evaluates or settings.type == _LOSSES_ALONE:
+  if not evaluates or settings.type == LOSSES_ALONE:
     return
   if not params.postprocess.apply_nms:
     raise errors.ConfigError(
       'postprocess.apply_nms: false gives raw boxes and scores, which cannot '
       "be evaluated. Set it to true, or eval.type to '{}' for losses "
-      'alone.'.format(_LOSSES_ALONE)
+      'alone.'.format(LOSSES_ALONE)
     )
   if (
     _SCORED_TYPES[settings.type]
@@ -61,14 +61,14 @@ def check_settings(params: Any, evaluates: bool) -> None:
     raise errors.ConfigError(
       "eval.type: {!r} scores masks, which the model '{}' does not predict. "
       "Use 'box', or '{}' for losses alone.".format(
-        settings.type, params.type, _LOSSES_ALONE
+        settings.type, params.type, LOSSES_ALONE
       )
     )
 
 
 def evaluator_for(params: Any) -> Tuple[Any, str]:
   """Returns the evaluator's class of `eval.type`, and its input's mode."""
-  if params.eval.type == _LOSSES_ALONE:
+  if params.eval.type == LOSSES_ALONE:
     return LossEvaluator, mode_keys.EVAL
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 

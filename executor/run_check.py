@@ -3,10 +3,9 @@
 from typing import Any
 
 from dataloader import record_files
-from evaluation import annotation_file
-from executor import evaluation
+from evaluation import groundtruth_agreement
+from executor import evaluation, failures
 from executor import hardware as hardware_lib
-from utils import label_map
 
 
 def check(params: Any, trains: bool, evaluates: bool) -> None:
@@ -30,7 +29,13 @@ def check(params: Any, trains: bool, evaluates: bool) -> None:
     return
   settings = params.eval
   record_files.find_files(settings.eval_file_pattern)
-  if settings.use_json_file and settings.val_json_file:
-    annotation_file.load_annotations(settings.val_json_file)
-  if settings.label_map_file:
-    label_map.read_label_map(settings.label_map_file)
+  if settings.type == evaluation.LOSSES_ALONE:
+    return
+  with failures.naming_bad_records(params, settings.eval_file_pattern):
+    groundtruth_agreement.check(
+      settings.eval_file_pattern,
+      settings.val_json_file if settings.use_json_file else None,
+      settings.label_map_file,
+      settings.eval_samples,
+      params.retinanet_parser.regenerate_source_id,
+    )
