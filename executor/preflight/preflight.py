@@ -9,7 +9,6 @@ from executor import partitioning, run_check
 from executor.preflight import (
   checks_beside,
   graph_checks,
-  layer_groups,
   layout,
   memory,
   tables,
@@ -116,14 +115,11 @@ def _check_memory(
   core_memory_gb: float,
   console: rich.console.Console,
 ) -> List[str]:
-  groups = layer_groups.LayerGroups(
-    layout.padded_size(params)[0], params.architecture.min_level
-  )
-  needed = memory.estimate(graph, groups, partitioning.image_parts(params))
+  needed = memory.estimate(graph, partitioning.image_parts(params))
   console.print(tables.memory_table(needed))
   if needed.total <= core_memory_gb * _GB:
     return []
-  largest = max(needed.rows, key=lambda row: row.total)
+  largest = max(needed.parts, key=needed.parts.get)
   return [
     'train.train_batch_size: {} images on a replica need about {:.1f} GB of '
     'each core, which has {:g} (--core_memory_gb); {} alone {:.1f}. Lower the '
@@ -133,7 +129,7 @@ def _check_memory(
       graph.replica_batch_size,
       needed.total / _GB,
       core_memory_gb,
-      largest.group,
-      largest.total / _GB,
+      largest,
+      needed.parts[largest] / _GB,
     )
   ]

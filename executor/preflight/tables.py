@@ -56,42 +56,10 @@ def graph_table(
 
 
 def memory_table(needed: memory.Memory) -> rich.table.Table:
-  """Parameters (millions) and MB of each group; the sum against cores."""
-  table = _table(
-    'Memory of a core in training, MB (estimate; arrays padded to 8 x 128)',
-    'layers',
-    'million',
-    'weights',
-    'slots',
-    'grads',
-    'activ.',
-    'sum',
-  )
-  for row in needed.rows:
-    table.add_row(
-      row.group,
-      '{:.3f}'.format(row.num_parameters / 1e6),
-      *(
-        '{:.1f}'.format(size / _MB)
-        for size in (
-          row.weights,
-          row.slots,
-          row.gradients,
-          row.activations,
-          row.total,
-        )
-      ),
-    )
-  table.add_row('infeed', *[''] * 5, '{:.1f}'.format(needed.infeed / _MB))
-  sums = [
-    sum(getattr(row, column) for row in needed.rows) / _MB
-    for column in ('weights', 'slots', 'gradients', 'activations')
-  ]
-  table.add_row(
-    'all',
-    '{:.3f}'.format(needed.num_parameters / 1e6),
-    *('{:.1f}'.format(size) for size in [*sums, needed.total / _MB]),
-  )
+  table = _table('Memory of a core in training, estimate', 'part', 'MB')
+  for part, size in needed.parts.items():
+    table.add_row(part, '{:.1f}'.format(size / _MB))
+  table.add_row('all', '{:.1f}'.format(needed.total / _MB))
   table.caption = ', '.join(
     '{:.0%} of the {:.0f} GB of a {} core'.format(
       needed.total / size, size / _GB, kind

@@ -57,8 +57,7 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   assert 'WARNING' not in process.stderr
   for text in (
     'replicas',
-    'resnet10, stride 4',
-    'class_net, level 3',
+    'activations of resnet10',
     'of the 8 GB of a v2 core',
     'of the 16 GB of a v3 core',
   ):
