@@ -308,7 +308,7 @@ class Runner:
       num_devices=self._hardware.num_replicas // cluster.num_workers,
       step=self._current_step(),
     )
-    return meeting.Meeting(cluster, report)
+    return meeting.Meeting(cluster, report, self._params.model_dir)
 
   def _is_lost(self, error: Exception) -> bool:
     return preemption.is_lost(error, self._params.platform)

@@ -19,6 +19,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence
 
 from executor.multi_worker import cluster as cluster_lib
+from executor.multi_worker import directory_mark
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ class Report(NamedTuple):
     config: values by dotted key.
     num_devices: replicas of this worker.
     step: of the latest checkpoint in model_dir; 0 without one.
+    mark: that of the chief in model_dir; found when they meet.
   """
 
   config: Dict[str, Any]
   num_devices: int
   step: int
+  mark: Optional[str] = None
 
 
 def comparable_config(params: Any) -> Dict[str, Any]:
@@ -112,6 +115,8 @@ class Meeting:
   Args:
     cluster: this process is a worker of it.
     report: of this worker.
+    model_dir: has to be the same directory for all.
+    patience: seconds until one that has not come counts as missing.
 
   Raises:
     ConfigError: workers do not agree.
@@ -122,9 +127,11 @@ class Meeting:
     self,
     cluster: cluster_lib.Cluster,
     report: Report,
+    model_dir: str,
     patience: float = _PATIENCE,
   ):
     self._cluster = cluster
+    self._model_dir = model_dir
     self._end_of_patience = time.monotonic() + patience
     self._is_ending = threading.Event()
     self._all_done = threading.Event()
@@ -157,10 +164,11 @@ class Meeting:
   def _receive(self, report: Report) -> List[_Peer]:
     """The chief's part: waits for all, compares, and answers."""
     peers: Dict[int, _Peer] = {}
-    reports = {0: report}
     try:
-      with self._listen() as listener:
-        self._await_all(listener, peers, reports)
+      with directory_mark.left_in(self._model_dir) as mark:
+        reports = {0: report._replace(mark=mark)}
+        with self._listen() as listener:
+          self._await_all(listener, peers, reports)
       problem = _disagreement(self._cluster, reports)
       if problem:
         raise errors.ConfigError(problem)
@@ -239,6 +247,8 @@ class Meeting:
         time.sleep(_RETRY_INTERVAL)
         continue
       peer = _Peer(connection, 0)
+      # Now there is one.
+      report = report._replace(mark=directory_mark.find(self._model_dir))
       peer.send(hello=_HELLO, index=self._cluster.index, report=list(report))
       # It answers when all have come.
       while not peer.has_message(_LINE_INTERVAL):
@@ -359,11 +369,15 @@ def _disagreement(
           chief.num_devices,
         )
       )
-    if report.step != chief.step:
+    if report.mark != chief.mark or report.step != chief.step:
       return (
-        '{} sees step {} in model_dir, {} step {}. model_dir has to be one '
-        'directory that all workers share.'.format(
-          cluster.name(index), report.step, cluster.name(0), chief.step
+        '{} has another model_dir than {}{}. model_dir has to be one directory '
+        'that all workers share.'.format(
+          cluster.name(index),
+          cluster.name(0),
+          ' or sees step {} there, not {}'.format(report.step, chief.step)
+          if report.step != chief.step
+          else '',
         )
       )
   return None

@@ -1,9 +1,9 @@
 """A worker that meets the others, and then is killed, fails or waits.
 
-  python -m tests.executor.multi_worker.meeting_process ADDRESSES INDEX WHAT
+  python -m tests.executor.multi_worker.meeting_process ADDRESSES INDEX WHAT DIR
 
 ADDRESSES are those of all workers, with commas between; WHAT is killed, failed
-or waits.
+or waits; DIR is a directory that they share.
 """
 
 import os
@@ -15,11 +15,12 @@ from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import meeting
 
 
-def main(addresses, index, what):
+def main(addresses, index, what, directory):
   cluster = cluster_lib.Cluster(
     tuple(addresses.split(',')), False, 'worker', int(index)
   )
-  with meeting.Meeting(cluster, meeting.Report({}, 1, 0)) as met:
+  report = meeting.Report({}, 1, 0)
+  with meeting.Meeting(cluster, report, directory) as met:
     if what == 'killed':
       os.kill(os.getpid(), signal.SIGKILL)
     if what == 'failed':

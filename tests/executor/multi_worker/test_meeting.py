@@ -12,7 +12,7 @@ import time
 import pytest
 
 from executor.multi_worker import cluster as cluster_lib
-from executor.multi_worker import meeting
+from executor.multi_worker import directory_mark, meeting
 from tests import tiny_run
 from tools import launch_local
 from utils import errors
@@ -31,20 +31,20 @@ def _cluster(num_workers):
   ]
 
 
-def _meet(clusters, reports, patience=20.0):
+def _meet(clusters, reports, directories, patience=20.0):
   """All meet at once; returns their results, or what each raised."""
 
-  def meet(cluster, report):
+  def meet(cluster, report, directory):
     try:
-      return meeting.Meeting(cluster, report, patience)
+      return meeting.Meeting(cluster, report, str(directory), patience)
     except errors.UserError as error:
       return error
 
   with concurrent.futures.ThreadPoolExecutor(len(clusters)) as pool:
-    return list(pool.map(meet, clusters, reports))
+    return list(pool.map(meet, clusters, reports, directories))
 
 
-def test_all_are_done_at_the_same_time():
+def test_all_are_done_at_the_same_time(tmp_path):
   ends = []
 
   def train(met, seconds):
@@ -53,15 +53,15 @@ def test_all_are_done_at_the_same_time():
       begin = time.monotonic()
     ends.append((begin, time.monotonic()))
 
-  met = _meet(_cluster(3), [_REPORT] * 3)
+  met = _meet(_cluster(3), [_REPORT] * 3, [tmp_path] * 3)
   with concurrent.futures.ThreadPoolExecutor(3) as pool:
     list(pool.map(train, met, [0.1, 0.8, 0.4]))
   assert min(end for _, end in ends) >= max(begin for begin, _ in ends)
 
 
-def test_the_port_is_free_for_a_server_while_connections_last():
+def test_the_port_is_free_for_a_server_while_connections_last(tmp_path):
   clusters = _cluster(2)
-  met = _meet(clusters, [_REPORT] * 2)
+  met = _meet(clusters, [_REPORT] * 2, [tmp_path] * 2)
   host, port = clusters[0].workers[0].split(':')
   with socket.socket() as server:
     # As gRPC does.
@@ -89,11 +89,12 @@ def _end(met):
     ({'config': {'a.b': 1}}, r'c is None, not \[1, 2\]'),
     ({'config': {str(i): i for i in range(9)}}, '; 6 others. '),
     ({'num_devices': 2}, r'worker 1 \(.*\) has 2 devices, .* has 1'),
-    ({'step': 5}, 'sees step 5 in model_dir, .* step 0'),
+    ({'step': 5}, 'another model_dir .* sees step 5 there, not 0'),
   ],
 )
-def test_one_that_differs_is_refused_everywhere(changes, message):
-  results = _meet(_cluster(3), [_REPORT, _REPORT._replace(**changes), _REPORT])
+def test_one_that_differs_is_refused_everywhere(tmp_path, changes, message):
+  reports = [_REPORT, _REPORT._replace(**changes), _REPORT]
+  results = _meet(_cluster(3), reports, [tmp_path] * 3)
   assert len({str(error) for error in results}) == 1
   for error in results:
     assert isinstance(error, errors.ConfigError)
@@ -101,9 +102,21 @@ def test_one_that_differs_is_refused_everywhere(changes, message):
       raise error
 
 
-def test_one_that_does_not_come_is_named():
+def test_another_directory_is_refused_though_both_are_empty(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(directory_mark, '_PATIENCE', 0.2)
+  chief, other = tmp_path / 'a', tmp_path / 'b'
+  results = _meet(_cluster(3), [_REPORT] * 3, [chief, chief, other])
+  assert len({str(error) for error in results}) == 1
+  with pytest.raises(errors.ConfigError, match=r'worker 2 \(.* another model_'):
+    raise results[0]
+  assert not list(chief.iterdir())
+
+
+def test_one_that_does_not_come_is_named(tmp_path):
   clusters = _cluster(3)
-  results = _meet(clusters[:2], [_REPORT] * 2, patience=1.5)
+  results = _meet(clusters[:2], [_REPORT] * 2, [tmp_path] * 2, patience=1.5)
   with pytest.raises(errors.UserError, match=r'worker 2 \(.*\) did not'):
     raise results[0]
   assert isinstance(results[1], errors.UserError)
@@ -112,10 +125,10 @@ def test_one_that_does_not_come_is_named():
 @pytest.mark.parametrize(
   'text', [b'GET / HTTP/1.1\r\n\r\n', b'["hello"]\n', b'{"hello": 1}\n']
 )
-def test_others_who_knock_are_ignored(text):
+def test_others_who_knock_are_ignored(tmp_path, text):
   clusters = _cluster(2)
   with concurrent.futures.ThreadPoolExecutor(2) as pool:
-    chief = pool.submit(meeting.Meeting, clusters[0], _REPORT)
+    chief = pool.submit(meeting.Meeting, clusters[0], _REPORT, str(tmp_path))
     host, port = clusters[0].workers[0].split(':')
     while True:
       try:
@@ -124,14 +137,17 @@ def test_others_who_knock_are_ignored(text):
       except OSError:
         time.sleep(0.02)
     stranger.sendall(text)
-    worker = pool.submit(meeting.Meeting, clusters[1], _REPORT)
+    worker = pool.submit(meeting.Meeting, clusters[1], _REPORT, str(tmp_path))
     met = [worker.result(20), chief.result(20)]
     stranger.close()
     assert list(pool.map(_end, met)) == [True, True]
 
 
-def test_one_who_is_kept_waiting_says_so_and_gives_up(monkeypatch, caplog):
+def test_one_who_is_kept_waiting_says_so_and_gives_up(
+  monkeypatch, caplog, tmp_path
+):
   monkeypatch.setattr(meeting, '_LINE_INTERVAL', 0.2)
+  (tmp_path / '.workers').touch()
   caplog.set_level(logging.INFO)
   clusters = _cluster(3)
   host, port = clusters[0].workers[0].split(':')
@@ -140,14 +156,14 @@ def test_one_who_is_kept_waiting_says_so_and_gives_up(monkeypatch, caplog):
     chief.bind((host, int(port)))
     chief.listen(1)
     with pytest.raises(errors.UserError, match='Not all workers came') as info:
-      meeting.Meeting(clusters[1], _REPORT, patience=1.0)
+      meeting.Meeting(clusters[1], _REPORT, str(tmp_path), patience=1.0)
   whom = 'those that worker 0 ({}) waits for'.format(clusters[0].workers[0])
   assert whom in str(info.value)
   lines = [r.getMessage() for r in caplog.records]
   assert lines.count('Waiting for {}.'.format(whom)) >= 2
 
 
-def _in_processes(victim, what):
+def _in_processes(victim, what, directory):
   """Three workers as processes, one of which is killed or fails.
 
   Returns:
@@ -163,6 +179,7 @@ def _in_processes(victim, what):
         addresses,
         str(index),
         what if index == victim else 'waits',
+        str(directory),
       ],
       cwd=_ROOT,
       stderr=subprocess.PIPE,
@@ -191,8 +208,8 @@ def _in_processes(victim, what):
     ('failed', 3, 'own error: out of cheese', ' failed: out of cheese. All '),
   ],
 )
-def test_all_are_told_of_one_that_ends(victim, what, code, own, told):
-  codes, texts = _in_processes(victim, what)
+def test_all_are_told_of_one_that_ends(tmp_path, victim, what, code, own, told):
+  codes, texts = _in_processes(victim, what, tmp_path)
   for index in range(3):
     if index == victim:
       assert codes[index] == code
@@ -203,7 +220,7 @@ def test_all_are_told_of_one_that_ends(victim, what, code, own, told):
     assert told in texts[index]
 
 
-def test_an_address_that_is_taken_is_named():
+def test_an_address_that_is_taken_is_named(tmp_path):
   clusters = _cluster(2)
   host, port = clusters[0].workers[0].split(':')
   with socket.socket() as holder:
@@ -212,7 +229,7 @@ def test_an_address_that_is_taken_is_named():
     with pytest.raises(
       errors.UserError, match='chief cannot listen at'
     ) as info:
-      meeting.Meeting(clusters[0], _REPORT)
+      meeting.Meeting(clusters[0], _REPORT, str(tmp_path))
   assert clusters[0].workers[0] in str(info.value)
 
 
