@@ -59,6 +59,7 @@ def test_without_anything():
     'use_tpu': 'flag',
     'architecture.use_bfloat16': 'device',
     'train.transpose_input': 'device',
+    'enable_summary': 'device',
   }
 
 
