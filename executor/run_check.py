@@ -1,20 +1,26 @@
 """Whether what a run needs is there, before a graph is built or hours pass."""
 
+import logging
 from typing import Any
 
 from dataloader import record_files
 from evaluation import groundtruth_agreement
-from executor import evaluation, failures
+from executor import evaluation, failures, run_start, run_warnings
 from executor import hardware as hardware_lib
 
+_log = logging.getLogger(__name__)
 
-def check(params: Any, trains: bool, evaluates: bool) -> None:
+
+def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   """Looks at settings and files, and not for the hardware.
+
+  What works, but is hardly meant, is warned of.
 
   Args:
     params: the whole config.
     trains: whether the run trains.
     evaluates: whether it evaluates.
+    step: that training goes on from.
 
   Raises:
     ConfigError: a setting cannot work.
@@ -24,7 +30,9 @@ def check(params: Any, trains: bool, evaluates: bool) -> None:
   if evaluates and params.use_tpu:
     hardware_lib.check_evaluation_place(params)
   if trains:
-    record_files.find_files(params.train.train_file_pattern)
+    start = run_start.find(params, step)
+    for text in run_warnings.find(params, start):
+      _log.warning('%s', text)
   if not evaluates:
     return
   settings = params.eval

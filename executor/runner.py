@@ -18,7 +18,9 @@ from executor import (
   plan,
   preemption,
   run_check,
+  run_start,
   sole_training,
+  step_memory,
   training,
 )
 from executor import evaluation as evaluation_lib
@@ -56,6 +58,7 @@ class Runner:
     self._params = params
     self._trains = trains
     self._interrupt = interruption.StopOnSignalHook()
+    self._memory_hook = step_memory.MemoryHook(params)
     self._find_hardware()
 
   def _find_hardware(self, awaits_new_tpu: bool = False) -> None:
@@ -131,7 +134,10 @@ class Runner:
       return
     if self._is_evaluator:
       mode = 'eval'
-    table = plan.plan_table(self._params, self._hardware, mode)
+    start = None
+    if mode != 'eval':
+      start = run_start.find(self._params, self._current_step())
+    table = plan.plan_table(self._params, self._hardware, mode, start)
     rich.console.Console(soft_wrap=True).print(table)
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
@@ -295,6 +301,7 @@ class Runner:
         self._hardware,
         step,
         self._interrupt,
+        self._memory_hook,
       )
     self._interrupt.raise_if_stopped(self._params.model_dir)
 
@@ -347,7 +354,9 @@ class Runner:
 
   def _check(self, trains: bool, evaluates: bool) -> None:
     """Finds what cannot work before a graph is built or hours pass."""
-    run_check.check(self._params, trains, evaluates)
+    run_check.check(
+      self._params, trains, evaluates, self._current_step() if trains else 0
+    )
     if evaluates:
       self._evaluator = self._make_evaluator()
 

@@ -52,12 +52,14 @@ def test_without_anything():
   expected['use_tpu'] = False
   expected['architecture']['use_bfloat16'] = False
   expected['train']['transpose_input'] = False
+  expected['enable_summary'] = True
   assert resolved.params.as_dict() == expected
   changed = {k: v for k, v in resolved.sources.items() if v != 'default'}
   assert changed == {
     'use_tpu': 'flag',
     'architecture.use_bfloat16': 'device',
     'train.transpose_input': 'device',
+    'enable_summary': 'device',
   }
 
 
