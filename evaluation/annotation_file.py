@@ -2,10 +2,10 @@
 
 import logging
 import os
+import re
 import reprlib
 from typing import Any, Dict, List, Optional, Set
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from evaluation import coco_json, record_annotations
@@ -13,6 +13,10 @@ from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
+# COCO's text of run lengths.
+_COMPRESSED = re.compile('[0-o]+')
+# Pixels; a polygon takes memory by its length.
+_MAX_COORDINATE = 2**24
 _FILE_NAME = 'eval_annotation_file.json'
 
 
@@ -82,15 +86,14 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
   """
   content = coco_json.read(path)
   try:
-    image_ids = [image.id for image in content.images]
-    coco_json.check_unique('images', image_ids)
-    category_ids = [category.id for category in content.categories]
-    known = set(image_ids), set(category_ids)
+    coco_json.check_unique('images', [image.id for image in content.images])
+    images = {image.id: image for image in content.images}
+    category_ids = {category.id for category in content.categories}
     return dict(
       content.entry,
       images=[_image_dict(image) for image in content.images],
       annotations=[
-        _annotation_dict(annotation, *known, require_masks)
+        _annotation_dict(annotation, images, category_ids, require_masks)
         for annotation in content.annotations
       ],
       categories=[
@@ -117,14 +120,14 @@ def _image_dict(image: coco_json.Image) -> Dict[str, Any]:
 
 def _annotation_dict(
   annotation: coco_json.Annotation,
-  image_ids: Set[int],
+  images: Dict[int, coco_json.Image],
   category_ids: Set[int],
   require_masks: bool,
 ) -> Dict[str, Any]:
   entry = annotation.entry
   width, height = annotation.bbox[2:]
   reason = ''
-  if annotation.image_id not in image_ids:
+  if annotation.image_id not in images:
     reason = "the image_id {}, which is not in 'images'".format(
       annotation.image_id
     )
@@ -136,7 +139,9 @@ def _annotation_dict(
     reason = 'the bbox {}, whose width or height is negative'.format(
       list(annotation.bbox)
     )
-  elif require_masks and not _is_mask(entry.get('segmentation')):
+  elif require_masks and not _is_mask(
+    entry.get('segmentation'), images[annotation.image_id]
+  ):
     reason = 'no `segmentation` of polygons or run lengths'
   if reason:
     raise errors.DataError(
@@ -152,20 +157,27 @@ def _annotation_dict(
   )
 
 
-def _is_mask(segmentation: Any) -> bool:
-  def are_numbers(values, least):
-    return (
-      isinstance(values, list)
-      and len(values) >= least
-      and all(type(v) in (int, float) and np.isfinite(v) for v in values)
-    )
-
+def _is_mask(segmentation: Any, image: coco_json.Image) -> bool:
+  """Whether it is what C code can take: polygons, or run lengths."""
   if isinstance(segmentation, dict):
     counts = segmentation.get('counts')
-    is_rle = isinstance(counts, (str, bytes)) or are_numbers(counts, 1)
-    return is_rle and are_numbers(segmentation.get('size'), 2)
+    if isinstance(counts, str):
+      is_whole = _COMPRESSED.fullmatch(counts)
+    else:
+      is_whole = _are_numbers(counts, 1, int) and (
+        min(counts) >= 0 and sum(counts) == image.height * image.width
+      )
+    return is_whole and segmentation.get('size') == [image.height, image.width]
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
-    and all(are_numbers(polygon, 6) for polygon in segmentation)
+    and all(_are_numbers(polygon, 6, (int, float)) for polygon in segmentation)
+  )
+
+
+def _are_numbers(values: Any, least: int, kind: Any) -> bool:
+  return (
+    isinstance(values, list)
+    and len(values) >= least
+    and all(isinstance(v, kind) and abs(v) <= _MAX_COORDINATE for v in values)
   )

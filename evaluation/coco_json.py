@@ -12,6 +12,8 @@ import tensorflow.compat.v1 as tf
 
 from utils import errors, label_map, numerals
 
+_MAX_SIDE = 2**20
+
 Entry = Dict[str, Any]
 
 
@@ -137,14 +139,14 @@ def _image(entry: Any) -> Image:
   sides = []
   image_id = _integer(entry, 'images', 'id')
   for key in ('width', 'height'):
-    side = numerals.integer(entry.get(key))
-    if side is None and entry.get(key) is not None:
+    side = numerals.integer(entry.get(key) or 0)
+    if side is None or side > _MAX_SIDE:
       raise errors.DataError(
-        'image {} has the {} {}, which is not an integer.'.format(
+        'image {} has the {} {}, which is no number of pixels.'.format(
           image_id, key, reprlib.repr(entry[key])
         )
       )
-    sides.append(side if side and side > 0 else None)
+    sides.append(side if side > 0 else None)
   file_name = _text(entry.get('file_name'), 'images', 'file_name')
   return Image(image_id, file_name, sides[0], sides[1], entry)
 
