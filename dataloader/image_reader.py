@@ -111,8 +111,7 @@ class Decoder:
     Raises:
       DataError: it is no image, damaged, or too large.
     """
-    with _explaining():
-      image = Image.open(io.BytesIO(encoded))
+    image = open_header(encoded)
     width, height = image.size
     if width * height > self._max_pixels:
       raise errors.DataError(
@@ -124,7 +123,7 @@ class Decoder:
           self._bound_name and ' ({})'.format(self._bound_name),
         )
       )
-    orientation = 1 if as_in_training else _orientation(image)
+    turn = 1 if as_in_training else orientation(image)
 
     def decode() -> Picture:
       with _explaining(), image:
@@ -132,18 +131,18 @@ class Decoder:
           pixels, notes = self._decode_as_in_training(encoded), []
         else:
           pixels, notes = _convert(image)
-        if orientation != 1:
+        if turn != 1:
           notes.append('turned upright')
         # Pillow has turned a TIFF image itself.
-        if orientation != 1 and image.format != 'TIFF':
-          pixels = _turn_upright(pixels, orientation)
+        if turn != 1 and image.format != 'TIFF':
+          pixels = _turn_upright(pixels, turn)
         return Picture(pixels, ', '.join(notes))
 
     return Opened(
       width * height,
       decode,
-      (height, width) if orientation >= 5 else (width, height),
-      orientation,
+      (height, width) if turn >= 5 else (width, height),
+      turn,
       lambda: self.open(encoded, as_in_training=True),
     )
 
@@ -208,12 +207,19 @@ class _explaining:
     raise errors.DataError('cannot be decoded: {}'.format(error)) from error
 
 
-def _orientation(image: Image.Image) -> int:
+def open_header(encoded: bytes) -> Image.Image:
+  """Reads the header of an image, of any size; DataError if it is none."""
+  with _explaining():
+    return Image.open(io.BytesIO(encoded))
+
+
+def orientation(image: Image.Image) -> int:
+  """Returns EXIF's, 1 to 8, from the stored pixels to the upright ones."""
   try:
-    orientation = image.getexif().get(ORIENTATION_TAG)
+    value = image.getexif().get(ORIENTATION_TAG)
   except Exception:  # Damaged metadata do not spoil the pixels.
     return 1
-  return orientation if orientation in range(1, 9) else 1
+  return value if value in range(1, 9) else 1
 
 
 def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

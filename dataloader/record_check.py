@@ -72,9 +72,16 @@ class RecordChecker:
   Args:
     num_classes: number of classes including the background, 0.
     decode_images: also decode every image, which takes most of the time.
+    on_good_record: gets the features of each record without a problem.
   """
 
-  def __init__(self, num_classes: int, decode_images: bool = True):
+  def __init__(
+    self,
+    num_classes: int,
+    decode_images: bool = True,
+    on_good_record: Callable[[Any], None] = lambda feature: None,
+  ):
+    self._on_good_record = on_good_record
     self._num_classes = num_classes
     self._decode = _make_decoder() if decode_images else None
     self.num_records = 0
@@ -127,6 +134,8 @@ class RecordChecker:
         reason = 'feature {} is a {}, not a {}.'.format(key, stored, kind)
         return source_id, reason
     reason = self._check_image(feature) or self._check_objects(feature)
+    if not reason:
+      self._on_good_record(feature)
     return source_id, reason
 
   def _check_image(self, feature: Any) -> Optional[str]:

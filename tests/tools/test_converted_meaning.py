@@ -111,7 +111,7 @@ def test_boxes_are_scaled_with_their_image(tmp_path):
 @pytest.mark.parametrize(
   'boxes, reason',
   [
-    ([], 'No box is left in 1 images'),
+    ([], 'There is no box in 1 images'),
     ([(0, 0, 1, 1)] * 2, 'Box in shares of 1, not in pixels: 2'),
     ([(3, 3, 4, 4)] * 2 + [_BOX], r'smaller than 2 pixels \(the median .* 1\)'),
     # Sides that are corners: (30, 30), (70, 50), (79, 59).

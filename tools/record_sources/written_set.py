@@ -4,12 +4,9 @@ import collections
 import os
 from typing import Any, Dict
 
-import numpy as np
-
+from dataloader import whole_set
 from tools.record_sources import report as report_lib
 from utils import errors
-
-_LEAST_MEDIAN_SIDE = 2.0
 
 
 def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
@@ -36,18 +33,11 @@ def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
         "'{}': none of the {} files of this format can be read. Convert them "
         'to JPEG or PNG first. {}'.format(ending, count, report.summary())
       )
-  if not coco['annotations']:
-    raise errors.DataError(
-      'No box is left in {} images: training would learn that all of them are '
-      'background. {}'.format(len(coco['images']), report.summary()).rstrip()
-    )
-  side = np.median([max(box['bbox'][2:]) for box in coco['annotations']])
-  if side < _LEAST_MEDIAN_SIDE:
-    raise errors.DataError(
-      'Half of the boxes are smaller than {:g} pixels (the median of their '
-      'longer sides is {:.2g}), which cannot be meant: boxes have to be in '
-      'pixels of the image.'.format(_LEAST_MEDIAN_SIDE, side)
-    )
+  objection = whole_set.objection(
+    len(coco['images']), [max(box['bbox'][2:]) for box in coco['annotations']]
+  )
+  if objection:
+    raise errors.DataError('{} {}'.format(objection, report.summary()).rstrip())
 
 
 def _ending(file_name: str) -> str:
