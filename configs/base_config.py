@@ -181,8 +181,7 @@ TRAIN = (
   Key(
     'train.seed',
     None,
-    'makes shuffling, jitter and start repeatable; a run that is resumed at '
-    'another step sees another order',
+    'makes shuffling, jitter and start repeatable',
     'int',
   ),
   Key('train.num_shards', 8, 'TPU cores; the flag --num_cores'),

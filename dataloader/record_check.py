@@ -126,7 +126,7 @@ class RecordChecker:
     if not feature:
       reason = 'it is not a tf.Example, or one without any feature. '
       return '', reason + _WRITE_AGAIN
-    source_id = b', '.join(feature['image/source_id'].bytes_list.value)
+    source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])
     source_id = source_id.decode('utf-8', 'replace')
     for key, kind in _KINDS.items():
       stored = feature[key].WhichOneof('kind')
