@@ -18,6 +18,8 @@ _TOLERATED_SHARE = 0.1
 _LEAST_OVERLAP = 0.5
 _NUM_EXAMPLES = 3
 
+_Boxes = Dict[int, List[Any]]  # by class id
+
 
 def check(
   file_pattern: str,
@@ -28,7 +30,7 @@ def check(
 ) -> None:
   """Compares the first records with the annotation file and the label map.
 
-  A model learns the records' class ids and sizes, so that other ones in the
+  A model learns the class ids and sizes of records, so that other ones in the
   annotation file give low scores without a reason. What may be meant is a
   warning: a difference in more than a tenth of the images, another class name.
   Crowds, and classes that the annotation file does not list, are left aside.
@@ -47,147 +49,119 @@ def check(
   """
   if not (val_json_file or label_map_file):
     return
+  count = min(eval_samples or _NUM_IMAGES, _NUM_IMAGES)
   records = record_annotations.read_first(
-    file_pattern,
-    min(eval_samples or _NUM_IMAGES, _NUM_IMAGES),
-    regenerate_source_id,
+    file_pattern, count, regenerate_source_id
   )
   source, content = "eval.eval_file_pattern '{}'".format(file_pattern), records
   if val_json_file:
     content = annotation_file.load_annotations(val_json_file)
     source = "eval.val_json_file '{}'".format(val_json_file)
-    _refuse_boxes_of_background(source, content)
-    _compare_images(source, content, file_pattern, records)
+    _check_ids(source, content, records)
+    for what, examples in _differences(content, records).items():
+      if len(examples) > _TOLERATED_SHARE * len(records['images']):
+        _log.warning(
+          '%s does not fit eval.eval_file_pattern: %s differ in %d of the '
+          'first %d images, for instance %s. Metrics will be too low; give '
+          'the annotations that the records were made from.',
+          source,
+          what,
+          len(examples),
+          len(records['images']),
+          examples[0],
+        )
   if label_map_file:
     _compare_names(label_map_file, source, content)
 
 
-def _refuse_boxes_of_background(source: str, content: Dict[str, Any]) -> None:
+def _check_ids(source: str, content: Any, records: Any) -> None:
   count = sum(entry['category_id'] == 0 for entry in content['annotations'])
   if count:
     raise errors.DataError(
       '{}: {} boxes have the category_id 0, which is the background and is '
-      'never detected. Number the categories from 1, as the records do.'.format(
+      'never detected. Number categories from 1, as the records do.'.format(
         source, count
       )
     )
-
-
-def _compare_images(
-  source: str, content: Dict[str, Any], file_pattern: str, records: Any
-) -> None:
-  sizes = {image['id']: _size(image) for image in content['images']}
-  unknown = [e['id'] for e in records['images'] if e['id'] not in sizes]
-  if unknown:
+  known = {image['id'] for image in content['images']}
+  absent = [e['id'] for e in records['images'] if e['id'] not in known]
+  if absent:
     raise errors.DataError(
-      "{}: {} of the first {} images of eval.eval_file_pattern '{}' are not "
-      'among its {}, such as id {}. Give the annotations of these records, or '
-      "'' to have them made from the records.".format(
-        source,
-        len(unknown),
-        len(records['images']),
-        file_pattern,
-        len(sizes),
-        unknown[0],
+      '{}: {} of the first {} images of eval.eval_file_pattern are not among '
+      "its {}, such as id {}. Give the annotations of these records, or '' to "
+      'have them made.'.format(
+        source, len(absent), len(records['images']), len(known), absent[0]
       )
     )
+
+
+def _differences(content: Any, records: Any) -> Dict[str, List[str]]:
+  """What differs, with an example for each image where it does."""
   known = {category['id'] for category in content['categories']}
-  of_file, of_records = _objects(content), _objects(records)
-  differing: Dict[str, List[str]] = collections.defaultdict(list)
+  images = {image['id']: image for image in content['images']}
+  of_file, of_records = _boxes(content), _boxes(records)
+  found: Dict[str, List[str]] = collections.defaultdict(list)
+
+  def add(what, image_id, there, here):
+    text = 'image {} has {} there and {} in its record'
+    found[what].append(text.format(image_id, there, here))
+
   for image in records['images']:
-    image_id = image['id']
-    if _size(image) != sizes[image_id]:
-      differing['sizes'].append(
-        'image {} is {} there and {} in its record'.format(
-          image_id, sizes[image_id], _size(image)
-        )
-      )
-    there, here = of_file[image_id], of_records[image_id]
-    here = {i: boxes for i, boxes in here.items() if i in known}
-    if _counts(there) != _counts(here):
-      differing['numbers of objects by class id'].append(
-        'image {} has {} there and {} in its record'.format(
-          image_id, _counts(there), _counts(of_records[image_id])
-        )
-      )
-    elif _share_of_found(there, here) < _LEAST_OVERLAP:
-      differing['boxes'].append('those of image {}'.format(image_id))
-  for what, examples in differing.items():
-    if len(examples) > _TOLERATED_SHARE * len(records['images']):
-      _log.warning(
-        "%s does not fit eval.eval_file_pattern '%s': %s differ in %d of the "
-        'first %d images, for instance %s. Metrics will be too low; give the '
-        'annotations that the records were made from.',
-        source,
-        file_pattern,
-        what,
-        len(examples),
-        len(records['images']),
-        examples[0],
-      )
+    key = image['id']
+    sizes = ['{width} x {height}'.format(**i) for i in (images[key], image)]
+    if sizes[0] != sizes[1]:
+      add('sizes', key, *sizes)
+    there, here = of_file[key], of_records[key]
+    shared = {i: boxes for i, boxes in here.items() if i in known}
+    if _counts(there) != _counts(shared):
+      add('numbers of objects by class', key, _counts(there), _counts(here))
+    elif there and _share_of_found(there, shared) < _LEAST_OVERLAP:
+      add('boxes', key, *(list(b.values())[0][0] for b in (there, shared)))
+  return found
 
 
-def _size(image: Dict[str, Any]) -> str:
-  return '{} x {}'.format(image['width'], image['height'])
-
-
-def _objects(content: Dict[str, Any]) -> Dict[int, Dict[int, List[Any]]]:
-  """Boxes by image id and class id; crowds and what has no area left out."""
-  objects: Dict[int, Dict[int, List[Any]]] = collections.defaultdict(
-    lambda: collections.defaultdict(list)
-  )
+def _boxes(content: Dict[str, Any]) -> Dict[int, _Boxes]:
+  """Boxes by image id; crowds, and those without area, left out."""
+  boxes: Dict[int, _Boxes] = collections.defaultdict(dict)
   for entry in content['annotations']:
     if not entry['iscrowd'] and min(entry['bbox'][2:]) > 0:
-      objects[entry['image_id']][entry['category_id']].append(entry['bbox'])
-  return objects
+      of_image = boxes[entry['image_id']]
+      of_image.setdefault(entry['category_id'], []).append(entry['bbox'])
+  return boxes
 
 
-def _counts(objects: Dict[int, List[Any]]) -> Dict[int, int]:
-  return {class_id: len(objects[class_id]) for class_id in sorted(objects)}
+def _counts(boxes: _Boxes) -> Dict[int, int]:
+  return {class_id: len(boxes[class_id]) for class_id in sorted(boxes)}
 
 
-def _share_of_found(
-  there: Dict[int, List[Any]], here: Dict[int, List[Any]]
-) -> float:
+def _share_of_found(there: _Boxes, here: _Boxes) -> float:
   """Share of boxes that have a like one of their class on the other side."""
-  found = [
-    mask_lib.iou(
-      np.array(boxes, float),
-      np.array(here[class_id], float),
-      [0] * len(here[class_id]),
-    ).max(axis=1)
-    > _LEAST_OVERLAP
-    for class_id, boxes in there.items()
-  ]
-  return float(np.mean(np.concatenate(found))) if found else 1.0
+  overlaps = []
+  for class_id, boxes in there.items():
+    others = np.array(here[class_id], float)
+    ious = mask_lib.iou(np.array(boxes, float), others, [0] * len(others))
+    overlaps.extend(ious.max(axis=1))
+  return float(np.mean(np.array(overlaps) > _LEAST_OVERLAP))
 
 
-def _compare_names(
-  label_map_file: str, source: str, content: Dict[str, Any]
-) -> None:
+def _compare_names(label_map_file: str, source: str, content: Any) -> None:
   names = label_map.read_label_map(label_map_file)
   used = {entry['category_id'] for entry in content['annotations']}
-  differing = []
+  found = []
   for category in content['categories']:
-    name, class_id = category.get('name'), category['id']
-    if class_id not in names and class_id in used:
-      differing.append('{} has objects there and no name'.format(class_id))
-    elif name and class_id in names and _plain(name) != _plain(names[class_id]):
-      differing.append(
-        "{} is '{}', there '{}'".format(class_id, names[class_id], name)
-      )
-  if differing:
+    name, key = category.get('name'), category['id']
+    if key not in names and key in used:
+      found.append('{} has objects there and no name'.format(key))
+    elif name and key in names and _plain(name) != _plain(names[key]):
+      found.append("{} is '{}', there '{}'".format(key, names[key], name))
+  if found:
     _log.warning(
-      "eval.label_map_file '%s' does not fit %s: %s. Give the label map of the "
-      'same data set.',
+      "eval.label_map_file '%s' does not fit %s in %d classes: %s. Give the "
+      'label map of the same data set.',
       label_map_file,
       source,
-      '; '.join(differing[:_NUM_EXAMPLES])
-      + (
-        '; and {} more'.format(len(differing) - _NUM_EXAMPLES)
-        if len(differing) > _NUM_EXAMPLES
-        else ''
-      ),
+      len(found),
+      '; '.join(found[:_NUM_EXAMPLES]),
     )
 
 

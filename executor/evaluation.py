@@ -1,8 +1,9 @@
 """Evaluates checkpoints on every image of a set, exactly once."""
 
+import datetime
 import logging
 import os
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -100,7 +101,7 @@ class CheckpointEvaluator:
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates one checkpoint, the latest by default.
 
-    Metrics and losses go to TensorBoard and `metrics.json` in
+    Metrics and losses go to TensorBoard, `metrics.json` and `history.json` in
     `model_dir/eval<suffix>`, detections to `predictions.json` there, and a
     table to the console.
 
@@ -247,6 +248,29 @@ class LossEvaluator:
     )
     losses.pop('global_step', None)
     return _report(_directory(self._params), losses, checkpoint_path)
+
+
+def checkpoints_to_score(params: Any) -> List[str]:
+  """Checkpoints that an evaluation begins with, oldest first.
+
+  They are those of the model directory that were not scored since they were
+  saved, as `history.json` knows, and the last one in any case.
+  """
+  prefixes = checkpoint_files.find_all(params.model_dir)
+  scored = {
+    os.path.basename(entry['checkpoint']): entry['time']
+    for entry in report.read_history(_directory(params))
+  }
+
+  def is_scored(prefix: str) -> bool:
+    seconds = tf.io.gfile.stat(prefix + '.index').mtime_nsec / 1e9
+    saved = datetime.datetime.utcfromtimestamp(seconds)
+    # Times of this format are in the order of their text.
+    return scored.get(os.path.basename(prefix), '') >= saved.strftime(
+      report.TIME_FORMAT
+    )
+
+  return [p for p in prefixes[:-1] if not is_scored(p)] + prefixes[-1:]
 
 
 def _directory(params: Any) -> str:

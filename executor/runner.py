@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import itertools
 import logging
+import os
 from typing import Any, ContextManager, Dict, Iterator, Optional
 
 import rich.console
@@ -190,9 +192,10 @@ class Runner:
       yield
 
   def evaluate(self) -> Dict[str, float]:
-    """Evaluates checkpoints as they appear, up to that of the last step.
+    """Evaluates the checkpoints that there are, then new ones as they appear.
 
-    Ends also when none appears for `eval.eval_timeout` seconds.
+    Ends with that of the last step, or when none appears for
+    `eval.eval_timeout` seconds.
     """
     if self._hardware.cluster and not self._is_evaluator:
       raise errors.ConfigError(
@@ -214,7 +217,10 @@ class Runner:
     checkpoints = checkpoint_files.appearing(
       self._params.model_dir, settings.min_eval_interval, settings.eval_timeout
     )
-    for path in checkpoints:
+    waiting = evaluation_lib.checkpoints_to_score(self._params)
+    names = {os.path.basename(path) for path in waiting}
+    newer = (p for p in checkpoints if os.path.basename(p) not in names)
+    for path in itertools.chain(waiting, newer):
       try:
         metrics = self._evaluate(path)
       except (

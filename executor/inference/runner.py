@@ -66,9 +66,11 @@ def run(
   def on_result(result):
     nonlocal best_score
     best_score = max(best_score, *result.detections.scores, -1.0)
-    for output in outputs:
-      output.add(result)
-    progress.update()
+    reasons = [_add(output, result) for output in outputs]
+    if any(reasons):
+      on_failure(pipeline.Failure(result.name, ' '.join(filter(None, reasons))))
+    else:
+      progress.update()
 
   def on_failure(failure):
     failures.append(failure)
@@ -112,6 +114,19 @@ def run(
       ids.num_left_out,
     )
   _raise_what_happened(failures, progress.num_done, stop.signal_number)
+
+
+def _add(output: writers.Writer, result: pipeline.Result) -> str:
+  """Adds a result; returns why this one is not possible, or ''."""
+  try:
+    output.add(result)
+  except errors.UserError as error:
+    if not isinstance(error, errors.DataError):
+      raise  # Nothing more can be written.
+    return str(error)
+  except Exception as error:
+    return pipeline.reason(error)
+  return ''
 
 
 def _raise_what_happened(

@@ -65,14 +65,24 @@ def find_files(arguments: Sequence[str]) -> List[str]:
           )
         )
     elif _GLOB.search(argument) and not tf.io.gfile.exists(argument):
-      files = sorted(tf.io.gfile.glob(argument))
-      files = [path for path in files if not tf.io.gfile.isdir(path)]
+      matches = sorted(tf.io.gfile.glob(argument))
+      files = [path for path in matches if not tf.io.gfile.isdir(path)]
       if not files:
-        raise errors.DataError("No file matches '{}'.".format(argument))
+        raise errors.DataError(
+          "No file matches '{}'{}.".format(
+            argument,
+            ', but {} folders do: name these'.format(len(matches))
+            if matches
+            else '',
+          )
+        )
     elif tf.io.gfile.exists(argument):
       files = [argument]
     else:
-      raise errors.DataError("There is no '{}'.".format(argument))
+      raise errors.DataError(
+        "There is no file or folder '{}', which an argument or "
+        '--image_file_pattern names.'.format(argument)
+      )
     found += files
   return list(dict.fromkeys(found))
 

@@ -110,7 +110,9 @@ def test_half_of_the_objects(annotation_file, backend):
   assert metrics['Recall AR (small) ByCategory/cat'] == -1
   assert metrics['Precision mAP ByCategory (medium)/toothbrush'] == 0.3
   assert metrics['AP'] == pytest.approx((cat + 0.3) / 2, abs=1e-4)
-  assert len(metrics) == 12 + 2 * 12
+  assert metrics['Objects ByCategory/cat'] == 3
+  assert metrics['Objects ByCategory/toothbrush'] == 1
+  assert len(metrics) == 12 + 2 * (12 + 1)
 
 
 @_BACKENDS

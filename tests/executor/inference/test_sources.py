@@ -39,8 +39,9 @@ def test_finds_files_folders_and_patterns(tmp_path):
 @pytest.mark.parametrize(
   'argument,message',
   [
-    ('absent.jpg', "no '.*absent.jpg'"),
+    ('absent.jpg', "no file or folder '.*absent.jpg'"),
     ('*.png', "No file matches '.*png'"),
+    ('em*', "No file matches '.*em[*]', but 1 folders do"),
     ('empty', "folder '.*empty' holds no image.* such as '.*empty/[*].tfrec"),
   ],
 )
