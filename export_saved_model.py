@@ -72,9 +72,6 @@ def _define_flags():
   flags.DEFINE_list(
     'tflite_types', 'float32', 'TFLite: of float32, float16 and int8.'
   )
-  flags.DEFINE_bool(
-    'tflite_postprocess', False, "TFLite: end with TFLite's detection op."
-  )
   flags.DEFINE_string(
     'representative_file_pattern', '', 'TFLite int8: TFRecords to calibrate.'
   )
@@ -104,7 +101,6 @@ _SAME_NAME = (
   'freeze',
   'check',
   'tflite_types',
-  'tflite_postprocess',
   'representative_file_pattern',
   'representative_images',
   'onnx_opset',
