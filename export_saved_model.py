@@ -45,7 +45,11 @@ def _define_flags():
     'image_bytes, image_tensor, raw_image_tensor or tf_example.',
   )
   flags.DEFINE_string('input_name', 'input', "The input's signature key.")
-  flags.DEFINE_string('input_image_size', '640,640', 'height,width in pixels.')
+  flags.DEFINE_string(
+    'input_image_size',
+    None,
+    "height,width in pixels; by default the parser's output_size.",
+  )
   flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
   flags.DEFINE_bool(
     'output_normalized_coordinates',
@@ -123,7 +127,8 @@ def main(argv):
   for name in ('export_dir', 'checkpoint_path'):
     if not FLAGS[name].value:
       raise errors.ConfigError('--{} is missing.'.format(name))
-  image_size = _image_size(FLAGS.input_image_size)
+  text = FLAGS.input_image_size
+  image_size = None if text is None else _image_size(text)
   program.quieten_tensorflow()
   export(
     image_size=image_size, **{name: FLAGS[name].value for name in _SAME_NAME}

@@ -151,3 +151,21 @@ def test_without_a_tpu_there_is_no_bfloat16(model, tmp_path, writes_text):
   )
   assert writes_text[1].params.architecture.use_bfloat16
   assert writes_text[1].use_tpu
+
+
+def test_the_size_is_that_of_training_and_another_is_warned_of(
+  model, tmp_path, writes_text, caplog
+):
+  caplog.set_level('INFO')
+  trained = tuple(model.params.retinanet_parser.output_size)
+  written = tiny_export.export_text(
+    tmp_path / 'e', model, input_type='image_bytes'
+  )
+  assert written.image_size == trained
+  assert 'input_image_size' not in caplog.text
+  assert 'step 7, images of {} x {} pixels'.format(*trained) in caplog.text
+  other = tiny_export.export_text(
+    tmp_path / 'o', model, input_type='image_bytes', image_size=(40, 70)
+  )
+  assert other.image_size == (40, 70)
+  assert 'input_image_size: 40,70 is not the size of' in caplog.text
