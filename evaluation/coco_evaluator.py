@@ -117,20 +117,8 @@ class COCOEvaluator:
     self._check_image_ids(detections.image_ids)
     if self._annotations is None:
       self._groundtruth.add(groundtruths, self._include_mask)
-    self._add(detections)
-
-  def merge(self, other: 'COCOEvaluator') -> None:
-    """Adds what another evaluator, of the same groundtruth, has collected."""
-    if other._annotation_file != self._annotation_file:
-      raise ValueError(
-        'Evaluators of different groundtruth cannot be merged: {} and '
-        '{}.'.format(self._annotation_file, other._annotation_file)
-      )
-    for detections in other._detections:
-      self._check_image_ids(detections.image_ids)
-    for detections in other._detections:
-      self._add(detections)
-    self._groundtruth.merge(other._groundtruth)
+    self._detections.append(detections)
+    self._image_ids.update(dict.fromkeys(detections.image_ids))
 
   def evaluate(
     self, expected_image_ids: Optional[Iterable[int]] = None
@@ -172,10 +160,6 @@ class COCOEvaluator:
     """
     files.write_json(path, self._results(self._include_mask))
 
-  def _add(self, detections: batches.Detections) -> None:
-    self._detections.append(detections)
-    self._image_ids.update(dict.fromkeys(detections.image_ids))
-
   def _results(self, with_masks: bool) -> List[Dict[str, Any]]:
     results = []
     for detections in self._detections:
@@ -200,16 +184,13 @@ class COCOEvaluator:
   def _log_objects(self, groundtruth) -> None:
     counts = coco_metrics.count_objects(groundtruth, self._image_ids)
     names = self._class_names(groundtruth)
-    most = sorted(counts.items(), key=lambda item: -item[1])
+    most = collections.Counter(counts).most_common(_NUM_CLASSES_SHOWN)
     _log.info(
       'Scoring %d images with %d objects: %s%s.',
       len(self._image_ids),
       sum(counts.values()),
-      ', '.join(
-        '{} {}'.format(count, names.get(class_id, class_id))
-        for class_id, count in most[:_NUM_CLASSES_SHOWN]
-      ),
-      ', ...' if len(most) > _NUM_CLASSES_SHOWN else '',
+      ', '.join('{} {}'.format(n, names.get(key, key)) for key, n in most),
+      ', ...' if len(most) < len(counts) else '',
     )
 
   def _class_names(self, groundtruth) -> Dict[int, str]:

@@ -5,9 +5,6 @@ import sys
 import time
 from typing import List, Optional, Sequence
 
-import rich.console
-import rich.markup
-import rich.table
 import tqdm
 
 from dataloader import image_reader
@@ -134,8 +131,8 @@ def _raise_what_happened(
   num_done: int,
   signal_number: Optional[int],
 ) -> None:
-  if failures:
-    _print_failures(failures)
+  for failure in failures:
+    print('{}: {}'.format(*failure), file=sys.stderr)
   written = (
     'The outputs hold the other {:,}.'.format(num_done)
     if num_done
@@ -195,19 +192,3 @@ class _Progress:
       ' of {}'.format(self._total) if self._total else '',
       self._num_seen / seconds,
     )
-
-
-def _print_failures(failures: Sequence[pipeline.Failure]) -> None:
-  console = rich.console.Console(stderr=True)
-  if not console.is_terminal:
-    for failure in failures:
-      print('{}: {}'.format(*failure), file=sys.stderr)
-    return
-  table = rich.table.Table(title='Could not be used', title_justify='left')
-  table.add_column('image', overflow='fold')
-  table.add_column('reason', overflow='fold')
-  for failure in failures:
-    table.add_row(
-      rich.markup.escape(failure.name), rich.markup.escape(failure.reason)
-    )
-  console.print(table)
