@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from configs import presets
-from dataloader.autoaugment import operations
 from tests import record_factory
 from tools import bench_graphs
 
@@ -142,10 +141,3 @@ def test_unknown_preset():
   assert run.returncode == 2
   assert "mean 'retinanet_demo'" in run.stderr
   assert 'Traceback' not in run.stderr
-
-
-def test_operations_of_augmentation():
-  run = _run('bench_augmentation.py', '--runs=4')
-  assert run.returncode == 0, run.stderr
-  for name in operations.OPERATIONS:
-    assert name in run.stdout
