@@ -350,7 +350,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
   path.write_text('old: 1\n')
 
   def fail(*_):
-    raise OSError('disk')
+    raise OSError(5, 'disk')
 
   monkeypatch.setattr(os, 'replace', fail)
   with pytest.raises(OSError, match='disk'):
