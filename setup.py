@@ -42,6 +42,7 @@ setup(
     'opencv-python-headless',
     'Pillow',
     'protobuf<3.21',
+    'psutil',
     'pycocotools',
     'PyYAML',
     'rich',
