@@ -8,9 +8,7 @@ import json
 import reprlib
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-import tensorflow.compat.v1 as tf
-
-from utils import errors, label_map, numerals
+from utils import errors, files, label_map, numerals
 
 _MAX_SIDE = 2**20
 
@@ -105,24 +103,9 @@ def check_unique(owner: str, ids: List[int]) -> None:
 
 
 def _read_json(path: str) -> Any:
+  text = files.read_unicode(path, 'annotation file')
   try:
-    with tf.io.gfile.GFile(path, 'rb') as source:
-      return json.loads(source.read())
-  except tf.errors.OpError as error:
-    reason = (
-      'there is no such file'
-      if isinstance(error, tf.errors.NotFoundError)
-      else str(error)
-    )
-    raise errors.DataError(
-      '{}: the annotation file cannot be read: {}.'.format(path, reason)
-    ) from error
-  except UnicodeDecodeError as error:
-    raise errors.DataError(
-      '{}: the annotation file is not UTF-8: {}. Save it as UTF-8.'.format(
-        path, error
-      )
-    ) from error
+    return json.loads(text)
   except RecursionError as error:
     raise errors.DataError(
       '{}: not a COCO annotation file: it is nested too deeply.'.format(path)

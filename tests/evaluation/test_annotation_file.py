@@ -141,7 +141,7 @@ def test_masks_are_asked_for_if_needed(tmp_path):
     ('[1, 2]', "no list 'images'"),
     ('', 'is not JSON'),
     ('[' * 100000, 'nested too deeply'),
-    (None, 'there is no such file'),
+    (None, 'No such file'),
   ],
 )
 def test_what_is_no_annotation_file_is_named(tmp_path, text, reason):
