@@ -118,7 +118,6 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     False,
     True,
     ['int8'],
-    True,
     'a',
     3,
     11,
