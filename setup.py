@@ -34,6 +34,7 @@ setup(
     'anyascii',
     'cloud-tpu-client',
     'faster-coco-eval',
+    'h11',
     'jinja2',
     'matplotlib',
     'numpy<1.20',
