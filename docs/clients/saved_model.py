@@ -1,6 +1,6 @@
 """Runs a SavedModel of --input_type=image_bytes.
 
-  python saved_model.py DIR IMAGE
+  python saved_model.py EXPORT_DIR IMAGE
 
 Needs TensorFlow, 1 or 2.
 """

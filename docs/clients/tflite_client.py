@@ -62,8 +62,10 @@ def iou(box, boxes):
 def suppress(boxes, scores):
   """boxes [n, 4], scores [n, classes] -> rows and columns of the best."""
   kept = []
+  # What lay beside the image has no area once it is clipped.
+  has_area = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
   for column in range(scores.shape[1]):
-    rows = np.flatnonzero(scores[:, column] > SCORE_THRESHOLD)
+    rows = np.flatnonzero(has_area & (scores[:, column] > SCORE_THRESHOLD))
     rows = rows[np.argsort(-scores[rows, column], kind='stable')]
     while len(rows):
       kept.append((rows[0], column))
