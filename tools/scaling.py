@@ -8,7 +8,7 @@ figures below. To plan for another machine, change them here.
   step = max(host input, transfer, compute + all-reduce + sync BN)
 """
 
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from configs import resolver
 from utils import program
@@ -30,8 +30,6 @@ LARGEST_UNSYNCED_TPU = 8
 # A multiply-add is 2 operations; the backward pass costs two forward passes.
 _FLOP_PER_MULTIPLY_ADD = 6
 _FLOAT32_BYTES = 4
-# Of TensorFlow 1.15.
-_MOST_CORES_PER_IMAGE = 16
 # Mean, then variance; and both again in the backward pass.
 _SUMS_PER_SYNCED_LAYER = 4
 
@@ -123,18 +121,6 @@ DEVICES = (
 )
 
 
-class Division(NamedTuple):
-  """How a batch gets into the memory of the cores.
-
-  Attributes:
-    cores_per_image: `train.num_cores_per_replica`; on TPUs only.
-    parts: `train.gradient_accumulation_steps`.
-  """
-
-  cores_per_image: int
-  parts: int
-
-
 class Step(NamedTuple):
   """One training step: seconds of each part that can set the pace."""
 
@@ -161,7 +147,7 @@ class Step(NamedTuple):
 
 
 def training_step(
-  network: Network, device: Device, cores: int, batch: float, parts: int = 1
+  network: Network, device: Device, cores: int, batch: float
 ) -> Step:
   """Returns the expected step of `batch` images on all cores together."""
   images = batch / cores
@@ -175,7 +161,7 @@ def training_step(
   sync_bn = 0.0
   if cores > (LARGEST_UNSYNCED_TPU if device.is_tpu else 1):
     # So small that only their way counts.
-    sums = parts * network.synced_layers * _SUMS_PER_SYNCED_LAYER
+    sums = network.synced_layers * _SUMS_PER_SYNCED_LAYER
     sync_bn = sums * all_reduce_seconds(device, cores, 0)
   images_per_host = images * min(cores, CORES_PER_HOST)
   kind = 0 if device.is_tpu else 1
@@ -217,62 +203,39 @@ def all_reduce_seconds(device: Device, cores: int, num_bytes: float) -> float:
   )
 
 
-def largest_batch(
-  network: Network, device: Device, cores_per_image: int = 1
-) -> int:
+def largest_batch(network: Network, device: Device, num_cores: int = 1) -> int:
   """Images at once in the memory of the cores that share an image."""
-  free = (device.memory_bytes - network.fixed_bytes) * cores_per_image
+  free = (device.memory_bytes - network.fixed_bytes) * num_cores
   return max(0, int(free // network.image_bytes))
 
 
-def division(
-  network: Network, device: Device, images_per_core: float
-) -> Optional[Division]:
-  """How a core's images get into its memory; None: they do not.
-
-  Only TPU cores share an image, and GPUs that share batch norm's moments
-  cannot compute a batch in parts.
-  """
-  shares = (1, 2, 4, 8, _MOST_CORES_PER_IMAGE) if device.is_tpu else (1,)
-  for cores_per_image in shares:
-    images = int(images_per_core * cores_per_image)
-    fitting = largest_batch(network, device, cores_per_image)
-    for parts in range(1, images + 1):
-      if images % parts == 0 and images // parts <= fitting:
-        if parts > 1 and not device.is_tpu and network.synced_layers:
-          return None
-        return Division(cores_per_image, parts)
-  return None
+def cores_per_image(network: Network, device: Device) -> int:
+  """So many cores have to share an image, at one batch a core."""
+  cores = 1
+  while largest_batch(network, device, cores) < network.batch_per_core:
+    cores *= 2
+  return cores
 
 
 def _train_config(network: Network) -> Any:
   return resolver.resolve(config_file=network.preset).params.train
 
 
-def step_rows(network: Network, grows: bool) -> Iterator[Sequence[Any]]:
-  """Steps at each size; the batch `grows` with the cores, or is the preset's.
-
-  Where an image does not fit into a core, cores share it, and a batch that
-  grows is smaller.
-  """
+def step_rows(network: Network) -> Iterator[Sequence[Any]]:
+  """Steps at each size; the batch grows with the cores."""
   train = _train_config(network)
   schedule = train.total_steps * train.train_batch_size
   for device in DEVICES:
-    per_core = network.batch_per_core
-    divided = division(network, device, per_core)
-    if divided:
-      per_core /= divided.cores_per_image
+    sharing = cores_per_image(network, device)
     for cores in (n for n in CORES if n <= device.most_cores):
-      batch = per_core * cores if grows else train.train_batch_size
-      divided = division(network, device, batch / cores)
-      row = (device.name, cores, '{:g}'.format(batch))
-      if divided is None:
-        yield row + ('not possible',) + ('-',) * 10
-        continue
-      step = training_step(network, device, cores, batch, divided.parts)
+      batch = network.batch_per_core * cores // sharing
+      step = training_step(network, device, cores, batch)
       speed = batch / step.seconds
-      yield row + (
-        *divided,
+      yield (
+        device.name,
+        cores,
+        batch,
+        sharing,
         *('{:.1f}'.format(1e3 * seconds) for seconds in (*step, step.seconds)),
         '{:.0f}'.format(speed),
         '{:.2f}'.format(step.compute / step.seconds),
@@ -294,18 +257,13 @@ def _print_table(
 def main(argv: Sequence[str]) -> None:
   del argv  # Unused.
   for network in NETWORKS:
-    batch = _train_config(network).train_batch_size
-    for grows, title in (
-      (True, 'batch of {} a core'.format(network.batch_per_core)),
-      (False, "the preset's batch of {}".format(batch)),
-    ):
-      _print_table(
-        '{}: {}'.format(network.name, title),
-        'device | cores | batch | cores an image | parts | host ms | '
-        'transfer ms | compute ms | all-reduce ms | sync BN ms | step ms | '
-        'images/s | efficiency | limit | hours',
-        step_rows(network, grows),
-      )
+    _print_table(
+      '{}: batch of {} a core'.format(network.name, network.batch_per_core),
+      'device | cores | batch | cores an image | host ms | transfer ms | '
+      'compute ms | all-reduce ms | sync BN ms | step ms | images/s | '
+      'efficiency | limit | hours',
+      step_rows(network),
+    )
   _print_table(
     'Images that fit into a core',
     'network | ' + ' | '.join(device.name for device in DEVICES),

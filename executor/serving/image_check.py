@@ -5,10 +5,9 @@ import io
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from dataloader import image_reader
 from executor.serving.limits import RequestError
-
-# The sizes of images are checked here.
-Image.MAX_IMAGE_PIXELS = None
+from utils import errors
 
 # What TensorFlow decodes.
 _FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP')
@@ -49,14 +48,15 @@ def check_example(value: bytes, input_type: str, max_pixels: int) -> bytes:
 def _open(encoded: bytes, max_pixels: int) -> Image.Image:
   """Reads the header of an image, not its pixels."""
   try:
-    image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
-  # Parsers raise what they stumble over.
-  except Exception as error:
+    image = image_reader.open_header(encoded)
+  except errors.DataError:
+    image = None
+  if image is None or image.format not in _FORMATS:
     raise RequestError(
       400,
       'The {} bytes that came are no image that the model can decode. It '
       'takes {}.'.format(len(encoded), ', '.join(_FORMATS)),
-    ) from error
+    )
   if image.width * image.height > max_pixels:
     raise RequestError(
       400,
@@ -75,11 +75,7 @@ def _check_encoded(encoded: bytes, max_pixels: int) -> bytes:
     first_frame = io.BytesIO()
     image.convert('RGB').save(first_frame, 'BMP')
   except Exception as error:
-    raise _broken(image, error) from error
+    raise RequestError(
+      400, 'The {} image is broken: {}.'.format(image.format, error)
+    ) from error
   return first_frame.getvalue()
-
-
-def _broken(image: Image.Image, error: Exception) -> RequestError:
-  return RequestError(
-    400, 'The {} image is broken: {}.'.format(image.format, error)
-  )

@@ -47,26 +47,18 @@ def test_a_host_with_few_cores_limits():
   assert step.seconds == pytest.approx(64 * 8.8e-3 / 0.5)
 
 
-def test_synced_batch_norm_in_parts():
-  # 341 layers, 4 sums, 2 parts; 4 x 4 chips: 2 * (3 + 3) hops.
-  step = scaling.training_step(SPINENET, V3, 32, 64, parts=2)
-  assert step.sync_bn == pytest.approx(2 * 341 * 4 * 12e-6)
+def test_synced_batch_norm():
+  # 341 layers, 4 sums; 4 x 4 chips: 2 * (3 + 3) hops.
+  step = scaling.training_step(SPINENET, V3, 32, 64)
+  assert step.sync_bn == pytest.approx(341 * 4 * 12e-6)
 
 
-@pytest.mark.parametrize(
-  ('network', 'device', 'images_per_core', 'expected'),
-  [
-    (R50, V3, 8, (1, 1)),
-    (R50, V2, 24, (1, 2)),
-    (R50, V3, 0.25, (4, 1)),
-    (SPINENET, V2, 1, (2, 2)),
-    (SPINENET, V2, 0.5, (2, 1)),
-    (R50, V100, 0.25, None),
-    (SPINENET, V100, 8, None),
-  ],
-)
-def test_division(network, device, images_per_core, expected):
-  assert scaling.division(network, device, images_per_core) == expected
+def test_an_image_that_does_not_fit_is_shared():
+  assert scaling.cores_per_image(R50, V2) == 1
+  assert scaling.cores_per_image(SPINENET, V3) == 1
+  assert scaling.cores_per_image(SPINENET, V2) == 2
+  (first, *_) = scaling.step_rows(SPINENET)
+  assert first[:4] == ('TPU v2', 8, 4, 2)
 
 
 def test_docs_hold_what_the_script_prints():
