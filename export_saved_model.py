@@ -45,7 +45,11 @@ def _define_flags():
     'image_bytes, image_tensor, raw_image_tensor or tf_example.',
   )
   flags.DEFINE_string('input_name', 'input', "The input's signature key.")
-  flags.DEFINE_string('input_image_size', '640,640', 'height,width in pixels.')
+  flags.DEFINE_string(
+    'input_image_size',
+    None,
+    "height,width in pixels; by default the parser's output_size.",
+  )
   flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
   flags.DEFINE_bool(
     'output_normalized_coordinates',
@@ -71,9 +75,6 @@ def _define_flags():
   )
   flags.DEFINE_list(
     'tflite_types', 'float32', 'TFLite: of float32, float16 and int8.'
-  )
-  flags.DEFINE_bool(
-    'tflite_postprocess', False, "TFLite: end with TFLite's detection op."
   )
   flags.DEFINE_string(
     'representative_file_pattern', '', 'TFLite int8: TFRecords to calibrate.'
@@ -104,7 +105,6 @@ _SAME_NAME = (
   'freeze',
   'check',
   'tflite_types',
-  'tflite_postprocess',
   'representative_file_pattern',
   'representative_images',
   'onnx_opset',
@@ -127,7 +127,8 @@ def main(argv):
   for name in ('export_dir', 'checkpoint_path'):
     if not FLAGS[name].value:
       raise errors.ConfigError('--{} is missing.'.format(name))
-  image_size = _image_size(FLAGS.input_image_size)
+  text = FLAGS.input_image_size
+  image_size = None if text is None else _image_size(text)
   program.quieten_tensorflow()
   export(
     image_size=image_size, **{name: FLAGS[name].value for name in _SAME_NAME}

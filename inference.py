@@ -47,7 +47,9 @@ flags.DEFINE_integer('max_pixels', 100_000_000, 'Larger images are refused.', 1)
 flags.DEFINE_string(
   'label_map_file', '', "Class names; by default the config's or the export's."
 )
-flags.DEFINE_integer('max_boxes_to_draw', 100, 'Detections an image.', 1)
+flags.DEFINE_integer(
+  'max_boxes_to_draw', 100, 'Detections an image, in pictures and video.', 1
+)
 flags.DEFINE_float(
   'min_score_threshold',
   0.3,

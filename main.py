@@ -48,9 +48,6 @@ flags.DEFINE_bool(
 flags.DEFINE_float(
   'core_memory_gb', 16.0, 'For the preflight: 8 of a v2 core, 16 of a v3.', 0.1
 )
-flags.DEFINE_float(
-  'step_time_ms', None, 'For the preflight: measured length of a step.', 0.001
-)
 flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
 flags.DEFINE_integer('num_cores', None, 'Number of TPU cores; 8 by default.')
 flags.DEFINE_string('gcp_project', None, "The TPU's project.")
@@ -138,7 +135,6 @@ def main(argv):
     preflight.run(
       resolved.params,
       FLAGS.core_memory_gb,
-      FLAGS.step_time_ms,
       trains=trains_on_tpu,
       evaluates=FLAGS.mode != 'train' or FLAGS.eval_after_training,
     )

@@ -31,8 +31,10 @@ setup(
   },
   install_requires=[
     'absl-py',
+    'anyascii',
     'cloud-tpu-client',
     'faster-coco-eval',
+    'h11',
     'jinja2',
     'matplotlib',
     'numpy<1.20',
@@ -41,6 +43,7 @@ setup(
     'opencv-python-headless',
     'Pillow',
     'protobuf<3.21',
+    'psutil',
     'pycocotools',
     'PyYAML',
     'rich',

@@ -8,7 +8,12 @@ RUN = (
   Key(
     'isolate_session_state', False, 'option of the sessions, on every device'
   ),
-  Key('enable_summary', False, 'write training scalars for TensorBoard'),
+  Key(
+    'enable_summary',
+    False,
+    'write training scalars for TensorBoard; on without a TPU, unless a file '
+    'or a flag says false',
+  ),
   Key('tpu_job_name', None, "name of the TPU worker's job", 'str'),
   Key('platform.tpu', None, 'TPU name or grpc:// address', 'str'),
   Key('platform.tpu_zone', None, "the TPU's zone", 'str'),
@@ -176,8 +181,7 @@ TRAIN = (
   Key(
     'train.seed',
     None,
-    'makes shuffling, jitter and start repeatable; a run that is resumed at '
-    'another step sees another order',
+    'makes shuffling, jitter and start repeatable',
     'int',
   ),
   Key('train.num_shards', 8, 'TPU cores; the flag --num_cores'),

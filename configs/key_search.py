@@ -3,6 +3,9 @@
 import difflib
 from typing import Iterable
 
+# Comparing takes seconds for a text that is no key at all.
+_MOST_LENGTH = 200
+
 
 def _similarity(a: str, b: str) -> float:
   return difflib.SequenceMatcher(None, a, b).ratio()
@@ -17,6 +20,8 @@ def closest_key(path: str, known: Iterable[str]) -> str:
     path: dotted key that does not exist.
     known: dotted keys of all leaves.
   """
+  if len(path) > _MOST_LENGTH:
+    return ''
   known = list(known)
   blocks = {key[:i] for key in known for i, c in enumerate(key) if c == '.'}
   leaf = path.rsplit('.', 1)[-1]

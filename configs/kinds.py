@@ -80,10 +80,10 @@ def type_error(path: str, value: Any, kind: str) -> errors.ConfigError:
     hint = ' Write {}.'.format(int(value))
   given = kind_of(value)
   return errors.ConfigError(
-    '{} must be {}, but {!r} is {}.{}'.format(
+    '{} must be {}, but {} is {}.{}'.format(
       path,
       kind_name(kind),
-      value,
+      errors.shown(value),
       type(value).__name__ if given == 'any' else kind_name(given),
       hint,
     )

@@ -26,6 +26,8 @@ class Limit(NamedTuple):
   min_length: int = 0
 
 
+# Of TensorFlow's int32.
+_MOST_INT = 2**31 - 1
 _COUNT = Limit(least=1)
 _NOT_NEGATIVE = Limit(least=0)
 _POSITIVE = Limit(above=0)
@@ -149,7 +151,7 @@ def check(params: params_dict.ParamsDict, keys: Sequence[Key]) -> None:
   """
   values = dict(params.leaves())
   for key in keys:
-    value, limit = values[key.path], LIMITS.get(key.path, Limit())
+    value, limit = values[key.path], _limit(key)
     reason = WITHOUT_EFFECT.get(key.path)
     if reason and value is not None and value != key.default:
       raise errors.ConfigError(
@@ -174,6 +176,12 @@ def check(params: params_dict.ParamsDict, keys: Sequence[Key]) -> None:
     if values.keys() >= {relation.split()[0], relation.split()[-1]}
   ]
   params_dict.ParamsDict(params, known)
+
+
+def _limit(key: Key) -> Limit:
+  limit = LIMITS.get(key.path, Limit())
+  is_int = (key.kind or kinds_lib.kind_of(key.default)).startswith('int')
+  return limit._replace(most=_MOST_INT) if is_int and not limit.most else limit
 
 
 def _holds(value: Any, limit: Limit) -> bool:

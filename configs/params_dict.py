@@ -166,7 +166,7 @@ class ParamsDict:
     other = _plain(other)
     if not isinstance(other, dict):
       raise errors.ConfigError(
-        'Parameters must be a mapping, not {!r}.'.format(other)
+        'Parameters must be a mapping, not {}.'.format(errors.shown(other))
       )
     self._check_override(other, is_strict, self)
     self._apply_override(other)
@@ -296,10 +296,10 @@ class ParamsDict:
     if isinstance(self._values[key], ParamsDict):
       if not isinstance(value, dict):
         raise errors.ConfigError(
-          '{} must be a block of keys ({}), but {!r} is {}.'.format(
+          '{} must be a block of keys ({}), but {} is {}.'.format(
             path,
             ', '.join(dir(self._values[key])) or 'none yet',
-            value,
+            errors.shown(value),
             'null'
             if value is None
             else kinds_lib.kind_name(kinds_lib.kind_of(value)),
@@ -307,12 +307,12 @@ class ParamsDict:
         )
     elif isinstance(value, dict):
       raise errors.ConfigError(
-        '{} must be {}, but {!r} is a block of keys.'.format(
+        '{} must be {}, but {} is a block of keys.'.format(
           path,
           'a single value'
           if self._kinds[key] == 'any'
           else kinds_lib.kind_name(self._kinds[key]),
-          value,
+          errors.shown(value),
         )
       )
     elif not kinds_lib.fits(value, self._kinds[key]):
@@ -321,7 +321,7 @@ class ParamsDict:
   @staticmethod
   def _unknown_message(path: str, root: 'ParamsDict') -> str:
     known = [root._join(leaf) for leaf, _ in root.leaves()]
-    return 'Unknown parameter {}.{}'.format(path, closest_key(path, known))
+    return 'Unknown parameter {:.120}.{}'.format(path, closest_key(path, known))
 
 
 def _plain(value: Any) -> Any:

@@ -216,6 +216,9 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
 
 def _apply_device_rules(resolution: _Resolution, mode: str) -> None:
   if not resolution.params.use_tpu:
+    if resolution.sources['enable_summary'] == 'default':
+      # A TPU would wait for its host.
+      resolution.set('enable_summary', True, 'device')
     for path in _NEEDS_TPU:
       resolution.force(path, False, 'without a TPU')
   if mode not in _TRAIN_MODES:

@@ -13,15 +13,17 @@ _NAME = r'[A-Za-z][\w.]*'
 _LIST = r'\[[^\[\]]*\]'
 for _ in range(2):
   _LIST = r'\[(?:[^\[\]]|{})*\]'.format(_LIST)
-_VALUE = r"""'[^']*'|"[^"]*"|{}|[^,\[]*""".format(_LIST)
+# Nothing can be split in two ways, or long texts would take minutes.
+_VALUE = r"""\s*(?:'[^']*'|"[^"]*"|{})\s*|[^,\[]*""".format(_LIST)
 _ITEM = re.compile(
-  r'(?P<name>{})\s*=\s*(?P<value>{})\s*(?P<end>,\s*|$)'.format(_NAME, _VALUE)
+  r'(?P<name>{})\s*=(?P<value>{})(?P<end>,\s*|$)'.format(_NAME, _VALUE)
 )
 # Paths and bucket URLs hold characters that YAML would trip over, so bare
 # values that start like one are taken as text.
 _TAKEN_AS_TEXT = ('g', 's', ':', '/')
 _PATH_LIKE = re.compile(r'/|\.(ya?ml|json)$')
 _SHOWN = 120
+_MOST_PARTS = 20
 
 
 class Parsed(NamedTuple):
@@ -67,6 +69,10 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
   if not isinstance(source, str):
     raise errors.ConfigError(
       'Parameters must be a dict or text, not {!r}.'.format(source)
+    )
+  if '\0' in source or source != source.encode('utf-8', 'ignore').decode():
+    raise errors.ConfigError(
+      '{} holds what is no text in UTF-8.'.format(errors.shown(source))
     )
   if len(source) < 4096 and '\n' not in source and os.path.isfile(source):
     return Parsed(read_file(source), 'file', source)
@@ -141,16 +147,18 @@ def _typed(name: str, value: str) -> Any:
   except errors.ConfigError as error:
     raise errors.ConfigError(
       "{}={} cannot be read; quote the value: {}='...'. ({})".format(
-        name, value, name, error
+        _shorten(name), _shorten(value), _shorten(name), error
       )
     ) from error
 
 
 def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
   parts = name.split('.')
-  if not all(parts):
+  if not all(parts) or len(parts) > _MOST_PARTS:
     raise errors.ConfigError(
-      "'{}' has an empty part between dots.".format(name)
+      "'{}' has an empty part between dots, or more than {} parts.".format(
+        _shorten(name), _MOST_PARTS
+      )
     )
   block = nested
   for part in parts[:-1]:

@@ -1,19 +1,91 @@
 """The one YAML reader for every source of parameters."""
 
 import re
-from typing import Any
+from typing import Any, Dict
 
 import yaml
 
 from utils import errors
 
+# Of a document with its aliases written out, and of what lies in one another.
+# Parameters need some hundreds, and less than ten.
+_MOST_NODES, _MOST_DEPTH = 10_000, 50
+# No number of a config is near; one of 10,000 digits takes seconds to convert.
+_MOST_DIGITS = 100
+_MOST_INT, _MOST_FLOAT = 2**63 - 1, 3.4e38
+
 
 class ParamsLoader(yaml.SafeLoader):
-  """Safe loader under which scientific notation is a number everywhere.
+  """Safe loader of a bounded document of texts, numbers, lists and mappings.
 
-  YAML 1.1 reads `1e-4`, `1e5` and `1.5e3` as text, because it wants a point
-  and a signed exponent; a learning rate written so would become a string.
+  Under it scientific notation is a number everywhere: YAML 1.1 reads `1e-4`,
+  `1e5` and `1.5e3` as text, because it wants a point and a signed exponent; a
+  learning rate written so would become a string.
   """
+
+  def __init__(self, stream: str):
+    super().__init__(stream)
+    self._depth = self._num_nodes = 0
+    self._sizes: Dict[str, int] = {}
+
+  def compose_node(self, parent: Any, index: Any) -> yaml.Node:
+    """Counts what an alias stands for, before anything is built of it."""
+    event = self.peek_event()
+    before = self._num_nodes
+    if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
+      if event.anchor not in self._sizes:
+        raise _problem('*{} contains itself'.format(event.anchor), event)
+      self._num_nodes += self._sizes[event.anchor]
+    self._num_nodes += 1
+    if self._num_nodes > _MOST_NODES or self._depth >= _MOST_DEPTH:
+      raise _problem(
+        'more than {} values, aliases written out, or {} in one another'.format(
+          _MOST_NODES, _MOST_DEPTH
+        ),
+        event,
+      )
+    self._depth += 1
+    node = super().compose_node(parent, index)
+    self._depth -= 1
+    if not isinstance(event, yaml.AliasEvent) and event.anchor:
+      self._sizes[event.anchor] = self._num_nodes - before
+    return node
+
+  def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+    try:
+      is_number = node.tag.endswith((':int', ':float'))
+      if is_number and len(node.value) > _MOST_DIGITS:
+        raise ValueError
+      value = super().construct_object(node, deep)
+      if isinstance(value, str):
+        value.encode()
+    except (ValueError, LookupError):
+      raise _problem(
+        '{!r:.40} is no {}'.format(node.value, node.tag.rpartition(':')[2]),
+        node,
+      ) from None
+    most = _MOST_INT if isinstance(value, int) else _MOST_FLOAT
+    # Of NaN the comparison is false.
+    if is_number and not abs(value) <= most:
+      raise _problem('{} is too large, or no number'.format(node.value), node)
+    return value
+
+  def construct_mapping(self, node: yaml.Node, deep: bool = False) -> Any:
+    if isinstance(node, yaml.MappingNode):
+      keys = set()
+      for key, _ in node.value:
+        if key.tag.endswith(':merge'):
+          continue
+        if not key.tag.endswith(':str'):
+          raise _problem('a key must be text; quote it', key)
+        if key.value in keys:
+          raise _problem("key '{}' occurs twice".format(key.value), key)
+        keys.add(key.value)
+    return super().construct_mapping(node, deep)
+
+
+def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:
+  return yaml.MarkedYAMLError(problem=text, problem_mark=place.start_mark)
 
 
 # What YAML 1.1 misses; all that it knows stays as it is (`1.e3` is text).
@@ -25,6 +97,22 @@ _FLOAT = re.compile(
 ParamsLoader.add_implicit_resolver(
   'tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789')
 )
+
+
+def _refuse(loader: ParamsLoader, node: yaml.Node) -> None:
+  raise _problem(
+    "tag '{}' means nothing here; leave it out".format(node.tag), node
+  )
+
+
+# Dates are no values of parameters, but names of directories may look so.
+for _name in ('timestamp', 'value'):
+  ParamsLoader.add_constructor(
+    'tag:yaml.org,2002:' + _name, ParamsLoader.construct_yaml_str
+  )
+for _name in ('binary', 'set', 'omap', 'pairs'):
+  ParamsLoader.add_constructor('tag:yaml.org,2002:' + _name, _refuse)
+ParamsLoader.add_constructor(None, _refuse)
 # Tuples in files that were saved with Python tags.
 ParamsLoader.add_constructor(
   'tag:yaml.org,2002:python/tuple',
@@ -36,13 +124,21 @@ def load(text: str) -> Any:
   """Parses one YAML (or JSON) document.
 
   Raises:
-    errors.ConfigError: the text is not YAML; the message has line and column.
+    errors.ConfigError: the text is not YAML, or not of parameters; the message
+      has line and column.
   """
   try:
     return yaml.load(text, Loader=ParamsLoader)
-  except (yaml.YAMLError, ValueError) as error:
-    reason = ' '.join(str(error).split())
-    raise errors.ConfigError('Not valid YAML: {}'.format(reason)) from error
+  except (yaml.YAMLError, ValueError, OverflowError) as error:
+    mark = getattr(error, 'problem_mark', None)
+    raise errors.ConfigError(
+      'Not valid YAML: {}{}.'.format(
+        ' '.join(str(getattr(error, 'problem', None) or error).split()),
+        ', line {}, column {}'.format(mark.line + 1, mark.column + 1)
+        if mark
+        else '',
+      )
+    ) from error
 
 
 class _ParamsDumper(yaml.SafeDumper):

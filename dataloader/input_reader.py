@@ -1,20 +1,19 @@
 """Datasets of batches, for training, evaluation and prediction."""
 
-import logging
 import multiprocessing
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dataloader import detection_parser, factory, left_out, record_files
+from dataloader import (
+  detection_parser,
+  factory,
+  left_out,
+  record_files,
+  record_index,
+  record_order,
+)
 from utils import errors, mode_keys
-
-_log = logging.getLogger(__name__)
-
-# TFRecord files that are read in turns, so that a batch mixes their images.
-_NUM_INTERLEAVED_FILES = 32
-_SHUFFLE_BUFFER = 64
 
 
 class InputFn:
@@ -25,9 +24,8 @@ class InputFn:
     params: the whole config.
     mode: one of `utils.mode_keys`.
     dataset_type: 'tfrecord'.
-    start_step: the step at which training starts or goes on. With `train.seed`
-      each one has its own order and jitter, so that a training in several
-      parts does not see the same first records in each.
+    start_step: the step at which training starts or goes on: with the images
+      that a training without a stop would have read then.
   """
 
   def __init__(
@@ -49,6 +47,7 @@ class InputFn:
     self._parser = factory.parser_generator(params, mode)
     self._train_seed = params.train.seed
     self._start_step = start_step
+    self._num_records = 0
     self._skips_broken_images = (
       self._is_training and params.train.skip_broken_images
     )
@@ -56,15 +55,24 @@ class InputFn:
   def __call__(self, params: Dict[str, Any]) -> tf.data.Dataset:
     """Returns the dataset.
 
-    Training data is repeated without end and shuffled; with `train.seed` in
-    the same way every time that training starts at the same step. Other data
-    is read once and in order, and the last batch is filled up with padding
-    (`labels['is_padding']`).
+    Training data has no end: shuffled, each image once an epoch, in an order
+    that depends on `train.seed` (0 if there is none) and the epoch. What is
+    jittered how depends on the seed too; without one it differs every time.
+
+    How far a training is follows from its step, as if all steps had had
+    this batch, these files and this number of parts. Images that
+    `train.skip_broken_images` leaves out are not counted, so that a training
+    that goes on repeats as many as there were, and misses none.
+
+    Other data is read once and in order, and the last batch is filled up with
+    padding (`labels['is_padding']`).
 
     Args:
-      params: `params['batch_size']` images to a batch; if several machines
-        train, `params['part']` is (index, number): the one of so many parts of
-        the training data that this one reads. Others are not read.
+      params: `params['batch_size']` images to a batch. Of training also
+        `params['step_size']`, the images of a step if they are not one batch;
+        and if several machines train, `params['part']`, (index, number): the
+        one of so many parts of the training data that this one reads. Others
+        are not read. See `record_order.epochs`.
 
     Returns:
       Dataset of (images, labels), or in the prediction modes of
@@ -73,30 +81,41 @@ class InputFn:
     Raises:
       DataError: a file is missing or empty.
     """
-    part = params.get('part', (0, 1)) if self._is_training else (0, 1)
-    seed = _stream_seed(self._train_seed, self._start_step, part[0])
-    records = self._read_records(seed, *part)
-    return self.batches(records, params['batch_size'], seed)
+    batch_size = params['batch_size']
+    if not self._is_training:
+      files = record_files.find_files(self._file_pattern)
+      return self.batches(record_order.once(files), batch_size)
+    part = params.get('part', (0, 1))
+    position = self._start_step * params.get('step_size', batch_size)
+    records = self._read_records(self._train_seed or 0, *part, position)
+    return self.batches(records, batch_size, position, part)
 
   def batches(
     self,
     dataset: tf.data.Dataset,
     batch_size: int,
-    seed: Optional[int] = None,
+    position: int = 0,
+    part: Tuple[int, int] = (0, 1),
   ) -> tf.data.Dataset:
     """Returns the dataset for given records.
 
     Args:
       dataset: scalar strings, serialized tf.Examples.
       batch_size: images in a batch.
-      seed: of the jitter.
+      position: number of records of this part before these, for the jitter.
+      part: (index, number) of the part of the training data.
     """
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
     if self._skips_broken_images:
-      dataset = _map(dataset, parser.parse_record, num_calls)
-      dataset = left_out.map_and_skip(dataset, parser.decode, num_calls)
+      dataset = left_out.map_and_skip(
+        dataset,
+        parser.parse_record,
+        parser.decode,
+        num_calls,
+        self._num_records,
+      )
 
     def to_data(item):
       if self._skips_broken_images:
@@ -104,7 +123,8 @@ class InputFn:
       return parser.decode(parser.parse_record(item))
 
     if self._is_training:
-      dataset = tf.data.Dataset.zip((dataset, draws(seed)))
+      jitter = draws(self._train_seed, position * part[1] + part[0], part[1])
+      dataset = tf.data.Dataset.zip((dataset, jitter))
       dataset = _map(
         dataset,
         lambda item, draws: parser.process(to_data(item), draws),
@@ -124,53 +144,31 @@ class InputFn:
       dataset = left_out.count_cut_objects(
         dataset, parser.num_objects, parser.max_num_instances
       )
-    options = tf.data.Options()
-    options.experimental_deterministic = (
-      not self._is_training or seed is not None
-    )
-    return dataset.with_options(options).prefetch(1)
+    return dataset.prefetch(1)
 
   def _read_records(
-    self, seed: Optional[int], part: int, num_parts: int
+    self, seed: int, part: int, num_parts: int, position: int = 0
   ) -> tf.data.Dataset:
-    """Dataset of serialized examples: in training those of one part."""
+    """Serialized examples of a part of the training data, without end."""
     files = record_files.find_files(self._file_pattern)
-    read = tf.data.TFRecordDataset
-    if len(files) % num_parts == 0:
-      files = files[part::num_parts]
-    else:
-      # Whole files would give the records of some parts a larger weight.
-      _log.warning(
-        'The number of files of %s, %d, is no multiple of the %d machines, so '
-        'each of them reads all files. Records in more files save that.',
-        self._file_pattern,
-        len(files),
-        num_parts,
-      )
-
-      def read(file):
-        return tf.data.TFRecordDataset(file).shard(num_parts, part)
-
-    dataset = tf.data.Dataset.from_tensor_slices(files)
-    if self._is_training:
-      dataset = dataset.shuffle(len(files), seed=seed).repeat()
-    cycle_length = min(len(files), _NUM_INTERLEAVED_FILES)
-    dataset = dataset.interleave(
-      read,
-      cycle_length=cycle_length,
-      block_length=1,
-      num_parallel_calls=cycle_length,
-    )
-    if self._is_training:
-      dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=seed)
-    return dataset
+    # A run that meets what is damaged says what it is.
+    counts = record_index.count_records(files, is_strict=False)
+    self._num_records = sum(counts)
+    return record_order.epochs(files, counts, seed, position, (part, num_parts))
 
 
-def draws(seed: Optional[int]) -> tf.data.Dataset:
+def draws(
+  seed: Optional[int], first: int = 0, step: int = 1
+) -> tf.data.Dataset:
   """Endless dataset of the random numbers of one image each.
 
   They belong to a position in the stream and not to a thread, so that a seed
   makes them reproducible.
+
+  Args:
+    seed: None for others every time.
+    first: position of the first image among those of all parts.
+    step: number of parts.
   """
   shape = [detection_parser.NUM_DRAWS]
 
@@ -179,20 +177,7 @@ def draws(seed: Optional[int]) -> tf.data.Dataset:
       return tf.random.uniform(shape)
     return tf.random.stateless_uniform(shape, [seed, index])
 
-  return _map(tf.data.experimental.Counter(), draw)
-
-
-def _stream_seed(
-  seed: Optional[int], start_step: int, part: int
-) -> Optional[int]:
-  """Seed of the data from `start_step` on; None if there is no seed."""
-  if seed is None or not (start_step or part):
-    return seed
-  entropy = [seed % 2**32, start_step]  # A sequence has no negative numbers.
-  if part:
-    entropy.append(part)
-  mixed = np.random.SeedSequence(entropy)
-  return int(mixed.generate_state(1)[0])
+  return _map(tf.data.experimental.Counter(first, step), draw)
 
 
 def _map(

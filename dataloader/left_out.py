@@ -13,22 +13,53 @@ import tensorflow.compat.v1 as tf
 
 _no_autograph = tf.autograph.experimental.do_not_convert
 
+# Says that the error below is what ended a run.
+NO_IMAGE_DECODES = 'No image decodes'
+
+# Broken images vanish. So that their number is known before the next good one
+# comes, a mark follows after so many: a record with an image of one pixel.
+_RECORDS_BETWEEN_MARKS = 64
+_PIXEL = (
+  b'GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;'
+)
+_MARK = tf.train.Example(
+  features=tf.train.Features(
+    feature={
+      'image/encoded': tf.train.Feature(
+        bytes_list=tf.train.BytesList(value=[_PIXEL])
+      )
+    }
+  )
+).SerializeToString()
+
 
 def map_and_skip(
-  dataset: tf.data.Dataset,
-  function: Callable[[Any], Any],
+  records: tf.data.Dataset,
+  parse: Callable[[tf.Tensor], Any],
+  decode: Callable[[Any], Any],
   num_parallel_calls: int,
+  num_records: int,
 ) -> tf.data.Dataset:
-  """Maps a dataset and leaves out images whose computation fails.
+  """Decodes records and leaves out those whose image does not decode.
 
   Args:
-    dataset: of anything.
-    function: of one element.
-    num_parallel_calls: number of elements computed at a time.
+    records: endless dataset of serialized tf.Examples.
+    parse: of one record; its errors are not ignored.
+    decode: of what `parse` gives.
+    num_parallel_calls: number of images decoded at a time.
+    num_records: records of an epoch.
+
+  Returns:
+    Dataset of what `decode` gives. At run time, InvalidArgumentError with
+    `NO_IMAGE_DECODES` once an epoch has passed without one.
   """
-  numbered = tf.data.Dataset.zip((tf.data.experimental.Counter(), dataset))
+  marked = records.window(_RECORDS_BETWEEN_MARKS).flat_map(
+    lambda window: window.concatenate(tf.data.Dataset.from_tensors(_MARK))
+  )
+  parsed = marked.map(_no_autograph(parse), num_parallel_calls)
+  numbered = tf.data.Dataset.zip((tf.data.experimental.Counter(), parsed))
   numbered = numbered.map(
-    _no_autograph(lambda index, item: (index, function(item))),
+    _no_autograph(lambda index, item: (index, decode(item))),
     num_parallel_calls,
   )
   numbered = numbered.apply(tf.data.experimental.ignore_errors())
@@ -36,21 +67,41 @@ def map_and_skip(
   # A gap in the numbers tells how many are missing.
   def count(state, numbered_item):
     index, item = numbered_item
-    expected, before = tf.unstack(state)
-    skipped = before + index - expected
-    report = _print_if(
-      _has_doubled(before, skipped),
-      'WARNING: train.skip_broken_images: skipped',
-      skipped,
-      'images that do not decode, of',
-      index,
-      'read so far. tools/check_records.py lists them.',
+    expected, before, in_a_row = tf.unstack(state)
+    num_marks = index // (_RECORDS_BETWEEN_MARKS + 1)
+    is_mark = tf.equal(
+      index + 1, (num_marks + 1) * (_RECORDS_BETWEEN_MARKS + 1)
     )
-    with tf.control_dependencies([report]):
-      return tf.stack([index + 1, skipped]), item
+    skipped = before + index - expected
+    in_a_row += index - expected
+    checks = [
+      _print_if(
+        _has_doubled(before, skipped),
+        'WARNING: train.skip_broken_images: skipped',
+        skipped,
+        'images that do not decode, of',
+        index - num_marks,
+        'read so far. tools/check_records.py lists them.',
+      ),
+      # Orders differ, so that an epoch is within two of them.
+      tf.debugging.Assert(
+        in_a_row < 2 * num_records,
+        [
+          NO_IMAGE_DECODES + ' (train.skip_broken_images) of the last',
+          in_a_row,
+        ],
+      ),
+    ]
+    with tf.control_dependencies(checks):
+      in_a_row = tf.where(is_mark, in_a_row, tf.zeros_like(in_a_row))
+      return tf.stack([index + 1, skipped, in_a_row]), (is_mark, item)
 
-  return numbered.apply(
-    tf.data.experimental.scan(tf.zeros([2], tf.int64), _no_autograph(count))
+  return (
+    numbered.apply(
+      tf.data.experimental.scan(tf.zeros([3], tf.int64), _no_autograph(count))
+    )
+    .filter(lambda is_mark, item: tf.logical_not(is_mark))
+    .map(lambda is_mark, item: item)
   )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from dataloader import groundtruth_checks, record_files
+from dataloader import groundtruth_checks, left_out, record_files
 from ops import image_decoding
 from utils import errors
 
@@ -23,6 +23,8 @@ _BOXES = tuple(
   'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
 )
 _OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
+# At most one value each.
+_SCALARS = ('image/encoded', 'image/source_id')
 _KINDS = {
   'image/encoded': 'bytes_list',
   'image/source_id': 'bytes_list',
@@ -70,9 +72,16 @@ class RecordChecker:
   Args:
     num_classes: number of classes including the background, 0.
     decode_images: also decode every image, which takes most of the time.
+    on_good_record: gets the features of each record without a problem.
   """
 
-  def __init__(self, num_classes: int, decode_images: bool = True):
+  def __init__(
+    self,
+    num_classes: int,
+    decode_images: bool = True,
+    on_good_record: Callable[[Any], None] = lambda feature: None,
+  ):
+    self._on_good_record = on_good_record
     self._num_classes = num_classes
     self._decode = _make_decoder() if decode_images else None
     self.num_records = 0
@@ -117,7 +126,7 @@ class RecordChecker:
     if not feature:
       reason = 'it is not a tf.Example, or one without any feature. '
       return '', reason + _WRITE_AGAIN
-    source_id = b''.join(feature['image/source_id'].bytes_list.value)
+    source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])
     source_id = source_id.decode('utf-8', 'replace')
     for key, kind in _KINDS.items():
       stored = feature[key].WhichOneof('kind')
@@ -125,14 +134,16 @@ class RecordChecker:
         reason = 'feature {} is a {}, not a {}.'.format(key, stored, kind)
         return source_id, reason
     reason = self._check_image(feature) or self._check_objects(feature)
+    if not reason:
+      self._on_good_record(feature)
     return source_id, reason
 
   def _check_image(self, feature: Any) -> Optional[str]:
+    for key in _SCALARS:
+      count = len(feature[key].bytes_list.value)
+      if count > 1 or (not count and key == 'image/encoded'):
+        return 'feature {} holds {} values, not 1.'.format(key, count)
     encoded = feature['image/encoded'].bytes_list.value
-    if len(encoded) != 1:
-      return 'feature image/encoded holds {} values, not 1.'.format(
-        len(encoded)
-      )
     if self._decode is None:
       return None
     try:
@@ -222,12 +233,18 @@ def explain_failure(
     params.train.skip_broken_images
     and file_pattern == params.train.train_file_pattern
   )
-  if _DECODING_FAILED.search(str(error)) and not skips_images:
+  has_no_image = left_out.NO_IMAGE_DECODES in str(error)
+  if has_no_image or (_DECODING_FAILED.search(str(error)) and not skips_images):
     passes.append(True)
   for decode_images in passes:
     checker = RecordChecker(params.architecture.num_classes, decode_images)
     for problem in checker.problems(files):
       return errors.DataError(
-        '{} tools/check_records.py lists all such records.'.format(problem)
+        '{}{} tools/check_records.py lists all such records.'.format(
+          'train.skip_broken_images left nothing to train on. '
+          if has_no_image
+          else '',
+          problem,
+        )
       )
   return None

@@ -41,8 +41,10 @@ def find_files(
       ) from error
     if not matches:
       raise errors.DataError(
-        "No file matches '{}'. Check {}; relative paths start from the folder "
-        'that the program is run in.'.format(part, key)
+        "No file matches '{}'. Check {}; --data_dir, if given, stands in front "
+        'of it, and a relative path starts where the program is run.'.format(
+          part, key
+        )
       )
     files.extend(matches)
   if not files:

@@ -1,17 +1,22 @@
 """Annotation files in COCO's format: checked, copied, made from records."""
 
-import json
 import logging
 import os
-from typing import Any, Dict, List, Optional
+import re
+import reprlib
+from typing import Any, Dict, List, Optional, Set
 
 import tensorflow.compat.v1 as tf
 
-from evaluation import record_annotations
+from evaluation import coco_json, record_annotations
 from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
+# COCO's text of run lengths.
+_COMPRESSED = re.compile('[0-o]+')
+# Pixels; a polygon takes memory by its length.
+_MAX_COORDINATE = 2**24
 _FILE_NAME = 'eval_annotation_file.json'
 
 
@@ -72,119 +77,107 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
     require_masks: whether each annotation must have a segmentation.
 
   Returns:
-    The content of the file. Where an annotation lacks them, `area` is width
-    times height of the box and `iscrowd` is 0.
+    The content of the file; numbers that it has as text are numbers. Where an
+    annotation lacks them, `area` is width times height of the box and
+    `iscrowd` is 0.
 
   Raises:
     errors.DataError: the file is absent, not JSON, or not as it must be.
   """
-  content = _read_json(path)
-  for key in ('images', 'annotations', 'categories'):
-    value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, list):
-      raise errors.DataError(
-        "{}: not a COCO annotation file: it has no list '{}' at its top "
-        'level.'.format(path, key)
-      )
-  known_images = _unique_ids(path, 'images', content['images'])
-  for image in content['images']:
-    _check_keys(path, 'images', image, ('height', 'width'))
-  known_categories = _unique_ids(path, 'categories', content['categories'])
-  for annotation in content['annotations']:
-    _check_annotation(path, annotation, require_masks)
-    for key, known, where in (
-      ('image_id', known_images, 'images'),
-      ('category_id', known_categories, 'categories'),
-    ):
-      if annotation[key] not in known:
-        raise errors.DataError(
-          "{}: annotation {} has the {} {}, which is not in '{}'.".format(
-            path, annotation.get('id'), key, annotation[key], where
-          )
-        )
-  return content
-
-
-def _read_json(path: str) -> Any:
+  content = coco_json.read(path)
   try:
-    with tf.io.gfile.GFile(path) as source:
-      return json.loads(source.read())
-  except (tf.errors.OpError, UnicodeDecodeError) as error:
-    reason = (
-      'there is no such file'
-      if isinstance(error, tf.errors.NotFoundError)
-      else str(error)
+    coco_json.check_unique('images', [image.id for image in content.images])
+    images = {image.id: image for image in content.images}
+    category_ids = {category.id for category in content.categories}
+    return dict(
+      content.entry,
+      images=[_image_dict(image) for image in content.images],
+      annotations=[
+        _annotation_dict(annotation, images, category_ids, require_masks)
+        for annotation in content.annotations
+      ],
+      categories=[
+        dict(category.entry, id=category.id, name=category.name)
+        if category.name
+        else dict(category.entry, id=category.id)
+        for category in content.categories
+      ],
     )
-    raise errors.DataError(
-      '{}: the annotation file cannot be read: {}.'.format(path, reason)
-    ) from error
-  except json.JSONDecodeError as error:
-    raise errors.DataError(
-      '{}: the annotation file is not JSON: {}. Is it cut off?'.format(
-        path, error
-      )
-    ) from error
+  except errors.DataError as error:
+    raise errors.DataError('{}: {}'.format(path, error)) from error
 
 
-def _unique_ids(path: str, owner: str, entries: List[Any]) -> Any:
-  ids = set()
-  for entry in entries:
-    _check_keys(path, owner, entry, ('id',))
-    if not _is_integer(entry['id']):
+def _image_dict(image: coco_json.Image) -> Dict[str, Any]:
+  for key, side in (('height', image.height), ('width', image.width)):
+    if side is None:
       raise errors.DataError(
-        "{}: '{}' holds the id {!r}, which is not an integer.".format(
-          path, owner, entry['id']
+        "an entry of 'images' has no `{}` of at least 1: {}".format(
+          key, reprlib.repr(image.entry)
         )
       )
-    if entry['id'] in ids:
-      raise errors.DataError(
-        "{}: '{}' holds the id {} more than once.".format(
-          path, owner, entry['id']
-        )
-      )
-    ids.add(entry['id'])
-  return ids
+  return dict(image.entry, id=image.id, height=image.height, width=image.width)
 
 
-def _check_annotation(path, annotation, require_masks) -> None:
-  keys = ('image_id', 'category_id', 'bbox')
-  if require_masks:
-    keys += ('segmentation',)
-  _check_keys(path, 'annotations', annotation, keys)
-  for key in ('image_id', 'category_id'):
-    if not _is_integer(annotation[key]):
-      raise errors.DataError(
-        '{}: annotation {} has the {} {!r}, which is not an integer.'.format(
-          path, annotation.get('id'), key, annotation[key]
-        )
-      )
-  bbox = annotation['bbox']
-  if not (
-    isinstance(bbox, list)
-    and len(bbox) == 4
-    and all(_is_number(value) for value in bbox)
+def _annotation_dict(
+  annotation: coco_json.Annotation,
+  images: Dict[int, coco_json.Image],
+  category_ids: Set[int],
+  require_masks: bool,
+) -> Dict[str, Any]:
+  entry = annotation.entry
+  width, height = annotation.bbox[2:]
+  reason = ''
+  if annotation.image_id not in images:
+    reason = "the image_id {}, which is not in 'images'".format(
+      annotation.image_id
+    )
+  elif annotation.category_id not in category_ids:
+    reason = "the category_id {}, which is not in 'categories'".format(
+      annotation.category_id
+    )
+  elif min(width, height) < 0:
+    reason = 'the bbox {}, whose width or height is negative'.format(
+      list(annotation.bbox)
+    )
+  elif require_masks and not _is_mask(
+    entry.get('segmentation'), images[annotation.image_id]
   ):
+    reason = 'no `segmentation` of polygons or run lengths'
+  if reason:
     raise errors.DataError(
-      '{}: annotation {} has the bbox {}; needed are the four numbers xmin, '
-      'ymin, width and height.'.format(path, annotation.get('id'), bbox)
+      'annotation {} has {}.'.format(reprlib.repr(entry.get('id')), reason)
     )
-  annotation.setdefault('area', bbox[2] * bbox[3])
-  annotation.setdefault('iscrowd', 0)
+  return dict(
+    entry,
+    image_id=annotation.image_id,
+    category_id=annotation.category_id,
+    bbox=list(annotation.bbox),
+    area=width * height if annotation.area is None else annotation.area,
+    iscrowd=int(annotation.is_crowd),
+  )
 
 
-def _check_keys(path, owner, entry, keys) -> None:
-  for key in keys:
-    if not isinstance(entry, dict) or key not in entry:
-      raise errors.DataError(
-        "{}: an entry of '{}' has no `{}`: {}".format(
-          path, owner, key, json.dumps(entry)[:200]
-        )
+def _is_mask(segmentation: Any, image: coco_json.Image) -> bool:
+  """Whether it is what C code can take: polygons, or run lengths."""
+  if isinstance(segmentation, dict):
+    counts = segmentation.get('counts')
+    if isinstance(counts, str):
+      is_whole = _COMPRESSED.fullmatch(counts)
+    else:
+      is_whole = _are_numbers(counts, 1, int) and (
+        min(counts) >= 0 and sum(counts) == image.height * image.width
       )
+    return is_whole and segmentation.get('size') == [image.height, image.width]
+  return (
+    isinstance(segmentation, list)
+    and bool(segmentation)
+    and all(_are_numbers(polygon, 6, (int, float)) for polygon in segmentation)
+  )
 
 
-def _is_integer(value: Any) -> bool:
-  return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-  return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _are_numbers(values: Any, least: int, kind: Any) -> bool:
+  return (
+    isinstance(values, list)
+    and len(values) >= least
+    and all(isinstance(v, kind) and abs(v) <= _MAX_COORDINATE for v in values)
+  )

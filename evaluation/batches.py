@@ -137,15 +137,6 @@ class StreamedGroundtruth:
           _annotation(groundtruths, boxes, row, position, image_id)
         )
 
-  def merge(self, other: 'StreamedGroundtruth') -> None:
-    """Adds all of another one."""
-    self.num_truncated.update(other.num_truncated)
-    self.max_num_instances = max(
-      self.max_num_instances, other.max_num_instances
-    )
-    self._images.update(other._images)
-    self._annotations.extend(dict(entry) for entry in other._annotations)
-
   def as_coco(self, image_ids: Iterable[int]) -> Dict[str, Any]:
     """Returns the groundtruth in COCO's format.
 

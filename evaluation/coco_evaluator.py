@@ -1,5 +1,6 @@
 """Collects detections over batches and scores them with COCO's metrics."""
 
+import collections
 import logging
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional
 
@@ -12,6 +13,7 @@ from utils import errors, files
 _log = logging.getLogger(__name__)
 
 _NUM_EXAMPLES = 5
+_NUM_CLASSES_SHOWN = 20
 
 
 class COCOEvaluator:
@@ -115,20 +117,8 @@ class COCOEvaluator:
     self._check_image_ids(detections.image_ids)
     if self._annotations is None:
       self._groundtruth.add(groundtruths, self._include_mask)
-    self._add(detections)
-
-  def merge(self, other: 'COCOEvaluator') -> None:
-    """Adds what another evaluator, of the same groundtruth, has collected."""
-    if other._annotation_file != self._annotation_file:
-      raise ValueError(
-        'Evaluators of different groundtruth cannot be merged: {} and '
-        '{}.'.format(self._annotation_file, other._annotation_file)
-      )
-    for detections in other._detections:
-      self._check_image_ids(detections.image_ids)
-    for detections in other._detections:
-      self._add(detections)
-    self._groundtruth.merge(other._groundtruth)
+    self._detections.append(detections)
+    self._image_ids.update(dict.fromkeys(detections.image_ids))
 
   def evaluate(
     self, expected_image_ids: Optional[Iterable[int]] = None
@@ -141,8 +131,8 @@ class COCOEvaluator:
     Returns:
       AP, AP50, AP75, APs, APm, APl, ARmax1, ARmax10, ARmax100, ARs, ARm and
       ARl; the same with `mask_` before for masks; with per_category_metrics
-      also those of `coco_metrics.CATEGORY_METRICS`. A metric without samples
-      is -1.
+      also those of `coco_metrics.CATEGORY_METRICS` and the number of objects
+      of each class. A metric without samples is -1.
 
     Raises:
       errors.DataError: the images are not the expected ones.
@@ -153,14 +143,7 @@ class COCOEvaluator:
     if groundtruth is None:
       groundtruth = self._groundtruth.as_coco(self._image_ids)
       self._warn_of_truncation()
-    _log.info(
-      'Scoring %d images with %d objects.',
-      len(self._image_ids),
-      sum(
-        annotation['image_id'] in self._image_ids
-        for annotation in groundtruth['annotations']
-      ),
-    )
+    self._log_objects(groundtruth)
     metrics = self._score(groundtruth, 'bbox', '')
     if self._include_mask:
       metrics.update(self._score(groundtruth, 'segm', 'mask_'))
@@ -176,10 +159,6 @@ class COCOEvaluator:
         score and, with masks, segmentation.
     """
     files.write_json(path, self._results(self._include_mask))
-
-  def _add(self, detections: batches.Detections) -> None:
-    self._detections.append(detections)
-    self._image_ids.update(dict.fromkeys(detections.image_ids))
 
   def _results(self, with_masks: bool) -> List[Dict[str, Any]]:
     results = []
@@ -202,6 +181,18 @@ class COCOEvaluator:
       )
     return {prefix + name: value for name, value in metrics.items()}
 
+  def _log_objects(self, groundtruth) -> None:
+    counts = coco_metrics.count_objects(groundtruth, self._image_ids)
+    names = self._class_names(groundtruth)
+    most = collections.Counter(counts).most_common(_NUM_CLASSES_SHOWN)
+    _log.info(
+      'Scoring %d images with %d objects: %s%s.',
+      len(self._image_ids),
+      sum(counts.values()),
+      ', '.join('{} {}'.format(n, names.get(key, key)) for key, n in most),
+      ', ...' if len(most) < len(counts) else '',
+    )
+
   def _class_names(self, groundtruth) -> Dict[int, str]:
     names = {
       entry['id']: entry['name']
@@ -214,12 +205,8 @@ class COCOEvaluator:
     return names
 
   def _check_image_ids(self, image_ids: List[int]) -> None:
-    seen = set(self._image_ids)
-    repeated = []
-    for image_id in image_ids:
-      if image_id in seen:
-        repeated.append(image_id)
-      seen.add(image_id)
+    counts = collections.Counter(image_ids)
+    repeated = [i for i in counts if counts[i] > 1 or i in self._image_ids]
     if repeated:
       raise errors.DataError(
         'Image ids {} came more than once. Each image needs a source id of '
@@ -228,7 +215,7 @@ class COCOEvaluator:
       )
     if self._annotations is None:
       return
-    unknown = seen - self._known_image_ids
+    unknown = counts.keys() - self._known_image_ids
     if unknown:
       raise errors.DataError(
         '{}: {} evaluated images are not among the {} of this file: ids {}. '

@@ -6,7 +6,7 @@ precision and recall; the metrics are means over parts of these arrays.
 
 import contextlib
 import io
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
 
 import faster_coco_eval
 import numpy as np
@@ -30,12 +30,13 @@ class MatchingResult(NamedTuple):
     precision: [10 IoU thresholds, 101 recalls, classes, 4 area ranges, 3
       limits of detections an image].
     recall: the same without the axis of recalls.
-    category_ids: class ids in the order of the axis of classes.
+    num_objects: groundtruth of each class without crowds, by class id in the
+      order of the axis of classes.
   """
 
   precision: np.ndarray
   recall: np.ndarray
-  category_ids: List[int]
+  num_objects: Dict[int, int]
 
 
 def match(
@@ -63,12 +64,13 @@ def match(
     errors.ConfigError: the backend is unknown.
   """
   run = BACKENDS.get(backend)
-  category_ids = sorted(entry['id'] for entry in groundtruth['categories'])
+  num_objects = count_objects(groundtruth, image_ids)
+  category_ids = list(num_objects)
   if not category_ids or not len(image_ids):
     return MatchingResult(
       -np.ones([10, 101, len(category_ids), 4, 3]),
       -np.ones([10, len(category_ids), 4, 3]),
-      category_ids,
+      num_objects,
     )
   known = set(category_ids)
   detections = [d for d in detections if d['category_id'] in known]
@@ -82,7 +84,26 @@ def match(
     'annotations': detections,
   }
   arrays = run(groundtruth, results, sorted(image_ids), category_ids, iou_type)
-  return MatchingResult(arrays['precision'], arrays['recall'], category_ids)
+  return MatchingResult(arrays['precision'], arrays['recall'], num_objects)
+
+
+def count_objects(
+  groundtruth: Dict[str, Any], image_ids: Iterable[int]
+) -> Dict[int, int]:
+  """Objects of some images by class id, in order; crowds do not count.
+
+  Args:
+    groundtruth: images, annotations and categories in COCO's format.
+    image_ids: the images to take into account.
+  """
+  counts = dict.fromkeys(
+    sorted(entry['id'] for entry in groundtruth['categories']), 0
+  )
+  image_ids = set(image_ids)
+  for entry in groundtruth['annotations']:
+    if entry['image_id'] in image_ids and not entry.get('iscrowd'):
+      counts[entry['category_id']] += 1
+  return counts
 
 
 @BACKENDS.register('faster_coco_eval')
@@ -163,6 +184,7 @@ CATEGORY_METRICS = {
   'ARm': 'Recall AR (medium) ByCategory/',
   'ARl': 'Recall AR (large) ByCategory/',
 }
+CATEGORY_OBJECTS = 'Objects ByCategory/'
 
 
 def category_metrics(
@@ -175,19 +197,21 @@ def category_metrics(
     names: class names by id; a class without one goes by its id.
 
   Returns:
-    Metrics by a prefix of `CATEGORY_METRICS` followed by the class.
+    Metrics by a prefix of `CATEGORY_METRICS` followed by the class, and the
+    number of objects by `CATEGORY_OBJECTS` followed by the class.
   """
   metrics = {}
-  for position, category_id in enumerate(result.category_ids):
+  for position, (category_id, count) in enumerate(result.num_objects.items()):
     one_class = slice(position, position + 1)
     of_class = coco_metrics(
       MatchingResult(
         result.precision[:, :, one_class],
         result.recall[:, one_class],
-        [category_id],
+        {category_id: count},
       )
     )
     name = names.get(category_id, str(category_id))
+    metrics[CATEGORY_OBJECTS + name] = np.float32(count)
     for metric, prefix in CATEGORY_METRICS.items():
       metrics[prefix + name] = of_class[metric]
   return metrics

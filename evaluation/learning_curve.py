@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from matplotlib import figure
 
+from evaluation import report
 from utils import errors
 
 # Tags by panel. Where the parts of the loss are absent, their sum is drawn.
@@ -132,7 +133,7 @@ def _read_metrics(model_dir: str) -> Dict[str, Curve]:
 
 
 def _draw(panels) -> figure.Figure:
-  drawing = figure.Figure(figsize=(7, 2.6 * len(panels)), dpi=120)
+  drawing = figure.Figure(figsize=(8.5, 2.6 * len(panels)), dpi=120)
   axes = drawing.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
   for axis, (title, scale, curves) in zip(axes, panels):
     for tag, curve in curves.items():
@@ -142,7 +143,8 @@ def _draw(panels) -> figure.Figure:
     axis.set_ylabel(title)
     axis.grid(alpha=0.3)
     if len(curves) > 1:
-      axis.legend()
+      # Beside the panel, where it covers no curve.
+      axis.legend(loc='upper left', bbox_to_anchor=(1, 1), frameon=False)
   axes[-1].set_xlabel('step')
   drawing.align_ylabels()
   drawing.tight_layout()
@@ -150,10 +152,11 @@ def _draw(panels) -> figure.Figure:
 
 
 def _draw_curve(axis, tag: str, curve: Curve) -> None:
+  label = report.loss_label(tag)
   window = len(curve.steps) // _SMOOTHED_SHARE
   if window < 2 or tag == _LEARNING_RATE:
     marker = '.' if len(curve.steps) < 40 else ''
-    axis.plot(curve.steps, curve.values, label=tag, marker=marker)
+    axis.plot(curve.steps, curve.values, label=label, marker=marker)
     return
   # Losses of single batches are noisy: faint, with their running mean on top.
   (line,) = axis.plot(curve.steps, curve.values, alpha=0.25, linewidth=0.7)
@@ -162,7 +165,7 @@ def _draw_curve(axis, tag: str, curve: Curve) -> None:
   axis.plot(
     curve.steps[first : first + len(mean)],
     mean,
-    label=tag,
+    label=label,
     color=line.get_color(),
   )
 

@@ -6,12 +6,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import record_files, tf_example_decoder
+from dataloader import record_files, record_order, tf_example_decoder
 from evaluation import batches
 from utils import errors
 
-# As the input pipeline reads, so that the first records are the same ones.
-_NUM_FILES_AT_ONCE = 32
 _NUM_PARALLEL_CALLS = 4
 
 
@@ -37,6 +35,21 @@ def read_annotations(
       records than wanted, or two images have the same id.
     tf.errors.OpError: a record cannot be read or decoded.
   """
+  content = read_first(file_pattern, num_images, regenerate_source_id)
+  num_read = len(content['images'])
+  if num_images and num_read < num_images:
+    raise errors.DataError(
+      '{}: {} images are wanted (eval.eval_samples), but there are {}.'.format(
+        file_pattern, num_images, num_read
+      )
+    )
+  return content
+
+
+def read_first(
+  file_pattern: str, num_images: Optional[int], regenerate_source_id: bool
+) -> Dict[str, Any]:
+  """As `read_annotations`; of all records where there are fewer."""
   images: Dict[int, Dict[str, int]] = {}
   annotations: List[Dict[str, Any]] = []
   progress = tqdm.tqdm(
@@ -60,12 +73,6 @@ def read_annotations(
       progress.update()
       if len(images) == num_images:
         break
-  if num_images and len(images) < num_images:
-    raise errors.DataError(
-      '{}: {} images are wanted (eval.eval_samples), but there are {}.'.format(
-        file_pattern, num_images, len(images)
-      )
-    )
   for number, annotation in enumerate(annotations, start=1):
     annotation['id'] = number
   class_ids = sorted({entry['category_id'] for entry in annotations})
@@ -105,15 +112,10 @@ def _decoded_records(file_pattern: str, regenerate_source_id: bool):
     )
     return decoded
 
-  with tf.Graph().as_default(), tf.Session() as session:
-    dataset = tf.data.Dataset.from_tensor_slices(files)
-    num_open = min(len(files), _NUM_FILES_AT_ONCE)
-    dataset = dataset.interleave(
-      tf.data.TFRecordDataset,
-      cycle_length=num_open,
-      num_parallel_calls=num_open,
-    )
-    dataset = dataset.map(decode, _NUM_PARALLEL_CALLS)
+  # A training that follows needs the memory of the GPUs.
+  config = tf.ConfigProto(device_count={'GPU': 0})
+  with tf.Graph().as_default(), tf.Session(config=config) as session:
+    dataset = record_order.once(files).map(decode, _NUM_PARALLEL_CALLS)
     record = tf.data.make_one_shot_iterator(dataset.prefetch(1)).get_next()
     while True:
       try:

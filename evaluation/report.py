@@ -1,8 +1,10 @@
 """Metrics of an evaluation: on the console, as a file and for TensorBoard."""
 
+import datetime
+import json
 import math
 import os
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import rich.box
 import rich.console
@@ -11,10 +13,12 @@ import rich.text
 import tensorflow.compat.v1 as tf
 
 from evaluation import coco_metrics
-from utils import files
+from utils import errors, files
 
 _MASK_PREFIX = 'mask_'
 _PLAIN_WIDTH = 110
+_HISTORY = 'history.json'
+TIME_FORMAT = '%Y-%m-%dT%H:%M:%SZ'
 
 
 class _Row(NamedTuple):
@@ -49,21 +53,29 @@ def write_metrics(
   step: int,
   checkpoint_path: str = '',
 ) -> None:
-  """Writes `metrics.json` and the scalars of a TensorBoard event file.
+  """Writes `metrics.json`, `history.json` and scalars for TensorBoard.
 
   Args:
-    directory: where to write; made if needed. An earlier `metrics.json` is
-      replaced, event files are added to.
+    directory: where to write; made if needed. `metrics.json` holds the last
+      evaluation, the others are added to.
     metrics: metrics and losses by name, which is also the scalar's tag.
     step: of the checkpoint.
     checkpoint_path: what was evaluated. It stands in `metrics.json` beside
       `step` and the metrics; a number that is not finite stands as null.
   """
   tf.io.gfile.makedirs(directory)
-  content: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
-  for name, value in metrics.items():
-    content[name] = float(value) if math.isfinite(value) else None
-  files.write_json(os.path.join(directory, 'metrics.json'), content, indent=2)
+  about: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
+  values = {
+    name: float(value) if math.isfinite(value) else None
+    for name, value in metrics.items()
+  }
+  files.write_json(
+    os.path.join(directory, 'metrics.json'), {**about, **values}, indent=2
+  )
+  now = datetime.datetime.utcnow().strftime(TIME_FORMAT)
+  history = read_history(directory)
+  history.append({**about, 'time': now, 'metrics': values})
+  files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()
   for name, value in metrics.items():
@@ -74,6 +86,30 @@ def write_metrics(
   )
   writer.add_summary(summary, step)
   writer.close()
+
+
+def read_history(directory: str) -> List[Dict[str, Any]]:
+  """Returns the evaluations in a directory, in the order that they were made.
+
+  Each has the keys `step`, `checkpoint`, `time` (UTC, `TIME_FORMAT`) and
+  `metrics`, a dict as in `metrics.json`.
+
+  Raises:
+    errors.DataError: `history.json` is damaged.
+  """
+  path = os.path.join(directory, _HISTORY)
+  if not tf.io.gfile.exists(path):
+    return []
+  try:
+    return [
+      {key: entry[key] for key in ('step', 'checkpoint', 'time', 'metrics')}
+      for entry in json.loads(files.read_text(path))
+    ]
+  except (ValueError, TypeError, KeyError) as error:
+    raise errors.DataError(
+      "'{}' is damaged ({!r}). Move it away; evaluations start a new "
+      'one.'.format(path, error)
+    ) from error
 
 
 def print_metrics(
@@ -110,11 +146,19 @@ def print_metrics(
   }
   if others:
     console.print(
-      ', '.join('{} {:.5g}'.format(*item) for item in others.items()),
+      ', '.join(
+        '{} {:.5g}'.format(loss_label(name), value)
+        for name, value in others.items()
+      ),
       soft_wrap=True,
       markup=False,
       highlight=False,
     )
+
+
+def loss_label(name: str) -> str:
+  """A loss as people see it; that of boxes has a weight in the sum."""
+  return name + ' (unweighted)' if name == 'box_loss' else name
 
 
 def _overall_table(metrics, title) -> rich.table.Table:
@@ -141,6 +185,7 @@ def _overall_table(metrics, title) -> rich.table.Table:
 def _class_table(metrics, prefix, title) -> rich.table.Table:
   table = _table(title)
   table.add_column('class', overflow='fold')
+  table.add_column('objects', justify='right')
   for column in _CLASS_COLUMNS:
     table.add_column(column, justify='right')
   first = prefix + coco_metrics.CATEGORY_METRICS['AP']
@@ -152,7 +197,9 @@ def _class_table(metrics, prefix, title) -> rich.table.Table:
         for column in _CLASS_COLUMNS
       ]
       table.add_row(
-        rich.text.Text(name), *(_shown(metrics, key) for key in keys)
+        rich.text.Text(name),
+        '{:.0f}'.format(metrics[prefix + coco_metrics.CATEGORY_OBJECTS + name]),
+        *(_shown(metrics, key) for key in keys),
       )
   return table
 
@@ -173,5 +220,5 @@ def _is_coco_metric(name: str) -> bool:
   if name.startswith(_MASK_PREFIX):
     name = name[len(_MASK_PREFIX) :]
   return name in _ROWS or name.startswith(
-    tuple(coco_metrics.CATEGORY_METRICS.values())
+    (*coco_metrics.CATEGORY_METRICS.values(), coco_metrics.CATEGORY_OBJECTS)
   )

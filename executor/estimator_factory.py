@@ -181,14 +181,15 @@ class GlobalBatchInputFn:
   TPU, and each worker of a strategy, reads its own part of the data.
 
   Args:
-    input_fn: called with `{'batch_size': n}`, and with 'part' if there are
-      several.
+    input_fn: called with `{'batch_size': n}`, with 'step_size', the images of
+      one of its steps, and with 'part' if there are several.
     batch_size: the global batch, for estimators that do not name one.
   """
 
   def __init__(self, input_fn: Callable[..., Any], batch_size: int):
     self._input_fn = input_fn
     self._batch_size = batch_size
+    self._hosts: Dict[int, int] = {}
 
   def __call__(
     self,
@@ -202,24 +203,21 @@ class GlobalBatchInputFn:
         if input_context
         else self._batch_size
       )
-    part = _part(params, input_context)
-    if part is not None:
-      params['part'] = part
+    part = self._part(params, input_context)
+    params['part'] = part
+    params['step_size'] = self._batch_size // part[1]
     return self._input_fn(params)
 
-
-def _part(
-  params: Dict[str, Any], input_context: Optional[tf.distribute.InputContext]
-) -> Optional[Tuple[int, int]]:
-  """Which part of the data to read, of how many; None: all."""
-  if input_context:
-    part = input_context.input_pipeline_id, input_context.num_input_pipelines
-  elif 'context' in params:
-    _, host, num_hosts, num_replicas = params[
-      'context'
-    ].current_input_fn_deployment()
+  def _part(
+    self,
+    params: Dict[str, Any],
+    input_context: Optional[tf.distribute.InputContext],
+  ) -> Tuple[int, int]:
+    """Which part of the data to read, of how many."""
+    if input_context:
+      return input_context.input_pipeline_id, input_context.num_input_pipelines
+    if 'context' not in params:
+      return 0, 1
+    _, host, num_reading, _ = params['context'].current_input_fn_deployment()
     # Where a replica has the cores of several hosts, only some of them read.
-    part = (host, num_hosts) if num_replicas else (0, 1)
-  else:
-    return None
-  return part if part[1] > 1 else None
+    return self._hosts.setdefault(host, len(self._hosts)), num_reading

@@ -1,8 +1,9 @@
 """Evaluates checkpoints on every image of a set, exactly once."""
 
+import datetime
 import logging
 import os
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -17,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 # Values of eval.type, and whether they score masks.
 _SCORED_TYPES = {'box': False, 'box_and_mask': True}
-_LOSSES_ALONE = 'customized'
-_TYPES = (*_SCORED_TYPES, _LOSSES_ALONE)
+LOSSES_ALONE = 'customized'
+_TYPES = (*_SCORED_TYPES, LOSSES_ALONE)
 # Configs of other programs may hold them; a training does not mind.
 _TYPES_ELSEWHERE = ('shapemask_box_and_mask', 'lvis_box', 'lvis_box_and_mask')
 
@@ -41,18 +42,18 @@ def check_settings(params: Any, evaluates: bool) -> None:
         settings.type,
         'not available' if settings.type in _TYPES_ELSEWHERE else 'unknown',
         ', '.join(_TYPES),
-        _LOSSES_ALONE,
+        LOSSES_ALONE,
         errors.did_you_mean(settings.type, _TYPES),
       )
     )
   coco_metrics.BACKENDS.get(settings.backend)
-  if not evaluates or settings.type == _LOSSES_ALONE:
+  if not evaluates or settings.type == LOSSES_ALONE:
     return
   if not params.postprocess.apply_nms:
     raise errors.ConfigError(
       'postprocess.apply_nms: false gives raw boxes and scores, which cannot '
       "be evaluated. Set it to true, or eval.type to '{}' for losses "
-      'alone.'.format(_LOSSES_ALONE)
+      'alone.'.format(LOSSES_ALONE)
     )
   if (
     _SCORED_TYPES[settings.type]
@@ -61,14 +62,14 @@ def check_settings(params: Any, evaluates: bool) -> None:
     raise errors.ConfigError(
       "eval.type: {!r} scores masks, which the model '{}' does not predict. "
       "Use 'box', or '{}' for losses alone.".format(
-        settings.type, params.type, _LOSSES_ALONE
+        settings.type, params.type, LOSSES_ALONE
       )
     )
 
 
 def evaluator_for(params: Any) -> Tuple[Any, str]:
   """Returns the evaluator's class of `eval.type`, and its input's mode."""
-  if params.eval.type == _LOSSES_ALONE:
+  if params.eval.type == LOSSES_ALONE:
     return LossEvaluator, mode_keys.EVAL
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 
@@ -100,7 +101,7 @@ class CheckpointEvaluator:
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates one checkpoint, the latest by default.
 
-    Metrics and losses go to TensorBoard and `metrics.json` in
+    Metrics and losses go to TensorBoard, `metrics.json` and `history.json` in
     `model_dir/eval<suffix>`, detections to `predictions.json` there, and a
     table to the console.
 
@@ -247,6 +248,29 @@ class LossEvaluator:
     )
     losses.pop('global_step', None)
     return _report(_directory(self._params), losses, checkpoint_path)
+
+
+def checkpoints_to_score(params: Any) -> List[str]:
+  """Checkpoints that an evaluation begins with, oldest first.
+
+  They are those of the model directory that were not scored since they were
+  saved, as `history.json` knows, and the last one in any case.
+  """
+  prefixes = checkpoint_files.find_all(params.model_dir)
+  scored = {
+    os.path.basename(entry['checkpoint']): entry['time']
+    for entry in report.read_history(_directory(params))
+  }
+
+  def is_scored(prefix: str) -> bool:
+    seconds = tf.io.gfile.stat(prefix + '.index').mtime_nsec / 1e9
+    saved = datetime.datetime.utcfromtimestamp(seconds)
+    # Times of this format are in the order of their text.
+    return scored.get(os.path.basename(prefix), '') >= saved.strftime(
+      report.TIME_FORMAT
+    )
+
+  return [p for p in prefixes[:-1] if not is_scored(p)] + prefixes[-1:]
 
 
 def _directory(params: Any) -> str:

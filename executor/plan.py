@@ -1,18 +1,30 @@
 """What a run is about to do, as a table for a person."""
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import rich.table
 
 from executor import hardware as hardware_lib
-from executor import memory
+from executor import memory, run_start
 from modeling.architecture import batch_norm
+
+_SHOWN_CLASSES = 20
 
 
 def plan_table(
-  params: Any, hardware: hardware_lib.Hardware, mode: str
+  params: Any,
+  hardware: hardware_lib.Hardware,
+  mode: str,
+  start: Optional[run_start.Start] = None,
 ) -> rich.table.Table:
-  """Returns the table that is printed before the first step."""
+  """Returns the table that is printed before the first step.
+
+  Args:
+    params: the whole config.
+    hardware: what the run computes on.
+    mode: train, eval or train_and_eval.
+    start: of a training, if its files were looked at.
+  """
   table = rich.table.Table(
     title='Plan: {}'.format(mode), show_header=False, title_justify='left'
   )
@@ -29,6 +41,8 @@ def plan_table(
         architecture.num_classes,
       ),
     ),
+    *(('classes', text) for text in _classes(params)),
+    ('image size', _image_size(params)),
     ('devices', hardware.description),
     (
       'precision',
@@ -39,6 +53,9 @@ def plan_table(
   if mode == 'eval':
     rows.append(('checkpoints', 'of {}'.format(params.model_dir)))
   else:
+    if start:
+      rows.append(('training images', _images(params, start)))
+      rows.append(('weights', _weights(params, start)))
     rows.extend(_training_rows(params, hardware))
   for row in rows:
     table.add_row(*row)
@@ -48,17 +65,21 @@ def plan_table(
 def _training_rows(
   params: Any, hardware: hardware_lib.Hardware
 ) -> List[Tuple[str, str]]:
-  rows = [
+  return [
     ('training batch', _batch(params.train.train_batch_size, hardware)),
     *(('memory', text) for text in memory.describe(params, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
-      '{} in all, {} optimizer, {} learning rate up to {:g}'.format(
-        params.train.total_steps,
-        params.train.optimizer.type,
-        params.train.learning_rate.type,
-        params.train.learning_rate.init_learning_rate,
+      '{} in all, {} optimizer'.format(
+        params.train.total_steps, params.train.optimizer.type
+      ),
+    ),
+    ('learning rate', _learning_rate(params.train)),
+    (
+      'loss',
+      'class loss + {:g} x box loss + weight decay'.format(
+        params.retinanet_loss.box_loss_weight
       ),
     ),
     (
@@ -70,9 +91,68 @@ def _training_rows(
       ),
     ),
   ]
-  if params.train.checkpoint.path:
-    rows.append(('warm start', params.train.checkpoint.path))
-  return rows
+
+
+def _classes(params: Any) -> List[str]:
+  """In words, if they have names."""
+  names = [
+    '{} {}'.format(*item) for item in run_start.class_names(params).items()
+  ]
+  if not names:
+    return []
+  more = len(names) - _SHOWN_CLASSES
+  return [
+    ', '.join(names[:_SHOWN_CLASSES])
+    + (' and {} more'.format(more) if more > 0 else '')
+  ]
+
+
+def _image_size(params: Any) -> str:
+  settings = params.retinanet_parser
+  text = '{} x {} pixels'.format(*settings.output_size)
+  scales = settings.aug_scale_min, settings.aug_scale_max
+  if scales != (1, 1):
+    text += ', in training scaled by {:g} to {:g}'.format(*scales)
+  return text
+
+
+def _images(params: Any, start: run_start.Start) -> str:
+  files = '{} file{}'.format(
+    start.num_files, '' if start.num_files == 1 else 's'
+  )
+  if start.num_images is None:
+    return files
+  return '{} in {}: {:.1f} epochs'.format(
+    start.num_images, files, start.num_epochs(params)
+  )
+
+
+def _weights(params: Any, start: run_start.Start) -> str:
+  if start.step:
+    return 'of step {}, which training goes on from'.format(start.step)
+  path = params.train.checkpoint.path
+  if path:
+    return 'warm start from {}'.format(path)
+  return 'FROM SCRATCH, random (train.checkpoint.path is not set)'
+
+
+def _learning_rate(settings: Any) -> str:
+  schedule = settings.learning_rate
+  parts = ['{:g}'.format(schedule.init_learning_rate)]
+  if schedule.warmup_steps:
+    parts = [
+      'from {:g} up to {:g} in {} steps'.format(
+        schedule.warmup_learning_rate,
+        schedule.init_learning_rate,
+        schedule.warmup_steps,
+      )
+    ]
+  if schedule.type == 'step':
+    changes = zip(schedule.learning_rate_levels, schedule.learning_rate_steps)
+    parts += ['{:g} from step {}'.format(*change) for change in changes]
+  else:
+    parts.append('{} to step {}'.format(schedule.type, settings.total_steps))
+  return ', '.join(parts)
 
 
 def _precision(params: Any) -> str:

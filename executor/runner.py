@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import itertools
 import logging
+import os
 from typing import Any, ContextManager, Dict, Iterator, Optional
 
 import rich.console
@@ -18,7 +20,9 @@ from executor import (
   plan,
   preemption,
   run_check,
+  run_start,
   sole_training,
+  step_memory,
   training,
 )
 from executor import evaluation as evaluation_lib
@@ -56,6 +60,7 @@ class Runner:
     self._params = params
     self._trains = trains
     self._interrupt = interruption.StopOnSignalHook()
+    self._memory_hook = step_memory.MemoryHook(params)
     self._find_hardware()
 
   def _find_hardware(self, awaits_new_tpu: bool = False) -> None:
@@ -131,7 +136,10 @@ class Runner:
       return
     if self._is_evaluator:
       mode = 'eval'
-    table = plan.plan_table(self._params, self._hardware, mode)
+    start = None
+    if mode != 'eval':
+      start = run_start.find(self._params, self._current_step())
+    table = plan.plan_table(self._params, self._hardware, mode, start)
     rich.console.Console(soft_wrap=True).print(table)
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
@@ -184,9 +192,10 @@ class Runner:
       yield
 
   def evaluate(self) -> Dict[str, float]:
-    """Evaluates checkpoints as they appear, up to that of the last step.
+    """Evaluates the checkpoints that there are, then new ones as they appear.
 
-    Ends also when none appears for `eval.eval_timeout` seconds.
+    Ends with that of the last step, or when none appears for
+    `eval.eval_timeout` seconds.
     """
     if self._hardware.cluster and not self._is_evaluator:
       raise errors.ConfigError(
@@ -208,7 +217,10 @@ class Runner:
     checkpoints = checkpoint_files.appearing(
       self._params.model_dir, settings.min_eval_interval, settings.eval_timeout
     )
-    for path in checkpoints:
+    waiting = evaluation_lib.checkpoints_to_score(self._params)
+    names = {os.path.basename(path) for path in waiting}
+    newer = (p for p in checkpoints if os.path.basename(p) not in names)
+    for path in itertools.chain(waiting, newer):
       try:
         metrics = self._evaluate(path)
       except (
@@ -295,6 +307,7 @@ class Runner:
         self._hardware,
         step,
         self._interrupt,
+        self._memory_hook,
       )
     self._interrupt.raise_if_stopped(self._params.model_dir)
 
@@ -347,7 +360,9 @@ class Runner:
 
   def _check(self, trains: bool, evaluates: bool) -> None:
     """Finds what cannot work before a graph is built or hours pass."""
-    run_check.check(self._params, trains, evaluates)
+    run_check.check(
+      self._params, trains, evaluates, self._current_step() if trains else 0
+    )
     if evaluates:
       self._evaluator = self._make_evaluator()
 

@@ -52,6 +52,7 @@ def train(
   hardware: hardware_lib.Hardware,
   max_steps: int,
   interrupt: interruption.StopOnSignalHook,
+  memory_hook: tf.train.SessionRunHook,
 ) -> None:
   """Trains up to the absolute step `max_steps`.
 
@@ -63,16 +64,19 @@ def train(
     max_steps: where to stop.
     interrupt: also that of `checkpoint_hooks`; tells afterwards whether a
       signal came.
+    memory_hook: asks for the memory of a step, on a CPU.
 
   Raises:
     UserError: a loss was not finite.
   """
   hooks: List[tf.train.SessionRunHook] = []
+  if hardware.kind == hardware_lib.CPU and not hardware.cluster:
+    hooks.append(memory_hook)
   if hardware.writes:
     hooks += [
       _SaveParamsHook(params),
       progress.ProgressHook(
-        max_steps,
+        params.train.total_steps,
         params.train.train_batch_size,
         shows_values=hardware.kind != hardware_lib.TPU,
       ),

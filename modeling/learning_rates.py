@@ -56,13 +56,6 @@ def _step(params: Any, total_steps: int) -> LearningRate:
 
 @SCHEDULES.register('cosine')
 def _cosine(params: Any, total_steps: int) -> LearningRate:
-  if params.warmup_steps >= total_steps:
-    _log.warning(
-      'train.learning_rate.warmup_steps: %d leaves nothing of '
-      'train.total_steps: %d for the cosine; all steps are warm-up.',
-      params.warmup_steps,
-      total_steps,
-    )
   return CosineLearningRate(
     params.warmup_learning_rate,
     params.warmup_steps,

@@ -2,9 +2,13 @@
 
 import tensorflow.compat.v1 as tf
 
+from ops import jpeg_orientation
+
 
 def decode_image(
-  encoded: tf.Tensor, first_frame_only: bool = False
+  encoded: tf.Tensor,
+  first_frame_only: bool = False,
+  turn_upright: bool = False,
 ) -> tf.Tensor:
   """Decodes a JPEG, PNG, BMP or GIF image.
 
@@ -12,6 +16,8 @@ def decode_image(
     encoded: scalar string.
     first_frame_only: take the first frame of an animated GIF; otherwise it is
       an error.
+    turn_upright: turn a JPEG as its EXIF orientation says; otherwise pixels
+      are as they are stored, which the boxes of records refer to.
 
   Returns:
     uint8 [height, width, 3]; grey is repeated and transparency dropped. At
@@ -39,5 +45,8 @@ def decode_image(
     )
 
   image = tf.cond(starts_with('BM'), bmp, other_than_bmp)
+  if turn_upright:
+    orientation = jpeg_orientation.read_orientation(encoded)
+    image = jpeg_orientation.turn_upright(image, orientation)
   image.set_shape([None, None, 3])
   return image

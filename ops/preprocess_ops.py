@@ -60,6 +60,8 @@ def plan_resize(
     low, high = scale_range
     target = tf.round((low + draws[0] * (high - low)) * desired)
   scaled_size = tf.round(image_size * tf.reduce_min(target / image_size))
+  # Of a picture that is very long, the short side would be none.
+  scaled_size = tf.maximum(scaled_size, 1.0)
   scale = scaled_size / image_size
   offset = tf.zeros([2])
   if jitters:

@@ -25,7 +25,7 @@ _DEFAULTS = {
   'batch_size': 1,
   'input_type': 'image_bytes',
   'input_name': 'input',
-  'input_image_size': '640,640',
+  'input_image_size': None,
   'output_image_info': True,
   'output_normalized_coordinates': False,
   'cast_num_detections_to_float': False,
@@ -34,7 +34,6 @@ _DEFAULTS = {
   'freeze': False,
   'check': True,
   'tflite_types': ['float32'],
-  'tflite_postprocess': False,
   'representative_file_pattern': '',
   'representative_images': 100,
   'onnx_opset': 13,
@@ -81,7 +80,8 @@ def _parsed(*arguments):
 
 def _expected(**given):
   want = dict(_DEFAULTS, export_dir='e', checkpoint_path='c', **given)
-  want['image_size'] = [int(x) for x in want.pop('input_image_size').split(',')]
+  size = want.pop('input_image_size')
+  want['image_size'] = size and [int(x) for x in size.split(',')]
   return want
 
 
@@ -108,7 +108,6 @@ def test_each_flag_reaches_the_exporter():
     'freeze': True,
     'check': False,
     'tflite_types': ['float16', 'int8'],
-    'tflite_postprocess': True,
     'representative_file_pattern': 'r',
     'representative_images': 5,
     'onnx_opset': 11,

@@ -48,7 +48,11 @@ def _run(*arguments):
 
 def _expected(model):
   predictor = predictors.from_checkpoint(model.checkpoint, model.params)
-  return predictor.predict(list(tiny_export.images(5)))
+  images = list(tiny_export.images(5))
+  return [
+    found.clipped_to(*image.shape[:2])
+    for found, image in zip(predictor.predict(images), images)
+  ]
 
 
 def _check_json(path, expected):
@@ -134,7 +138,11 @@ def test_video_to_video(model, tmp_path):
 @pytest.mark.parametrize(
   'arguments,message,exit_code',
   [
-    (['--output_json=r.json', 'x.jpg'], "There is no 'x.jpg'", 1),
+    (
+      ['--output_json=r.json', 'x.jpg'],
+      "There is no file or folder 'x.jpg'",
+      1,
+    ),
     (['--output_json=r.json'], 'name files, folders or patterns', 2),
     (
       ['--output_csv=r.csv', '--annotation_file=x', __file__],

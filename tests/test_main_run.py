@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from evaluation import report
 from executor import estimator_factory, failures, hardware
+from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
 from modeling import checkpoint_files, model_builder
 from tests import tiny_run
@@ -138,6 +141,7 @@ def _runner_of(params, monkeypatch, checkpoints, evaluate):
   monkeypatch.setattr(
     checkpoint_files, 'appearing', lambda *args: iter(checkpoints)
   )
+  monkeypatch.setattr(evaluation_lib, 'checkpoints_to_score', lambda _: [])
   monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
   return runner
 
@@ -163,6 +167,34 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
   runner = _runner_of(params, monkeypatch, paths, evaluate)
   assert runner.evaluate() == {'AP': 3.0}
   assert evaluated == paths[:4]
+
+
+def test_checkpoints_that_are_there_come_first(trained, monkeypatch, tmp_path):
+  base = str(tmp_path / 'model.ckpt-')
+  for step in (10, 9, 2):
+    (tmp_path / 'model.ckpt-{}.index'.format(step)).write_text('')
+  directory = str(tmp_path / 'eval')
+  params = tiny_run.resolve(tmp_path, trained.records)
+  paths = [base + step for step in ('2', '9', '10')]
+  assert evaluation_lib.checkpoints_to_score(params) == paths
+  for path in paths[1:]:
+    report.write_metrics(directory, {'AP': 0.5}, 0, '/elsewhere' + path)
+  # What is scored already is not again, but for the last one.
+  assert evaluation_lib.checkpoints_to_score(params) == [paths[0], paths[2]]
+  later = time.time() + 9
+  os.utime(paths[1] + '.index', (later, later))  # of another training
+  assert evaluation_lib.checkpoints_to_score(params) == paths
+  evaluated = []
+  runner = runner_lib.Runner(
+    tiny_run.resolve(tmp_path, trained.records, {'train': {'total_steps': 11}})
+  )
+  appearing = iter([paths[2], base + '11', base + '12'])
+  monkeypatch.setattr(checkpoint_files, 'appearing', lambda *args: appearing)
+  monkeypatch.setattr(
+    runner, '_evaluate_checkpoint', lambda path: evaluated.append(path) or {}
+  )
+  runner.evaluate()
+  assert evaluated == [*paths, base + '11']
 
 
 def test_evaluation_ends_when_no_checkpoint_follows(trained, monkeypatch):

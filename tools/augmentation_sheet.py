@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from dataloader import detection_parser, factory
 from dataloader import objects as objects_lib
 from ops import box_ops, preprocess_ops
-from utils import drawing, errors, mode_keys
+from utils import drawing, errors, fonts, mode_keys
 
 _MARGIN = 8
 _HEADER = 18
@@ -116,13 +116,14 @@ def draw(
     ),
     'white',
   )
-  canvas, font = ImageDraw.Draw(sheet), drawing.load_font(12)
+  canvas = ImageDraw.Draw(sheet)
   y = _MARGIN
   for row, row_tiles, height in zip(rows, tiles, heights):
     x = _MARGIN
     captions = ['original, id {}'.format(row.source_id)]
     captions += ['sample {}'.format(i + 1) for i in range(len(row.samples))]
     for tile, caption, width in zip(row_tiles, captions, widths):
+      font = fonts.load(12, caption)
       while len(caption) > 4 and font.getlength(caption) > width:
         caption = caption[:-4] + '...'
       canvas.text((x, y), caption, font=font, fill='black')

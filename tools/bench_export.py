@@ -12,8 +12,7 @@ in turn.
 
 import os
 import tempfile
-import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -24,6 +23,7 @@ from executor.exporting import contract as contract_lib
 from executor.exporting import export, sample_images
 from executor.predictors import preprocessing, runtimes, suppression
 from modeling.serving import serving_graph
+from tools import bench_timing
 from utils import program
 
 FLAGS = flags.FLAGS
@@ -102,7 +102,7 @@ def _jobs(with_nms: str, raw: str) -> Dict[str, Callable[[], Any]]:
   return jobs
 
 
-def measure(rounds: int) -> Dict[Any, List[float]]:
+def measure(rounds: int) -> bench_timing.Seconds:
   """Returns seconds of every round by job."""
   with tempfile.TemporaryDirectory() as directory:
     checkpoint_dir, with_nms, raw = (
@@ -113,14 +113,7 @@ def measure(rounds: int) -> Dict[Any, List[float]]:
     _export(checkpoint_dir, with_nms, '')
     _export(checkpoint_dir, raw, _RAW)
     jobs = _jobs(with_nms, raw)
-    seconds: Dict[Any, List[float]] = {key: [] for key in jobs}
-    for number in range(rounds + 1):
-      for key, job in jobs.items():
-        start = time.perf_counter()
-        job()
-        if number:  # The first round is for warming up.
-          seconds[key].append(time.perf_counter() - start)
-  return seconds
+    return bench_timing.in_turn(jobs, rounds)
 
 
 def main(argv):

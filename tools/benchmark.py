@@ -71,10 +71,8 @@ def main(argv: List[str]) -> None:
     _run('bench_input.py', records)
     _run('bench_network.py')
     _run('bench_memory.py')
-    _run('bench_nms.py')
     _run('bench_export.py')
-    _run('bench_startup.py', records)
-    _run('bench_scaling.py', records)
+    _run('bench_runs.py', records)
   _run('bench_graphs.py')
 
 

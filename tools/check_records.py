@@ -3,8 +3,9 @@
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
 reads every record, decodes every image, and prints a table of what cannot be
-used, or lines where there is no terminal. Exit code: 0, or 1 if there is any
-problem.
+used, or lines where there is no terminal. A set without a box, or with boxes
+that are too small to be meant, is a problem, too. Exit code: 0, or 1 if there
+is any problem.
 """
 
 import sys
@@ -35,10 +36,13 @@ def main(argv: List[str]) -> None:
   import rich.markup
   import rich.table
 
-  from dataloader import record_check, record_files
+  from dataloader import record_check, record_files, whole_set
 
   files = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
-  checker = record_check.RecordChecker(FLAGS.num_classes, FLAGS.decode_images)
+  whole = whole_set.Records()
+  checker = record_check.RecordChecker(
+    FLAGS.num_classes, FLAGS.decode_images, whole.add
+  )
   problems = list(checker.problems(files))
   shown = problems[: FLAGS.max_rows]
   if not sys.stdout.isatty():
@@ -51,12 +55,22 @@ def main(argv: List[str]) -> None:
     rich.console.Console().print(table)
   if len(problems) > FLAGS.max_rows:
     print('... and {} more'.format(len(problems) - FLAGS.max_rows))
+  objection = whole.objection()
+  if objection:
+    print('All records: ' + objection)
+  if whole.num_turned:
+    print(
+      "Note: EXIF turns {} JPEG images, such as that of source id '{}'; "
+      'training does not. If their boxes are of the upright images, write the '
+      'records again.'.format(whole.num_turned, whole.turned_id)
+    )
+  num_problems = len(problems) + bool(objection)
   print(
     '{} files, {} records read, {} problems'.format(
-      len(files), checker.num_records, len(problems)
+      len(files), checker.num_records, num_problems
     )
   )
-  if problems:
+  if num_problems:
     sys.exit(1)
 
 

@@ -4,8 +4,8 @@
     --image_dir=images --output_dir=records --name=train
 
   python tools/create_tf_record.py --voc_annotation_dir=Annotations \\
-    --voc_split_file=ImageSets/Main/train.txt --image_dir=JPEGImages \\
-    --output_dir=records --name=train
+    --image_dir=JPEGImages --output_dir=records --name=train \\
+    --voc_split_file=ImageSets/Main/train.txt  # optional
 
 writes to output_dir
 
@@ -35,7 +35,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'voc_split_file',
   None,
-  'Text file with one image name a line, without suffix; default: all.',
+  'Optional: text file with one image name a line, without suffix, of the '
+  'images to convert. By default all in the folder.',
 )
 flags.DEFINE_bool(
   'voc_one_based',
@@ -92,6 +93,12 @@ def main(argv: List[str]) -> None:
     overwrite=FLAGS.overwrite,
   )
   conversion.print_summary(written, report)
+  print(
+    "Next: python tools/check_records.py --file_pattern='{}-*.tfrecord' "
+    '--num_classes={}'.format(
+      os.path.join(FLAGS.output_dir, FLAGS.name), 1 + max(annotated.label_map)
+    )
+  )
   if report.num_problems:
     print(
       'Problems: {}, all listed in {}_report.json'.format(

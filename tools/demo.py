@@ -1,13 +1,13 @@
 """Trains a small detector on generated images and shows what it finds.
 
 Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
-`main.py`, which evaluates it on images that it was not trained on, and draws
-the detections on some of these. Everything goes into one folder:
+`main.py`, which evaluates it on images that it was not trained on, and runs
+`inference.py` over some of these. Everything goes into one folder:
 
   data/            TFRecords, COCO json, label map and images
   model/           checkpoints, TensorBoard summaries, eval/metrics.json
-  detections.png   the pictures at a glance
-  pictures/        the pictures one by one
+  pictures/        the images with what was detected
+  page.html        the same to look through
 """
 
 import json
@@ -80,40 +80,48 @@ def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
       'label_map_file': os.path.join(data_dir, 'label_map.txt'),
     },
   }
-  command = [
-    sys.executable,
+  steps = []
+  if FLAGS.train_steps:
+    steps.append('--train_steps={}'.format(FLAGS.train_steps))
+  _run(
     'main.py',
     '--mode=train',
     '--eval_after_training',
     '--model_dir=' + model_dir,
     '--config_file=' + _PRESET,
     '--params_override=' + json.dumps(overrides),
-  ]
-  if FLAGS.train_steps:
-    command.append('--train_steps={}'.format(FLAGS.train_steps))
-  print('$ python ' + ' '.join(_quoted(word) for word in command[1:]))
+    *steps,
+  )
+
+
+def _detect(data_dir: str, model_dir: str, output_dir: str) -> str:
+  """Returns the path of the page."""
+  image_dir = os.path.join(data_dir, 'val_images')
+  page = os.path.join(output_dir, 'page.html')
+  _run(
+    'inference.py',
+    '--checkpoint_path=' + model_dir,
+    '--output_dir=' + os.path.join(output_dir, 'pictures'),
+    '--output_html=' + page,
+    *(
+      os.path.join(image_dir, name)
+      for name in sorted(os.listdir(image_dir))[:_NUM_PICTURES]
+    ),
+  )
+  return page
+
+
+def _run(*command: str) -> None:
+  """Shows a command of the project and runs it; ends with it if it fails."""
+  print('$ python ' + ' '.join(_quoted(word) for word in command))
   sys.stdout.flush()
-  done = subprocess.run(command, cwd=_ROOT)
+  done = subprocess.run([sys.executable, *command], cwd=_ROOT)
   if done.returncode:
     sys.exit(done.returncode)
 
 
 def _quoted(word: str) -> str:
   return "'{}'".format(word) if ' ' in word else word
-
-
-def _draw(data_dir: str, model_dir: str, output_dir: str) -> List[str]:
-  from tools import demo_pictures
-  from utils import label_map
-
-  return demo_pictures.write_pictures(
-    annotation_file=os.path.join(data_dir, 'val.json'),
-    predictions_file=os.path.join(model_dir, 'eval', 'predictions.json'),
-    image_dir=os.path.join(data_dir, 'val_images'),
-    names=label_map.read_label_map(os.path.join(data_dir, 'label_map.txt')),
-    output_dir=output_dir,
-    count=_NUM_PICTURES,
-  )
 
 
 def main(argv: List[str]) -> None:
@@ -126,8 +134,8 @@ def main(argv: List[str]) -> None:
   _prepare_folder(output_dir)
   _write_data(data_dir)
   _train_and_evaluate(data_dir, model_dir)
-  overview = _draw(data_dir, model_dir, output_dir)
-  print('Detections on images not trained on: {}'.format(overview))
+  page = _detect(data_dir, model_dir, output_dir)
+  print('Detections on images not trained on: {}'.format(page))
 
 
 if __name__ == '__main__':

@@ -119,4 +119,5 @@ fi
 holds_all_pins || install
 link_project
 lock_checksum >"$STAMP"
-echo 'setup: .venv is ready'
+echo 'setup: .venv is ready. Next: `source .venv/bin/activate`, then' \
+  'docs/first_dataset.md for your own images, or `make demo`.'

@@ -1,12 +1,12 @@
 """Draws boxes with labels on images."""
 
 import colorsys
-import os
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from utils import fonts
 
 _Rectangle = Tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -32,7 +32,8 @@ def draw_detections(
     classes: int [N].
     scores: [N]; None for groundtruth, which has none. Detections of score 0 or
       less are absent ones and are left out.
-    label_map: class names by id; a class without one goes by its id.
+    label_map: class names by id; a class without one goes by its id, and one
+      whose characters no font has by its id and Latin letters.
     min_score: the lowest score to draw.
     has_labels: whether names and scores are written, or boxes drawn alone.
   """
@@ -42,7 +43,8 @@ def draw_detections(
   draw = ImageDraw.Draw(image)
   shorter_side = min(image.size)
   line_width = max(1, round(shorter_side / 240))
-  font = load_font(max(11, round(shorter_side / 34)))
+  font_size = max(11, round(shorter_side / 34))
+  names = fonts.drawable(frozenset((label_map or {}).items()))
 
   shown = _shown(boxes, scores, min_score)
   rectangles = {row: _rectangle(boxes[row], image.size) for row in shown}
@@ -53,7 +55,8 @@ def draw_detections(
     )
   taken: List[_Rectangle] = []
   for row in shown if has_labels else []:
-    text = (label_map or {}).get(int(classes[row]), str(int(classes[row])))
+    text = names.get(int(classes[row]), str(int(classes[row])))
+    font = fonts.load(font_size, text)
     if scores is not None:
       text += ' {:.0f}%'.format(100 * scores[row])
     place = _free_place(
@@ -94,15 +97,6 @@ def _rectangle(box, image_size) -> _Rectangle:
     int(np.clip(round(ymin), 0, bottom)),
     int(np.clip(round(xmax), 0, right)),
     int(np.clip(round(ymax), 0, bottom)),
-  )
-
-
-def load_font(size: int) -> ImageFont.FreeTypeFont:
-  """Returns a font of a height in pixels."""
-  # Pillow's own font has one small size; Matplotlib's is on every machine.
-  return ImageFont.truetype(
-    os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'),
-    size,
   )
 
 

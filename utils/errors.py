@@ -6,7 +6,9 @@ value received, the values allowed, and what to do.
 """
 
 import difflib
-from typing import Iterable
+from typing import Any, Iterable
+
+_SHOWN = 120
 
 
 class UserError(Exception):
@@ -33,6 +35,12 @@ class UnknownKeyError(ConfigError, KeyError):
 
 class DataError(UserError, ValueError):
   """A record, image or annotation file cannot be used."""
+
+
+def shown(value: Any) -> str:
+  """Returns the repr of a value for a message, shortened if it is long."""
+  text = repr(value)
+  return text if len(text) <= _SHOWN else text[:_SHOWN] + '...'
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

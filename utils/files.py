@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from utils import errors
 
@@ -34,11 +34,48 @@ def read_text(path: str) -> str:
   try:
     with open(path, encoding='utf-8') as f:
       return f.read()
-  except (OSError, UnicodeDecodeError) as error:
+  except UnicodeDecodeError as error:
+    raise errors.ConfigError(
+      'File {} is not UTF-8 text ({} at byte {}). Save it as UTF-8.'.format(
+        errors.shown(path), error.reason, error.start
+      )
+    ) from error
+  except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise errors.ConfigError(
-      "File '{}' cannot be read: {}.".format(path, reason)
+      'File {} cannot be read: {}.'.format(errors.shown(path), reason)
     ) from error
+
+
+def read_unicode(path: str, what: str) -> str:
+  """Returns a file's text, in UTF-8, UTF-16 or UTF-32, with a BOM or without.
+
+  Args:
+    path: local path or bucket URL.
+    what: the kind of file, for messages.
+
+  Raises:
+    errors.DataError: the file cannot be read or is of another encoding.
+  """
+  gfile, op_error = _gfile()
+  try:
+    with gfile.GFile(path, 'rb') as f:
+      content = f.read()
+    return content.decode(json.detect_encoding(content))
+  except (op_error, UnicodeDecodeError) as error:
+    # TensorFlow puts the path in front.
+    raise errors.DataError(
+      '{}: the {} cannot be read: {}.'.format(
+        path, what, str(error).rpartition('; ')[2]
+      )
+    ) from error
+
+
+def path_endings(path: str) -> List[str]:
+  r"""'a/b/c.jpg', or 'a\b\c.jpg' -> ['a/b/c.jpg', 'b/c.jpg', 'c.jpg']."""
+  path = os.path.normpath(path.replace('\\', '/')).strip('/')
+  parts = path.split('/')
+  return ['/'.join(parts[i:]) for i in range(len(parts))]
 
 
 def write_text(path: str, text: str) -> None:

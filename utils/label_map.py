@@ -1,11 +1,19 @@
 """Label maps: text files that give class ids their names."""
 
-import os
 from typing import Dict
 
-import tensorflow.compat.v1 as tf
+from utils import errors, files, numerals
 
-from utils import errors
+# Characters of a line in a message.
+_NUM_SHOWN = 60
+
+
+def clean_name(name: str) -> str:
+  """Returns a class name as a line of a label map can hold it.
+
+  White space at its ends is dropped, and any within becomes one blank.
+  """
+  return ' '.join(name.split())
 
 
 def read_label_map(path: str) -> Dict[int, str]:
@@ -23,32 +31,27 @@ def read_label_map(path: str) -> Dict[int, str]:
     errors.DataError: the file cannot be read, a line has another form, an id
       or a name occurs twice, or there is no class.
   """
-  try:
-    with tf.io.gfile.GFile(path) as source:
-      lines = source.read().splitlines()
-  except (tf.errors.OpError, UnicodeDecodeError) as error:
-    # TensorFlow puts the path in front.
-    reason = str(error).rpartition('; ')[2]
-    raise errors.DataError(
-      '{}: the label map cannot be read: {}.'.format(path, reason)
-    ) from error
+  lines = files.read_unicode(path, 'label map').splitlines()
   names: Dict[int, str] = {}
+  known = set()
   for number, line in enumerate(lines, start=1):
     if not line.strip():
       continue
-    class_id, colon, name = (part.strip() for part in line.partition(':'))
-    if not (colon and name and class_id.isdigit()):
+    text, _, name = line.partition(':')
+    class_id, name = numerals.integer(text), clean_name(name)
+    if not name or class_id is None or class_id < 0:
       raise errors.DataError(
         "{}, line {}: '{}' is not of the form `id:name`, for instance "
-        '`1:person`.'.format(path, number, line)
+        '`1:person`.'.format(path, number, line[:_NUM_SHOWN])
       )
-    if int(class_id) in names or name in names.values():
+    if class_id in names or name in known:
       raise errors.DataError(
         "{}, line {}: '{}' repeats an id or a name of an earlier line.".format(
-          path, number, line
+          path, number, line[:_NUM_SHOWN]
         )
       )
-    names[int(class_id)] = name
+    names[class_id] = name
+    known.add(name)
   if not names:
     raise errors.DataError(
       '{}: the label map is empty; it needs a line `id:name` for each '
@@ -59,8 +62,6 @@ def read_label_map(path: str) -> Dict[int, str]:
 
 def write_label_map(path: str, names: Dict[int, str]) -> None:
   """Writes class names by id as lines `id:name`, sorted by id."""
-  temporary = '{}.{}.tmp'.format(path, os.getpid())
-  with tf.io.gfile.GFile(temporary, 'w') as target:
-    for class_id, name in sorted(names.items()):
-      target.write('{}:{}\n'.format(class_id, name))
-  tf.io.gfile.rename(temporary, path, overwrite=True)
+  files.write_text(
+    path, ''.join('{}:{}\n'.format(*item) for item in sorted(names.items()))
+  )

@@ -46,9 +46,6 @@ class Artefact(NamedTuple):
     outputs: what comes out.
     has_nms: whether the outputs are detections; else raw boxes and scores.
     variant: what sets it apart from others of its format, e.g. 'float16'.
-    box_excess: pixels of the network's image by which ymax and xmax are too
-      large; where it is not 0, boxes are not clipped to the image either.
-    first_class: what to add to classes; 0 where they are ids.
     num_bytes: size of the file; None of a directory.
   """
 
@@ -59,8 +56,6 @@ class Artefact(NamedTuple):
   outputs: List[TensorSpec]
   has_nms: bool
   variant: str = ''
-  box_excess: float = 0.0
-  first_class: int = 0
   num_bytes: Optional[int] = None
 
 

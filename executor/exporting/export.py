@@ -29,7 +29,7 @@ def export(
   params_override: Any = '',
   use_tpu: bool = False,
   batch_size: Optional[int] = 1,
-  image_size: Tuple[int, int] = (640, 640),
+  image_size: Optional[Tuple[int, int]] = None,
   input_type: str = 'raw_image_tensor',
   input_name: str = 'input',
   output_image_info: bool = True,
@@ -55,7 +55,8 @@ def export(
     use_tpu: write a second meta graph of the SavedModel, for TPUs.
     batch_size: images at once; None or -1 for any number, with NMS `batched`
       unless `params_override` names a version.
-    image_size: (height, width) in pixels that images are fitted into.
+    image_size: (height, width) in pixels that images are fitted into; by
+      default that of the config's parser, as in evaluation.
     input_type: see `serving_inputs.build`.
     input_name: signature key of the input.
     output_image_info: whether `image_info` is an output.
@@ -105,7 +106,7 @@ def export(
       checkpoint=checkpoint,
       input_type=input_type,
       batch_size=batch_size,
-      image_size=tuple(image_size),
+      image_size=_image_size(params, image_size),
       input_name=input_name,
       output_image_info=output_image_info,
       output_normalized_coordinates=output_normalized_coordinates,
@@ -127,8 +128,30 @@ def export(
       from executor.exporting import check as check_lib
 
       check_lib.check(export_request, directory, written)
-  _log.info('Exported to %s.', export_dir)
+  _log.info(
+    'Exported to %s: %s, step %s, images of %d x %d pixels (height x width).',
+    export_dir,
+    written.checkpoint,
+    'unknown' if written.step is None else written.step,
+    *written.image_size,
+  )
   return written
+
+
+def _image_size(params: Any, given: Optional[Sequence[int]]) -> Tuple[int, int]:
+  """(height, width) to export; warns of one that was not trained for."""
+  key = params.architecture.parser
+  trained = getattr(params, key).output_size
+  size = trained if given is None else given
+  if tuple(size) != tuple(trained):
+    _log.warning(
+      'input_image_size: %d,%d is not the size of %s.output_size, %d,%d, at '
+      'which the model was trained and evaluated; it will detect worse.',
+      *size,
+      key,
+      *trained,
+    )
+  return size[0], size[1]
 
 
 def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:

@@ -4,13 +4,13 @@ from typing import Dict, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from executor.exporting import contract, fold_batch_norm
+from executor.exporting import contract
 from modeling import checkpoint as checkpoint_lib
 from modeling.serving import serving_graph as serving_graph_lib
 
 
 class FrozenModel(NamedTuple):
-  """A graph without variables, training parts and foldable batch norms.
+  """A graph without variables and training parts.
 
   Attributes:
     graph_def: the graph.
@@ -22,8 +22,7 @@ class FrozenModel(NamedTuple):
     images: name of the tensor that the network starts from.
     image_info: name of the tensor that says how images were resized.
     further: names of tensors outside of the signature that clients fetch.
-    weights: names of the constants that training sets, or that batch norms
-      were folded into.
+    weights: names of the constants that are variables of the checkpoint.
   """
 
   graph_def: tf.GraphDef
@@ -71,7 +70,6 @@ def freeze(
   functions = graph_def.library
   graph_def = tf.graph_util.remove_training_nodes(graph_def, kept)
   graph_def.library.CopyFrom(functions)
-  graph_def, biases = fold_batch_norm.fold(graph_def)
   graph_def = tf.graph_util.extract_sub_graph(graph_def, kept)
   nodes = {node.name for node in graph_def.node}
   return FrozenModel(
@@ -81,7 +79,7 @@ def freeze(
     input_specs=_specs(serving_graph.inputs),
     output_specs=_specs(serving_graph.outputs),
     further=further,
-    weights=[name for name in weights + biases if name in nodes],
+    weights=[name for name in weights if name in nodes],
     **boundary,
   )
 

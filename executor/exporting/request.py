@@ -11,7 +11,6 @@ _FORMAT_OF_FIELD = {
   'use_tpu': 'saved_model',
   'freeze': 'saved_model',
   'tflite_types': 'tflite',
-  'tflite_postprocess': 'tflite',
   'onnx_opset': 'onnx',
 }
 _SIGNATURE_KEY = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
@@ -35,8 +34,6 @@ class ExportRequest(NamedTuple):
     use_tpu: the SavedModel gets a second meta graph, for TPUs.
     freeze: the SavedModel holds weights as constants.
     tflite_types: of float32, float16 and int8.
-    tflite_postprocess: TFLite models end with TFLite's detection op instead of
-      raw boxes and scores.
     representative_file_pattern: TFRecords that int8 is calibrated with.
     representative_images: how many of them.
     onnx_opset: version of ONNX's operators.
@@ -55,7 +52,6 @@ class ExportRequest(NamedTuple):
   use_tpu: bool = False
   freeze: bool = False
   tflite_types: Sequence[str] = ('float32',)
-  tflite_postprocess: bool = False
   representative_file_pattern: str = ''
   representative_images: int = 100
   onnx_opset: int = 13

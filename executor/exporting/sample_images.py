@@ -5,8 +5,8 @@ from typing import Iterator
 
 import numpy as np
 
-from dataloader import record_files
-from executor.inference import decoding, sources
+from dataloader import image_reader, record_files
+from executor.inference import sources
 from utils import errors
 
 _MAX_PIXELS = 10**8
@@ -28,7 +28,7 @@ def from_records(
   Raises:
     DataError: no file matches.
   """
-  decoder = decoding.Decoder(_MAX_PIXELS)
+  decoder = image_reader.Decoder(_MAX_PIXELS)
   items = sources.items(record_files.find_files(file_pattern, key), decoder)
   yield from itertools.islice(_readable(items), count)
 

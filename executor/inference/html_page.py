@@ -32,7 +32,6 @@ class HtmlWriter(writers.Writer):
     path: of the page to write.
     title: shown at the top.
     label_map: class names by id, if known.
-    max_boxes: detections an image.
     min_score: lowest score that is shown at first.
     max_images: further ones are only counted, since browsers have limits.
   """
@@ -42,14 +41,12 @@ class HtmlWriter(writers.Writer):
     path: str,
     title: str,
     label_map: Optional[Dict[int, str]],
-    max_boxes: int,
     min_score: float,
     max_images: int,
   ):
     self._path = path
     self._title = title
     self._label_map = label_map or {}
-    self._max_boxes = max_boxes
     self._min_score = min_score
     self._least_score = min(min_score, LEAST_SCORE)
     self._max_images = max_images
@@ -65,15 +62,21 @@ class HtmlWriter(writers.Writer):
       self._num_left_out += 1
       return
     height, width = result.pixels.shape[:2]
+    # Scores are exact, so that the page counts what the table holds.
     detections = [
-      [int(class_id), round(float(score), 4), *np.round(box, 1).tolist()]
+      [int(class_id), float(score), *np.round(box, 1).tolist()]
       for box, class_id, score in zip(
-        result.detections.boxes[: self._max_boxes].astype(float),
+        result.detections.boxes.astype(float),
         result.detections.classes,
         result.detections.scores,
       )
       if score >= self._least_score
     ]
+    large = Image.fromarray(result.pixels)
+    large.thumbnail((_LARGE, _LARGE))
+    small = large.copy()
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    encoded = [_base64_jpeg(picture) + '\n' for picture in (small, large)]
     self._images.append(
       {
         'name': result.name,
@@ -83,12 +86,7 @@ class HtmlWriter(writers.Writer):
         'detections': detections,
       }
     )
-    large = Image.fromarray(result.pixels)
-    large.thumbnail((_LARGE, _LARGE))
-    small = large.copy()
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    for picture in (small, large):
-      self._pictures.write(_base64_jpeg(picture) + '\n')
+    self._pictures.writelines(encoded)
 
   def close(self) -> str:
     class_ids = {

@@ -101,7 +101,7 @@ def make_writers(
     ids: gives the results their ids; needed for `output_json`.
     label_map: class names by id, if known.
     title: of the page.
-    max_boxes: detections an image, in pictures.
+    max_boxes: detections an image, in pictures and video.
     min_score: lowest score in pictures, video and table, with which the page
       starts.
     max_images_on_page: further ones are left out of the page.
@@ -118,7 +118,7 @@ def make_writers(
       path, sources.frames_per_second(files[0]), how
     ),
     'output_html': lambda path: html_page.HtmlWriter(
-      path, title, label_map, max_boxes, min_score, max_images_on_page
+      path, title, label_map, min_score, max_images_on_page
     ),
   }
   made: List[writers.Writer] = []

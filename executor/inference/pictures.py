@@ -7,7 +7,8 @@ from typing import Optional, Set
 import cv2
 import numpy as np
 
-from executor.inference import pipeline, sources, writers
+from dataloader import image_reader
+from executor.inference import pipeline, writers
 from utils import errors
 
 # OpenCV's builds hold no encoder of H.264.
@@ -46,7 +47,7 @@ class PictureWriter(writers.Writer):
 
   def _file_name(self, name: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(name))
-    if ending.lower() not in sources.IMAGE_ENDINGS:
+    if ending.lower() not in image_reader.ENDINGS:
       stem += ending
     stem = _NOT_FILE_NAME.sub('_', stem)
     unique, count = stem, 1

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import logging
 import threading
 from concurrent import futures
 from typing import (
@@ -13,20 +14,25 @@ from typing import (
   NamedTuple,
   Optional,
   Tuple,
+  Union,
 )
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
-from executor.inference import decoding, sources
+from dataloader import image_reader
+from executor.inference import sources
 from executor.predictors import predictor as predictor_lib
 from utils import errors
+
+_log = logging.getLogger(__name__)
 
 _NUM_THREADS = 2
 # 400 MB: what a batch and the images that wait hold, unless one is larger.
 _MAX_PIXELS_HELD = 2**27
 
 # With the number of pixels as the header has it.
-_Batch = List[Tuple[sources.Item, int, decoding.Picture]]
+_Batch = List[Tuple[sources.Item, int, image_reader.Picture]]
 
 
 class Result(NamedTuple):
@@ -36,7 +42,7 @@ class Result(NamedTuple):
     name: of the image.
     image_id: as its source gives it, if it does.
     pixels: uint8 [height, width, 3], RGB.
-    detections: boxes in pixels of this image.
+    detections: boxes in pixels of this image, and within it.
     note: about its decoding, or ''.
   """
 
@@ -81,9 +87,11 @@ def run(
     for batch in batches:
       if should_stop():
         return
-      found = predictor.predict([picture.pixels for *_, picture in batch])
+      found = _predict(predictor, [picture.pixels for *_, picture in batch])
       for (item, _, picture), detections in zip(batch, found):
-        if _is_finite(detections):
+        if isinstance(detections, Exception):
+          on_failure(Failure(item.name, reason(detections)))
+        else:
           on_result(
             Result(
               item.name,
@@ -93,19 +101,42 @@ def run(
               picture.note,
             )
           )
-        else:
-          on_failure(
-            Failure(
-              item.name,
-              'the model gave numbers that are not finite, as one whose '
-              'training has diverged',
-            )
-          )
 
 
-def _is_finite(detections: predictor_lib.Detections) -> bool:
-  return bool(
-    np.isfinite(detections.boxes).all() and np.isfinite(detections.scores).all()
+def reason(error: Exception) -> str:
+  """Why an image cannot be used, in a line."""
+  if isinstance(error, errors.DataError):
+    return str(error)
+  if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    return 'out of memory'
+  _log.debug('An image cannot be used.', exc_info=error)
+  first_line = str(error).partition('\n')[0]
+  return '{}: {}'.format(type(error).__name__, first_line)
+
+
+def _predict(
+  predictor: predictor_lib.Predictor, images: List[np.ndarray]
+) -> List[Union[predictor_lib.Detections, Exception]]:
+  """Detections of each image, or its error, which spoils no other image."""
+  try:
+    return [
+      _usable(found, *image.shape[:2])
+      for found, image in zip(predictor.predict(images), images)
+    ]
+  except Exception as error:
+    if len(images) == 1:
+      return [error]
+  return [_predict(predictor, [image])[0] for image in images]
+
+
+def _usable(
+  detections: predictor_lib.Detections, height: int, width: int
+) -> Union[predictor_lib.Detections, errors.DataError]:
+  if all(np.isfinite(values).all() for values in detections):
+    return detections.clipped_to(height, width)
+  return errors.DataError(
+    'the model gave numbers that are not finite, as one whose training has '
+    'diverged'
   )
 
 
@@ -129,9 +160,9 @@ def _batches(
         item, num_pixels, picture = reader.decoding.popleft()
         try:
           batch.append((item, num_pixels, picture.result()))
-        except errors.DataError as error:
+        except Exception as error:  # Whatever one file does.
           reader.free(num_pixels)
-          on_failure(Failure(item.name, str(error)))
+          on_failure(Failure(item.name, reason(error)))
       else:
         return
 

@@ -5,13 +5,11 @@ import sys
 import time
 from typing import List, Optional, Sequence
 
-import rich.console
-import rich.markup
-import rich.table
 import tqdm
 
+from dataloader import image_reader
 from executor import interruption
-from executor.inference import decoding, image_ids, pipeline, sources, writers
+from executor.inference import image_ids, pipeline, sources, writers
 from executor.predictors import predictor as predictor_lib
 from utils import errors
 
@@ -65,15 +63,17 @@ def run(
   def on_result(result):
     nonlocal best_score
     best_score = max(best_score, *result.detections.scores, -1.0)
-    for output in outputs:
-      output.add(result)
-    progress.update()
+    reasons = [_add(output, result) for output in outputs]
+    if any(reasons):
+      on_failure(pipeline.Failure(result.name, ' '.join(filter(None, reasons))))
+    else:
+      progress.update()
 
   def on_failure(failure):
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, decoding.Decoder(max_pixels, bound_name))
+  items = sources.items(files, image_reader.Decoder(max_pixels, bound_name))
   try:
     with stop.handling_signals():
       pipeline.run(
@@ -113,13 +113,26 @@ def run(
   _raise_what_happened(failures, progress.num_done, stop.signal_number)
 
 
+def _add(output: writers.Writer, result: pipeline.Result) -> str:
+  """Adds a result; returns why this one is not possible, or ''."""
+  try:
+    output.add(result)
+  except errors.UserError as error:
+    if not isinstance(error, errors.DataError):
+      raise  # Nothing more can be written.
+    return str(error)
+  except Exception as error:
+    return pipeline.reason(error)
+  return ''
+
+
 def _raise_what_happened(
   failures: Sequence[pipeline.Failure],
   num_done: int,
   signal_number: Optional[int],
 ) -> None:
-  if failures:
-    _print_failures(failures)
+  for failure in failures:
+    print('{}: {}'.format(*failure), file=sys.stderr)
   written = (
     'The outputs hold the other {:,}.'.format(num_done)
     if num_done
@@ -179,19 +192,3 @@ class _Progress:
       ' of {}'.format(self._total) if self._total else '',
       self._num_seen / seconds,
     )
-
-
-def _print_failures(failures: Sequence[pipeline.Failure]) -> None:
-  console = rich.console.Console(stderr=True)
-  if not console.is_terminal:
-    for failure in failures:
-      print('{}: {}'.format(*failure), file=sys.stderr)
-    return
-  table = rich.table.Table(title='Could not be used', title_justify='left')
-  table.add_column('image', overflow='fold')
-  table.add_column('reason', overflow='fold')
-  for failure in failures:
-    table.add_row(
-      rich.markup.escape(failure.name), rich.markup.escape(failure.reason)
-    )
-  console.print(table)

@@ -8,19 +8,9 @@ import cv2
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from executor.inference import decoding
+from dataloader import image_reader
 from utils import errors
 
-IMAGE_ENDINGS = (
-  '.bmp',
-  '.gif',
-  '.jpeg',
-  '.jpg',
-  '.png',
-  '.tif',
-  '.tiff',
-  '.webp',
-)
 VIDEO_ENDINGS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.webm')
 _TFRECORD = re.compile(r'(\.tfrecords?|-\d{5}-of-\d{5})$')
 _GLOB = re.compile(r'[*?\[]')
@@ -39,10 +29,10 @@ class Item(NamedTuple):
   """
 
   name: str
-  open: Callable[[], decoding.Opened]
+  open: Callable[[], image_reader.Opened]
   image_id: Optional[int] = None
 
-  def read(self) -> decoding.Picture:
+  def read(self) -> image_reader.Picture:
     """Decodes the image; raises DataError if that is impossible."""
     return self.open().decode()
 
@@ -63,26 +53,36 @@ def find_files(arguments: Sequence[str]) -> List[str]:
         os.path.join(folder, name)
         for folder, _, names in tf.io.gfile.walk(argument)
         for name in names
-        if name.lower().endswith(IMAGE_ENDINGS)
+        if name.lower().endswith(image_reader.ENDINGS)
       )
       if not files:
         raise errors.DataError(
           "The folder '{}' holds no image ({}). TFRecords and videos are named "
           "by a pattern, such as '{}'.".format(
             argument,
-            ', '.join(IMAGE_ENDINGS),
+            ', '.join(image_reader.ENDINGS),
             os.path.join(argument, '*.tfrecord'),
           )
         )
     elif _GLOB.search(argument) and not tf.io.gfile.exists(argument):
-      files = sorted(tf.io.gfile.glob(argument))
-      files = [path for path in files if not tf.io.gfile.isdir(path)]
+      matches = sorted(tf.io.gfile.glob(argument))
+      files = [path for path in matches if not tf.io.gfile.isdir(path)]
       if not files:
-        raise errors.DataError("No file matches '{}'.".format(argument))
+        raise errors.DataError(
+          "No file matches '{}'{}.".format(
+            argument,
+            ', but {} folders do: name these'.format(len(matches))
+            if matches
+            else '',
+          )
+        )
     elif tf.io.gfile.exists(argument):
       files = [argument]
     else:
-      raise errors.DataError("There is no '{}'.".format(argument))
+      raise errors.DataError(
+        "There is no file or folder '{}', which an argument or "
+        '--image_file_pattern names.'.format(argument)
+      )
     found += files
   return list(dict.fromkeys(found))
 
@@ -91,7 +91,9 @@ def is_video(path: str) -> bool:
   return path.lower().endswith(VIDEO_ENDINGS)
 
 
-def items(files: Sequence[str], decoder: decoding.Decoder) -> Iterator[Item]:
+def items(
+  files: Sequence[str], decoder: image_reader.Decoder
+) -> Iterator[Item]:
   """Yields the images of files, records and videos, in order.
 
   Where a file cannot be read to its end, the last item raises the reason.
@@ -141,7 +143,7 @@ def _read(path: str) -> bytes:
     raise errors.DataError('cannot be read: {}'.format(error)) from error
 
 
-def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
+def _record_items(path: str, decoder: image_reader.Decoder) -> Iterator[Item]:
   number = 0
   try:
     for record in tf.python_io.tf_record_iterator(path):
@@ -157,7 +159,9 @@ def _record_items(path: str, decoder: decoding.Decoder) -> Iterator[Item]:
     yield failing_item(path, 'TFRecord file without a record')
 
 
-def _record_item(name: str, record: bytes, decoder: decoding.Decoder) -> Item:
+def _record_item(
+  name: str, record: bytes, decoder: image_reader.Decoder
+) -> Item:
   try:
     features = tf.train.Example.FromString(record).features.feature
   except message.DecodeError:
@@ -203,8 +207,8 @@ def _video_items(path: str) -> Iterator[Item]:
       is_read, frame = capture.read()
       if not is_read:
         break
-      picture = decoding.Picture(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-      opened = decoding.Opened(
+      picture = image_reader.Picture(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+      opened = image_reader.Opened(
         frame.shape[0] * frame.shape[1], lambda picture=picture: picture
       )
       yield Item('{}#{}'.format(path, number), lambda opened=opened: opened)

@@ -91,11 +91,17 @@ class UnfinishedText:
 
 @contextlib.contextmanager
 def explaining(path: str) -> Iterator[None]:
-  """Turns an OSError into a UserError that names what the user asked for."""
+  """Turns an OSError into an error that names what the user asked for.
+
+  Raises:
+    UserError: of the machine, such as a full disk.
+    DataError: of what is written, such as a picture too long for a JPEG.
+  """
   try:
     yield
   except OSError as error:
-    raise errors.UserError(
+    kind = errors.UserError if error.errno else errors.DataError
+    raise kind(
       "'{}' cannot be written: {}.".format(path, error.strerror or error)
     ) from error
 

@@ -74,36 +74,22 @@ class ExportedPredictor(batch_predictor.BatchPredictor):
     outputs = self._finish(self._run(_stack([f.value for f in fed])))
     return [
       batch_predictor.detections_of_image(
-        *self._in_pixels(
-          image,
-          *[outputs[key][row] for key in batch_predictor.OUTPUTS],
-        ),
+        outputs['num_detections'][row],
+        self._in_pixels(image, outputs['detection_boxes'][row]),
+        outputs['detection_classes'][row],
+        outputs['detection_scores'][row],
         scale=of_image.scale,
       )
       for row, (image, of_image) in enumerate(zip(images, fed))
     ]
 
-  def _in_pixels(
-    self,
-    image: np.ndarray,
-    count: np.ndarray,
-    boxes: np.ndarray,
-    classes: np.ndarray,
-    scores: np.ndarray,
-  ) -> Tuple[Any, ...]:
-    """Detections as of a model that puts out pixels and clips to the image."""
+  def _in_pixels(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Boxes as of a model that puts out pixels."""
+    if not self._is_normalized:
+      return boxes
     is_encoded = self._artefact.input_type in _ENCODED
-    if self._is_normalized:
-      size = image.shape[:2] if is_encoded else _fed_size(self._artefact)
-      boxes = boxes * np.tile(np.float32(size), 2)
-    classes = classes + self._artefact.first_class
-    excess = self._artefact.box_excess
-    if not excess:
-      return count, boxes, classes, scores
-    boxes = boxes[: int(count)] - excess * np.float32([0, 0, 1, 1])
-    boxes = np.clip(boxes, 0, np.tile(np.float32(self.image_size), 2) - 1)
-    kept = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
-    return len(kept), boxes[kept], classes[kept], scores[kept]
+    size = image.shape[:2] if is_encoded else _fed_size(self._artefact)
+    return boxes * np.tile(np.float32(size), 2)
 
 
 def _fed_size(artefact: contract_lib.Artefact) -> Tuple[int, int]:

@@ -20,6 +20,15 @@ class Detections(NamedTuple):
   classes: np.ndarray
   scores: np.ndarray
 
+  def clipped_to(self, height: int, width: int) -> 'Detections':
+    """Boxes end at the edges of an image; those beyond it are left out.
+
+    A model clips to the square that it fits an image into.
+    """
+    boxes = np.clip(self.boxes, 0, np.float32([height, width] * 2))
+    kept = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return Detections(boxes[kept], self.classes[kept], self.scores[kept])
+
 
 class Predictor(abc.ABC):
   """A trained detector that takes images of any size.

@@ -1,6 +1,6 @@
-"""Checks graphs in a process of its own, beside this one.
+"""Checks a graph in a process of its own, beside this one.
 
-Building the graphs of a large network takes Python a minute, and Python runs
+Building the graph of a large network takes Python a minute, and Python runs
 on one processor.
 """
 
@@ -8,20 +8,20 @@ import multiprocessing
 import signal
 import warnings
 from multiprocessing import connection as connections
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
 from configs import params_dict
 
 
-class ChecksBeside:
-  """Starts the checks; `with` ends the process with the block.
+class CheckBeside:
+  """Starts the check; `with` ends the process with the block.
 
   Args:
     params: the whole config, with `use_tpu`.
-    modes: of the graphs, see `tpu_graph.MODES`.
+    mode: of the graph, see `tpu_graph.MODES`.
   """
 
-  def __init__(self, params: Any, modes: Sequence[str]):
+  def __init__(self, params: Any, mode: str):
     # Not at the top, where the new process would import it before it is quiet.
     import tensorflow.compat.v1 as tf
 
@@ -30,24 +30,21 @@ class ChecksBeside:
     self._connection, theirs = context.Pipe(duplex=False)
     self._process = context.Process(
       target=_check,
-      args=(params.as_dict(), modes, tf.logging.get_verbosity(), theirs),
+      args=(params.as_dict(), mode, tf.logging.get_verbosity(), theirs),
       daemon=True,
     )
     self._process.start()
     theirs.close()
 
-  def __enter__(self) -> 'ChecksBeside':
+  def __enter__(self) -> 'CheckBeside':
     return self
 
   def __exit__(self, *unused_exception: Any) -> None:
     self._process.terminate()
     self._process.join()
 
-  def reports(self) -> List[Any]:
-    """Waits for the checks.
-
-    Returns:
-      A `graph_checks.GraphReport` for each mode.
+  def report(self) -> Any:
+    """Waits for the check; returns its `graph_checks.GraphReport`.
 
     Raises:
       RuntimeError: the process ended before, which has said why.
@@ -57,14 +54,14 @@ class ChecksBeside:
     except EOFError:
       self._process.join()
       raise RuntimeError(
-        'The process that checks graphs beside this one ended with exit code '
+        'The process that checks a graph beside this one ended with exit code '
         '{}.'.format(self._process.exitcode)
       ) from None
 
 
 def _check(
   values: Dict[str, Any],
-  modes: Sequence[str],
+  mode: str,
   verbosity: int,
   out: connections.Connection,
 ) -> None:
@@ -78,4 +75,4 @@ def _check(
   from executor.preflight import graph_checks
 
   params = params_dict.ParamsDict(values)
-  out.send([graph_checks.check(params, mode)[0] for mode in modes])
+  out.send(graph_checks.check(params, mode)[0])

@@ -42,8 +42,3 @@ def compact_bytes(shape: Sequence[int], dtype: tf.DType) -> int:
     order = others + [shape[axis] for axis in last]
     sizes.append(padded_bytes(order, dtype))
   return min(sizes)
-
-
-def plain_bytes(shape: Sequence[int], dtype: tf.DType) -> int:
-  """Bytes without padding, as they cross the line from the host."""
-  return int(np.prod(shape, dtype=np.int64)) * dtype.size

@@ -18,7 +18,7 @@ class GraphReport(NamedTuple):
     seconds: to build and check it.
     num_without_kernel: operations that XLA cannot compile.
     num_without_shape: tensors without a static shape.
-    problems: messages, each with the key to change.
+    problems: messages, each with the layer.
   """
 
   mode: str
@@ -54,11 +54,8 @@ def check(
   shapes = static_shapes.find_offenders(graph.operations)
   problems = _summaries(
     mode,
-    [(o.op_type, o.reason, o.remedy, o.op_name, o.scope) for o in kernels]
-    + [
-      (o.op_type, 'no static shape', o.remedy, o.op_name, o.scope)
-      for o in shapes
-    ],
+    [(o.op_type, o.reason, o.op_name, o.scope) for o in kernels]
+    + [(o.op_type, 'no static shape', o.op_name, o.scope) for o in shapes],
   )
   return GraphReport(
     mode,
@@ -72,27 +69,26 @@ def check(
 
 
 def _summaries(
-  mode: str, offenders: Sequence[Tuple[str, str, str, str, str]]
+  mode: str, offenders: Sequence[Tuple[str, str, str, str]]
 ) -> List[str]:
-  """One message for all offenders with the same type, reason and remedy.
+  """One message for all offenders with the same type and reason.
 
   Args:
     mode: of the graph.
-    offenders: (type, reason, remedy, name, scope) of operations.
+    offenders: (type, reason, name, scope) of operations.
   """
-  alike: Dict[Tuple[str, str, str], List[str]] = {}
-  for op_type, reason, remedy, name, scope in offenders:
-    alike.setdefault((op_type, reason, remedy), []).append(
+  alike: Dict[Tuple[str, str], List[str]] = {}
+  for op_type, reason, name, scope in offenders:
+    alike.setdefault((op_type, reason), []).append(
       "'{}' (layer '{}')".format(name, scope) if scope else "'{}'".format(name)
     )
   return [
-    '{}: {}, operation {}{} in {}: {}.'.format(
-      remedy.split(':')[0],
+    '{} in {}, operation {}{}: {}. Change what makes this layer.'.format(
       op_type,
+      mode,
       names[0],
       ' and {} more'.format(len(names) - 1) if names[1:] else '',
-      mode,
-      '; '.join([reason, *remedy.split(': ', 1)[1:]]),
+      reason,
     )
-    for (op_type, reason, remedy), names in alike.items()
+    for (op_type, reason), names in alike.items()
   ]

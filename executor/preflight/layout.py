@@ -10,7 +10,6 @@ from utils import errors
 
 _TRAINING = 'train.train_batch_size'
 _EVALUATION = 'eval.eval_batch_size'
-_PREDICTION = 'predict.predict_batch_size'
 _NUM_COLORS = 3
 
 
@@ -133,7 +132,6 @@ def _batches(params: Any) -> List[_Batch]:
       params.train.gradient_accumulation_steps,
     ),
     _Batch(_EVALUATION, params.eval.eval_batch_size, num_cores),
-    _Batch(_PREDICTION, params.predict.predict_batch_size, num_cores),
   ]
 
 

@@ -8,10 +8,7 @@ from executor import hardware as hardware_lib
 from executor import partitioning, run_check
 from executor.preflight import (
   checks_beside,
-  dtypes,
   graph_checks,
-  host,
-  layer_groups,
   layout,
   memory,
   tables,
@@ -25,23 +22,18 @@ _GB = 2**30
 def run(
   params: Any,
   core_memory_gb: float = 16.0,
-  step_time_ms: Optional[float] = None,
   console: Optional[rich.console.Console] = None,
   trains: bool = False,
   evaluates: bool = True,
 ) -> None:
   """Checks a config against a TPU that need not be there; prints tables.
 
-  Builds the graphs of training, evaluation and prediction as `TPUEstimator`
-  does, and tries the input pipeline for ten seconds. A host that is too slow
-  is reported, but is no error: this machine need not be the TPU's. Evaluation
-  and prediction are left out if `platform.eval_master` says that this machine
-  evaluates.
+  Builds the graphs of training and evaluation as `TPUEstimator` does; that of
+  evaluation not if `platform.eval_master` says that this machine evaluates.
 
   Args:
     params: the whole config, with `use_tpu`.
     core_memory_gb: memory of a core; 8 of a v2, 16 of a v3.
-    step_time_ms: measured length of a training step; None: an assumption.
     console: to print on.
     trains: whether a training follows, whose files have to be there.
     evaluates: whether that evaluates; if not, its batch of evaluation and where
@@ -63,7 +55,6 @@ def run(
     graph = _check_graphs(params, problems, console)
   if graph is not None:
     problems += _check_memory(params, graph, core_memory_gb, console)
-    problems += _check_host(params, graph, step_time_ms, console)
   if problems:
     raise errors.ConfigError(
       'This would not work on a TPU:\n{}'.format(
@@ -95,10 +86,9 @@ def _check_graphs(
 ) -> Optional[tpu_graph.TpuGraph]:
   """Checks all graphs, adds to `problems`; returns that of training."""
   if hardware_lib.evaluates_on_tpu(params):
-    others = [tpu_graph.EVAL, tpu_graph.PREDICT]
-    with checks_beside.ChecksBeside(params, others) as beside:
+    with checks_beside.CheckBeside(params, tpu_graph.EVAL) as beside:
       report, graph = graph_checks.check(params, tpu_graph.TRAIN)
-      reports = [report, *beside.reports()]
+      reports = [report, beside.report()]
   else:
     report, graph = graph_checks.check(params, tpu_graph.TRAIN)
     reports = [report]
@@ -119,26 +109,17 @@ def _is_known(message: str, problems: List[str]) -> bool:
   return any(problem.startswith(key + ':') for problem in problems)
 
 
-def _groups(params: Any) -> layer_groups.LayerGroups:
-  return layer_groups.LayerGroups(
-    layout.padded_size(params)[0], params.architecture.min_level
-  )
-
-
 def _check_memory(
   params: Any,
   graph: tpu_graph.TpuGraph,
   core_memory_gb: float,
   console: rich.console.Console,
 ) -> List[str]:
-  groups = _groups(params)
-  dims = partitioning.image_parts(params)
-  needed = memory.estimate(graph, groups, dims)
+  needed = memory.estimate(graph, partitioning.image_parts(params))
   console.print(tables.memory_table(needed))
-  console.print(tables.dtype_table(dtypes.count(graph, groups)))
   if needed.total <= core_memory_gb * _GB:
     return []
-  largest = max(needed.rows, key=lambda row: row.total)
+  largest = max(needed.parts, key=needed.parts.get)
   return [
     'train.train_batch_size: {} images on a replica need about {:.1f} GB of '
     'each core, which has {:g} (--core_memory_gb); {} alone {:.1f}. Lower the '
@@ -148,22 +129,7 @@ def _check_memory(
       graph.replica_batch_size,
       needed.total / _GB,
       core_memory_gb,
-      largest.group,
-      largest.total / _GB,
+      largest,
+      needed.parts[largest] / _GB,
     )
   ]
-
-
-def _check_host(
-  params: Any,
-  graph: tpu_graph.TpuGraph,
-  step_time_ms: Optional[float],
-  console: rich.console.Console,
-) -> List[str]:
-  demand = host.demand(params, graph, step_time_ms)
-  try:
-    trial = host.try_input(params, graph.replica_batch_size)
-  except errors.UserError as error:
-    return [str(error)]
-  console.print(tables.host_table(host.bytes_per_image(graph), demand, trial))
-  return []

@@ -4,7 +4,7 @@ from typing import List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from executor.preflight import config_keys, op_names
+from executor.preflight import op_names
 
 _SCRATCH = "scratch memory of a GPU's kernel; on a TPU it is empty"
 _FOLDED = 'XLA works it out from static shapes while it compiles'
@@ -26,14 +26,12 @@ class Offender(NamedTuple):
     op_name: of that.
     shape: as text, '(8, ?, 4)'; '<unknown>' if not even the rank is known.
     scope: of the layer, '' at the top.
-    remedy: see `config_keys.remedy`.
   """
 
   op_type: str
   op_name: str
   shape: str
   scope: str
-  remedy: str
 
 
 def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
@@ -48,7 +46,6 @@ def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
       op_name=op.name,
       shape=str(tensor.shape),
       scope=op_names.layer_scope(op.name),
-      remedy=config_keys.remedy(op.type, op.name),
     )
     for op in operations
     for tensor in op.outputs

@@ -19,8 +19,7 @@ from utils import errors, mode_keys
 
 TRAIN = 'train'
 EVAL = 'eval'
-PREDICT = 'predict'
-MODES = (TRAIN, EVAL, PREDICT)
+MODES = (TRAIN, EVAL)
 
 _ADDRESS = 'tpu.invalid:8470'
 _CLUSTER_ATTRIBUTE = '_tpu_replicate'
@@ -56,14 +55,13 @@ def build(params: Any, mode: str) -> TpuGraph:
   """Builds the graph of one mode.
 
   It is `TPUEstimator`'s own, of the estimator that a run makes, on a TPU that
-  is made up: `train.num_shards` cores, 8 on each host, of which evaluation and
-  prediction use those of one host. Nothing is read and nothing is written:
+  is made up: `train.num_shards` cores, 8 on each host, of which evaluation uses
+  those of one host. Nothing is read and nothing is written:
   shapes come from the parser, and no checkpoint is looked for.
 
   Args:
     params: the whole config, with `use_tpu`.
-    mode: 'train'; 'eval', what scores checkpoints; or 'predict', detections
-      without groundtruth.
+    mode: 'train', or 'eval', what scores checkpoints.
 
   Raises:
     ConfigError: the cores make no replicas.
@@ -85,11 +83,7 @@ def build(params: Any, mode: str) -> TpuGraph:
       params,
       model_builder.ModelFn(params),
       hardware._replace(resolver=_Resolver()),
-      predict_batch_key=(
-        'predict.predict_batch_size'
-        if mode == PREDICT
-        else 'eval.eval_batch_size'
-      ),
+      predict_batch_key='eval.eval_batch_size',
       is_training=is_training,
     )
     _pretend_system(
@@ -140,8 +134,6 @@ def _modes(params: Any, mode: str) -> Tuple[str, str]:
   """Returns the mode of the estimator and that of its input."""
   if mode == TRAIN:
     return tf.estimator.ModeKeys.TRAIN, mode_keys.TRAIN
-  if mode == PREDICT:
-    return _PREDICT, mode_keys.PREDICT
   _, input_mode = evaluation.evaluator_for(params)
   if input_mode == mode_keys.EVAL:
     return tf.estimator.ModeKeys.EVAL, input_mode

@@ -15,7 +15,7 @@ from typing import (
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import kernels, op_def_registry
 
-from executor.preflight import config_keys, op_names
+from executor.preflight import op_names
 
 # XLA's compiler for a CPU, which shares the kernels of the one for a TPU.
 _COMPILER = 'XLA_CPU_JIT'
@@ -53,14 +53,12 @@ class Offender(NamedTuple):
     op_name: in the graph; in a function 'caller > name in the function'.
     scope: of the layer, '' at the top.
     reason: what is missing.
-    remedy: see `config_keys.remedy`.
   """
 
   op_type: str
   op_name: str
   scope: str
   reason: str
-  remedy: str
 
 
 def find_offenders(operations: List[tf.Operation]) -> List[Offender]:
@@ -122,7 +120,6 @@ def _offender(op_type: str, name: str, place: str, reason: str) -> Offender:
     op_name=name,
     scope=op_names.layer_scope(place),
     reason=reason,
-    remedy=config_keys.remedy(op_type, place),
   )
 
 

@@ -6,7 +6,7 @@ import html
 import os
 import re
 from concurrent import futures
-from typing import Any, AsyncIterator, Awaitable, Dict, Optional, Sequence
+from typing import Any, Awaitable, Dict, Iterator, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from executor.inference import decoding
+from dataloader import image_reader
 from executor.serving import (
   batching,
   detector,
@@ -24,7 +24,7 @@ from executor.serving import (
   request_body,
   served_model,
 )
-from executor.serving.limits import Limits, RequestError, Share, Slots
+from executor.serving.limits import Limits, RequestError, Slots
 from utils import errors
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
@@ -59,7 +59,8 @@ class DetectionApp:
     predictor = model.predictor
     self._label_map = predictor.label_map or {}
     self._limits = limits
-    self._decoder = decoding.Decoder(limits.max_image_pixels)
+    self._decoder = image_reader.Decoder(limits.max_image_pixels)
+    self._arrivals = request_body.Arrivals(limits)
     self._slots = Slots(limits.max_queue)
     self._predict_batcher = batching.Batcher(
       model.run,
@@ -71,7 +72,8 @@ class DetectionApp:
       predictor.batch_size or limits.max_batch_size,
       limits.max_delay,
     )
-    # JSON can take many times its size in memory, so one at a time. It holds
+    # JSON can take many times its size in memory, so one at a time is unpacked
+    # and parsed. It holds
     # Python's lock: several would be no faster.
     self._json_pool = futures.ThreadPoolExecutor(1, 'json')
     self._decode_pool = futures.ThreadPoolExecutor(
@@ -115,19 +117,6 @@ class DetectionApp:
         Exception: _fail,
       },
     )
-
-  @contextlib.asynccontextmanager
-  async def _admitting(self, request: Request) -> AsyncIterator[Share]:
-    """Holds a slot from before the body is read until it is answered."""
-    try:
-      share = self._slots.take(1)
-    except RequestError:
-      await request_body.discard(request, self._limits)
-      raise
-    try:
-      yield share
-    finally:
-      share.give_back()
 
   async def _show_page(self, request: Request) -> Response:
     del request
@@ -191,18 +180,15 @@ class DetectionApp:
     )
 
   async def _predict(self, request: Request) -> Response:
-    async with self._admitting(request) as slots:
-      body = await request_body.read(request, self._limits)
+    body = await self._arrivals.read(request)
+    with self._slots.take(1) as slots, _explaining_bad_images():
       parsed = await _result_for(
         request, self._json_pool.submit(self._parse, body)
       )
       del body
       slots.add(len(parsed.examples) - 1)
       jobs = [self._predict_batcher.submit(e) for e in parsed.examples]
-      try:
-        results = await _results_for(request, jobs)
-      except tf.errors.InvalidArgumentError as error:
-        raise RequestError(400, served_model.first_line(error)) from error
+      results = await _results_for(request, jobs)
       answer = await _result_for(
         request,
         self._json_pool.submit(
@@ -212,28 +198,36 @@ class DetectionApp:
     return Response(answer, media_type='application/json')
 
   async def _detect(self, request: Request) -> Response:
-    async with self._admitting(request):
-      body = await request_body.read(request, self._limits)
+    body = await self._arrivals.read(request)
+    with self._slots.take(1), _explaining_bad_images():
       return JSONResponse(
         await _while_connected(request, self._detect_one(body))
       )
 
-  def _parse(self, body: bytes) -> predict_json.PredictRequest:
+  def _parse(self, body: request_body.Body) -> predict_json.PredictRequest:
     spec = self._model.input
-    parsed = predict_json.parse(body, spec)
-    if spec.dtype != 'string':
-      return parsed
-    checked = [
-      image_check.check_example(
-        example,
-        self._model.artefact.input_type,
-        self._limits.max_image_pixels,
+    try:
+      parsed = predict_json.parse(
+        body.unpack(self._limits), spec, self._limits.max_body
       )
-      for example in parsed.examples
-    ]
-    return parsed._replace(examples=checked)
+      if spec.dtype != 'string':
+        return parsed
+      checked = [
+        image_check.check_example(
+          example,
+          self._model.artefact.input_type,
+          self._limits.max_image_pixels,
+        )
+        for example in parsed.examples
+      ]
+      return parsed._replace(examples=checked)
+    except RequestError as error:
+      refusal = RequestError(error.status, str(error))
+    # Frames of a traceback would keep what was parsed until Python looks for
+    # cycles.
+    raise refusal
 
-  async def _detect_one(self, body: bytes) -> Dict[str, Any]:
+  async def _detect_one(self, body: request_body.Body) -> Dict[str, Any]:
     if self._decoded_places is None:
       self._decoded_places = asyncio.Semaphore(self._limits.max_batch_size)
     # No more decoded photographs in memory than one batch takes.
@@ -244,13 +238,21 @@ class DetectionApp:
       detections = await asyncio.wrap_future(self._detect_batcher.submit(image))
     return detector.to_json(image, detections, self._label_map)
 
-  def _decode(self, body: bytes) -> np.ndarray:
-    try:
-      return self._decoder.open(body).decode().pixels
-    except errors.DataError as error:
-      raise RequestError(
-        400, 'The picture cannot be taken: {}.'.format(error)
-      ) from error
+  def _decode(self, body: request_body.Body) -> np.ndarray:
+    return self._decoder.open(body.unpack(self._limits)).decode().pixels
+
+
+@contextlib.contextmanager
+def _explaining_bad_images() -> Iterator[None]:
+  """What a picture alone is to blame for is a 400, wherever it shows."""
+  try:
+    yield
+  except tf.errors.InvalidArgumentError as error:
+    raise RequestError(400, served_model.first_line(error)) from error
+  except errors.DataError as error:
+    raise RequestError(
+      400, 'The picture cannot be taken: {}.'.format(error)
+    ) from error
 
 
 async def _result_for(request: Request, job: futures.Future) -> Any:

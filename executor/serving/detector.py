@@ -17,7 +17,7 @@ def to_json(
 
   Args:
     image: uint8 [height, width, 3].
-    detections: of it.
+    detections: of it; clipped to it here.
     label_map: class names by id; a class without one goes by its id.
 
   Returns:
@@ -26,6 +26,7 @@ def to_json(
     `score` (to four) and `color` (of CSS).
   """
   height, width = image.shape[:2]
+  detections = detections.clipped_to(height, width)
   rows: Sequence[Any] = zip(*(values.tolist() for values in detections))
   return {
     'width': width,

@@ -1,6 +1,7 @@
 """What one server takes at most, and how a request is turned down."""
 
-from typing import Dict, NamedTuple, Optional
+import contextlib
+from typing import Dict, Iterator, NamedTuple, Optional
 
 from utils import errors
 
@@ -12,7 +13,7 @@ class Limits(NamedTuple):
     max_batch_size: images that go through the model at once; a model of a
       fixed batch size takes that many.
     max_delay: seconds that the first image of a batch waits for others.
-    max_queue: images that may be received, waiting or worked on at one time.
+    max_queue: images that may be waiting or worked on at one time.
     max_body: bytes of one request.
     max_image_pixels: height x width of one encoded image.
     body_timeout: seconds in which the body of a request must have come.
@@ -57,11 +58,15 @@ class Slots:
     self.capacity = capacity
     self.taken = 0
 
-  def take(self, count: int) -> 'Share':
-    """Takes slots; errors as those of `Share.add`."""
+  @contextlib.contextmanager
+  def take(self, count: int) -> Iterator['Share']:
+    """Takes slots until the context ends; errors as those of `Share.add`."""
     share = Share(self)
     share.add(count)
-    return share
+    try:
+      yield share
+    finally:
+      self.taken -= share.size
 
 
 class Share:
@@ -69,11 +74,14 @@ class Share:
 
   Args:
     slots: all there are.
+
+  Attributes:
+    size: how many.
   """
 
   def __init__(self, slots: Slots):
     self._slots = slots
-    self._size = 0
+    self.size = 0
 
   def add(self, count: int) -> None:
     """Takes more of them.
@@ -82,12 +90,12 @@ class Share:
       RequestError: 503, so many are not free now, or 400, there never are.
     """
     slots = self._slots
-    if self._size + count > slots.capacity:
+    if self.size + count > slots.capacity:
       raise RequestError(
         400,
         'The request holds {} images; the server takes at most {} at one '
         'time. Send them in several requests.'.format(
-          self._size + count, slots.capacity
+          self.size + count, slots.capacity
         ),
       )
     if slots.taken + count > slots.capacity:
@@ -98,9 +106,4 @@ class Share:
         {'Retry-After': '1'},
       )
     slots.taken += count
-    self._size += count
-
-  def give_back(self) -> None:
-    """Frees all of them."""
-    self._slots.taken -= self._size
-    self._size = 0
+    self.size += count

@@ -8,16 +8,24 @@ and a lone input may. Bytes are `{"b64": "..."}`.
 
 import base64
 import json
+import re
+import reprlib
 from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
 from executor.exporting import contract as contract_lib
-from executor.serving import served_model
+from executor.serving import limits, served_model
 from executor.serving.limits import RequestError
 
 _KEYS = ('instances', 'inputs')
 _B64 = 'b64'
+# Bytes of memory at most, once it is built, of what a mark in JSON stands for:
+# an object, a list, a number with its place in a list, and half a string.
+_MEMORY = {b'{': 250, b'[': 90, b',': 36, b'"': 30}
+# More are no number of any dtype, and reading them takes quadratic time.
+_MAX_DIGITS = 1000
+_LONG_INT = re.compile(rb'(?<![0-9])[0-9]{%d}' % _MAX_DIGITS)
 
 
 class PredictRequest(NamedTuple):
@@ -32,19 +40,28 @@ class PredictRequest(NamedTuple):
   is_by_row: bool
 
 
-def parse(body: bytes, spec: contract_lib.TensorSpec) -> PredictRequest:
+def parse(
+  body: bytes,
+  spec: contract_lib.TensorSpec,
+  max_body: int = limits.Limits().max_body,
+) -> PredictRequest:
   """Reads the body of a request.
 
   Args:
     body: JSON.
     spec: of the model's only input, its shape with the batch dimension.
+    max_body: bytes of the largest body; what is built of one may take 8 times
+      as much memory, and as much where examples are strings.
 
   Raises:
-    RequestError: 400, with the reason.
+    RequestError: 400 or 413, with the reason.
   """
+  _check_memory(body, max_body * (1 if spec.dtype == 'string' else 8))
+  # The hook takes time, so it is for those that need it.
+  parse_int = _short_int if _LONG_INT.search(body) else None
   # JSON nested too deeply is a RecursionError.
   try:
-    fields = json.loads(body.decode('utf-8'))
+    fields = json.loads(body.decode('utf-8'), parse_int=parse_int)
   except (ValueError, RecursionError) as error:
     raise _bad('The body is not JSON: {}.', error) from error
   if not isinstance(fields, dict):
@@ -52,8 +69,8 @@ def parse(body: bytes, spec: contract_lib.TensorSpec) -> PredictRequest:
   signature_name = fields.get('signature_name') or served_model.SIGNATURE_NAME
   if signature_name != served_model.SIGNATURE_NAME:
     raise _bad(
-      'signature_name: {!r} is unknown; the model has {!r}.',
-      signature_name,
+      'signature_name: {} is unknown; the model has {!r}.',
+      reprlib.repr(signature_name),
       served_model.SIGNATURE_NAME,
     )
   given = [key for key in _KEYS if key in fields]
@@ -68,14 +85,16 @@ def parse(body: bytes, spec: contract_lib.TensorSpec) -> PredictRequest:
   if is_by_row:
     if not isinstance(values, list):
       raise _bad("'instances' has to be a list, an entry an example.")
-    values = [_without_name(value, spec, 'instances') for value in values]
+    values = [_without_name(value, spec, is_by_row) for value in values]
   else:
-    values = _without_name(values, spec, 'inputs')
+    values = _without_name(values, spec, is_by_row)
   if not isinstance(values, list) or not values:
     raise _bad('There has to be a list of examples, at least one.')
-  if spec.dtype == 'string':
-    return PredictRequest(_bytes_of(values, spec), is_by_row)
-  return PredictRequest(list(_numbers(values, spec)), is_by_row)
+  read = _bytes if spec.dtype == 'string' else _numbers
+  for i, value in enumerate(values):
+    # In its place, since what was parsed takes much more memory.
+    values[i] = read(value, i, spec)
+  return PredictRequest(values, is_by_row)
 
 
 def format_answer(
@@ -97,26 +116,45 @@ def format_answer(
   return json.dumps(answer, separators=(',', ':')).encode('utf-8')
 
 
+def _check_memory(body: bytes, limit: int) -> None:
+  """Turns JSON down that would take too much memory, before it is built."""
+  need = sum(body.count(mark) * size for mark, size in _MEMORY.items())
+  if need > limit:
+    raise RequestError(
+      413,
+      'The JSON would take {:,} bytes of memory, of {:,} at most. Send fewer '
+      'or smaller images at a time.'.format(need, limit),
+    )
+
+
+def _short_int(digits: str) -> int:
+  if len(digits) > _MAX_DIGITS:
+    raise ValueError('a number has {} digits'.format(len(digits)))
+  return int(digits)
+
+
 def _bad(message: str, *values: Any) -> RequestError:
   return RequestError(400, message.format(*values))
 
 
-def _without_name(value: Any, spec: contract_lib.TensorSpec, where: str) -> Any:
-  """A lone input may come with or without its name."""
+def _without_name(
+  value: Any, spec: contract_lib.TensorSpec, is_by_row: bool
+) -> Any:
+  """A lone input may come with or without its name.
+
+  As in TensorFlow Serving, a column of another name is ignored, and a row with
+  another name is an error.
+  """
   if not isinstance(value, dict) or set(value) == {_B64}:
     return value
-  if set(value) != {spec.key}:
+  if spec.key not in value or (is_by_row and len(value) > 1):
     raise _bad(
       '{!r} names {}; the input of the model is {!r}.',
-      where,
-      ', '.join(sorted(value)) or 'no input',
+      _KEYS[0] if is_by_row else _KEYS[1],
+      reprlib.repr(sorted(value)) if value else 'no input',
       spec.key,
     )
   return value[spec.key]
-
-
-def _bytes_of(values: List[Any], spec: contract_lib.TensorSpec) -> List[bytes]:
-  return [_bytes(value, i, spec) for i, value in enumerate(values)]
 
 
 def _bytes(value: Any, index: int, spec: contract_lib.TensorSpec) -> bytes:
@@ -130,7 +168,7 @@ def _bytes(value: Any, index: int, spec: contract_lib.TensorSpec) -> bytes:
       index,
     )
   try:
-    return base64.b64decode(value[_B64], validate=True)
+    return _unescape(value[_B64])
   except ValueError as error:
     raise _bad(
       'input {!r}, example {}: this is not base64: {}.',
@@ -140,33 +178,48 @@ def _bytes(value: Any, index: int, spec: contract_lib.TensorSpec) -> bytes:
     ) from error
 
 
-def _numbers(values: List[Any], spec: contract_lib.TensorSpec) -> np.ndarray:
-  """A checked array with the batch dimension first."""
+def _unescape(text: str) -> bytes:
+  """Decodes base64 as absl::Base64Unescape does, which TensorFlow Serving uses.
+
+  White space is skipped, and padding may be absent.
+  """
+  text = ''.join(text.split())
+  digits = text.rstrip('=')
+  missing = -len(digits) % 4
+  if len(text) - len(digits) not in (0, missing):
+    raise ValueError('wrong padding')
+  return base64.b64decode(digits + '=' * missing, validate=True)
+
+
+def _numbers(
+  value: Any, index: int, spec: contract_lib.TensorSpec
+) -> np.ndarray:
+  """A checked array of one example."""
+  where = 'input {!r}, example {}: '.format(spec.key, index)
   # As objects: NumPy's arrays of text take the length of the longest for each.
-  array = np.array(values, dtype=object)
+  array = np.array(value, dtype=object)
   wanted = tuple(spec.shape[1:])
   # Lists of unequal lengths are objects, too; they shorten the shape.
-  if array.shape[1:] != wanted:
+  if array.shape != wanted:
     raise _bad(
-      'input {!r}: each example has to have the shape {}; those that came '
-      'have {}.',
-      spec.key,
+      '{}it has to have the shape {}; what came has {}.',
+      where,
       list(wanted),
-      list(array.shape[1:]),
+      list(array.shape),
     )
   dtype = np.dtype(spec.dtype)
   is_integer = dtype.kind in 'iu'
   numbers = array.ravel().tolist()
   if not set(map(type, numbers)) <= ({int} if is_integer else {int, float}):
-    raise _bad('input {!r} has to hold {} numbers.', spec.key, dtype.name)
+    raise _bad('{}it has to hold {} numbers.', where, dtype.name)
   # An image of them has no detections, and the answer would be no JSON.
   if any(number != number for number in numbers):
-    raise _bad('input {!r} has to hold numbers; NaN came.', spec.key)
+    raise _bad('{}it has to hold numbers; NaN came.', where)
   bounds = np.iinfo(dtype) if is_integer else np.finfo(dtype)
   if min(numbers) < bounds.min or max(numbers) > bounds.max:
     raise _bad(
-      'input {!r}: {} numbers are {} to {}; {} to {} came.',
-      spec.key,
+      '{}{} numbers are {} to {}; {} to {} came.',
+      where,
       dtype.name,
       bounds.min,
       bounds.max,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import zlib
-from typing import Optional
+from typing import Dict, NamedTuple, Optional
 
 from starlette.requests import Request
 
@@ -15,47 +15,110 @@ _GZIP = 31
 # the largest that would be.
 _DISCARD_TIMEOUT = 20.0
 _DISCARDED_BODIES = 8
+# How many of the largest may be in memory before they have come wholly.
+_ARRIVING_BODIES = 16
 
 
-async def read(request: Request, limits: Limits) -> bytes:
-  """Returns the body, unpacked if it is compressed by gzip.
+class Body(NamedTuple):
+  """A body as it came.
 
-  Raises:
-    RequestError: 413, it is too large; 408, it came too slowly; 400 or 415, it
-      cannot be unpacked.
-    ClientDisconnect: the client hung up.
+  Attributes:
+    data: its bytes.
+    is_packed: whether they are packed by gzip.
   """
-  declared = request.headers.get('content-length', '')
-  if declared.isdigit() and int(declared) > limits.max_body:
-    await discard(request, limits)
-    raise _too_large(limits)
-  try:
-    body = await asyncio.wait_for(
-      _receive(request, limits), limits.body_timeout
-    )
-  except asyncio.TimeoutError as error:
-    raise RequestError(
-      408,
-      'The body did not arrive within {:g} seconds.'.format(
-        limits.body_timeout
-      ),
-      {'Connection': 'close'},
-    ) from error
-  if body is None:
-    await discard(request, limits)
-    raise _too_large(limits)
-  encoding = request.headers.get('content-encoding', 'identity')
-  if encoding == 'identity':
-    return body
-  if encoding != 'gzip':
-    raise RequestError(
-      415,
-      'Content-Encoding: {} is not read; gzip is, and none.'.format(encoding),
-    )
-  return _unpack(body, limits)
+
+  data: bytes
+  is_packed: bool
+
+  def unpack(self, limits: Limits) -> bytes:
+    """Returns what was packed.
+
+    Raises:
+      RequestError: 413, it is too large; 400, it cannot be unpacked.
+    """
+    return _unpack(self.data, limits) if self.is_packed else self.data
 
 
-async def discard(request: Request, limits: Limits) -> None:
+class Arrivals:
+  """Receives bodies, as many at a time as memory holds.
+
+  Where they need too much of it, the one that has been on its way for the
+  longest is given up: slow bodies are in nobody's way.
+
+  Args:
+    limits: of the server.
+  """
+
+  def __init__(self, limits: Limits):
+    self._limits = limits
+    # Oldest first.
+    self._arriving: Dict[object, bytearray] = {}
+
+  async def read(self, request: Request) -> Body:
+    """Returns the body of a request.
+
+    Raises:
+      RequestError: 413, it is too large; 408, it came too slowly; 503, there
+        was no memory for it; 415, it is packed otherwise than by gzip.
+      ClientDisconnect: the client hung up.
+    """
+    limits = self._limits
+    encoding = request.headers.get('content-encoding', 'identity')
+    declared = request.headers.get('content-length', '')
+    data = None
+    if not declared.isdigit() or int(declared) <= limits.max_body:
+      try:
+        data = await asyncio.wait_for(
+          self._receive(request), limits.body_timeout
+        )
+      except asyncio.TimeoutError as error:
+        raise RequestError(
+          408,
+          'The body did not arrive within {:g} seconds.'.format(
+            limits.body_timeout
+          ),
+          {'Connection': 'close'},
+        ) from error
+    if data is None:
+      await _discard(request, limits)
+      raise _too_large(limits)
+    if encoding not in ('identity', 'gzip'):
+      raise RequestError(
+        415,
+        'Content-Encoding: {} is not read; gzip is, and none.'.format(encoding),
+      )
+    return Body(data, encoding == 'gzip')
+
+  async def _receive(self, request: Request) -> Optional[bytes]:
+    """Returns the body; None if it is too large, its rest left unread."""
+    key = object()
+    body = self._arriving[key] = bytearray()
+    try:
+      async for part in request.stream():
+        body += part
+        if len(body) > self._limits.max_body:
+          return None
+        self._make_room()
+        if key not in self._arriving:
+          break
+      if key not in self._arriving:
+        raise RequestError(
+          503,
+          'The server is busy, and the body came slowly. Try again later.',
+          {'Connection': 'close', 'Retry-After': '1'},
+        )
+      return bytes(body)
+    finally:
+      self._arriving.pop(key, None)
+
+  def _make_room(self) -> None:
+    capacity = _ARRIVING_BODIES * self._limits.max_body
+    while sum(map(len, self._arriving.values())) > capacity:
+      # Its request learns of it when its next part comes.
+      self._arriving.pop(next(iter(self._arriving))).clear()
+
+
+async def _discard(request: Request, limits: Limits) -> None:
   """Takes a body that will not be used, so that the answer is read.
 
   Most clients send all of it before they look at the answer, and see nothing
@@ -75,16 +138,6 @@ async def _drain(request: Request, limits: Limits) -> None:
     size += len(part)
     if size > _DISCARDED_BODIES * limits.max_body:
       return
-
-
-async def _receive(request: Request, limits: Limits) -> Optional[bytes]:
-  """Returns the body; None if it is too large, its rest left unread."""
-  parts = bytearray()
-  async for part in request.stream():
-    parts += part
-    if len(parts) > limits.max_body:
-      return None
-  return bytes(parts)
 
 
 def _unpack(body: bytes, limits: Limits) -> bytes:

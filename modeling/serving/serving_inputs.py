@@ -69,7 +69,8 @@ def build(
   Args:
     input_type: `raw_image_tensor`: float32 [batch, height, width, 3], which
       the caller has normalised. `image_tensor`: uint8, of the same shape.
-      `image_bytes`: string [batch], each an encoded image of any size.
+      `image_bytes`: string [batch], each an encoded image of any size; JPEG
+      images are turned upright by their EXIF orientation.
       `tf_example`: string [batch], each with a feature `image/encoded`.
     batch_size: images at once; None for any number.
     image_size: (height, width) in pixels that images are fitted into.
@@ -109,7 +110,7 @@ def _image_tensor(layout: _Layout) -> ServingInputs:
 @INPUT_TYPES.register('image_bytes')
 def _image_bytes(layout: _Layout) -> ServingInputs:
   placeholder = _string_placeholder(layout)
-  return ServingInputs(placeholder, *_decode_batch(placeholder, layout))
+  return ServingInputs(placeholder, *_decode_batch(placeholder, layout, True))
 
 
 @INPUT_TYPES.register('tf_example')
@@ -123,10 +124,12 @@ def _tf_example(layout: _Layout) -> ServingInputs:
 
 
 def _decode_batch(
-  encoded: tf.Tensor, layout: _Layout
+  encoded: tf.Tensor, layout: _Layout, turn_upright: bool = False
 ) -> Tuple[tf.Tensor, tf.Tensor]:
   def process(encoded_image):
-    image = image_decoding.decode_image(encoded_image, first_frame_only=True)
+    image = image_decoding.decode_image(
+      encoded_image, first_frame_only=True, turn_upright=turn_upright
+    )
     plan = preprocess_ops.plan_resize(
       tf.cast(tf.shape(image)[:2], tf.float32), layout.image_size
     )

@@ -52,12 +52,14 @@ def test_without_anything():
   expected['use_tpu'] = False
   expected['architecture']['use_bfloat16'] = False
   expected['train']['transpose_input'] = False
+  expected['enable_summary'] = True
   assert resolved.params.as_dict() == expected
   changed = {k: v for k, v in resolved.sources.items() if v != 'default'}
   assert changed == {
     'use_tpu': 'flag',
     'architecture.use_bfloat16': 'device',
     'train.transpose_input': 'device',
+    'enable_summary': 'device',
   }
 
 
@@ -348,7 +350,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
   path.write_text('old: 1\n')
 
   def fail(*_):
-    raise OSError('disk')
+    raise OSError(5, 'disk')
 
   monkeypatch.setattr(os, 'replace', fail)
   with pytest.raises(OSError, match='disk'):

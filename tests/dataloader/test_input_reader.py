@@ -1,7 +1,6 @@
 """Batches of all modes against golden numbers and against each other."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -49,9 +48,6 @@ def _batches(
         batches.append(session.run(fetches))
       except tf.errors.OutOfRangeError:
         break
-    # TensorFlow 1.15 sometimes crashes when a session is closed while threads
-    # of an endless dataset work; soon they wait, since nobody takes more.
-    time.sleep(0.3)
   return batches
 
 
@@ -117,7 +113,6 @@ def test_training_without_augmentation_is_evaluation():
   params = _params({'retinanet_parser': {'aug_rand_hflip': False}})
   (training,) = _batches(params, mode_keys.TRAIN, 1, 4)
   order = np.argsort(training[1]['source_id'])
-  # The files are repeated, so that a batch can hold an image twice.
   rows = training[1]['source_id'][order] - 1
   np.testing.assert_array_equal(training[0][order], evaluation[0][rows])
   for key in ('cls_targets', 'box_targets'):
@@ -188,41 +183,46 @@ def test_a_seed_makes_training_data_reproducible():
   assert any((a[0] != b[0]).any() for a, b in zip(first, other))
 
 
-def test_each_part_of_a_training_has_its_own_order_and_jitter():
-  parts = [_jittered(7, start_step=step) for step in (0, 3, 3)]
-  ids, infos = [
-    [np.concatenate([b[1][key] for b in part]) for part in parts]
-    for key in ('source_id', 'image_info')
-  ]
-  assert not np.array_equal(ids[0], ids[1])
-  assert not np.intersect1d(infos[0][:, 2], infos[1][:, 2]).size
-  np.testing.assert_array_equal(ids[1], ids[2])
-  np.testing.assert_array_equal(infos[1], infos[2])
+@pytest.mark.parametrize('seed', [None, 7])
+def test_a_training_goes_on_with_the_images_and_the_jitter_of_its_step(seed):
+  whole = _jittered(seed)
+  parts = _jittered(seed, 3) + _jittered(seed, 3, start_step=3)
+  for a, b in zip(whole, parts):
+    np.testing.assert_array_equal(a[1]['source_id'], b[1]['source_id'])
+    if seed:
+      np.testing.assert_array_equal(a[1]['image_info'], b[1]['image_info'])
+  # The draws do not repeat.
+  scales = np.concatenate([b[1]['image_info'][:, 2, 0] for b in parts])
+  assert len(set(scales)) == len(scales)
+  for epoch in whole[:2], whole[2:4]:
+    ids = np.concatenate([labels['source_id'] for _, labels in epoch])
+    assert sorted(ids) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize('num_files', [1, 3])
-def test_two_readers_share_the_training_data(tmp_path, num_files):
-  """By files, or by records where files cannot be shared out evenly."""
-  for i in range(num_files):
-    record_factory.write_records(
-      tmp_path / '{}.tfrecord'.format(i),
-      [record_factory.make_record(str(10 * i + k).encode()) for k in range(4)],
-    )
-  params = _params({'train': {'seed': 3}})
-  per_epoch = []
-  for part in range(2):
-    batches = _batches(
-      params,
+def test_a_step_of_several_batches():
+  """As where several replicas take a batch each."""
+  whole = _jittered(7)
+  with tf.Graph().as_default(), tf.Session() as session:
+    input_fn = input_reader.InputFn(
+      golden_numbers.RECORDS,
+      _params({'train': {'seed': 7}}),
       mode_keys.TRAIN,
-      20,
-      pattern=str(tmp_path / '*'),
-      part=(part, 2),
+      start_step=2,
     )
-    ids = {int(i) for _, labels in batches for i in labels['source_id']}
-    assert len(ids) == 2 * num_files
-    per_epoch.append(ids)
-  assert not per_epoch[0] & per_epoch[1]
-  assert len(per_epoch[0] | per_epoch[1]) == 4 * num_files
+    dataset = input_fn({'batch_size': 1, 'step_size': 2})
+    fetches = tf.data.make_one_shot_iterator(dataset).get_next()
+    ids = [int(session.run(fetches)[1]['source_id']) for _ in range(2)]
+  assert ids == whole[2][1]['source_id'].tolist()
+
+
+def test_parts_of_the_training_data_have_their_own_jitter():
+  with tf.Graph().as_default(), tf.Session() as session:
+    draws = [input_reader.draws(3, i, 2).batch(5) for i in range(2)]
+    draws.append(input_reader.draws(3).batch(10))
+    iterators = [tf.data.make_one_shot_iterator(d) for d in draws]
+    first, second, both = session.run([i.get_next() for i in iterators])
+  np.testing.assert_array_equal(both[::2], first)
+  np.testing.assert_array_equal(both[1::2], second)
 
 
 @pytest.mark.parametrize('mode', [mode_keys.EVAL, mode_keys.PREDICT_WITH_GT])

@@ -56,6 +56,12 @@ _BAD_RECORDS = {
   'area holds 2 values for 1 labels': record_factory.make_record(
     b'77', object__area=[7.0, 8.0]
   ),
+  'image/encoded holds 2 values, not 1': record_factory.make_record(
+    b'77', encoded=[record_factory.encode(record_factory.pixels())] * 2
+  ),
+  'image/source_id holds 2 values, not 1': record_factory.make_record(
+    [b'77', b'78']
+  ),
   'area is a bytes_list, not a float_list': record_factory.make_record(
     b'77', object__area=[b'x']
   ),
@@ -192,20 +198,34 @@ def test_broken_images_are_skipped_and_counted(tmp_path, capfd):
       {'batch_size': 3}
     )
     fetches = tf.data.make_one_shot_iterator(dataset).get_next()
-    for _ in range(6):
+    for _ in range(50):
       seen.extend(session.run(fetches)[1]['source_id'])
-  assert set(seen) <= {i for i in range(12) if i % 4 != 1}
-  assert len(set(seen)) > 6
+  good = {i for i in range(12) if i % 4 != 1}
+  # Each one once an epoch.
+  assert set(seen[:9]) == set(seen) == good
   counts = re.findall(
     r'skipped (\d+) images that do not decode, of (\d+)', capfd.readouterr().err
   )
   assert [int(skipped) for skipped, _ in counts[:2]] == [1, 2]
-  assert len(counts) < 6
+  assert len(counts) < 8
   # Other errors still stop the run.
   bad_box = record_factory.make_record(b'77', boxes=[[0, 0, 1, 2]])
   path = record_factory.write_records(tmp_path / 'a.tfrecord', [bad_box])
   with pytest.raises(tf.errors.InvalidArgumentError, match='outside'):
     _read(path, params, mode_keys.TRAIN)
+
+
+def test_nothing_but_broken_images_ends_the_run(tmp_path, capfd):
+  broken = record_factory.make_record(b'77', b'RIFF4\0\0\0WEBPVP8 ')
+  path = record_factory.write_records(tmp_path / 'a.tfrecord', [broken] * 70)
+  params = _params(skip_broken_images=True, train_file_pattern=path)
+  with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+    _read(path, params, mode_keys.TRAIN)
+  # Told before the end of the pass.
+  assert 'skipped 64 images that do not decode, of 64' in capfd.readouterr().err
+  explained = str(record_check.explain_failure(path, params, caught.value))
+  assert 'train.skip_broken_images left nothing to train on' in explained
+  assert path in explained and 'record 0' in explained and 'RIFF' in explained
 
 
 def test_surplus_objects_are_counted(tmp_path, capfd):

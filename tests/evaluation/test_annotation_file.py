@@ -37,6 +37,26 @@ def test_area_and_crowd_have_defaults(tmp_path):
   assert annotation_file.image_ids(path) == [7]
 
 
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-32'])
+def test_null_is_as_missing_and_text_as_a_number(tmp_path, encoding):
+  content = _content()
+  content['images'][0].update(id='7', height='4')
+  content['annotations'][0].update(area=None, iscrowd=None, image_id=7.0)
+  content['annotations'].append(
+    dict(
+      content['annotations'][0], area='900', iscrowd='1', bbox=[1, '1', 2, 3]
+    )
+  )
+  path = tmp_path / 'a.json'
+  path.write_bytes(json.dumps(content).encode(encoding))
+  content = annotation_file.load_annotations(str(path))
+  assert content['images'] == [{'id': 7, 'height': 4, 'width': 6}]
+  first, second = content['annotations']
+  expected = {'id': 1, 'image_id': 7, 'category_id': 3, 'bbox': [1, 1, 2, 3]}
+  assert first == dict(expected, area=6, iscrowd=0)
+  assert second == dict(expected, area=6, iscrowd=1)
+
+
 def _without(key, owner=None):
   def change(content):
     del (content[owner][0] if owner else content)[key]
@@ -71,7 +91,7 @@ def _twice(owner):
     (_without('image_id', 'annotations'), 'has no `image_id`'),
     (_twice('images'), "'images' holds the id 7 more than once"),
     (_twice('categories'), "'categories' holds the id 3 more than once"),
-    (_with('images', id='7'), "the id '7', which is not an integer"),
+    (_with('images', id='²'), "the id '²', which is not an integer"),
     (
       _with('annotations', image_id=8),
       "annotation 1 has the image_id 8, which is not in 'images'",
@@ -83,6 +103,12 @@ def _twice(owner):
     (_with('annotations', image_id=[7]), 'is not an integer'),
     (_with('annotations', bbox=[1, 2, 3]), r'bbox \[1, 2, 3\]; needed'),
     (_with('annotations', bbox=[1, 2, 3, None]), 'needed are the four'),
+    (_with('annotations', bbox=[1, 2, 3, float('nan')]), 'needed are the four'),
+    (_with('annotations', bbox=[1, 2, -3, 4]), 'height is negative'),
+    (_with('annotations', area=[]), 'area \\[\\]; needed is the number'),
+    (_with('annotations', iscrowd=[1]), r'iscrowd \[1\], which is neither'),
+    (_with('images', height=0), 'has no `height` of at least 1'),
+    (_with('categories', name=[]), r'the name \[\], which is not text'),
   ],
 )
 def test_a_wrong_file_is_named_with_the_reason(tmp_path, change, reason):
@@ -97,6 +123,15 @@ def test_masks_are_asked_for_if_needed(tmp_path):
   path = _write(tmp_path / 'a.json', _content())
   with pytest.raises(errors.DataError, match='no `segmentation`'):
     annotation_file.load_annotations(path, require_masks=True)
+  for mask in (
+    [[1, 1, 2, 2, 1, 2]],
+    {'counts': [3, 21], 'size': [4, 6]},
+    {'counts': 'abc', 'size': [4, 6]},
+  ):
+    content = _content()
+    content['annotations'][0]['segmentation'] = mask
+    path = _write(tmp_path / 'a.json', content)
+    annotation_file.load_annotations(path, require_masks=True)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +140,8 @@ def test_masks_are_asked_for_if_needed(tmp_path):
     ('{"images": [', 'is not JSON'),
     ('[1, 2]', "no list 'images'"),
     ('', 'is not JSON'),
-    (None, 'there is no such file'),
+    ('[' * 100000, 'nested too deeply'),
+    (None, 'No such file'),
   ],
 )
 def test_what_is_no_annotation_file_is_named(tmp_path, text, reason):

@@ -89,11 +89,28 @@ def test_the_picture_shows_losses_rate_and_metrics(tmp_path):
   assert shown == ['cls_loss', 'box_loss', 'learning_rate', 'AP']
   with Image.open(output) as picture:
     pixels = np.asarray(picture.convert('RGB'), int)
-  assert pixels.shape == (3 * 312, 840, 3)
+  assert pixels.shape == (3 * 312, 1020, 3)
   # Each of the three panels holds a coloured line.
   colorful = np.ptp(pixels, axis=-1) > 60
   assert all(part.sum() > 100 for part in np.split(colorful, 3))
   assert not list(tmp_path.glob('*.tmp'))
+
+
+def test_no_curve_runs_below_a_legend():
+  steps = np.arange(5)
+  curves = {
+    tag: learning_curve.Curve(steps, steps + 1.0)
+    for tag in ('cls_loss', 'box_loss')
+  }
+  drawing = learning_curve._draw([('loss', 'log', curves)])
+  drawing.canvas.draw()
+  (panel,) = drawing.axes
+  legend = panel.get_legend()
+  assert legend.get_window_extent().x0 >= panel.get_window_extent().x1
+  assert [text.get_text() for text in legend.get_texts()] == [
+    'cls_loss',
+    'box_loss (unweighted)',
+  ]
 
 
 def test_metrics_of_several_evaluations_are_told_apart(tmp_path):

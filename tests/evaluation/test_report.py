@@ -3,6 +3,7 @@
 import glob
 import io
 import json
+import re
 
 import pytest
 import rich.console
@@ -32,7 +33,10 @@ def _metrics():
   for prefix in coco_metrics.CATEGORY_METRICS.values():
     metrics[prefix + 'red [b]cell'] = 0.625
     metrics[prefix + 'platelet'] = -1
+  metrics[coco_metrics.CATEGORY_OBJECTS + 'red [b]cell'] = 1234.0
+  metrics[coco_metrics.CATEGORY_OBJECTS + 'platelet'] = 0.0
   metrics['cls_loss'] = 1.25
+  metrics['box_loss'] = 0.5
   return metrics
 
 
@@ -57,9 +61,9 @@ def test_tables_show_metrics_classes_and_losses():
   assert _row(text, 'ARmax1')[-2:] == ['1', '0.160']
   assert _row(text, 'APs')[-1] == '-'  # COCO's -1: no small object
   assert 'red [b]cell' in text
-  assert _row(text, 'red')[2:] == ['0.625'] * 7
-  assert _row(text, 'platelet')[1:] == ['-'] * 7
-  assert 'cls_loss 1.25' in text
+  assert _row(text, 'red')[2:] == ['1234'] + ['0.625'] * 7
+  assert _row(text, 'platelet')[1:] == ['0'] + ['-'] * 7
+  assert 'cls_loss 1.25, box_loss (unweighted) 0.5' in text
 
 
 def test_masks_have_a_column_of_their_own():
@@ -95,6 +99,15 @@ def test_metrics_json_and_scalars_of_each_evaluation(tmp_path):
       'AP': 0.5,
       'cls_loss': None,
     }
+  history = report.read_history(directory)
+  assert [
+    (entry['step'], entry['checkpoint'], entry['metrics']) for entry in history
+  ] == [
+    (10, 'a-10', {'AP': 0.25, 'cls_loss': 2.0}),
+    (20, 'a-20', {'AP': 0.5, 'cls_loss': None}),
+  ]
+  for entry in history:
+    assert re.match(r'20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$', entry['time'])
   scalars = {}
   for path in sorted(glob.glob(directory + '/events.out.tfevents.*')):
     for event in tf.train.summary_iterator(path):

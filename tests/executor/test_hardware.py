@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import estimator_factory, hardware, plan
+from executor import estimator_factory, hardware, plan, run_start
 from tests import golden_numbers
 from utils import errors
 
@@ -158,28 +158,28 @@ def test_batches_are_global_and_every_reader_has_its_part():
   input_fn({}, tf.distribute.InputContext(1, 0, num_replicas_in_sync=4))
   input_fn({})
   assert asked == [
-    {'batch_size': 4, 'part': (1, 2)},
-    {'batch_size': 4},
-    {'batch_size': 16},
+    {'batch_size': 4, 'part': (1, 2), 'step_size': 8},
+    {'batch_size': 4, 'part': (0, 1), 'step_size': 16},
+    {'batch_size': 16, 'part': (0, 1), 'step_size': 16},
   ]
 
 
 @pytest.mark.parametrize(
-  'deployment,part',
-  [
-    (('/task:2', 2, 4, 8), (2, 4)),
-    (('/task:0', 0, 1, 8), None),
-    # Of 4 hosts only 2 read, since a replica has the cores of two.
-    (('/task:2', 2, 4, 0), None),
-  ],
+  # Where a replica has the cores of two hosts, only some of them read.
+  'hosts,num_replicas',
+  [((0, 1, 2, 3), 8), ((0,), 8), ((0, 2), 1)],
 )
-def test_hosts_of_a_pod_read_different_parts(deployment, part):
+def test_hosts_of_a_pod_read_different_parts(hosts, num_replicas):
   asked = []
   input_fn = estimator_factory.GlobalBatchInputFn(asked.append, 16)
-  # A TPUEstimator names the size itself.
-  input_fn({'batch_size': 5, 'context': _TpuContext(*deployment)})
-  assert asked[0]['batch_size'] == 5
-  assert asked[0].get('part') == part
+  for host in hosts:
+    context = _TpuContext('/task', host, len(hosts), num_replicas)
+    # A TPUEstimator names the size itself.
+    input_fn({'batch_size': 5, 'context': context})
+  for index, params in enumerate(asked):
+    assert params['batch_size'] == 5
+    assert params['part'] == (index, len(hosts))
+    assert params['step_size'] == 16 // len(hosts)
 
 
 def test_plan_names_what_matters():
@@ -198,12 +198,56 @@ def test_plan_names_what_matters():
   assert rows['evaluation batch'] == '8 images on one device'
   assert rows['steps'].startswith('77 in all')
   assert rows['precision'] == 'float32'
+  assert rows['image size'] == '640 x 640 pixels'
+  assert rows['learning rate'] == (
+    'from 0.0067 up to 0.08 in 500 steps, 0.008 from step 15000, 0.0008 from '
+    'step 20000'
+  )
+  assert rows['loss'] == 'class loss + 50 x box loss + weight decay'
   assert '/somewhere' in rows['checkpoints']
 
   table = plan.plan_table(params, eight, 'eval')
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['checkpoints'] == 'of /somewhere'
   assert 'steps' not in rows and 'training batch' not in rows
+
+
+@pytest.mark.parametrize(
+  'step,path,words',
+  [
+    (0, '', 'FROM SCRATCH'),
+    (0, '/other/model.ckpt-9', 'warm start from /other/model.ckpt-9'),
+    (5, '/other/model.ckpt-9', 'of step 5, which training goes on from'),
+  ],
+)
+def test_plan_of_a_training(tmp_path, step, path, words):
+  label_map = tmp_path / 'label_map.txt'
+  label_map.write_text(''.join('{}:c{}\n'.format(i, i) for i in range(1, 26)))
+  params = golden_numbers.make_params(
+    {
+      'train': {
+        'train_batch_size': 16,
+        'total_steps': 10,
+        'checkpoint': {'path': path},
+        'learning_rate': {'type': 'cosine', 'warmup_steps': 0},
+      },
+      'retinanet_parser': {'aug_scale_min': 0.5},
+      'eval': {'label_map_file': str(label_map)},
+    }
+  )
+  table = plan.plan_table(
+    params,
+    hardware.Hardware(hardware.CPU, 1, 'CPU'),
+    'train',
+    run_start.Start(num_files=2, num_images=64, step=step),
+  )
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['training images'] == '64 in 2 files: 2.5 epochs'
+  assert rows['weights'].startswith(words)
+  assert rows['classes'].startswith('1 c1, 2 c2,')
+  assert rows['classes'].endswith('20 c20 and 5 more')
+  assert rows['image size'].endswith('in training scaled by 0.5 to 1')
+  assert rows['learning rate'] == '0.08, cosine to step 10'
 
 
 def test_plan_says_that_each_part_has_its_own_statistics():

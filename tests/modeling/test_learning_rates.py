@@ -86,12 +86,10 @@ def test_surplus_of_the_longer_list_is_ignored_aloud(levels, steps, caplog):
   assert str(steps) in caplog.text
 
 
-def test_cosine_shorter_than_its_warm_up_stays_finite(caplog):
+def test_cosine_shorter_than_its_warm_up_stays_finite():
   params = _params(type='cosine', warmup_steps=10)
-  with caplog.at_level(logging.WARNING):
-    got = _values(params, [5, 10], total_steps=10)
+  got = _values(params, [5, 10], total_steps=10)
   np.testing.assert_allclose(got, [0.04335, 0.08], rtol=1e-6)
-  assert 'warmup_steps: 10' in caplog.text
 
 
 def test_unknown_type_names_the_known_ones():

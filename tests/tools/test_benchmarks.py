@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from configs import presets
-from dataloader.autoaugment import operations
 from tests import record_factory
 from tools import bench_graphs
 
@@ -40,9 +39,19 @@ def test_graph_of_a_preset():
 
 
 @pytest.mark.slow
-def test_what_detection_adds():
-  run = _run('bench_nms.py', '--size=128', '--depth=10', '--rounds=1')
+def test_network_and_what_detection_adds():
+  run = _run('bench_network.py', '--size=128', '--depth=10', '--rounds=1')
   assert run.returncode == 0, run.stderr
+  speeds = re.findall(r'(\w+) +([\d.]+) GFLOP/s', run.stdout)
+  assert [name for name, _ in speeds] == [
+    'convolution',
+    'training',
+    'prediction',
+  ]
+  convolution, training, _ = (float(speed) for _, speed in speeds)
+  share = float(re.search(r'training / convolution ([\d.]+)', run.stdout)[1])
+  # Of one round: printed with one and with three decimals.
+  assert share == pytest.approx(training / convolution, rel=0.02)
   rows = [line for line in run.stdout.splitlines() if 'with NMS' in line]
   assert [row.split()[2] for row in rows] == ['v1', 'v2', 'batched']
   for row in rows:
@@ -67,20 +76,21 @@ def test_memory():
 
 
 @pytest.mark.slow
-def test_scaling(tmp_path):
+def test_runs(tmp_path):
   for index in range(2):
     record_factory.write_records(
       tmp_path / 'part{}.tfrecord'.format(index),
       [record_factory.make_record() for _ in range(4)],
     )
   run = _run(
-    'bench_scaling.py',
+    'bench_runs.py',
     '--size=128',
     '--depth=10',
     '--runs=1',
     '--file_pattern={}'.format(tmp_path / '*.tfrecord'),
   )
   assert run.returncode == 0, run.stderr
+  assert float(re.search(r'first step: ([\d.]+) s', run.stdout).group(1)) > 1
   numbers = re.search(
     r'one worker (.*) images/s, two workers (.*): efficiency ([\d.]+)',
     run.stdout,
@@ -91,10 +101,21 @@ def test_scaling(tmp_path):
   assert efficiency == pytest.approx(two / (2 * one), rel=0.1)
 
 
-def test_scaling_needs_data():
-  run = _run('bench_scaling.py')
-  assert run.returncode == 2
-  assert 'give --file_pattern' in run.stderr
+@pytest.mark.slow
+def test_input(tmp_path):
+  path = tmp_path / 'part.tfrecord'
+  record_factory.write_records(path, [record_factory.make_record()] * 8)
+  run = _run(
+    'bench_input.py',
+    '--file_pattern={}'.format(path),
+    '--rounds=1',
+    '--batches=2',
+  )
+  assert run.returncode == 0, run.stderr
+  lines = run.stdout.splitlines()
+  speeds = [float(line[26:36]) for line in lines[1:4]]
+  share = float(re.search(r'pipeline / floor ([\d.]+)', lines[4]).group(1))
+  assert share == pytest.approx(speeds[1] / speeds[0], abs=0.006)
 
 
 @pytest.mark.slow
@@ -120,10 +141,3 @@ def test_unknown_preset():
   assert run.returncode == 2
   assert "mean 'retinanet_demo'" in run.stderr
   assert 'Traceback' not in run.stderr
-
-
-def test_operations_of_augmentation():
-  run = _run('bench_augmentation.py', '--runs=4')
-  assert run.returncode == 0, run.stderr
-  for name in operations.OPERATIONS:
-    assert name in run.stdout

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from PIL import Image
+
 from tests import record_factory
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -48,6 +50,38 @@ def test_problems_are_listed_and_counted(tmp_path):
   assert more == '... and 1 more'
   assert summary == '2 files, 5 records read, 2 problems'
   assert 'Traceback' not in process.stderr
+
+
+def test_the_whole_set_is_looked_at(tmp_path):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  turned = record_factory.encode(
+    record_factory.pixels(), 'JPEG', exif=exif.tobytes()
+  )
+  path = record_factory.write_records(
+    tmp_path / 'turned.tfrecord',
+    [
+      record_factory.make_record(
+        b'5', encoded=turned, boxes=[(0.1, 0.1, 0.11, 0.12)]
+      )
+    ],
+  )
+  process = _check_records('--file_pattern=' + path, '--num_classes=3')
+  assert process.returncode == 1
+  tiny, note, summary = process.stdout.splitlines()
+  assert (
+    'smaller than 2 pixels (the median of their longer sides is 1.2)' in tiny
+  )
+  assert "1 JPEG images, such as that of source id '5'" in note
+  assert summary == '1 files, 1 records read, 1 problems'
+
+  path = record_factory.write_records(
+    tmp_path / 'none.tfrecord',
+    [record_factory.make_record(b'1', boxes=(), classes=())] * 2,
+  )
+  process = _check_records('--file_pattern=' + path, '--num_classes=3')
+  assert process.returncode == 1
+  assert 'There is no box in 2 images' in process.stdout
 
 
 def test_missing_file_is_named(tmp_path):

@@ -153,7 +153,6 @@ def test_every_defect_of_voc_is_reported(voc_dirs, tmp_path):
     + _object('cat', 100, 20, 120, 25)
     + _object('dog', 2, 2, 9, 9, difficult=1),
     filename='other.jpg',
-    size=(30, 40),
   )
   _save_image(image_dir / 'pet_20.png')
   _write_xml(xml_dir, 'pet_21', _object('cat', 1, 1, 9, 9))
@@ -164,8 +163,12 @@ def test_every_defect_of_voc_is_reported(voc_dirs, tmp_path):
   _save_image(image_dir / 'pet_23.jpg')
   _write_xml(xml_dir, 'pet_24')
   _save_image(image_dir / 'pet_24.bmp')
+  _write_xml(xml_dir, 'pet_25', _object('cat', 1, 1, 9, 9), size=(30, 40))
+  _save_image(image_dir / 'pet_25.jpg')
   split = tmp_path / 'split.txt'
-  split.write_text('pet_20\npet_21\npet_22 1\npet_23\n\npet_24\npet_24\nnone\n')
+  split.write_text(
+    'pet_20\npet_21\npet_22 1\npet_23\n\npet_24\npet_24\npet_25\nnone\n'
+  )
 
   report = report_lib.Report()
   annotated = _read_voc(
@@ -187,7 +190,7 @@ def test_every_defect_of_voc_is_reported(voc_dirs, tmp_path):
     'box_outside_image': (1, {'pet_20.png'}),
     'difficult': (1, {'pet_20.png'}),
     'found_by_stem': (2, {'pet_20.png', 'pet_24.bmp'}),
-    'size_differs': (1, {'pet_20.png'}),
+    'size_contradicts': (1, {'pet_25.jpg'}),
     'missing_image': (1, {'pet_21.jpg'}),
     'unreadable_image': (1, {'pet_22.jpg'}),
     'unreadable_annotation': (1, {'pet_23.xml'}),
@@ -342,10 +345,10 @@ def test_every_defect_of_coco_is_reported(coco_dir):
   [
     (lambda c: c.pop('categories'), "'categories'"),
     (lambda c: c['images'].append(3), "'images'"),
-    (lambda c: c['categories'][0].update(id=0), 'category id 0'),
-    (lambda c: c['categories'][0].update(name='car'), 'more than once'),
+    (lambda c: c['categories'][0].update(name=' car'), 'more than once'),
+    (lambda c: c['categories'][0].update(id='3'), 'more than once'),
     (lambda c: c['categories'][0].pop('name'), 'name'),
-    (lambda c: c['images'][0].update(id='7'), "'7'"),
+    (lambda c: c['images'][0].update(id='seven'), "'seven'"),
     (lambda c: c['images'][0].pop('file_name'), 'file_name'),
   ],
 )
@@ -364,12 +367,19 @@ def test_malformed_json_is_named(tmp_path):
 
 
 def test_without_a_usable_image_nothing_is_written(coco_dir):
-  (coco_dir / 'a.jpg').write_bytes(b'')
+  image = (coco_dir / 'a.jpg').read_bytes()
+  (coco_dir / 'a.jpg').write_bytes(image[:-40])
   (coco_dir / 'b.png').unlink()
   report = report_lib.Report()
   annotated = _read_coco(coco_dir, _coco_content(), report)
-  with pytest.raises(errors.DataError, match='1 do not exist, 1 do not decode'):
+  with pytest.raises(errors.DataError) as caught:
     _convert(annotated, report, coco_dir)
+  assert str(caught.value) == (
+    'None of the images can be used. Image file does not exist: 1, such as '
+    'b.png: {}/b.png; 1 boxes. Image does not decode: 1, such as a.jpg: '
+    'damaged image, or cut off; 2 boxes. --image_dir is where the names of '
+    'image files start.'.format(coco_dir)
+  )
   assert list((coco_dir / 'out').iterdir()) == []
 
 
@@ -398,13 +408,16 @@ def test_splits_must_agree_on_the_classes(voc_dirs, tmp_path):
   report = report_lib.Report()
   annotated = _read_voc(voc_dirs, report)
   _convert(annotated, report, tmp_path, 'train')
-  with pytest.raises(errors.DataError, match='1:cat, 2:dog.*1:dog, 2:cat'):
-    _convert(
-      annotated._replace(label_map={1: 'dog', 2: 'cat'}),
-      report,
-      tmp_path,
-      'val',
-    )
+  others = annotated._replace(label_map={1: 'dog', 2: 'cat'})
+  for overwrite in (False, True):
+    with pytest.raises(errors.DataError) as caught:
+      _convert(others, report, tmp_path, 'val', overwrite=overwrite)
+    assert '1:cat, 2:dog, this split has 1:dog, 2:cat' in str(caught.value)
+    assert '--overwrite' not in str(caught.value)
+  # Without other splits, nothing else refers to the old classes.
+  _convert(others, report, tmp_path, 'train', overwrite=True)
+  with pytest.raises(errors.DataError, match='id 0 is not allowed'):
+    _convert(annotated._replace(label_map={0: 'cat'}), report, tmp_path, 'new')
 
 
 def _run_program(*args):
@@ -429,6 +442,7 @@ def test_strict_turns_problems_into_exit_code_1(voc_dirs, tmp_path):
   assert lenient.returncode == 0, lenient.stderr
   assert 'pet_03.jpg' in lenient.stdout
   assert '1 images with 1 boxes' in lenient.stdout
+  assert "out/train-*.tfrecord' --num_classes=3" in lenient.stdout
   assert _run_program(*args, '--overwrite', '--strict').returncode == 1
 
   refused = _run_program(*args)

@@ -1,9 +1,11 @@
 """Boxes and labels on images."""
 
+import os
+
 import numpy as np
 from PIL import Image
 
-from utils import drawing
+from utils import drawing, fonts
 
 _NAMES = {1: 'cell', 2: 'platelet'}
 
@@ -107,3 +109,38 @@ def test_equal_boxes_get_labels_side_by_side(monkeypatch):
   boxes = [[50, 50, 150, 250]] * 3
   drawing.draw_detections(_black(), boxes, [1, 2, 9], [0.5, 0.9, 0.7], _NAMES)
   assert texts == ['platelet 90%', '9 70%', 'cell 50%']
+
+
+def test_names_without_glyphs_go_by_their_ids(monkeypatch, caplog, tmp_path):
+  monkeypatch.setattr(fonts, '_system_fonts', lambda: [str(tmp_path / 'no')])
+  fonts._path_for.cache_clear()
+
+  def draw(class_id, names):
+    picture = drawing.draw_detections(
+      _black(), [[40, 10, 100, 150]], [class_id], [0.9], names
+    )
+    return np.asarray(picture).tolist()
+
+  names = {1: '红细胞', 2: '혈구', 3: '🩸'}
+  in_latin = {1: '1 (HongXiBao)', 2: '2 (HyeolGu)', 3: '3 (:drop_of_blood:)'}
+  for class_id in names:
+    assert draw(class_id, names) == draw(class_id, in_latin)
+  (line,) = caplog.messages
+  assert '3 class names (' in line and '红细胞' in line
+  accented = {1: 'Größe', 2: 'эритроцит'}
+  assert draw(1, accented) != draw(1, None)
+  assert draw(2, accented) != draw(2, None)
+
+
+def test_a_font_of_the_machine_draws_what_the_usual_one_lacks(monkeypatch):
+  # Stands in for a font with Chinese: it has characters that that one lacks.
+  maths = os.path.join(os.path.dirname(fonts._default()), 'STIXGeneral.ttf')
+  (missing, *_) = sorted(
+    fonts._characters(maths) - fonts._characters(fonts._default())
+  )
+  monkeypatch.setattr(fonts, '_system_fonts', lambda: [maths])
+  fonts._path_for.cache_clear()
+  name = chr(missing)
+  assert fonts.load(20, name).path == maths
+  assert fonts.load(20, 'cell').path == fonts._default()
+  assert fonts.drawable(frozenset({(1, name)})) == {1: name}

@@ -1,6 +1,6 @@
 """What every annotation format is read into."""
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 
 class Box(NamedTuple):
@@ -25,8 +25,9 @@ class AnnotatedImage(NamedTuple):
   file_name: str  # as it is to stand in the COCO json
   path: str
   boxes: List[Box]
-  width: Optional[int] = None  # as annotated; may be wrong
+  width: Optional[int] = None  # that the boxes refer to; None: not known
   height: Optional[int] = None
+  other_paths: Sequence[str] = ()  # where it may be if not at `path`
 
 
 class AnnotatedSet(NamedTuple):

@@ -1,9 +1,9 @@
 """Decides which annotated boxes a record can hold."""
 
-import math
-from typing import Container, List
+from typing import Container, List, Optional
 
-from tools.record_sources import annotations
+from dataloader import image_reader
+from tools.record_sources import annotations, frames
 from tools.record_sources import report as report_lib
 
 # COCO coordinates have two decimals: a box that ends at the border of its image
@@ -13,24 +13,26 @@ _ROUNDING = 0.02
 
 def usable_boxes(
   image: annotations.AnnotatedImage,
-  width: int,
-  height: int,
+  encoded: image_reader.Encoded,
   class_names: Container[str],
   report: report_lib.Report,
-) -> List[annotations.Box]:
+) -> Optional[List[annotations.Box]]:
   """Returns the boxes that can be trained on, clipped to the image.
 
   Args:
     image: the image and its boxes.
-    width: of the decoded image, in pixels.
-    height: of the decoded image, in pixels.
+    encoded: the image as it is stored.
     class_names: the known classes.
     report: receives every box that is left out or changed.
 
   Returns:
     Boxes of known classes with an area above 0 inside the image; the object's
-    area is set.
+    area is set. None if the image is not the one that was annotated.
   """
+  change = frames.change_of_frame(image, encoded, report)
+  if change is None:
+    return None
+  width, height = encoded.width, encoded.height
   usable = []
   for box in image.boxes:
     corners = (box.xmin, box.ymin, box.xmax, box.ymax)
@@ -38,12 +40,13 @@ def usable_boxes(
     if box.class_name not in class_names:
       report.add('unknown_class', image.file_name, what)
       continue
-    if not all(math.isfinite(corner) for corner in corners):
-      report.add('malformed_box', image.file_name, what)
-      continue
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
       report.add('box_without_area', image.file_name, what)
       continue
+    if max(corners) <= 1 < min(width, height):
+      report.add('box_of_shares', image.file_name, what)
+      continue
+    box = change(box)
     clipped = box._replace(
       xmin=max(box.xmin, 0.0),
       ymin=max(box.ymin, 0.0),

@@ -1,15 +1,19 @@
 """Reads COCO annotation files (https://cocodataset.org/#format-data)."""
 
 import collections
-import json
 import os
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
-import tensorflow.compat.v1 as tf
-
+from evaluation import coco_json
 from tools.record_sources import annotations
 from tools.record_sources import report as report_lib
-from utils import errors
+from utils import errors, files
+
+# What shows that sides are corners: boxes that leave their image, where nearly
+# all would be within it as corners.
+_SHARE_BEYOND = 0.25
+_SHARE_OF_CORNERS = 0.9
+_LEAST_BOXES = 3
 
 
 def read_coco(
@@ -22,7 +26,8 @@ def read_coco(
 
   Args:
     json_file: path of the annotation file.
-    image_dir: folder that `file_name` of the images is relative to.
+    image_dir: folder that `file_name` of the images is relative to; an image
+      that is not there is looked for by the last parts of its path.
     report: receives what cannot be used.
     label_map: class ids to use in place of the file's category ids; the
       classes are matched by name.
@@ -33,136 +38,126 @@ def read_coco(
   Raises:
     errors.DataError: the file cannot be read or lacks what it must have.
   """
-  content = _load(json_file)
-  names = _category_names(content['categories'], json_file)
-  if label_map is None:
-    label_map = names
-    if min(label_map, default=1) < 1:
+  json_name = os.path.basename(json_file)
+  content = coco_json.read(
+    json_file, lambda reason: report.add('malformed_box', json_name, reason)
+  )
+  names = _category_names(content.categories, json_file)
+  images = {}
+  for image in content.images:
+    if not image.file_name:
       raise errors.DataError(
-        '{}: category id {} is not allowed: ids start at 1, since 0 is the '
-        'background. Give new ids with --label_map.'.format(
-          json_file, min(label_map)
-        )
+        '{}: image {} has no `file_name`.'.format(json_file, image.id)
       )
-
-  records = {}
-  for record in content['images']:
-    image_id = _image_id(record, json_file)
-    if image_id in records:
+    if image.id in images:
       report.add(
-        'duplicate_image', record['file_name'], 'image id {}'.format(image_id)
+        'duplicate_image', image.file_name, 'image id {}'.format(image.id)
       )
     else:
-      records[image_id] = record
+      images[image.id] = image
 
   boxes = collections.defaultdict(list)
-  for annotation in content['annotations']:
-    record = records.get(annotation.get('image_id'))
-    if record is None:
+  for annotation in content.annotations:
+    image = images.get(annotation.image_id)
+    if image is None:
       report.add(
         'unknown_image_id',
-        os.path.basename(json_file),
+        json_name,
         'annotation {} of image id {}'.format(
-          annotation.get('id'), annotation.get('image_id')
+          annotation.entry.get('id'), annotation.image_id
         ),
       )
-      continue
-    box = _box(annotation, names, record['file_name'], report)
-    if box is not None:
-      boxes[record['id']].append(box)
-
-  images = [
-    annotations.AnnotatedImage(
-      source_id=image_id,
-      file_name=record['file_name'],
-      path=os.path.join(image_dir, record['file_name']),
-      boxes=boxes[record['id']],
-      width=record.get('width'),
-      height=record.get('height'),
-    )
-    for image_id, record in records.items()
-  ]
-  return annotations.AnnotatedSet(images, label_map)
-
-
-def _load(json_file: str) -> Dict[str, List[Dict[str, Any]]]:
-  try:
-    with tf.io.gfile.GFile(json_file) as source:
-      content = json.load(source)
-  except (tf.errors.OpError, UnicodeDecodeError) as error:
-    raise errors.DataError(
-      '{}: the annotation file cannot be read: {}'.format(json_file, error)
-    ) from error
-  except json.JSONDecodeError as error:
-    raise errors.DataError(
-      '{}: not a JSON file: {}'.format(json_file, error)
-    ) from error
-  for key in ('images', 'annotations', 'categories'):
-    value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, list) or not all(
-      isinstance(entry, dict) for entry in value
-    ):
-      raise errors.DataError(
-        "{}: not a COCO instances file: it has no list '{}' at its top "
-        'level.'.format(json_file, key)
+    elif annotation.category_id not in names:
+      report.add(
+        'unknown_class',
+        image.file_name,
+        'category id {}'.format(annotation.category_id),
       )
-  return content
+    else:
+      boxes[image.id].append(annotation)
+  _check_not_corners(images, boxes, json_file)
+
+  # An ending that several images share would stand for the wrong one.
+  endings = collections.Counter(
+    ending
+    for image in images.values()
+    for ending in files.path_endings(image.file_name)
+  )
+  return annotations.AnnotatedSet(
+    [
+      annotations.AnnotatedImage(
+        source_id=image.id,
+        file_name=image.file_name,
+        path=os.path.join(image_dir, image.file_name),
+        boxes=[_box(box, names) for box in boxes[image.id]],
+        width=image.width,
+        height=image.height,
+        other_paths=[
+          os.path.join(image_dir, ending)
+          for ending in files.path_endings(image.file_name)
+          if endings[ending] == 1
+        ],
+      )
+      for image in images.values()
+    ],
+    names if label_map is None else label_map,
+  )
 
 
-def _category_names(categories, json_file: str) -> Dict[int, str]:
-  try:
-    names = {int(entry['id']): str(entry['name']) for entry in categories}
-  except (KeyError, TypeError, ValueError) as error:
-    raise errors.DataError(
-      '{}: each entry of categories needs a number `id` and a `name` '
-      '({!r}).'.format(json_file, error)
-    ) from error
+def _category_names(
+  categories: Sequence[coco_json.Category], json_file: str
+) -> Dict[int, str]:
+  for category in categories:
+    if not category.name:
+      raise errors.DataError(
+        '{}: category {} has no `name`.'.format(json_file, category.id)
+      )
+  names = {category.id: category.name for category in categories}
   if len(set(names.values())) < len(categories):
     raise errors.DataError(
-      '{}: a category id or name occurs more than once.'.format(json_file)
+      '{}: a category name occurs more than once.'.format(json_file)
     )
   return names
 
 
-def _image_id(record: Dict[str, Any], json_file: str) -> int:
-  image_id = record.get('id')
-  if not isinstance(record.get('file_name'), str):
+def _check_not_corners(
+  images: Dict[int, coco_json.Image],
+  boxes: Dict[int, List[coco_json.Annotation]],
+  json_file: str,
+) -> None:
+  """Refuses [xmin, ymin, xmax, ymax] in place of sides, as far as it shows."""
+  num_boxes = num_corners = num_beyond = 0
+  for image_id, found in boxes.items():
+    width, height = images[image_id].width, images[image_id].height
+    if not (width and height):
+      continue
+    for x, y, right, below in (box.bbox for box in found):
+      num_boxes += 1
+      num_corners += x < right <= width and y < below <= height
+      num_beyond += x + right > width + 1 or y + below > height + 1
+  if (
+    num_boxes >= _LEAST_BOXES
+    and num_corners >= _SHARE_OF_CORNERS * num_boxes
+    and num_beyond >= _SHARE_BEYOND * num_boxes
+  ):
     raise errors.DataError(
-      '{}: image {!r} has no `file_name`.'.format(json_file, image_id)
+      '{}: {} of {} boxes leave their image, but would fit if bbox were '
+      '[xmin, ymin, xmax, ymax]. COCO has [xmin, ymin, width, height].'.format(
+        json_file, num_beyond, num_boxes
+      )
     )
-  if not isinstance(image_id, int):
-    raise errors.DataError(
-      '{}: image id {!r} of {} is not an integer, which evaluation '
-      'needs.'.format(json_file, image_id, record['file_name'])
-    )
-  return image_id
 
 
-def _box(annotation, names, file_name, report) -> Optional[annotations.Box]:
-  """Returns the box of one annotation, or reports why it has none."""
-  category = annotation.get('category_id')
-  if category not in names:
-    report.add('unknown_class', file_name, 'category id {}'.format(category))
-    return None
-  area = annotation.get('area')
-  try:
-    xmin, ymin, width, height = (float(v) for v in annotation['bbox'])
-    area = None if area is None else float(area)
-  except (KeyError, TypeError, ValueError):
-    report.add(
-      'malformed_box',
-      file_name,
-      'annotation {}: bbox {}, area {}'.format(
-        annotation.get('id'), annotation.get('bbox'), area
-      ),
-    )
-    return None
+def _box(
+  annotation: coco_json.Annotation, names: Dict[int, str]
+) -> annotations.Box:
+  xmin, ymin, width, height = annotation.bbox
   return annotations.Box(
-    class_name=names[category],
+    class_name=names[annotation.category_id],
     xmin=xmin,
     ymin=ymin,
     xmax=xmin + width,
     ymax=ymin + height,
-    area=area,
-    is_crowd=bool(annotation.get('iscrowd', 0)),
+    area=annotation.area,
+    is_crowd=annotation.is_crowd,
   )

@@ -39,8 +39,19 @@ def convert(
   Raises:
     errors.DataError: there is nothing to write, or it would replace something.
   """
+  if not annotated.images:
+    raise errors.DataError(
+      'The annotations have no image that can be used. ' + report.summary()
+    )
   if not annotated.label_map:
     raise errors.DataError('The annotations name no class.')
+  if min(annotated.label_map) < 1:
+    raise errors.DataError(
+      'Category id {} is not allowed: ids start at 1, since 0 is the '
+      'background. Give new ids with --label_map.'.format(
+        min(annotated.label_map)
+      )
+    )
   prefix = os.path.join(output_dir, name)
   label_map_file = os.path.join(output_dir, 'label_map.txt')
   try:
@@ -50,8 +61,18 @@ def convert(
       '{}: the output folder cannot be made: {}'.format(output_dir, error)
     ) from error
   earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
-  if not overwrite:
-    _check_nothing_is_lost(prefix, earlier, label_map_file, annotated.label_map)
+  if earlier and not overwrite:
+    raise errors.DataError(
+      '{}-*.tfrecord: {} shards are there already. Give another --name or '
+      '--output_dir, or replace them with --overwrite.'.format(
+        prefix, len(earlier)
+      )
+    )
+  splits = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
+  if tf.io.gfile.exists(label_map_file) and (
+    set(splits) - set(earlier) or not overwrite
+  ):
+    _check_same_classes(label_map_file, annotated.label_map)
 
   written = writer.write_records(annotated, prefix, num_shards, report)
   # Shards of another count would be read together with the new ones.
@@ -113,23 +134,17 @@ def print_summary(
   )
 
 
-def _check_nothing_is_lost(prefix, earlier, label_map_file, names) -> None:
-  if earlier:
+def _check_same_classes(label_map_file: str, names: Dict[int, str]) -> None:
+  """Raises DataError if records of other splits would mean other classes."""
+  present = label_map.read_label_map(label_map_file)
+  if present != names:
     raise errors.DataError(
-      '{}-*.tfrecord: {} shards are there already. Give another --name or '
-      '--output_dir, or replace them with --overwrite.'.format(
-        prefix, len(earlier)
+      '{} is of other classes: it has {}, this split has {}. Records of other '
+      'splits refer to it, so give all splits the same --label_map, or this '
+      'one another --output_dir.'.format(
+        label_map_file, _shown(present, names), _shown(names, present)
       )
     )
-  if tf.io.gfile.exists(label_map_file):
-    present = label_map.read_label_map(label_map_file)
-    if present != names:
-      raise errors.DataError(
-        '{} is of other classes: it has {}, this split has {}. Give all '
-        'splits the same --label_map, or replace it with --overwrite.'.format(
-          label_map_file, _shown(present, names), _shown(names, present)
-        )
-      )
 
 
 def _shown(names: Dict[int, str], others: Dict[int, str]) -> str:

@@ -15,22 +15,26 @@ class _Kind(NamedTuple):
 _KINDS = {
   'missing_image': _Kind('image file does not exist', 'image left out'),
   'unreadable_image': _Kind('image does not decode', 'image left out'),
+  'unknown_format': _Kind('image of a format that is not read', 'left out'),
+  'size_contradicts': _Kind("size is not the image's", 'image left out'),
   'missing_annotation': _Kind('listed, but has no xml', 'image left out'),
-  'unreadable_annotation': _Kind('xml cannot be parsed', 'image left out'),
+  'unreadable_annotation': _Kind('no VOC annotation', 'image left out'),
   'duplicate_image': _Kind('image occurs again', 'repetition left out'),
   'unknown_image_id': _Kind('box of an image not listed', 'box left out'),
   'unknown_class': _Kind('class is not in the label map', 'box left out'),
   'malformed_box': _Kind('coordinates missing or no numbers', 'box left out'),
   'box_without_area': _Kind('box without area or inverted', 'box left out'),
+  'box_of_shares': _Kind('box in shares of 1, not in pixels', 'box left out'),
   'box_outside_image': _Kind('box wholly outside the image', 'box left out'),
   'box_clipped': _Kind('box reaches beyond the image', 'clipped'),
-  'size_differs': _Kind('annotated image size is wrong', "image's size used"),
+  'size_differs': _Kind('image was resized since', 'boxes scaled'),
+  'turned_upright': _Kind('EXIF says it is turned', 'turned upright', False),
   'found_by_stem': _Kind(
     'image not named as in the xml', 'same name as the xml used', False
   ),
   'image_without_annotation': _Kind('image has no xml', 'left out', False),
   'difficult': _Kind('object marked difficult', 'stored as crowd', False),
-  're_encoded': _Kind('neither RGB/grey JPEG nor PNG', 'stored as PNG', False),
+  're_encoded': _Kind('training would see others', 'stored as PNG', False),
 }
 
 
@@ -47,7 +51,22 @@ class Report:
     self._findings[kind].append({'file': file_name, 'detail': detail})
 
   def count(self, kind: str) -> int:
-    return len(self._findings.get(kind, ()))
+    return len(self.files(kind))
+
+  def files(self, kind: str) -> List[str]:
+    return [finding['file'] for finding in self._findings.get(kind, ())]
+
+  def summary(self) -> str:
+    """Returns a sentence for each kind of problem, with an example."""
+    return ' '.join(
+      '{}: {}, such as {}.'.format(
+        entry['what'][0].upper() + entry['what'][1:],
+        entry['count'],
+        _describe(entry['findings'][0]),
+      )
+      for entry in self.as_dict().values()
+      if entry['is_problem']
+    )
 
   @property
   def num_problems(self) -> int:

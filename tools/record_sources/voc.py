@@ -9,17 +9,21 @@ challenge itself count pixels from 1 and include the last one; for those,
 import collections
 import os
 import re
+import reprlib
 from typing import Dict, List, Optional
 from xml.etree import ElementTree
 
 import tensorflow.compat.v1 as tf
 
+from dataloader import image_reader
 from tools.record_sources import annotations
 from tools.record_sources import report as report_lib
-from utils import errors
+from utils import errors, files, numerals
+from utils import label_map as label_map_lib
 
-_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.tif', '.tiff')
 _MAX_ID = 2**63 - 1
+# Where other dialects have their objects.
+_OBJECTS_ELSEWHERE = {'object', 'bndbox', 'bbox', 'box', 'polygon', 'points'}
 
 
 def read_voc(
@@ -69,11 +73,9 @@ def read_voc(
   for stem in wanted if label_map else stems:
     if stem not in ids:
       continue
-    path = os.path.join(annotation_dir, stem + '.xml')
     try:
-      with tf.io.gfile.GFile(path, 'rb') as source:
-        trees[stem] = ElementTree.fromstring(source.read())
-    except ElementTree.ParseError as error:
+      trees[stem] = _read_tree(os.path.join(annotation_dir, stem + '.xml'))
+    except errors.DataError as error:
       if stem in wanted:
         report.add('unreadable_annotation', stem + '.xml', str(error))
   if label_map is None:
@@ -91,13 +93,14 @@ def read_voc(
           file_name=file_name,
           path=os.path.join(image_dir, file_name),
           boxes=_boxes(trees[stem], file_name, one_based, report),
-          width=_int_or_none(trees[stem].findtext('size/width')),
-          height=_int_or_none(trees[stem].findtext('size/height')),
+          width=_side(trees[stem], 'width'),
+          height=_side(trees[stem], 'height'),
         )
       )
   if not split_file:
     for stem in sorted(set(image_names) - set(stems)):
-      report.add('image_without_annotation', image_names[stem][0])
+      if image_names[stem][0].lower().endswith(image_reader.ENDINGS):
+        report.add('image_without_annotation', image_names[stem][0])
   return annotations.AnnotatedSet(images, label_map)
 
 
@@ -118,10 +121,39 @@ def image_ids(stems: List[str]) -> Dict[str, int]:
   return {stem: number for number, stem in enumerate(stems, 1)}
 
 
+def _read_tree(path: str) -> ElementTree.Element:
+  """Returns the root, without namespaces; DataError if it is not VOC's."""
+  try:
+    with tf.io.gfile.GFile(path, 'rb') as source:
+      content = source.read()
+    # Entities can grow without bound; VOC has none.
+    if b'<!ENTITY' in content.replace(b'\0', b''):
+      raise errors.DataError('it declares entities')
+    tree = ElementTree.fromstring(content)
+  except (
+    tf.errors.OpError,
+    ElementTree.ParseError,
+    LookupError,  # an encoding that Python does not know
+    ValueError,  # or that the parser does not take
+  ) as error:
+    raise errors.DataError(str(error)) from error
+  for element in tree.iter():
+    element.tag = element.tag.rpartition('}')[2]
+  if tree.tag != 'annotation':
+    raise errors.DataError('not VOC: its root is <{}>'.format(tree.tag[:40]))
+  if tree.find('object') is None:
+    for element in tree.iter():
+      if element.tag.lower() in _OBJECTS_ELSEWHERE:
+        raise errors.DataError(
+          'not VOC: <{}>, but no <object> below the root'.format(element.tag)
+        )
+  return tree
+
+
 def _list_dir(folder: str) -> List[str]:
   try:
     return tf.io.gfile.listdir(folder)
-  except tf.errors.OpError as error:
+  except (tf.errors.OpError, UnicodeDecodeError) as error:
     raise errors.DataError(
       '{}: the folder cannot be read: {}'.format(folder, error)
     ) from error
@@ -131,19 +163,13 @@ def _image_names_by_stem(image_dir: str) -> Dict[str, List[str]]:
   by_stem = collections.defaultdict(list)
   for name in sorted(_list_dir(image_dir)):
     stem, suffix = os.path.splitext(name)
-    if suffix.lower() in _IMAGE_SUFFIXES:
+    if suffix.lower() not in ('.xml', '.json', '.txt', '.csv'):
       by_stem[stem].append(name)
   return by_stem
 
 
 def _read_split(split_file: str, report: report_lib.Report) -> List[str]:
-  try:
-    with tf.io.gfile.GFile(split_file) as source:
-      lines = source.read().splitlines()
-  except (tf.errors.OpError, UnicodeDecodeError) as error:
-    raise errors.DataError(
-      '{}: the split file cannot be read: {}'.format(split_file, error)
-    ) from error
+  lines = files.read_unicode(split_file, 'split file').splitlines()
   counts = collections.Counter(
     line.split()[0] for line in lines if line.strip()
   )
@@ -157,7 +183,7 @@ def _read_split(split_file: str, report: report_lib.Report) -> List[str]:
 
 def _collect_names(trees) -> Dict[int, str]:
   names = {
-    (element.text or '').strip()
+    label_map_lib.clean_name(element.text or '')
     for tree in trees
     for element in tree.iterfind('object/name')
   }
@@ -165,7 +191,8 @@ def _collect_names(trees) -> Dict[int, str]:
 
 
 def _image_name(tree, stem, image_names, report) -> str:
-  stated = os.path.basename((tree.findtext('filename') or '').strip())
+  stated = (tree.findtext('filename') or '').strip()
+  stated = stated and files.path_endings(stated)[-1]
   existing = image_names.get(stem, [])
   if not existing or stated in existing:
     return stated or stem
@@ -177,17 +204,17 @@ def _boxes(tree, file_name, one_based, report) -> List[annotations.Box]:
   boxes = []
   shift = 1.0 if one_based else 0.0
   for element in tree.iterfind('object'):
-    name = (element.findtext('name') or '').strip()
-    corners = [
+    name = label_map_lib.clean_name(element.findtext('name') or '')
+    texts = [
       element.findtext('bndbox/' + key)
       for key in ('xmin', 'ymin', 'xmax', 'ymax')
     ]
-    try:
-      xmin, ymin, xmax, ymax = (float(corner) for corner in corners)
-    except (TypeError, ValueError):
-      report.add('malformed_box', file_name, '{} {}'.format(name, corners))
+    xmin, ymin, xmax, ymax = (numerals.number(text) for text in texts)
+    if None in (xmin, ymin, xmax, ymax):
+      detail = '{} {}'.format(name, reprlib.repr(texts))
+      report.add('malformed_box', file_name, detail)
       continue
-    is_difficult = (element.findtext('difficult') or '').strip() == '1'
+    is_difficult = bool(numerals.integer(element.findtext('difficult')))
     if is_difficult:
       report.add('difficult', file_name, name)
     boxes.append(
@@ -205,8 +232,7 @@ def _boxes(tree, file_name, one_based, report) -> List[annotations.Box]:
   return boxes
 
 
-def _int_or_none(text: Optional[str]) -> Optional[int]:
-  try:
-    return int(float(text))
-  except (TypeError, ValueError):
-    return None
+def _side(tree, key: str) -> Optional[int]:
+  """Returns a side in pixels; None if unknown, where some tools write 0."""
+  side = numerals.number(tree.findtext('size/' + key)) or 0
+  return int(side) if side >= 1 else None

@@ -5,9 +5,9 @@ from typing import Any, Dict, List, NamedTuple
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from tools.record_sources import annotations, boxes, images, shards
+from dataloader import image_reader
+from tools.record_sources import annotations, boxes, images, shards, written_set
 from tools.record_sources import report as report_lib
-from utils import errors
 
 
 class WrittenSet(NamedTuple):
@@ -35,7 +35,7 @@ def write_records(
     The files, and the same boxes as a COCO dict.
 
   Raises:
-    errors.DataError: no image could be written.
+    errors.DataError: what was annotated cannot have been meant so.
   """
   class_ids = {name: number for number, name in annotated.label_map.items()}
   coco = _CocoBuilder(annotated.label_map)
@@ -43,40 +43,20 @@ def write_records(
     total=len(annotated.images), unit='image', disable=None
   ) as progress:
     for image, encoded in images.readable_images(annotated.images, report):
-      if (image.width or encoded.width, image.height or encoded.height) != (
-        encoded.width,
-        encoded.height,
-      ):
-        report.add(
-          'size_differs',
-          image.file_name,
-          'annotated {}x{}, is {}x{}'.format(
-            image.width, image.height, encoded.width, encoded.height
-          ),
-        )
-      usable = boxes.usable_boxes(
-        image, encoded.width, encoded.height, class_ids, report
-      )
+      usable = boxes.usable_boxes(image, encoded, class_ids, report)
+      if usable is None:
+        continue
       example = make_example(image, encoded, usable, class_ids)
       writer.write(example.SerializeToString())
       coco.add(image, encoded, usable, class_ids)
       progress.update(len(coco.content['images']) - progress.n)
-    if not coco.content['images']:
-      raise errors.DataError(
-        '{}: none of the {} images can be used: {} do not exist, {} do not '
-        'decode.'.format(
-          output_prefix,
-          len(annotated.images),
-          report.count('missing_image'),
-          report.count('unreadable_image'),
-        )
-      )
+    written_set.check(coco.content, report)
   return WrittenSet(writer.file_names, coco.content)
 
 
 def make_example(
   image: annotations.AnnotatedImage,
-  encoded: images.EncodedImage,
+  encoded: image_reader.Encoded,
   usable: List[annotations.Box],
   class_ids: Dict[str, int],
 ) -> tf.train.Example:

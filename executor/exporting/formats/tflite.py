@@ -1,8 +1,7 @@
 """TensorFlow Lite: float32, weights in float16, or integers.
 
 The models end with raw boxes and scores, since TensorFlow 1.15 converts no NMS;
-the one of integers with encoded boxes. On request they end with TFLite's own
-detection op. Inputs and outputs are float32 in all.
+the one of integers with encoded boxes. Inputs and outputs are float32 in all.
 """
 
 import contextlib
@@ -15,11 +14,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.lite.python import convert
 
 from executor.exporting import contract, frozen, request
-from executor.exporting.formats import (
-  representative,
-  tensor_inputs,
-  tflite_detection,
-)
+from executor.exporting.formats import representative, tensor_inputs
 from utils import errors
 
 FORMAT = 'tflite'
@@ -47,23 +42,7 @@ def write(
   artefacts = []
   for name in export_request.tflite_types:
     outputs = _outputs(model, name)
-    extra = {}
-    if export_request.tflite_postprocess:
-      graph_def, outputs = tflite_detection.append(
-        model.graph_def,
-        lite_request.params,
-        lite_request.image_size,
-        is_normalized=lite_request.output_normalized_coordinates,
-        is_integer=name == 'int8',
-      )
-      converter = _converter_of_detection(graph_def, model, outputs)
-      extra = {
-        'box_excess': tflite_detection.BOX_EXCESS,
-        'first_class': tflite_detection.FIRST_CLASS,
-      }
-    else:
-      converter = _converter(model, outputs)
-    content = _convert(converter, name, lite_request)
+    content = _convert(_converter(model, outputs), name, lite_request)
     file_name = 'model{}.tflite'.format('' if name == TYPES[0] else '_' + name)
     with open(os.path.join(directory, file_name), 'wb') as target:
       target.write(content)
@@ -74,10 +53,9 @@ def write(
         input_type=lite_request.input_type,
         inputs=model.input_specs,
         outputs=outputs,
-        has_nms=export_request.tflite_postprocess,
-        variant=_variant(name, export_request.tflite_postprocess),
+        has_nms=False,
+        variant='' if name == TYPES[0] else name,
         num_bytes=len(content),
-        **extra,
       )
     )
   return artefacts
@@ -100,11 +78,6 @@ def _check(export_request: request.ExportRequest) -> None:
       'batch_size: -1 (any number) is not possible with export_format: tflite, '
       'whose models have one size. Give the number of images.'
     )
-  if export_request.tflite_postprocess and export_request.batch_size != 1:
-    raise errors.ConfigError(
-      'batch_size: {} is not possible with tflite_postprocess: TFLite detects '
-      'in one image at a time. Use 1.'.format(export_request.batch_size)
-    )
   pattern = export_request.representative_file_pattern
   if 'int8' in export_request.tflite_types and not pattern:
     raise errors.ConfigError(
@@ -114,18 +87,6 @@ def _check(export_request: request.ExportRequest) -> None:
   if 'int8' in export_request.tflite_types:
     # Before the conversion takes its time.
     next(representative.images(export_request))
-
-
-def _variant(type_name: str, has_detection_op: bool) -> str:
-  return '_'.join(
-    filter(
-      None,
-      (
-        '' if type_name == TYPES[0] else type_name,
-        tflite_detection.VARIANT if has_detection_op else '',
-      ),
-    )
-  )
 
 
 def _outputs(
@@ -145,29 +106,6 @@ def _converter(
     inputs = _tensors(graph, model.input_specs)
     outputs = _tensors(graph, output_specs)
   return tf.lite.TFLiteConverter(model.graph_def, inputs, outputs)
-
-
-def _converter_of_detection(
-  graph_def: tf.GraphDef,
-  model: frozen.FrozenModel,
-  output_specs: List[contract.TensorSpec],
-) -> tf.lite.TFLiteConverter:
-  converter = tf.lite.TFLiteConverter(
-    graph_def,
-    None,
-    None,
-    input_arrays_with_shape=[
-      (_node(spec.name), list(spec.shape)) for spec in model.input_specs
-    ],
-    output_arrays=[_node(spec.name) for spec in output_specs],
-  )
-  converter.allow_custom_ops = True
-  return converter
-
-
-def _node(tensor_name: str) -> str:
-  """The name as the converter wants it: the first output without a number."""
-  return tensor_name[:-2] if tensor_name.endswith(':0') else tensor_name
 
 
 def _convert(

@@ -18,7 +18,6 @@ def model(tmp_path_factory):
     ('onnx', {'use_tpu': True}, 'use_tpu: True .* export_format: saved_model'),
     ('tflite', {'freeze': True}, 'freeze: True .*saved_model'),
     ('saved_model,onnx', {'tflite_types': ['int8']}, 'tflite_types: int8 .*te'),
-    ('onnx', {'tflite_postprocess': True}, 'tflite_postprocess: True'),
     ('tflite', {'onnx_opset': 14}, 'onnx_opset: 14 .*export_format: onnx'),
     ('tflite', {'representative_images': 9}, 'images: 9 .*tflite_types: int8'),
     ('onnx', {'representative_file_pattern': 'r'}, 'pattern: r .*int8'),
@@ -48,7 +47,6 @@ def test_options_at_their_defaults_may_be_given_to_any_format(
     use_tpu=False,
     freeze=False,
     tflite_types=['float32'],
-    tflite_postprocess=False,
     representative_file_pattern='',
     representative_images=100,
     onnx_opset=13,
@@ -96,7 +94,6 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     freeze=True,
     params_override='postprocess.nms_version=batched',
     tflite_types=['int8'],
-    tflite_postprocess=True,
     representative_file_pattern='a',
     representative_images=3,
     onnx_opset=11,
@@ -121,7 +118,6 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     False,
     True,
     ['int8'],
-    True,
     'a',
     3,
     11,
@@ -154,3 +150,21 @@ def test_without_a_tpu_there_is_no_bfloat16(model, tmp_path, writes_text):
   )
   assert writes_text[1].params.architecture.use_bfloat16
   assert writes_text[1].use_tpu
+
+
+def test_the_size_is_that_of_training_and_another_is_warned_of(
+  model, tmp_path, writes_text, caplog
+):
+  caplog.set_level('INFO')
+  trained = tuple(model.params.retinanet_parser.output_size)
+  written = tiny_export.export_text(
+    tmp_path / 'e', model, input_type='image_bytes'
+  )
+  assert written.image_size == trained
+  assert 'input_image_size' not in caplog.text
+  assert 'step 7, images of {} x {} pixels'.format(*trained) in caplog.text
+  other = tiny_export.export_text(
+    tmp_path / 'o', model, input_type='image_bytes', image_size=(40, 70)
+  )
+  assert other.image_size == (40, 70)
+  assert 'input_image_size: 40,70 is not the size of' in caplog.text

@@ -41,11 +41,6 @@ def _request(model, **changes):
     ('tflite', {'batch_size': None}, 'batch_size: -1 .* tflite'),
     (
       'tflite',
-      {'batch_size': 2, 'tflite_postprocess': True},
-      'batch_size: 2 .* tflite_postprocess',
-    ),
-    (
-      'tflite',
       {'tflite_types': ['int8']},
       'int8 needs representative_file_pattern',
     ),

@@ -1,5 +1,6 @@
 """The page, in a real browser."""
 
+import json
 import os
 import re
 
@@ -9,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from executor.inference import html_page
+from executor.inference import html_page, tables
 from executor.predictors import predictor
 from tests import chromium
 from tests.executor.inference import results
@@ -23,7 +24,6 @@ def _writer(path, max_images=100, names=None):
     str(path),
     'A <title>',
     names or results.LABEL_MAP,
-    max_boxes=100,
     min_score=0.3,
     max_images=max_images,
   )
@@ -247,6 +247,37 @@ def test_the_page_needs_nothing_else(tmp_path):
   # One for data, one for each of two pictures, one that runs.
   assert text.count('</script>') == 4
   assert os.listdir(str(tmp_path)) == ['page.html']
+
+
+def test_page_and_table_count_the_same(tmp_path):
+  result = results.result()
+  scores = np.concatenate([np.full(120, 0.6), [0.69999, 0.7, 0.3]])
+  count = len(scores)
+  result = result._replace(
+    detections=predictor.Detections(
+      np.tile(np.float32([[2, 3, 30, 40]]), [count, 1]),
+      np.ones(count, np.int32),
+      scores.astype(np.float32),
+    )
+  )
+  for min_score in (0.6, 0.7, 0.3):
+    page = html_page.HtmlWriter(
+      str(tmp_path / 'page.html'), 'title', None, min_score, max_images=9
+    )
+    table = tables.CsvWriter(str(tmp_path / 't.csv'), None, min_score)
+    for writer in (page, table):
+      writer.add(result)
+      writer.close()
+    text = (tmp_path / 'page.html').read_text()
+    data = json.loads(
+      re.search(r'<script id="data"[^>]*>(.*?)</script>', text).group(1)
+    )
+    (image,) = data['images']
+    # The comparison of the page's script.
+    shown = [d for d in image['detections'] if d[1] >= data['minScore']]
+    rows = (tmp_path / 't.csv').read_text().splitlines()[1:]
+    assert len(shown) == len(rows)
+  assert len(rows) == count
 
 
 def test_discarded_page(tmp_path):

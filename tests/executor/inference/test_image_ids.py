@@ -3,15 +3,17 @@
 import json
 
 import pytest
+from PIL import Image
 
+from dataloader import image_reader
 from executor.inference import image_ids, sources
 from utils import errors
 
 
-def _annotations(path, *names):
+def _annotations(path, *names, size=(9, 9)):
   content = {
     'images': [
-      {'id': 10 + i, 'file_name': name, 'height': 9, 'width': 9}
+      {'id': 10 + i, 'file_name': name, 'width': size[0], 'height': size[1]}
       for i, name in enumerate(names)
     ],
     'annotations': [],
@@ -45,6 +47,28 @@ def test_ids_of_file_names(tmp_path):
   assert ids.num_left_out == 1
   assert ids.numbered == {}
   assert _given(image_ids.ImageIds(path), ('a.jpg', None)) == [11]
+
+
+def test_windows_paths(tmp_path):
+  path = _annotations(tmp_path / 'i.json', 'C:\\x\\1.jpg', 'C:\\y\\2.jpg')
+  assert _given(image_ids.ImageIds(path), ('in/2.jpg', None)) == [11]
+
+
+def test_the_frame_is_that_of_the_annotation_file(tmp_path):
+  image = Image.new('RGB', (9, 5))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  image.save(str(tmp_path / 'a.jpg'), exif=exif.tobytes())
+  decoder = image_reader.Decoder(100)
+  for width, height in ((5, 9), (9, 5), (18, 10)):
+    path = _annotations(tmp_path / 'i.json', 'a.jpg', size=(width, height))
+    items = sources.items([str(tmp_path / 'a.jpg')], decoder)
+    (item,) = image_ids.ImageIds(path).given_to(items)
+    if width == 18:
+      with pytest.raises(errors.DataError, match='18 x 10 .* has 5 x 9'):
+        item.read()
+    else:
+      assert item.read().pixels.shape == (height, width, 3)
 
 
 def test_names_that_stand_for_several_images(tmp_path):

@@ -3,8 +3,11 @@
 import threading
 
 import numpy as np
+import pytest
 
-from executor.inference import decoding, pipeline, sources
+from dataloader import image_reader
+from executor.inference import pipeline, sources
+from executor.predictors import predictor as predictor_lib
 from tests.executor.inference import results
 from utils import errors
 
@@ -15,10 +18,10 @@ def _item(value, side=10, on_decode=None):
       on_decode()
     if value is None:
       raise errors.DataError('broken')
-    return decoding.Picture(np.full([side, side, 3], value, np.uint8))
+    return image_reader.Picture(np.full([side, side, 3], value, np.uint8))
 
   return sources.Item(
-    'image {}'.format(value), lambda: decoding.Opened(side * side, decode)
+    'image {}'.format(value), lambda: image_reader.Opened(side * side, decode)
   )
 
 
@@ -40,6 +43,25 @@ def test_order_and_batches():
   for value, result in enumerate(found, start=20):
     np.testing.assert_allclose(result.detections.scores, [value / 255])
   assert not failures
+
+
+def test_boxes_end_with_their_picture():
+  class Wide(results.Brightness):
+    """Of a model that clips to the square that it fits images into."""
+
+    def _predict(self, image):
+      return predictor_lib.Detections(
+        np.float32([[1, 2, 20, 30], [0, 12, 5, 30], [3, 4, 5, 6]]),
+        np.int32([1, 2, 3]),
+        np.float32([0.9, 0.8, 0.7]),
+      )
+
+  found = []
+  pipeline.run([_item(1)], Wide(), 3, found.append, pytest.fail)
+  ((boxes, classes, scores),) = [result.detections for result in found]
+  np.testing.assert_array_equal(boxes, [[1, 2, 10, 10], [3, 4, 5, 6]])
+  np.testing.assert_array_equal(classes, [1, 3])
+  np.testing.assert_array_equal(scores, np.float32([0.9, 0.7]))
 
 
 def test_no_image():

@@ -8,7 +8,14 @@ import time
 import pytest
 
 from executor import interruption
-from executor.inference import image_ids, runner, tables
+from executor.inference import (
+  html_page,
+  image_ids,
+  pictures,
+  runner,
+  tables,
+  writers,
+)
 from executor.predictors import predictor as predictor_lib
 from tests import record_factory
 from tests.executor.inference import results
@@ -106,7 +113,7 @@ def test_without_any_result_nothing_is_written(tmp_path):
 def test_images_that_are_not_annotated(images, tmp_path, caplog):
   annotations = tmp_path / 'instances.json'
   content = {
-    'images': [{'id': 9, 'file_name': 'image2.png', 'height': 1, 'width': 1}],
+    'images': [{'id': 9, 'file_name': 'image2.png', 'height': 40, 'width': 60}],
     'annotations': [],
     'categories': [],
   }
@@ -159,11 +166,54 @@ def test_a_second_signal_discards(images, tmp_path, sigint_handler):
   assert os.listdir(str(tmp_path / 'out')) == []
 
 
-def test_an_error_of_the_model_discards(images, tmp_path):
-  class Failing(results.Brightness):
-    def predict(self, images):
-      raise RuntimeError('the model')
+class _Choosy(results.Brightness):
+  """Fails with a batch that holds the thin image, or the huge one."""
 
-  with pytest.raises(RuntimeError, match='the model'):
-    _run(images, tmp_path, Failing())
-  assert os.listdir(str(tmp_path / 'out')) == []
+  def predict(self, images):
+    for image in images:
+      if image.shape[0] == 1:
+        raise ValueError('a side of 0 pixels\nOriginal stack trace')
+      if image.shape[0] == 999:
+        raise MemoryError()
+    return super().predict(images)
+
+
+def test_an_image_that_the_model_cannot_take_spoils_no_other(
+  images, tmp_path, capsys
+):
+  for name, height in (('thin', 1), ('huge', 999)):
+    path = tmp_path / (name + '.png')
+    path.write_bytes(record_factory.encode(record_factory.pixels(height, 9)))
+    images.insert(1, str(path))
+  with pytest.raises(runner.UnusableImagesError, match='2 of 8 images'):
+    _run(images, tmp_path, _Choosy())
+  assert _image_ids(tmp_path) == [1, 4, 5, 6, 7, 8]
+  listed = capsys.readouterr().err
+  assert 'thin.png: ValueError: a side of 0 pixels\n' in listed
+  assert 'huge.png: out of memory\n' in listed
+
+
+def test_a_picture_that_cannot_be_written_is_listed(images, tmp_path, capsys):
+  long = tmp_path / 'long.png'  # A JPEG ends at 65,500 pixels.
+  long.write_bytes(record_factory.encode(record_factory.pixels(1, 65536)))
+  outputs = [
+    pictures.PictureWriter(
+      str(tmp_path / 'out'), writers.Drawing(None, 9, min_score=0.0)
+    ),
+    html_page.HtmlWriter(str(tmp_path / 'p.html'), 'title', None, 0.3, 100),
+  ]
+  with pytest.raises(runner.UnusableImagesError, match='1 of 3 images'):
+    runner.run(
+      [images[0], str(long), images[1]],
+      results.Brightness(),
+      outputs,
+      None,
+      batch_size=3,
+      max_pixels=10**6,
+    )
+  assert 'long.png: ' in capsys.readouterr().err
+  assert sorted(os.listdir(str(tmp_path / 'out'))) == [
+    'image0.jpg',
+    'image1.jpg',
+  ]
+  assert (tmp_path / 'p.html').exists()

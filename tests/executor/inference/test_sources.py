@@ -4,14 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from executor.inference import decoding, sources
+from dataloader import image_reader
+from executor.inference import sources
 from tests import record_factory
 from utils import errors
 
 
 @pytest.fixture(scope='module')
 def decoder():
-  return decoding.Decoder(max_pixels=10**6)
+  return image_reader.Decoder(max_pixels=10**6)
 
 
 def _write_images(directory, *names):
@@ -38,8 +39,9 @@ def test_finds_files_folders_and_patterns(tmp_path):
 @pytest.mark.parametrize(
   'argument,message',
   [
-    ('absent.jpg', "no '.*absent.jpg'"),
+    ('absent.jpg', "no file or folder '.*absent.jpg'"),
     ('*.png', "No file matches '.*png'"),
+    ('em*', "No file matches '.*em[*]', but 1 folders do"),
     ('empty', "folder '.*empty' holds no image.* such as '.*empty/[*].tfrec"),
   ],
 )

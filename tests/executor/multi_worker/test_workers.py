@@ -20,7 +20,6 @@ from tools import launch_local
 _ROOT = os.path.abspath(
   os.path.join(os.path.dirname(__file__), '..', '..', '..')
 )
-_UNSHUFFLED = 'tests.executor.multi_worker.unshuffled_main'
 _ALIKE = {
   'enable_summary': True,
   'retinanet_parser': {
@@ -50,7 +49,7 @@ class _Workers:
             [
               sys.executable,
               '-m',
-              _UNSHUFFLED,
+              'main',
               '--mode=train',
               '--model_dir={}'.format(directory / 'model'),
               '--params_override=' + json.dumps(changed),
@@ -146,7 +145,7 @@ def test_two_workers_train_as_one_process(records, tmp_path):
     [
       sys.executable,
       '-m',
-      _UNSHUFFLED,
+      'main',
       '--mode=train',
       '--model_dir={}'.format(one),
       '--params_override=' + json.dumps(override),

@@ -8,7 +8,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 from executor import predictors
 from executor.exporting import agreement, check, contract, export, request
@@ -65,21 +64,6 @@ def unaligned(model, records, tmp_path_factory):
     export_format=_UNALIGNED_FORMATS,
     tflite_types=('float32', 'int8'),
     representative_file_pattern=records,
-    check=False,
-  )
-  return directory
-
-
-@pytest.fixture(scope='module')
-def with_op(model, tmp_path_factory):
-  """TFLite's own detection op."""
-  directory = str(tmp_path_factory.mktemp('exports') / 'op')
-  export.export(
-    directory,
-    model.directory,
-    image_size=(64, 64),
-    export_format='tflite',
-    tflite_postprocess=True,
     check=False,
   )
   return directory
@@ -205,71 +189,6 @@ def test_integers(request, expected, export_name, size):
   measured = _agreement(found, expected[size], 0.5, score_tolerance=0.1)
   assert measured.matched_share > 0.6
   assert 1e-4 < measured.mean_score_error < 0.1
-
-
-def test_detection_op(with_op, expected):
-  predictor = predictors.load(with_op, 'tflite', 'postprocess')
-  measured = _agreement(predictor.predict(_images()), expected[64, 64], 0.98)
-  # It suppresses before it clips, so a few boxes differ.
-  assert measured.matched_share > 0.6
-  assert measured.box_error < 1e-3
-  assert measured.score_error < 1e-5
-
-
-@pytest.mark.slow
-def test_detection_op_of_integers(model, records, tmp_path, expected):
-  directory = str(tmp_path / 'op')
-  export.export(
-    directory,
-    model.directory,
-    image_size=(64, 64),
-    export_format='tflite',
-    tflite_types=['int8'],
-    tflite_postprocess=True,
-    representative_file_pattern=records,
-    check=False,
-  )
-  predictor = predictors.load(directory, 'tflite', 'int8_postprocess')
-  found = predictor.predict(_images())
-  measured = _agreement(found, expected[64, 64], 0.5, score_tolerance=0.1)
-  assert measured.matched_share > 0.4
-  assert measured.mean_score_error < 0.1
-
-
-def test_what_the_contract_says_about_the_detection_op(with_op, model):
-  predictor = predictors.from_checkpoint(
-    model.checkpoint, model.params, (64, 64)
-  )
-  artefact = contract.read(with_op).artefact('tflite', 'postprocess')
-  assert (artefact.has_nms, artefact.box_excess, artefact.first_class) == (
-    True,
-    1.0,
-    1,
-  )
-  interpreter = tf.lite.Interpreter(os.path.join(with_op, artefact.path))
-  interpreter.allocate_tensors()
-  (fed,) = interpreter.get_input_details()
-  num_same = 0
-  for seed in range(4):
-    # Of the model's size, so that nothing is resized.
-    image = record_factory.pixels(64, 64, seed)
-    pixels = (image / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    interpreter.set_tensor(fed['index'], pixels[np.newaxis].astype(np.float32))
-    interpreter.invoke()
-    outputs = {
-      spec.key: interpreter.get_tensor(detail['index'])
-      for spec, detail in zip(
-        artefact.outputs, interpreter.get_output_details()
-      )
-    }
-    for spec in artefact.outputs:
-      assert outputs[spec.key].shape == tuple(spec.shape)
-    (found,) = predictor.predict([image])
-    boxes = np.clip(outputs['detection_boxes'][0] - [0, 0, 1, 1], 0, 63)
-    for box, label in zip(boxes, outputs['detection_classes'][0] + 1):
-      is_same = np.all(np.abs(found.boxes - box) < 1e-3, axis=1)
-      num_same += np.any(is_same & (found.classes == label))
-  assert num_same > 5
 
 
 def test_any_number_of_images(model, tmp_path, expected):

@@ -52,7 +52,6 @@ _PARTED = {
       8,
     ),
     ({'eval': {'eval_batch_size': 5}, 'evaluates': False}, 8),
-    ({'predict': {'predict_batch_size': 5}}, 8),
   ],
 )
 def test_what_divides_has_no_problem(settings, num_replicas):
@@ -188,7 +187,6 @@ def test_batches_become_such_as_divide():
         **_PARTED,
       },
       'eval': {'eval_batch_size': 5},
-      'predict': {'predict_batch_size': 16},
     },
     flags={'use_tpu': True},
     mode='tpu_preflight',
@@ -196,5 +194,4 @@ def test_batches_become_such_as_divide():
   changed = layout.with_batches_that_divide(params)
   assert changed.train.train_batch_size == 24
   assert changed.eval.eval_batch_size == 8
-  assert changed.predict.predict_batch_size == 16
   assert params.train.train_batch_size == 30

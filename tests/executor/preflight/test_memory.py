@@ -4,16 +4,12 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor.preflight import (
   device_bytes,
-  dtypes,
   kept_activations,
-  layer_groups,
-  layout,
   memory,
   static_shapes,
   tpu_graph,
   xla_kernels,
 )
-from modeling import model_stats
 from tests import tiny_run
 
 _BATCH, _SIDE = 2, 16
@@ -75,29 +71,20 @@ def test_the_backward_pass_keeps_what_fusion_does_not_compute_again():
   assert rank_4 == [tensors['first'], tensors['active'], second]
 
 
-def _estimate(graph, dims=None):
-  return memory.estimate(graph, layer_groups.LayerGroups(_SIDE, 3), dims)
-
-
 def test_memory_of_a_small_graph_as_computed_by_hand():
   graph, _ = _small_graph()
-  needed = _estimate(graph)
   plane = _BATCH * _SIDE * _SIDE * 128 * 4  # channels padded to 128
   vector = 128 * 4
   kernels = 9 * 8 * 128 * 4 + 8 * 128 * 4
   trained = kernels + 3 * vector  # gamma, beta, bias
-  by_group = {row.group: row for row in needed.rows}
-  row = by_group['net, stride 1']
-  assert row.num_parameters == 3 * 3 * 3 * 8 + 8 * 4 + 2 * 8 + 4
-  assert row.weights == trained + 2 * vector  # and the moving averages
-  assert row.slots == row.gradients == trained
-  assert row.activations == 3 * plane
+  parts = memory.estimate(graph).parts
+  assert parts.pop('weights') == trained + 2 * vector  # the moving averages
+  assert parts.pop('slots of the optimizer') == trained
+  assert parts.pop('gradients') == trained
   # [2, 16, 16, 3] with two sides of 16 last: 16 rows and 128 lanes.
-  assert needed.infeed == 2 * 3 * 16 * 128 * 4
-  # What else is kept are mean and variance of the batch.
-  others = sum(r.activations for r in needed.rows) - row.activations
-  assert others == 2 * vector
-  assert needed.total == sum(r.total for r in needed.rows) + needed.infeed
+  assert parts.pop('infeed') == 2 * 3 * 16 * 128 * 4
+  # Mean and variance of the batch are kept, too.
+  assert parts == {'activations of net': 3 * plane + 2 * vector}
 
 
 @pytest.mark.parametrize(
@@ -113,21 +100,20 @@ def test_memory_of_a_small_graph_as_computed_by_hand():
 )
 def test_slots_of_each_optimizer(optimizer, num_slots):
   graph, _ = _small_graph(optimizer)
-  needed = _estimate(graph)
-  row = max(needed.rows, key=lambda row: row.num_parameters)
-  assert row.slots == num_slots * row.gradients
-  assert row.gradients > 0
+  parts = memory.estimate(graph).parts
+  assert parts['slots of the optimizer'] == num_slots * parts['gradients']
+  assert parts['gradients'] > 0
 
 
 def test_parting_images_divides_activations_and_not_weights():
   graph, _ = _small_graph()
-  whole, parted = _estimate(graph), _estimate(graph, [1, 2, 1, 1])
-  assert parted.infeed * 2 == whole.infeed
-  rows = zip(whole.rows, parted.rows)
-  for one, other in rows:
-    assert one.weights == other.weights
-    if one.group.endswith('stride 1'):
-      assert other.activations * 2 == one.activations
+  whole = memory.estimate(graph).parts
+  parted = memory.estimate(graph, [1, 2, 1, 1]).parts
+  assert parted['infeed'] * 2 == whole['infeed']
+  assert parted['weights'] == whole['weights']
+  moments = 2 * 128 * 4
+  name = 'activations of net'
+  assert (parted[name] - moments) * 2 == whole[name] - moments
 
 
 def _tiny_params(batch_size=8, **train):
@@ -143,62 +129,30 @@ def _tiny_params(batch_size=8, **train):
 
 def _of_model(params):
   graph = tpu_graph.build(params, tpu_graph.TRAIN)
-  groups = layer_groups.LayerGroups(
-    layout.padded_size(params)[0], params.architecture.min_level
-  )
-  return graph, memory.estimate(graph, groups)
+  return graph, memory.estimate(graph).parts
 
 
-def test_a_model_has_all_its_parameters_and_grows_with_the_batch():
-  graph, small = _of_model(_tiny_params(8))
-  with graph.graph.as_default():
-    assert small.num_parameters == model_stats.count_parameters()
+def test_activations_grow_with_the_batch_and_weights_do_not():
+  _, small = _of_model(_tiny_params(8))
   _, large = _of_model(_tiny_params(16))
-  assert large.num_parameters == small.num_parameters
-  assert large.infeed > small.infeed
-  for column in ('weights', 'slots', 'gradients'):
-    assert sum(getattr(r, column) for r in large.rows) == sum(
-      getattr(r, column) for r in small.rows
-    )
-  activations = [sum(r.activations for r in m.rows) for m in (small, large)]
-  # From one image a replica to two; moments of batch norm do not grow.
-  assert 1.9 * activations[0] < activations[1] <= 2 * activations[0]
-  names = {row.group for row in small.rows}
-  assert {
-    'resnet10, stride 4',
-    'fpn, stride 8',
-    'class_net, level 3',
-    'retinanet, all levels',
-  } <= names
+  assert large['infeed'] > small['infeed']
+  for part in ('weights', 'slots of the optimizer', 'gradients'):
+    assert large[part] == small[part]
+  for network in ('resnet10', 'fpn', 'retinanet'):
+    # From one image a replica to two; moments of batch norm do not grow.
+    name = 'activations of ' + network
+    assert 1.8 * small[name] < large[name] <= 2 * small[name]
 
 
 def test_a_batch_in_parts_keeps_what_a_part_needs():
-  """Activations of a batch of the size of a part, in the same groups."""
+  """Activations of a batch of the size of a part."""
   _, whole = _of_model(_tiny_params(16))
-  params = _tiny_params(16, gradient_accumulation_steps=2)
-  graph, in_parts = _of_model(params)
-  rows = {row.group: row for row in in_parts.rows}
-  for row in whole.rows:
-    assert rows[row.group].num_parameters == row.num_parameters, row.group
-    assert rows[row.group].weights == row.weights, row.group
-    assert rows[row.group].gradients == row.gradients, row.group
-    if 'stride' in row.group or row.group.endswith(('3', '4', '5')):
-      # Moments of batch norm do not depend on the batch.
-      ratio = rows[row.group].activations / row.activations
-      assert 0.5 <= ratio < 0.55, row.group
-  assert in_parts.infeed == whole.infeed
-  groups = layer_groups.LayerGroups(
-    layout.padded_size(params)[0], params.architecture.min_level
-  )
-  parts = {part.name: part for part in dtypes.count(graph, groups)}
-  assert set(parts) == {
-    'input',
-    'resnet10',
-    'fpn',
-    'class_net',
-    'box_net',
-    'losses',
-  }
-  assert parts['resnet10'].num_bfloat16 > 0
+  graph, in_parts = _of_model(_tiny_params(16, gradient_accumulation_steps=2))
+  for part in ('weights', 'gradients', 'infeed'):
+    assert in_parts[part] == whole[part]
+  for network in ('resnet10', 'fpn', 'retinanet'):
+    name = 'activations of ' + network
+    # Moments of batch norm do not depend on the batch.
+    assert 0.5 <= in_parts[name] / whole[name] < 0.56
   assert xla_kernels.find_offenders(graph.operations) == []
   assert static_shapes.find_offenders(graph.operations) == []

@@ -9,7 +9,7 @@ import pytest
 import rich.console
 
 from configs import presets, resolver
-from executor.preflight import host, preflight
+from executor.preflight import preflight
 from tests import tiny_run
 from utils import errors
 
@@ -35,18 +35,13 @@ def _override(records, *changes):
   return json.dumps(tiny_run.overrides(records, _BATCHES, *changes))
 
 
-@pytest.fixture
-def short_trial(monkeypatch):
-  monkeypatch.setattr(host, '_MAX_TRIAL_IMAGES', 8)
-
-
-def _run(override, output=None, flags=None, **kwargs):
+def _run(override, flags=None, **kwargs):
   params = resolver.resolve(
     params_override=override,
     flags={'use_tpu': True, **(flags or {})},
     mode='tpu_preflight',
   ).params
-  output = output or io.StringIO()
+  output = io.StringIO()
   console = rich.console.Console(file=output, width=80)
   preflight.run(params, console=console, **kwargs)
   return output.getvalue()
@@ -62,13 +57,9 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   assert 'WARNING' not in process.stderr
   for text in (
     'replicas',
-    'resnet10, stride 4',
-    'class_net, level 3',
+    'activations of resnet10',
     'of the 8 GB of a v2 core',
     'of the 16 GB of a v3 core',
-    'which stay float32',
-    'infeed of an image',
-    'images/s',
   ):
     assert text in process.stdout, text
 
@@ -104,7 +95,7 @@ def test_program_names_all_that_would_not_work(tmp_path):
     'batched',
   ],
 )
-def test_every_nms_version_of_the_project_is_ready(version, short_trial):
+def test_every_nms_version_of_the_project_is_ready(version):
   # `batched` has no CombinedNonMaxSuppression here: all share one search.
   output = _run(_override('', {'postprocess': {'nms_version': version}}))
   assert 'ready' in output
@@ -203,27 +194,24 @@ def test_cores_that_no_tpu_has_make_no_graph(no_graphs):
   assert not no_graphs
 
 
-def test_evaluation_on_this_machine_is_no_graph_of_a_tpu(short_trial):
+def test_evaluation_on_this_machine_is_no_graph_of_a_tpu():
   output = _run(_override(''), flags={'eval_master': 'local'})
   assert 'train ' in output
-  assert 'predict ' not in output
+  assert 'eval ' not in output
 
 
-def test_too_large_for_a_core_and_the_step_time(short_trial):
-  output = io.StringIO()
+def test_too_large_for_a_core():
   with pytest.raises(errors.ConfigError) as info:
     # A batch that does not divide is no reason to look no further.
     override = _override('', {'train': {'train_batch_size': 12}})
-    _run(override, output, core_memory_gb=0.001, step_time_ms=20.0)
+    _run(override, core_memory_gb=0.001)
   assert 'train.train_batch_size: 12 images do not divide' in str(info.value)
   assert 'train.train_batch_size: 1 images on a replica need' in str(info.value)
   assert '--core_memory_gb' in str(info.value)
-  assert '20 ms (--step_time_ms)' in output.getvalue()
-  assert '400.0 images/s' in output.getvalue()
 
 
 @pytest.mark.slow
-def test_default_network_on_an_8_gb_core(short_trial):
+def test_default_network_on_an_8_gb_core():
   override = json.dumps({'train': {'train_batch_size': 128}})
   with pytest.raises(errors.ConfigError, match='which has 8 '):
     _run(override, core_memory_gb=8.0)

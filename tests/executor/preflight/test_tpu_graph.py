@@ -20,7 +20,6 @@ def resolve(*changes, model_dir=None):
   sizes = {
     'train': {'train_batch_size': 16},
     'eval': {'eval_batch_size': 8},
-    'predict': {'predict_batch_size': 8},
   }
   merged = tiny_run.overrides('none', sizes)
   for change in changes:
@@ -96,13 +95,6 @@ def test_evaluation(eval_type):
   sent = {t.shape.as_list()[0] for t in outfeed.inputs}
   assert sent == {1}
   assert not _types(graph)['CrossReplicaSum']
-
-
-def test_prediction():
-  graph = tpu_graph.build(resolve(), 'predict')
-  assert graph.replica_batch_size == 1
-  assert 'labels/groundtruths/boxes' not in graph.infeed_names
-  assert graph.infeed_names[0] == 'images'
 
 
 def test_a_pod_trains_with_shared_moments_and_evaluates_on_one_host():
@@ -187,7 +179,7 @@ def test_without_a_tpu_or_with_an_unknown_mode():
   params = resolver.resolve(params_override=tiny_run.overrides('none')).params
   with pytest.raises(errors.ConfigError, match='--use_tpu'):
     tpu_graph.build(params, 'train')
-  with pytest.raises(ValueError, match='train, eval, predict'):
+  with pytest.raises(ValueError, match='train, eval'):
     tpu_graph.build(resolve(), 'infer')
 
 
@@ -219,7 +211,6 @@ def _check_preset(preset):
       'retinanet_parser': {'output_size': [128, 128]},
       'train': {'num_shards': 2, 'train_batch_size': 2},
       'eval': {'eval_batch_size': 2},
-      'predict': {'predict_batch_size': 2},
     },
     flags={'use_tpu': True},
   ).params

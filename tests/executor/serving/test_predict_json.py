@@ -69,11 +69,14 @@ def test_bytes(fields):
     (b'{"inputs": []}', 'at least one'),
     (b'{"inputs": null}', 'at least one'),
     (b'{"instances": [1], "signature_name": "x"}', "'x' is unknown"),
-    (b'{"instances": [{"image": 1}]}', "names image; .* is 'img'"),
+    (b'{"instances": [{"image": 1}]}', "names \\['image'\\]; .* is 'img'"),
     (b'{"instances": [{}]}', 'names no input'),
+    (b'{"instances": [{"img": 1, "other": 2}]}', "names .* is 'img'"),
+    (b'{"signature_name": "\\ud800", "instances": [1]}', 'ud800.* unknown'),
+    (b'{"instances": [' + b'9' * 10**7 + b']}', '10000000 digits'),
     (b'{"instances": [[[[1, 2, 3]]]]}', r'shape \[1, 2, 3\]; .* \[1, 1, 3\]'),
-    (b'{"instances": [1]}', r'have \[\]'),
-    (b'{"instances": [[[[1, 2, 3], [1, 2]]]]}', r'have \[1, 2\]'),
+    (b'{"instances": [1]}', r'has \[\]'),
+    (b'{"instances": [[[[1, 2, 3], [1, 2]]]]}', r'has \[1, 2\]'),
     (b'{"instances": [[[[1, 2, 3], [1, 2, null]]]]}', 'uint8 numbers'),
     (b'{"instances": [[[[1, 2, 3], [1, 2, "3"]]]]}', 'uint8 numbers'),
     (b'{"instances": [[[[1, 2, 3], [1, 2, 0.5]]]]}', 'uint8 numbers'),
@@ -86,6 +89,35 @@ def test_what_is_wrong_is_named(body, message):
   with pytest.raises(limits.RequestError, match=message) as info:
     predict_json.parse(body, _PIXELS)
   assert info.value.status == 400
+
+
+@pytest.mark.parametrize('value', ['{}', '[]', '["a"]', '0.1', '"k":1'])
+@pytest.mark.parametrize('spec', [_PIXELS, _BYTES])
+def test_json_that_would_take_much_memory_is_not_built(value, spec):
+  bounds = {'uint8': 8 * 10**5, 'string': 10**5}
+  marks = '{%s}' if ':' in value else '{"instances":[%s]}'
+  # Each value takes 32 to 250 bytes.
+  fits = marks % ','.join([value] * (bounds[spec.dtype] // 400))
+  too_much = marks % ','.join([value] * (bounds[spec.dtype] // 32))
+  for body, status in ((fits, 400), (too_much, 413)):
+    with pytest.raises(limits.RequestError) as info:
+      predict_json.parse(body.encode('ascii'), spec, 10**5)
+    assert info.value.status == status
+
+
+@pytest.mark.parametrize(
+  'text', ['AP8K/w==', 'AP8K/w', 'AP8K\r\n/w==\n', ' AP8K\t/w= =', 'AP8K\n/w']
+)
+def test_base64_as_in_tensorflow_serving(text):
+  assert _parse({'inputs': [{'b64': text}]}, _BYTES).examples == [
+    b'\x00\xff\n\xff'
+  ]
+
+
+def test_columns_of_other_names_are_ignored():
+  columns = {'key': ['a'], 'input': [{'b64': 'AP8K'}], 'n': {'b64': ''}}
+  parsed = _parse({'inputs': columns, 'more': 1}, _BYTES)
+  assert parsed.examples == [b'\x00\xff\n']
 
 
 @pytest.mark.parametrize('number', ['1e39', '-Infinity', '1' + 400 * '0'])
@@ -115,6 +147,7 @@ def test_text_takes_no_more_memory_than_it_has():
     (None, 'bytes are written'),
     ({'b64': 1}, 'bytes are written'),
     ({'b64': 'A'}, 'example 1: this is not base64'),
+    ({'b64': 'AP8K='}, 'not base64'),
     ({'b64': 'AP8K!'}, 'not base64'),
     ({'b64': 'é'}, 'not base64'),
   ],

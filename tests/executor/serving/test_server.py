@@ -10,6 +10,7 @@ import time
 from urllib import parse
 
 import numpy as np
+import psutil
 import pytest
 import requests
 from PIL import Image
@@ -250,6 +251,35 @@ def test_bad_images_spoil_nothing_under_load(server):
   assert response.status_code == 400
 
 
+def test_both_ways_say_the_same_of_a_bad_picture(server):
+  url = server.url + '/detect'
+  good = serving_run.pictures(1)[0]
+  for picture in (b'', b'GIF89a', good[:200], good[:-300], b'<svg/>'):
+    posted = requests.post(url, data=picture)
+    statuses = server.predict([picture]).status_code, posted.status_code
+    assert statuses == (400, 400), picture[:20]
+    assert list(posted.json()) == ['error']
+  form = requests.post(url, files={'file': good})
+  assert form.status_code == 400
+
+
+def test_json_packed_a_thousand_fold_takes_no_memory(server):
+  status = psutil.Process(server.process.pid)
+  before = status.memory_info().rss
+  body = gzip.compress(b'{"instances":[' + b'{},' * 340000 + b'{}]}')
+  assert len(body) < 10**4
+  for _ in range(3):
+    response = requests.post(
+      server.url + '/v1/models/bytes:predict',
+      data=body,
+      headers={'Content-Encoding': 'gzip'},
+    )
+    assert response.status_code == 413
+    assert 'bytes of memory' in response.json()['error']
+  # Once built, 80 MB each.
+  assert status.memory_info().rss - before < 30 * 2**20
+
+
 @pytest.mark.parametrize('path', ['/v1/models/bytes:predict', '/detect'])
 def test_a_decompression_bomb_is_refused(server, path):
   bomb = png_of_size(50000, 50000)
@@ -330,13 +360,43 @@ def _send(server, count=1):
 
 
 def test_a_slow_body_is_refused(server):
+  response = _slow_body(server).getresponse()
+  assert response.status == 408
+  assert 'within 1 seconds' in json.loads(response.read().decode())['error']
+
+
+def _slow_body(server):
+  """A request whose body does not go on."""
   connection = _connect(server)
   connection.putrequest('POST', '/v1/models/bytes:predict')
   connection.putheader('Content-Length', '100')
   connection.endheaders(b'{')
-  response = connection.getresponse()
-  assert response.status == 408
-  assert 'within 1 seconds' in json.loads(response.read().decode())['error']
+  return connection
+
+
+@pytest.mark.parametrize(
+  'first', [b'', b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n']
+)
+def test_slow_headers_are_closed(server, first):
+  location = parse.urlsplit(server.url)
+  with socket.create_connection(
+    (location.hostname, location.port), timeout=30
+  ) as connection:
+    connection.sendall(first)
+    while first and b'"model"' not in connection.recv(4096):
+      pass
+    start = time.monotonic()
+    with pytest.raises(OSError):
+      # One byte at a time, for ever.
+      while time.monotonic() < start + 20:
+        connection.sendall(b'G' if time.monotonic() < start + 0.05 else b'x')
+        connection.settimeout(0.2)
+        try:
+          if not connection.recv(4096):
+            raise ConnectionResetError
+        except socket.timeout:
+          pass
+    assert 0.5 < time.monotonic() - start < 10
 
 
 def _await(condition):
@@ -353,6 +413,7 @@ def _is_closed(server):
 
 
 def test_a_full_queue_refuses_and_a_hang_up_frees_places(patient):
+  slow = [_slow_body(patient) for _ in range(4)]
   start = time.monotonic()
   waiting, leaving = _send(patient), _send(patient, 2)
   # Until both have arrived.
@@ -380,6 +441,8 @@ def test_a_full_queue_refuses_and_a_hang_up_frees_places(patient):
   # A line is written after the answer.
   _await(lambda: len(statuses()) == 4)
   assert statuses() == ['503', '499', '200', '200']
+  for connection in slow:
+    connection.close()
 
 
 def test_more_images_than_places_are_refused(patient):
@@ -408,3 +471,13 @@ def test_a_signal_ends_it_when_the_work_is_done(bytes_model, tmp_path):
       lines = source.read().splitlines()
   assert lines[-1].endswith('Stopped.')
   assert not any('Traceback' in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_whatever_does_not_arrive(bytes_model, tmp_path):
+  with serving_run.serving(bytes_model, tmp_path) as running:
+    slow = _slow_body(running)
+    time.sleep(0.5)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(timeout=15) == 0
+    slow.close()

@@ -1,0 +1,287 @@
+"""Image files of any kind to the pixels that a detector takes."""
+
+import io
+from typing import Callable, NamedTuple, Optional, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from PIL import Image, ImageFile
+
+from ops import image_decoding
+from utils import errors
+
+# The sizes of images are checked here.
+Image.MAX_IMAGE_PIXELS = None
+
+ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+ORIENTATION_TAG = 0x0112
+_PHOTOMETRIC_TAG = 0x0106
+_DEEP_MODES = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+# Cameras write stereo JPEGs as MPO, which starts as a plain JPEG.
+_JPEG_FORMATS = ('JPEG', 'MPO')
+_FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
+_FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
+
+
+class UnknownFormatError(errors.DataError):
+  """A file is no image, or of a format that is not read."""
+
+
+class Picture(NamedTuple):
+  """A decoded image.
+
+  Attributes:
+    pixels: uint8 [height, width, 3], RGB.
+    note: what a person should know about the decoding, or ''.
+  """
+
+  pixels: np.ndarray
+  note: str = ''
+
+
+class Opened(NamedTuple):
+  """An image whose header is read.
+
+  Attributes:
+    num_pixels: height times width.
+    decode: reads the pixels; raises DataError if that is impossible.
+    size: (width, height) of what `decode` gives, if known.
+    orientation: EXIF's, 1 to 8, from the stored pixels to the upright ones.
+    as_stored: the same image, not turned upright.
+  """
+
+  num_pixels: int
+  decode: Callable[[], Picture]
+  size: Optional[Tuple[int, int]] = None
+  orientation: int = 1
+  as_stored: Optional[Callable[[], 'Opened']] = None
+
+
+class Encoded(NamedTuple):
+  """What a record holds of an image.
+
+  Attributes:
+    data: JPEG or PNG whose pixels in training are those of the reader.
+    format: 'JPEG' or 'PNG'.
+    width: in pixels, upright.
+    height: in pixels, upright.
+    orientation: EXIF's, 1 to 8, of the file; `data` is upright.
+    re_encoded: why `data` is not the content of the file, or ''.
+  """
+
+  data: bytes
+  format: str
+  width: int
+  height: int
+  orientation: int = 1
+  re_encoded: str = ''
+
+
+class Decoder:
+  """Decodes images; safe to call from several threads.
+
+  A JPEG gets the very pixels that training and evaluation see. As there,
+  transparency is dropped. 16 bits and floats from 0 to 1 are scaled to 8 bits,
+  and of an animation the first frame is taken.
+
+  Args:
+    max_pixels: larger images are refused before they are decoded.
+    bound_name: what the user knows that bound by, if anything.
+  """
+
+  def __init__(self, max_pixels: int, bound_name: str = ''):
+    self._max_pixels = max_pixels
+    self._bound_name = bound_name
+    with tf.Graph().as_default() as graph:
+      self._encoded = tf.placeholder(tf.string, [])
+      self._decoded = image_decoding.decode_image(self._encoded)
+    self._session = tf.Session(
+      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+    )
+
+  def open(self, encoded: bytes, as_in_training: bool = False) -> Opened:
+    """Reads the header of an image.
+
+    Args:
+      encoded: content of an image file.
+      as_in_training: take the pixels as they are stored, as training does,
+        whose boxes refer to them; otherwise an image that EXIF says is rotated
+        is turned upright.
+
+    Raises:
+      DataError: it is no image, damaged, or too large.
+    """
+    image = open_header(encoded)
+    width, height = image.size
+    if width * height > self._max_pixels:
+      raise errors.DataError(
+        'too large: {} x {} pixels (width x height) are more than {:,}'
+        '{}'.format(
+          width,
+          height,
+          self._max_pixels,
+          self._bound_name and ' ({})'.format(self._bound_name),
+        )
+      )
+    turn = 1 if as_in_training else orientation(image)
+
+    def decode() -> Picture:
+      with _explaining(), image:
+        if _is_plain(image, as_in_training):
+          pixels, notes = self._decode_as_in_training(encoded), []
+        else:
+          pixels, notes = _convert(image)
+        if turn != 1:
+          notes.append('turned upright')
+        # Pillow has turned a TIFF image itself.
+        if turn != 1 and image.format != 'TIFF':
+          pixels = _turn_upright(pixels, turn)
+        return Picture(pixels, ', '.join(notes))
+
+    return Opened(
+      width * height,
+      decode,
+      (height, width) if turn >= 5 else (width, height),
+      turn,
+      lambda: self.open(encoded, as_in_training=True),
+    )
+
+  def encode_for_record(self, encoded: bytes) -> Encoded:
+    """Returns what training decodes to the pixels of this reader.
+
+    These are the bytes themselves if possible, else an RGB PNG of the pixels.
+
+    Args:
+      encoded: content of an image file.
+
+    Raises:
+      DataError: it is no image, damaged, or too large.
+    """
+    opened = self.open(encoded)
+    picture = opened.decode()
+    height, width = picture.pixels.shape[:2]
+    for format_name, start in _FORMATS_OF_RECORDS.items():
+      if (
+        opened.orientation == 1
+        and encoded.startswith(start)
+        and self._trains_on(encoded, picture.pixels)
+      ):
+        return Encoded(encoded, format_name, width, height)
+    png = io.BytesIO()
+    # A third of the default's time for a fifth more bytes.
+    Image.fromarray(picture.pixels).save(png, 'PNG', compress_level=3)
+    image = open_header(encoded)
+    reason = '{} {}'.format(image.format, image.mode)
+    if picture.note:
+      reason += ', ' + picture.note
+    return Encoded(
+      png.getvalue(), 'PNG', width, height, opened.orientation, reason
+    )
+
+  def _trains_on(self, encoded: bytes, pixels: np.ndarray) -> bool:
+    try:
+      return np.array_equal(self._decode_as_in_training(encoded), pixels)
+    except errors.DataError:
+      return False
+
+  def _decode_as_in_training(self, encoded: bytes) -> np.ndarray:
+    try:
+      return self._session.run(self._decoded, {self._encoded: encoded})
+    except tf.errors.OpError as error:
+      raise errors.DataError('damaged image, or cut off') from error
+
+
+class _explaining:
+  """Turns whatever Pillow raises into a DataError."""
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, error_type, error, traceback):
+    if not isinstance(error, Exception) or isinstance(error, errors.DataError):
+      return
+    if isinstance(error, Image.UnidentifiedImageError):
+      raise UnknownFormatError('not an image, or of an unknown kind') from error
+    # Damage can show as any exception: OSError, but also IndexError, zlib's
+    # or struct's error, depending on the format.
+    raise errors.DataError('cannot be decoded: {}'.format(error)) from error
+
+
+def open_header(encoded: bytes) -> Image.Image:
+  """Reads the header of an image, of any size; DataError if it is none."""
+  with _explaining():
+    return Image.open(io.BytesIO(encoded))
+
+
+def orientation(image: Image.Image) -> int:
+  """Returns EXIF's, 1 to 8, from the stored pixels to the upright ones."""
+  try:
+    value = image.getexif().get(ORIENTATION_TAG)
+  except Exception:  # Damaged metadata do not spoil the pixels.
+    return 1
+  return value if value in range(1, 9) else 1
+
+
+def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  if orientation >= 5:
+    pixels = np.swapaxes(pixels, 0, 1)
+  if orientation in (2, 3, 6, 7):
+    pixels = pixels[:, ::-1]
+  if orientation in (3, 4, 7, 8):
+    pixels = pixels[::-1]
+  return np.ascontiguousarray(pixels)
+
+
+def _is_plain(image: ImageFile.ImageFile, as_in_training: bool) -> bool:
+  """Whether TensorFlow gives the pixels that are wanted."""
+  if as_in_training:
+    return (
+      image.format in _FORMATS_OF_TRAINING
+      and image.mode != 'CMYK'
+      and (image.format in _JPEG_FORMATS or getattr(image, 'n_frames', 1) == 1)
+    )
+  return image.format in _JPEG_FORMATS and image.mode in ('RGB', 'L')
+
+
+def _convert(image: ImageFile.ImageFile) -> Tuple[np.ndarray, list]:
+  """Returns the pixels, and notes about them."""
+  notes = []
+  num_frames = getattr(image, 'n_frames', 1)
+  if num_frames > 1 and image.format not in _JPEG_FORMATS:
+    notes.append('first of {} frames'.format(num_frames))
+  if image.mode not in (*_DEEP_MODES, 'F'):
+    return np.array(image.convert('RGB')), notes
+  if image.mode == 'F':
+    notes.append('floating point numbers scaled to 8 bits')
+    grey = _scale_floats(image)
+  else:
+    notes.append('16 bits scaled to 8')
+    grey = _scale_16_bits(image)
+  if image.format == 'TIFF' and image.tag_v2.get(_PHOTOMETRIC_TAG) == 0:
+    grey = 255 - grey  # White is zero, as in many X-ray pictures.
+  return np.repeat(grey[:, :, np.newaxis], 3, axis=2), notes
+
+
+def _scale_16_bits(image: Image.Image) -> np.ndarray:
+  values = np.asarray(image)
+  lowest, highest = values.min(), values.max()
+  if lowest < 0 or highest > 65535:
+    raise errors.DataError('pixels of more than 16 bits')
+  # A PNG has 16 bits at most, whatever Pillow calls it.
+  if image.mode == 'I' and image.format != 'PNG' and 0 < highest <= 255:
+    raise errors.DataError(
+      'pixels of 32 bits that end at {}: whether of 8 or 16 is not '
+      'clear'.format(highest)
+    )
+  # 65535 becomes 255.
+  return np.rint(values / np.float32(257)).astype(np.uint8)
+
+
+def _scale_floats(image: Image.Image) -> np.ndarray:
+  values = np.asarray(image)
+  if not (values.min() >= 0 and values.max() <= 1):  # Also not if NaN.
+    raise errors.DataError(
+      'pixels are floating point numbers from {:g} to {:g}, not from 0 to '
+      '1'.format(values.min(), values.max())
+    )
+  return np.rint(values * np.float32(255)).astype(np.uint8)

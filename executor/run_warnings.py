@@ -1,0 +1,111 @@
+"""What of a training works, but is hardly meant."""
+
+import os
+from typing import Any, Iterator
+
+import tensorflow.compat.v1 as tf
+
+from configs import params_dict, resolver, text_overrides
+from executor import run_start
+from utils import errors
+
+# Of the defaults: learning rate of the batch, in proportion to which it may
+# grow (Goyal et al., https://arxiv.org/abs/1706.02677).
+_RATE, _BATCH = 0.08, 64
+# Presets with clipped gradients train well at twice the rate.
+_CLIPPED = 2
+_MOST_EPOCHS = 1000
+_MOST_KEYS = 10
+
+
+def find(params: Any, start: run_start.Start) -> Iterator[str]:
+  """Yields a line for each.
+
+  Args:
+    params: the whole config of a run that trains.
+    start: of the run.
+  """
+  yield from _of_rate(params.train)
+  yield from _of_classes(params)
+  epochs = start.num_epochs(params)
+  if epochs and epochs > _MOST_EPOCHS:
+    yield (
+      'train.total_steps: {} steps are {:.0f} epochs of the {} images of '
+      'train.train_file_pattern; {} would be 100.'.format(
+        params.train.total_steps,
+        epochs,
+        start.num_images,
+        -(-100 * start.num_images // params.train.train_batch_size),
+      )
+    )
+  yield from _of_resumption(params, start.step)
+
+
+def _of_rate(settings: Any) -> Iterator[str]:
+  schedule, total = settings.learning_rate, settings.total_steps
+  rate, batch_size = schedule.init_learning_rate, settings.train_batch_size
+  linear = _RATE * batch_size / _BATCH
+  most = linear * _CLIPPED if settings.gradient_clip_norm else linear
+  if settings.optimizer.type == 'momentum' and rate > most * (1 + 1e-6):
+    yield (
+      'train.learning_rate.init_learning_rate: {:g} is {:.3g} times the rate '
+      'that the defaults have for train.train_batch_size: {} ({:g} for {}, in '
+      'proportion {:g}); the loss may grow without bound.'.format(
+        rate, rate / linear, batch_size, _RATE, _BATCH, linear
+      )
+    )
+  if schedule.warmup_steps >= total > 0:
+    yield (
+      'train.learning_rate.warmup_steps: {} is not below train.total_steps: '
+      '{}; the learning rate never gets to {:g}.'.format(
+        schedule.warmup_steps, total, rate
+      )
+    )
+  late = [step for step in schedule.learning_rate_steps if step >= total]
+  if schedule.type == 'step' and late:
+    yield (
+      'train.learning_rate.learning_rate_steps: {} not below '
+      'train.total_steps: {}; there the learning rate never falls.'.format(
+        ', '.join(map(str, late)) + (' is' if len(late) == 1 else ' are'), total
+      )
+    )
+
+
+def _of_classes(params: Any) -> Iterator[str]:
+  names = run_start.class_names(params)
+  num_classes = params.architecture.num_classes
+  if names and max(names) + 1 != num_classes:
+    yield (
+      "architecture.num_classes: {} does not fit eval.label_map_file '{}', "
+      'whose class ids go up to {}; with the background it would be {}.'.format(
+        num_classes, params.eval.label_map_file, max(names), max(names) + 1
+      )
+    )
+
+
+def _of_resumption(params: Any, step: int) -> Iterator[str]:
+  path = os.path.join(params.model_dir, 'params.yaml')
+  if not step or not tf.io.gfile.exists(path):
+    return
+  try:
+    saved = params_dict.ParamsDict(text_overrides.read_file(path))
+  except errors.ConfigError as error:
+    yield 'The config that {} was trained with is lost: {}'.format(
+      params.model_dir, error
+    )
+    return
+  old = dict(saved.leaves())
+  new = params_dict.ParamsDict(resolver.saved_params(params))
+  changed = [
+    '{} from {} to {}'.format(key, errors.shown(old[key]), errors.shown(value))
+    for key, value in new.leaves()
+    if key in old and old[key] != value and key != 'model_dir'
+  ]
+  if changed:
+    more = len(changed) - _MOST_KEYS
+    yield 'The config changes at step {} (against {}): {}{}.'.format(
+      step,
+      path,
+      '; '.join(changed[:_MOST_KEYS]),
+      '; and {} more'.format(more) if more > 0 else '',
+    )

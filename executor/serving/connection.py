@@ -1,0 +1,50 @@
+"""A connection over which a request has to begin in time."""
+
+import asyncio
+from typing import Any, Optional
+
+import h11
+from uvicorn.protocols.http import h11_impl
+
+
+class TimedConnection(h11_impl.H11Protocol):
+  """Closes where headers do not come within a set time.
+
+  uvicorn has a timeout for connections on which nothing comes after an answer,
+  but none for a first request, nor for headers that come slowly.
+
+  Args:
+    header_timeout: seconds from the connection, or from the first byte of a
+      later request, to the end of its headers.
+    **kwargs: of uvicorn.
+  """
+
+  def __init__(self, header_timeout: float, **kwargs: Any):
+    super().__init__(**kwargs)
+    self._header_timeout = header_timeout
+    self._timer: Optional[asyncio.TimerHandle] = None
+
+  def connection_made(self, transport: asyncio.Transport) -> None:
+    super().connection_made(transport)
+    self._start_timer()
+
+  def data_received(self, data: bytes) -> None:
+    super().data_received(data)
+    if self.conn.their_state is not h11.IDLE:
+      self._stop_timer()
+    elif self._timer is None:
+      self._start_timer()
+
+  def connection_lost(self, exc: Optional[Exception]) -> None:
+    self._stop_timer()
+    super().connection_lost(exc)
+
+  def _start_timer(self) -> None:
+    self._timer = self.loop.call_later(
+      self._header_timeout, self.timeout_keep_alive_handler
+    )
+
+  def _stop_timer(self) -> None:
+    if self._timer is not None:
+      self._timer.cancel()
+      self._timer = None

@@ -1,0 +1,110 @@
+"""Tests of what is warned of before a training."""
+
+import pytest
+
+from configs import resolver
+from executor import run_start, run_warnings
+
+_FITTING = {
+  'train': {
+    'train_batch_size': 64,
+    'total_steps': 22500,
+  }
+}
+
+
+def _warnings(settings, num_images=100_000, step=0):
+  params = resolver.resolve(config_file=_FITTING, params_override=settings)
+  start = run_start.Start(num_files=1, num_images=num_images, step=step)
+  return list(run_warnings.find(params.params, start))
+
+
+@pytest.mark.parametrize('num_images', [100_000, None])
+def test_the_defaults_are_meant(num_images):
+  assert _warnings({}, num_images) == []
+
+
+@pytest.mark.parametrize(
+  'settings,words',
+  [
+    (
+      {'train': {'train_batch_size': 8}},
+      'init_learning_rate: 0.08 is 8 times the rate that the defaults have for '
+      'train.train_batch_size: 8 (0.08 for 64, in proportion 0.01)',
+    ),
+    (
+      {'train': {'train_batch_size': 16, 'gradient_clip_norm': 10.0}},
+      'init_learning_rate: 0.08 is 4 times',
+    ),
+    (
+      {
+        'train': {
+          'total_steps': 400,
+          'learning_rate': {'type': 'cosine'},
+        }
+      },
+      'warmup_steps: 500 is not below train.total_steps: 400',
+    ),
+    (
+      {'train': {'total_steps': 20000}},
+      'learning_rate_steps: 20000 is not below train.total_steps: 20000',
+    ),
+  ],
+)
+def test_one_line_for_a_schedule_that_does_not_fit(settings, words):
+  (line,) = _warnings(settings)
+  assert line.startswith('train.learning_rate.') and words in line
+
+
+@pytest.mark.parametrize(
+  'settings',
+  [
+    {'train': {'train_batch_size': 32, 'gradient_clip_norm': 10.0}},
+    {'train': {'train_batch_size': 8, 'optimizer': {'type': 'adam'}}},
+    {'train': {'total_steps': 600, 'learning_rate': {'type': 'cosine'}}},
+  ],
+)
+def test_a_schedule_that_fits(settings):
+  assert _warnings(settings) == []
+
+
+def test_more_epochs_than_anybody_means():
+  (line,) = _warnings({}, num_images=296)
+  assert '22500 steps are 4865 epochs of the 296 images' in line
+  assert '463 would be 100' in line
+
+
+@pytest.mark.parametrize('num_classes,num_lines', [(4, 0), (3, 1), (91, 1)])
+def test_classes_of_the_label_map(tmp_path, num_classes, num_lines):
+  path = tmp_path / 'label_map.txt'
+  path.write_text('1:cat\n3:dog\n')
+  settings = {
+    'architecture': {'num_classes': num_classes},
+    'eval': {'label_map_file': str(path)},
+  }
+  lines = _warnings(settings)
+  assert len(lines) == num_lines
+  for line in lines:
+    assert 'num_classes: {} does'.format(num_classes) in line
+    assert 'up to 3; with the background it would be 4' in line
+
+
+def test_a_resumed_run_with_another_config(tmp_path):
+  model_dir = {'model_dir': str(tmp_path)}
+  before = {**model_dir, 'eval': {'suffix': '_old'}}
+  resolver.save_params(
+    resolver.resolve(config_file=_FITTING, params_override=before).params,
+    str(tmp_path),
+  )
+  assert _warnings(before, step=7) == []
+  # Nothing was trained, so nothing changes.
+  assert _warnings(model_dir) == []
+  changes = {**model_dir, 'resnet': {'resnet_depth': 18}}
+  (line,) = _warnings(changes, step=7)
+  assert line.startswith('The config changes at step 7 (against ')
+  assert line.endswith(
+    "resnet.resnet_depth from 50 to 18; eval.suffix from '_old' to ''."
+  )
+  (tmp_path / 'params.yaml').write_text('a: [')
+  (line,) = _warnings(model_dir, step=7)
+  assert 'params.yaml' in line and 'Not valid YAML' in line

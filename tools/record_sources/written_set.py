@@ -1,0 +1,44 @@
+"""A converted set seen as a whole: what no single image can tell."""
+
+import collections
+import os
+from typing import Any, Dict
+
+from dataloader import whole_set
+from tools.record_sources import report as report_lib
+from utils import errors
+
+
+def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
+  """Raises DataError if a set cannot have been meant as it is.
+
+  Args:
+    coco: what is to be written, as a COCO dict.
+    report: what was left out.
+  """
+  if not coco['images']:
+    hint = '--image_dir is where the names of image files start.'
+    raise errors.DataError(
+      'None of the images can be used. {} {}'.format(
+        report.summary(), hint if report.count('missing_image') else ''
+      ).rstrip()
+    )
+  read = {_ending(image['file_name']) for image in coco['images']}
+  unknown = collections.Counter(
+    _ending(name) for name in report.files('unknown_format')
+  )
+  for ending, count in unknown.items():
+    if ending not in read and count > 1:
+      raise errors.DataError(
+        "'{}': none of the {} files of this format can be read. Convert them "
+        'to JPEG or PNG first. {}'.format(ending, count, report.summary())
+      )
+  objection = whole_set.objection(
+    len(coco['images']), [max(box['bbox'][2:]) for box in coco['annotations']]
+  )
+  if objection:
+    raise errors.DataError('{} {}'.format(objection, report.summary()).rstrip())
+
+
+def _ending(file_name: str) -> str:
+  return os.path.splitext(file_name)[1].lower()

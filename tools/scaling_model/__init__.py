@@ -1,1 +1,0 @@
-"""Expected time of a training step on hardware that is not here."""
