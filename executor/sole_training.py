@@ -16,7 +16,8 @@ def alone_in(model_dir: str) -> Iterator[bool]:
   ends.
 
   Args:
-    model_dir: local directory, made if needed, or bucket URL.
+    model_dir: local directory, made if needed and removed if it stays empty,
+      or bucket URL.
 
   Yields:
     Whether it is known that no other process trains there; not for buckets and
@@ -28,12 +29,16 @@ def alone_in(model_dir: str) -> Iterator[bool]:
   if files.is_remote(model_dir):
     yield False
     return
+  is_new = not os.path.isdir(model_dir)
   os.makedirs(model_dir, exist_ok=True)
   descriptor = os.open(model_dir, os.O_RDONLY)
   try:
     yield _is_locked(descriptor, model_dir)
   finally:
     os.close(descriptor)
+    if is_new:
+      with contextlib.suppress(OSError):
+        os.rmdir(model_dir)
 
 
 def _is_locked(descriptor: int, model_dir: str) -> bool:

@@ -1,6 +1,7 @@
 """Checkpoints at the start, at intervals, and at the end; never spoilt ones."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from executor import checkpointing
 from modeling import finite_loss
+from utils import errors
 
 
 def _model_fn(features, labels, mode):
@@ -58,6 +60,42 @@ def test_resumed_run_goes_on_from_the_last_checkpoint(tmp_path):
   path = tf.train.latest_checkpoint(str(tmp_path))
   assert path.endswith('model.ckpt-3')
   assert tf.train.load_variable(path, 'weight') == 7
+
+
+def test_what_was_restored_is_not_written_again(tmp_path):
+  _train(str(tmp_path), [1])
+  path = tmp_path / 'model.ckpt-1.data-00000-of-00001'
+  before = path.stat().st_ino
+  _train(str(tmp_path), [4])
+  assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize('is_deleted', [False, True])
+def test_a_save_that_fails_is_told_and_leaves_nothing(
+  tmp_path, monkeypatch, is_deleted
+):
+  _train(str(tmp_path), [1])
+  names = set(os.listdir(str(tmp_path)))
+  save = tf.train.Saver.save
+
+  def fail(saver, session, path, global_step):
+    save(saver, session, path, global_step, write_state=False)
+    prefix = '{}-{}'.format(path, global_step)
+    os.truncate(prefix + '.index', 9)
+    os.mkdir(prefix + '_temp_0a')
+    if is_deleted:
+      shutil.rmtree(str(tmp_path))
+    # As for a file that is too large; a session takes it for the end of data.
+    raise tf.errors.OutOfRangeError(None, None, '/part; File too large')
+
+  monkeypatch.setattr(tf.train.Saver, 'save', fail)
+  told = 'was deleted or moved' if is_deleted else "'/part': File too large"
+  with pytest.raises(errors.UserError, match=told):
+    _train(str(tmp_path), [4])
+  if not is_deleted:
+    left = set(os.listdir(str(tmp_path)))
+    assert {n for n in left - names if 'events' not in n} == set()
+    assert names <= left
 
 
 def test_only_the_newest_are_kept(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import interruption
+from utils import signals
 
 
 def _train(directory, hook, signal_number=None, at_step=3, steps=6):
@@ -45,6 +46,20 @@ def test_without_signal_nothing_is_raised(tmp_path):
   _train(str(tmp_path), hook)
   hook.raise_if_stopped(str(tmp_path))
   assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-6')
+
+
+def test_before_the_first_step_a_signal_ends_at_once():
+  hook = interruption.StopOnSignalHook()
+  before = signal.getsignal(signal.SIGTERM)
+  with pytest.raises(signals.Signalled) as info:
+    with hook.handling_signals(from_first_step=True):
+      os.kill(os.getpid(), signal.SIGTERM)
+  assert info.value.exit_code == 128 + signal.SIGTERM
+  assert signal.getsignal(signal.SIGTERM) is before
+  with hook.handling_signals(from_first_step=True):
+    hook.before_run(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+  assert hook.signal_number == signal.SIGTERM
 
 
 def test_second_signal_ends_at_once():
