@@ -71,25 +71,6 @@ flags.DEFINE_integer('eval_batch_size', None, 'eval.eval_batch_size.')
 flags.DEFINE_integer('iterations_per_loop', None, 'train.iterations_per_loop.')
 flags.DEFINE_bool('skip_host_call', None, 'Write no training summaries.')
 
-_PARAMETER_FLAGS = (
-  'model_dir',
-  'use_tpu',
-  'tpu',
-  'num_cores',
-  'gcp_project',
-  'tpu_zone',
-  'eval_master',
-  'configure_tpu_version',
-  'tpu_job_name',
-  'data_dir',
-  'precision',
-  'train_batch_size',
-  'train_steps',
-  'eval_batch_size',
-  'iterations_per_loop',
-  'skip_host_call',
-)
-
 
 def main(argv):
   del argv
@@ -112,7 +93,7 @@ def main(argv):
 
     listing.print_choices(rich.console.Console(soft_wrap=True))
     return
-  given = {name: FLAGS[name].value for name in _PARAMETER_FLAGS}
+  given = {name: FLAGS[name].value for name in resolver.FLAGS}
   if FLAGS.mode == 'tpu_preflight':
     given['use_tpu'] = True
   resolved = resolver.resolve(
