@@ -6,7 +6,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import record_files, record_order, tf_example_decoder
+from dataloader import (
+  groundtruth_checks,
+  record_files,
+  record_order,
+  tf_example_decoder,
+)
 from evaluation import batches
 from utils import errors
 
@@ -104,7 +109,13 @@ def _decoded_records(file_pattern: str, regenerate_source_id: bool):
         lengths,
       ],
     )
-    with tf.control_dependencies([same_length]):
+    good_boxes = tf.debugging.Assert(
+      tf.reduce_all(
+        groundtruth_checks.are_good_boxes(decoded['groundtruth_boxes'])
+      ),
+      ['A box is inverted or outside of [0, 1] in image', decoded['source_id']],
+    )
+    with tf.control_dependencies([same_length, good_boxes]):
       decoded = {key: tf.identity(value) for key, value in decoded.items()}
     del decoded['image']
     decoded['source_id'] = tf_example_decoder.source_id_to_number(

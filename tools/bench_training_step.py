@@ -33,7 +33,7 @@ def main(argv):
   params = resolver.resolve(
     config_file=FLAGS.config_file,
     params_override=FLAGS.params_override,
-    flags={'use_tpu': False},
+    flags={'use_tpu': False, 'skip_host_call': True},
   ).params
   start = time.perf_counter()
   images, labels = synthetic_batch.make(params, FLAGS.batch_size)

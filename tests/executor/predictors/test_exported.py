@@ -232,9 +232,8 @@ def test_uint8_images_and_raw_outputs(model, tmp_path, expected):
     assert measured.mean_score_error < 0.02
 
 
-def test_saved_model_goes_first(exported, with_op):
+def test_saved_model_goes_first(exported):
   assert predictors.load(exported)._artefact.format == 'saved_model'
-  assert predictors.load(with_op)._artefact.format == 'tflite'
 
 
 def test_what_is_no_export(tmp_path, exported):
