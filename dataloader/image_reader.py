@@ -267,11 +267,11 @@ def _scale_16_bits(image: Image.Image) -> np.ndarray:
   lowest, highest = values.min(), values.max()
   if lowest < 0 or highest > 65535:
     raise errors.DataError('pixels of more than 16 bits')
-  # A PNG has 16 bits at most, whatever Pillow calls it.
-  if image.mode == 'I' and image.format != 'PNG' and 0 < highest <= 255:
+  # Training scales a PNG by its 16 bits, whatever is in them.
+  if image.format != 'PNG' and 0 < highest <= 255:
     raise errors.DataError(
-      'pixels of 32 bits that end at {}: whether of 8 or 16 is not '
-      'clear'.format(highest)
+      'pixels of 16 or 32 bits that end at {}: whether they mean 8 or 16 is '
+      'not clear'.format(highest)
     )
   # 65535 becomes 255.
   return np.rint(values / np.float32(257)).astype(np.uint8)

@@ -62,7 +62,7 @@ class Report:
       '{}: {}, such as {}.'.format(
         entry['what'][0].upper() + entry['what'][1:],
         entry['count'],
-        _describe(entry['findings'][0]),
+        _describe(entry['findings'][0]).rstrip('.'),
       )
       for entry in self.as_dict().values()
       if entry['is_problem']
