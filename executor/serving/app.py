@@ -73,8 +73,7 @@ class DetectionApp:
       limits.max_delay,
     )
     # JSON can take many times its size in memory, so one at a time is unpacked
-    # and parsed. It holds
-    # Python's lock: several would be no faster.
+    # and parsed. It holds Python's lock: several would be no faster.
     self._json_pool = futures.ThreadPoolExecutor(1, 'json')
     self._decode_pool = futures.ThreadPoolExecutor(
       limits.max_batch_size, 'decode'

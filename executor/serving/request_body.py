@@ -63,7 +63,7 @@ class Arrivals:
       ClientDisconnect: the client hung up.
     """
     limits = self._limits
-    encoding = request.headers.get('content-encoding', 'identity')
+    encoding = request.headers.get('content-encoding', 'identity').lower()
     declared = request.headers.get('content-length', '')
     data = None
     if not declared.isdigit() or int(declared) <= limits.max_body:

@@ -103,7 +103,7 @@ def test_all_forms_of_a_request_get_the_same(server):
   columns = requests.post(
     url,
     data=gzip.compress(json.dumps(body).encode('ascii')),
-    headers={'Content-Encoding': 'gzip'},
+    headers={'Content-Encoding': 'GZip'},
   ).json()['outputs']
   assert set(columns) == set(rows[0])
   for i, row in enumerate(rows):
