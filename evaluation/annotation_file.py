@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import reprlib
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, Optional, Set
 
 import tensorflow.compat.v1 as tf
 
@@ -62,11 +62,6 @@ def prepare(
   tf.io.gfile.makedirs(model_dir)
   files.write_json(path, content)
   return path
-
-
-def image_ids(path: str) -> List[int]:
-  """Returns the ids of all images of an annotation file."""
-  return [image['id'] for image in load_annotations(path)['images']]
 
 
 def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:

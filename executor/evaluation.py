@@ -74,16 +74,8 @@ def evaluator_for(params: Any) -> Tuple[Any, str]:
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 
 
-class CheckpointEvaluator:
-  """Scores checkpoints of one model with COCO's metrics.
-
-  The annotation file is prepared on first use and kept.
-
-  Args:
-    params: the whole config.
-    estimator: whose `predict` yields batches of `eval.eval_batch_size`.
-    input_fn: evaluation input in the mode PREDICT_WITH_GT.
-  """
+class _Evaluator:
+  """An evaluator of checkpoints; for the arguments see those below."""
 
   def __init__(
     self,
@@ -94,6 +86,21 @@ class CheckpointEvaluator:
     self._params = params
     self._estimator = estimator
     self._input_fn = input_fn
+
+
+class CheckpointEvaluator(_Evaluator):
+  """Scores checkpoints of one model with COCO's metrics.
+
+  The annotation file is prepared on first use and kept.
+
+  Args:
+    params: the whole config.
+    estimator: whose `predict` yields batches of `eval.eval_batch_size`.
+    input_fn: evaluation input in the mode PREDICT_WITH_GT.
+  """
+
+  def __init__(self, params: Any, *args: Any):
+    super().__init__(params, *args)
     self._directory = _directory(params)
     self._evaluator: Optional[coco_evaluator.COCOEvaluator] = None
     self._expected_image_ids: Optional[Any] = None
@@ -202,7 +209,7 @@ class CheckpointEvaluator:
     return {name: value / num_batches for name, value in losses.items()}
 
 
-class LossEvaluator:
+class LossEvaluator(_Evaluator):
   """Averages the losses of checkpoints over the batches of a set.
 
   Args:
@@ -210,16 +217,6 @@ class LossEvaluator:
     estimator: whose `evaluate` takes batches of `eval.eval_batch_size`.
     input_fn: evaluation input in the mode EVAL.
   """
-
-  def __init__(
-    self,
-    params: Any,
-    estimator: tf.estimator.Estimator,
-    input_fn: Callable[..., Any],
-  ):
-    self._params = params
-    self._estimator = estimator
-    self._input_fn = input_fn
 
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates one checkpoint, the latest by default.

@@ -264,14 +264,6 @@ def main(argv: Sequence[str]) -> None:
       'efficiency | limit | hours',
       step_rows(network),
     )
-  _print_table(
-    'Images that fit into a core',
-    'network | ' + ' | '.join(device.name for device in DEVICES),
-    (
-      (network.name, *(largest_batch(network, device) for device in DEVICES))
-      for network in NETWORKS
-    ),
-  )
 
 
 if __name__ == '__main__':
