@@ -321,6 +321,8 @@ class ParamsDict:
   @staticmethod
   def _unknown_message(path: str, root: 'ParamsDict') -> str:
     known = [root._join(leaf) for leaf, _ in root.leaves()]
+    if path in known:
+      return '{0}: dots need an equals sign: {0}=VALUE.'.format(path)
     return 'Unknown parameter {:.120}.{}'.format(path, closest_key(path, known))
 
 

@@ -244,8 +244,8 @@ def check_resumable(
     return
   raise errors.UserError(
     "model_dir '{}' holds a run of another architecture: {} of {} variables "
-    'do not fit its checkpoint {}.\n  {}\nUse another model_dir, or the '
-    'params.yaml of that run as --config_file.'.format(
+    'do not fit its checkpoint {}.\n  {}\nUse another model_dir, the '
+    'params.yaml of that run as --config_file, or delete that run.'.format(
       model_dir,
       len(problems),
       len(variables),

@@ -92,7 +92,15 @@ def run(
 
 def _parse_flags(argv: List[str]) -> List[str]:
   try:
-    return FLAGS(argv)
+    arguments = FLAGS(argv)
+    for name in FLAGS:
+      if FLAGS[name].present > 1:
+        raise flags.Error(
+          '--{} is given more than once, and only the last would count.'.format(
+            FLAGS[name].name
+          )
+        )
+    return arguments
   except flags.Error as error:
     message = ' '.join(line.strip() for line in str(error).splitlines())
     print(

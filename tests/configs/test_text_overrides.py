@@ -213,6 +213,12 @@ def test_path_that_reads_as_a_pair_is_explained():
   assert 'no file has this name' in str(info.value)
 
 
+def test_dots_without_an_equals_sign():
+  params = factory.config_generator('retinanet')
+  with pytest.raises(errors.UnknownKeyError, match='train.total_steps=VALUE'):
+    params_dict.override_params_dict(params, 'train.total_steps: 4', True)
+
+
 @pytest.mark.parametrize(
   'content, part',
   [('- 1\n', 'is list'), ('text', 'is str'), ('a: [', 'Not valid YAML')],

@@ -19,6 +19,10 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(program.__file__)))
     (['inference.py', '--batch_size=two'], '--batch_size=two: invalid literal'),
     (['tools/serve.py', 'a', '--port=70000'], '--port=70000'),
     (['tools/check_records.py'], '--num_classes must have a value'),
+    (
+      ['main.py', '--params_override=a=1', '--params_override=b=2'],
+      '--params_override is given more than once, and only the last',
+    ),
   ],
 )
 def test_flags_that_cannot_be_read_end_with_one_line(command, told):

@@ -57,7 +57,7 @@ def read_voc(
   """
   stems = sorted(
     os.path.splitext(name)[0]
-    for name in _list_dir(annotation_dir)
+    for name in _list_dir(annotation_dir, '--voc_annotation_dir')
     if name.lower().endswith('.xml')
   )
   if not stems:
@@ -150,18 +150,18 @@ def _read_tree(path: str) -> ElementTree.Element:
   return tree
 
 
-def _list_dir(folder: str) -> List[str]:
+def _list_dir(folder: str, flag: str) -> List[str]:
   try:
     return tf.io.gfile.listdir(folder)
   except (tf.errors.OpError, UnicodeDecodeError) as error:
     raise errors.DataError(
-      '{}: the folder cannot be read: {}'.format(folder, error)
+      '{}={}: the folder cannot be read: {}'.format(flag, folder, error)
     ) from error
 
 
 def _image_names_by_stem(image_dir: str) -> Dict[str, List[str]]:
   by_stem = collections.defaultdict(list)
-  for name in sorted(_list_dir(image_dir)):
+  for name in sorted(_list_dir(image_dir, '--image_dir')):
     stem, suffix = os.path.splitext(name)
     if suffix.lower() not in ('.xml', '.json', '.txt', '.csv'):
       by_stem[stem].append(name)
