@@ -202,7 +202,13 @@ def test_undo_input_transpose(block_size, transpose):
     np.testing.assert_array_equal(_run(restored), images)
 
 
-@pytest.mark.parametrize('depth', sorted(resnet.SPECS))
+@pytest.mark.parametrize(
+  'depth',
+  [
+    pytest.param(d, marks=[pytest.mark.slow] if d > 101 else [])
+    for d in sorted(resnet.SPECS)
+  ],
+)
 def test_resnet_of_every_depth(depth):
   num_layers = {10: 13, 14: 17, 18: 21, 26: 29, 34: 37, 50: 53}
   num_layers.update({101: 104, 152: 155, 200: 203})

@@ -167,6 +167,7 @@ def test_training_layouts_give_the_same_loss(block_size):
   assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_close_and_keeps_float32_outside():
   losses = []
   for use_bfloat16 in (False, True):

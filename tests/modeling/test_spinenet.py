@@ -132,13 +132,8 @@ def test_mbconv_refuses_sizes_whose_maps_do_not_fit():
       _shapes(_backbone('spinenet_mbconv'), 192, 192)
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    'spinenet',
-    pytest.param('spinenet_mbconv', marks=pytest.mark.slow),
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['spinenet', 'spinenet_mbconv'])
 def test_native_resize_gives_equal_values(name):
   plain, num_plain = _outputs(name, 128, 128)
   native, num_native = _outputs(name, 128, 128, use_native_resize_op=True)

@@ -132,6 +132,7 @@ def _of_model(params):
   return graph, memory.estimate(graph).parts
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_batch_and_weights_do_not():
   _, small = _of_model(_tiny_params(8))
   _, large = _of_model(_tiny_params(16))

@@ -102,6 +102,7 @@ def _run(build):
     return session.run(fetches)
 
 
+@pytest.mark.slow
 def test_forward_pass_loss_and_gradients_of_a_network():
   rng = np.random.RandomState(0)
   images = rng.randn(_BATCH, _SIZE, _SIZE, 3).astype('f')
