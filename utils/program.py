@@ -93,13 +93,12 @@ def run(
 def _parse_flags(argv: List[str]) -> List[str]:
   try:
     arguments = FLAGS(argv)
-    for name in FLAGS:
-      if FLAGS[name].present > 1:
-        raise flags.Error(
-          '--{} is given more than once, and only the last would count.'.format(
-            FLAGS[name].name
-          )
-        )
+    # Of other flags the last counts, as scripts expect that add their own.
+    if 'params_override' in FLAGS and FLAGS['params_override'].present > 1:
+      raise flags.Error(
+        '--params_override is given more than once, and only the last would '
+        'count: write one, with commas.'
+      )
     return arguments
   except flags.Error as error:
     message = ' '.join(line.strip() for line in str(error).splitlines())
