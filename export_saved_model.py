@@ -15,9 +15,9 @@ FLAGS = flags.FLAGS
 
 
 def export(export_dir: str, checkpoint_path: str, *args: Any, **kwargs: Any):
-  """Exports; see `executor.exporting.export.export` for the arguments."""
+  """Exports; see `serving.export.export.export` for the arguments."""
   # Imported here: TensorFlow reads its environment when it is imported.
-  from executor.exporting import export as export_lib
+  from serving.export import export as export_lib
 
   return export_lib.export(export_dir, checkpoint_path, *args, **kwargs)
 

@@ -90,7 +90,7 @@ _DETECTOR = (
 
 def main(argv):
   program.quieten_tensorflow()
-  from executor.inference import image_ids, loading, outputs, runner, sources
+  from serving.inference import image_ids, loading, outputs, runner, sources
   from utils import label_map
 
   arguments = argv[1:] + FLAGS.image_file_pattern

@@ -111,7 +111,7 @@ def main(argv):
   is_preflight = FLAGS.mode == 'tpu_preflight'
   trains_on_tpu = resolved.params.use_tpu and 'train' in FLAGS.mode
   if is_preflight or (trains_on_tpu and FLAGS.preflight):
-    from executor.preflight import preflight
+    from executor.tpu.preflight import preflight
 
     preflight.run(
       resolved.params,

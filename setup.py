@@ -27,7 +27,7 @@ setup(
   py_modules=_scripts(),
   package_data={
     'configs': ['*/*.yaml'],
-    'executor': ['inference/*.html', 'serving/*.html'],
+    'serving': ['inference/*.html', 'http/*.html'],
   },
   install_requires=[
     'absl-py',

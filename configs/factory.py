@@ -2,7 +2,8 @@
 
 from typing import List, Sequence
 
-from configs import keys, params_dict, retinanet_config
+from configs import keys, params_dict
+from configs.models import retinanet as retinanet_config
 from utils import registry
 
 _MODELS = registry.Registry('model')

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from dataloader import autoaugment, detection_parser, retinanet_parser
+from dataloader import autoaugment
+from dataloader.parsers import detection as detection_parser
+from dataloader.parsers import retinanet as retinanet_parser
 from ops import anchors
 from utils import registry
 

@@ -6,13 +6,13 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from dataloader import (
-  detection_parser,
   factory,
   left_out,
   record_files,
   record_index,
   record_order,
 )
+from dataloader.parsers import detection as detection_parser
 from utils import errors, mode_keys
 
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-from executor import cloud_tpu, tpu_address
 from executor.multi_worker import cluster as cluster_lib
+from executor.tpu import cloud_tpu, tpu_address
 from utils import errors
 
 TPU = 'TPU'

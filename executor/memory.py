@@ -3,7 +3,7 @@
 from typing import Any, List
 
 from executor import hardware as hardware_lib
-from modeling import accumulation
+from modeling.training import accumulation
 from utils import errors
 
 

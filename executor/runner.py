@@ -15,10 +15,8 @@ from dataloader import input_reader
 from executor import (
   estimator_factory,
   failures,
-  interruption,
   memory,
   plan,
-  preemption,
   run_check,
   run_start,
   sole_training,
@@ -29,8 +27,9 @@ from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import meeting
+from executor.tpu import preemption
 from modeling import checkpoint_files, model_builder
-from utils import errors, mode_keys
+from utils import errors, interruption, mode_keys
 
 _log = logging.getLogger(__name__)
 
@@ -309,7 +308,10 @@ class Runner:
         self._interrupt,
         self._memory_hook,
       )
-    self._interrupt.raise_if_stopped(self._params.model_dir)
+    model_dir = self._params.model_dir
+    self._interrupt.raise_if_stopped(
+      model_dir, checkpoint_files.find_latest(model_dir)
+    )
 
   def _meeting(self) -> ContextManager[Any]:
     """What holds this worker and the others together while they train."""

@@ -5,10 +5,11 @@ from typing import Any, Callable, List
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor import checkpointing, interruption, progress
+from executor import checkpointing, progress
 from executor import hardware as hardware_lib
 from executor.multi_worker import in_step
-from modeling import finite_loss
+from modeling.training import finite_loss
+from utils import interruption
 
 
 def checkpoint_hooks(

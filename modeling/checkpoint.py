@@ -14,7 +14,8 @@ import rich.console
 import rich.table
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint_files, optimizers
+from modeling import checkpoint_files
+from modeling.training import optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)

@@ -6,10 +6,11 @@ from typing import Any, Dict
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from modeling import base_model, losses, retinanet_model
+from modeling import base_model, losses
 from modeling.architecture import factory as architecture_factory
 from modeling.architecture import normalization
 from modeling.architecture.heads import retinanet_head
+from modeling.models import retinanet as retinanet_model
 from ops import anchors, postprocess_ops
 from utils import registry
 

@@ -10,10 +10,12 @@ from modeling import (
   checkpoint,
   checkpoint_files,
   factory,
-  finite_loss,
-  gradients,
   learning_rates,
   model_stats,
+)
+from modeling.training import (
+  finite_loss,
+  gradients,
   optimizers,
   replica_clipping,
   replicas,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import export_saved_model
-from executor import predictors
+from serving import predictors
 from tests import record_factory, tiny_export
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -17,6 +17,15 @@ _ALLOWED = {
   'modeling': _BASE | {'modeling'},
   'evaluation': _BASE | {'dataloader', 'evaluation', 'modeling'},
   'executor': _BASE | {'dataloader', 'evaluation', 'executor', 'modeling'},
+  'serving': _BASE | {'dataloader', 'evaluation', 'modeling', 'serving'},
+}
+# Within serving/: what each part may import of the others.
+_SERVING = {
+  'graph': {'graph'},
+  'predictors': {'graph', 'predictors'},
+  'export': {'export', 'graph', 'predictors'},
+  'inference': {'graph', 'inference', 'predictors'},
+  'http': {'graph', 'http', 'predictors'},
 }
 _SCRIPTS = {'tools', 'tests'}
 _BANNED = {'six', '__future__'}

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import params_dict, resolver
-from executor.exporting import export
-from modeling.serving import serving_graph
+from serving.export import export
+from serving.graph import serving_graph
 from tests import record_factory, tiny_run
 
 # Two levels; scores that spread over [0, 1] give NMS something to do.

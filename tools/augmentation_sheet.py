@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
-from dataloader import detection_parser, factory
+from dataloader import factory
 from dataloader import objects as objects_lib
+from dataloader.parsers import detection as detection_parser
 from ops import box_ops, preprocess_ops
 from utils import drawing, errors, fonts, mode_keys
 

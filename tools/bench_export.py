@@ -19,10 +19,10 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from configs import resolver
-from executor.exporting import contract as contract_lib
-from executor.exporting import export, sample_images
-from executor.predictors import preprocessing, runtimes, suppression
-from modeling.serving import serving_graph
+from serving.export import contract as contract_lib
+from serving.export import export, sample_images
+from serving.graph import serving_graph
+from serving.predictors import preprocessing, runtimes, suppression
 from tools import bench_timing
 from utils import program
 

@@ -19,7 +19,7 @@ flags.mark_flag_as_required('model_dir')
 
 def main(unused_argv) -> None:
   program.quieten_tensorflow()
-  from evaluation import learning_curve
+  from tools import learning_curve
 
   tags = learning_curve.plot_learning_curve(FLAGS.model_dir, FLAGS.output)
   print('{} shows {}'.format(FLAGS.output, ', '.join(tags)))

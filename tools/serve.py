@@ -60,7 +60,7 @@ def main(argv: List[str]) -> None:
       )
     )
   program.quieten_tensorflow()
-  from executor.serving import limits, served_model, server
+  from serving.http import limits, served_model, server
 
   location = served_model.locate(argv[1], FLAGS.model_name)
   # Before the model is loaded, which takes a while.

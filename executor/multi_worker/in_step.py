@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from executor import checkpointing, interruption
-from modeling import replicas
-from utils import errors, signals
+from executor import checkpointing
+from modeling.training import replicas
+from utils import errors, interruption, signals
 
 
 class Agreement:

@@ -5,7 +5,7 @@ from typing import Any, Callable, Optional, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from modeling import replicas
+from modeling.training import replicas
 
 
 def pad_for_stride(inputs: tf.Tensor, kernel_size: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import checkpointing
-from modeling import finite_loss
+from modeling.training import finite_loss
 from utils import errors
 
 

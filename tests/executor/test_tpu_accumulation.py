@@ -6,7 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor.preflight import static_shapes, tpu_graph, xla_kernels
+from executor.tpu.preflight import static_shapes, tpu_graph, xla_kernels
 from tests import tiny_run
 
 

@@ -6,8 +6,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver as resolver_lib
-from executor import cloud_tpu, estimator_factory, hardware
+from executor import estimator_factory, hardware
 from executor import runner as runner_lib
+from executor.tpu import cloud_tpu
 from tests import golden_numbers, tiny_run
 from utils import errors
 

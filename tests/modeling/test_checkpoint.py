@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint, checkpoint_files, optimizers
+from modeling import checkpoint, checkpoint_files
+from modeling.training import optimizers
 from utils import errors
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import model_builder, moving_normalizer
+from modeling import model_builder
+from modeling.training import moving_normalizer
 from tests import golden_numbers
 from utils import errors
 

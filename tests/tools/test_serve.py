@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from executor.serving import served_model, server
+from serving.http import served_model, server
 from tests import tiny_run
 from utils import errors
 

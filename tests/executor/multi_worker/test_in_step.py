@@ -3,9 +3,8 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import interruption
 from executor.multi_worker import in_step
-from utils import errors
+from utils import errors, interruption
 
 
 class _LosesConnection(tf.train.SessionRunHook):

@@ -1,0 +1,1 @@
+"""Parameters of each model, a file a model."""

@@ -1,0 +1,1 @@
+"""What each model reads from records, a file a parser."""

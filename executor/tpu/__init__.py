@@ -1,0 +1,1 @@
+"""What only a TPU needs: cluster, preemption, preflight."""

@@ -1,0 +1,346 @@
+"""Finds a Cloud TPU by its name, and waits until it can be used."""
+
+import logging
+import time
+from typing import Any, NamedTuple, Optional
+
+import tensorflow.compat.v1 as tf
+
+from executor.tpu import tpu_address
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+# What this project runs on; workers of other versions speak other protocols.
+TENSORFLOW_VERSION = '1.15'
+
+_HEALTHY_TIMEOUT = 1200.0
+_INTERVAL = 10.0
+_LOG_INTERVAL = 60.0
+
+_MISSING = 'MISSING'
+_UNKNOWN = 'UNKNOWN'
+
+_RECREATE = 'delete it if it is still listed, and create it again'
+# States that end only if somebody does something.
+_LOST_STATES = {
+  _MISSING: 'create it (gcloud compute tpus create)',
+  'PREEMPTED': _RECREATE,
+  'TERMINATED': _RECREATE,
+  'DELETING': _RECREATE,
+  'STOPPED': 'start it (gcloud compute tpus start)',
+}
+
+# Answers of the API after which the same question may do.
+_TRANSIENT_CODES = (408, 429)
+
+
+class TpuStatus(NamedTuple):
+  """What the Cloud TPU API tells about a TPU.
+
+  Attributes:
+    state: READY, CREATING, PREEMPTED, ...; MISSING: there is none of that name;
+      UNKNOWN: the API did not answer.
+    health: HEALTHY, UNHEALTHY_MAINTENANCE, ...
+    version: of TensorFlow; None: not known.
+  """
+
+  state: str
+  health: str
+  version: Optional[str] = None
+
+  @property
+  def is_healthy(self) -> bool:
+    return self.state == 'READY' and self.health == 'HEALTHY'
+
+
+class WrongVersionError(errors.UserError):
+  """The TPU is there, but of another version, or refuses the one given."""
+
+
+def tpu_name(platform: Any) -> Optional[str]:
+  """Name, or grpc:// addresses, from the flag or the environment.
+
+  Args:
+    platform: the block `platform` of the config.
+  """
+  # Only TPU runs need it, and it defines flags when imported.
+  from cloud_tpu_client import client as cloud_tpu
+
+  return cloud_tpu._get_tpu_name(platform.tpu)
+
+
+class CloudTpu:
+  """A TPU that is named by flags.
+
+  Args:
+    platform: the block `platform` of the config.
+    service: stands in for the Cloud TPU API.
+    interval: seconds between questions.
+
+  Raises:
+    UserError: no name is known, or project and zone are not.
+  """
+
+  def __init__(
+    self, platform: Any, service: Any = None, interval: float = _INTERVAL
+  ):
+    # See `tpu_name`.
+    from cloud_tpu_client import client as cloud_tpu
+
+    self._platform = platform
+    self._service = service
+    self._interval = interval
+    try:
+      self._client = cloud_tpu.Client(
+        tpu=platform.tpu,
+        zone=platform.tpu_zone,
+        project=platform.gcp_project,
+        service=service,
+      )
+    except ValueError as error:
+      raise errors.UserError(
+        'use_tpu is true, but no TPU is named. Give its name or its '
+        'grpc://host:port address with --tpu, or train without a TPU with '
+        '--use_tpu=False.'
+      ) from error
+    except OSError as error:
+      missing = ' and '.join(
+        flag
+        for flag, value in (
+          ('--gcp_project', platform.gcp_project),
+          ('--tpu_zone', platform.tpu_zone),
+        )
+        if not value
+      )
+      raise errors.UserError(
+        "The TPU '{}' cannot be looked up: this machine is not on Google "
+        'Cloud, whose metadata would tell project and zone ({}). Give {}.'
+        ''.format(tpu_name(platform), error, missing)
+      ) from error
+
+  @property
+  def name(self) -> str:
+    """Name, or grpc:// addresses, from the flag or the environment."""
+    return self._client.name()
+
+  @property
+  def has_api(self) -> bool:
+    """Whether the API knows it: an address is taken as it is."""
+    return self._client.api_available()
+
+  def _where(self) -> str:
+    platform = self._platform
+    return "the TPU '{}' (--tpu) in {} of {}".format(
+      self.name,
+      'zone {} (--tpu_zone)'.format(platform.tpu_zone)
+      if platform.tpu_zone
+      else "this machine's zone (--tpu_zone)",
+      'project {} (--gcp_project)'.format(platform.gcp_project)
+      if platform.gcp_project
+      else "this machine's project (--gcp_project)",
+    )
+
+  def status(self) -> TpuStatus:
+    """Asks the API.
+
+    Raises:
+      UserError: the API refuses, or there are no credentials for it.
+    """
+    try:
+      # Its public functions ask once for each field, so that fields of two
+      # moments would be mixed.
+      node = self._client._fetch_cloud_tpu_metadata()
+      return TpuStatus(
+        node.get('state', _UNKNOWN),
+        node.get('health', _UNKNOWN),
+        node.get('tensorflowVersion'),
+      )
+    except Exception as error:  # The client lets through what libraries raise.
+      code = _http_code(error)
+      if code == 404:
+        return TpuStatus(_MISSING, _UNKNOWN)
+      if code and code < 500 and code not in _TRANSIENT_CODES:
+        raise errors.UserError(
+          'The Cloud TPU API refuses to tell about {}: {}. Check project and '
+          'zone, that the API is enabled there, and that this account may use '
+          'it.'.format(self._where(), _reason(error))
+        ) from error
+      if code or isinstance(_root(error), OSError):
+        _log.warning('The Cloud TPU API does not answer: %s.', _reason(error))
+        return TpuStatus(_UNKNOWN, _UNKNOWN)
+      raise errors.UserError(
+        'The Cloud TPU API cannot be asked about {}: {}. Log in with gcloud '
+        'auth application-default login, or give the grpc://host:port address '
+        'of the TPU as --tpu.'.format(self._where(), _reason(error))
+      ) from error
+
+  def wait_until_healthy(
+    self,
+    awaits_new_tpu: bool = False,
+    timeout: float = _HEALTHY_TIMEOUT,
+  ) -> None:
+    """Returns once the API calls the TPU healthy; says what it waits for.
+
+    Args:
+      awaits_new_tpu: wait without end, also while there is no TPU of this name
+        or only a preempted one.
+      timeout: seconds after which to give up otherwise.
+
+    Raises:
+      UserError: the TPU is missing, preempted or stopped, does not become
+        healthy, or cannot be asked about.
+    """
+    begin = time.monotonic()
+    last_status, last_line = None, begin
+    while True:
+      status = self.status()
+      if status.is_healthy:
+        return
+      waited = time.monotonic() - begin
+      advice = _LOST_STATES.get(status.state)
+      if not awaits_new_tpu:
+        if advice:
+          raise self._lost_error(status.state, advice)
+        if waited >= timeout:
+          raise errors.UserError(
+            '{} did not become healthy within {:.0f} s: state {}, health {}. '
+            'Look at it with gcloud compute tpus describe, or recreate it.'
+            ''.format(
+              _capitalised(self._where()), timeout, status.state, status.health
+            )
+          )
+      if status != last_status or time.monotonic() - last_line >= _LOG_INTERVAL:
+        last_status, last_line = status, time.monotonic()
+        line = 'TPU {}: state {}, health {}; waited {:.0f} s'.format(
+          self.name, status.state, status.health, waited
+        )
+        if advice:
+          line += '; to go on, ' + advice
+        elif not awaits_new_tpu:
+          line += ' of at most {:.0f} s'.format(timeout)
+        _log.info('%s.', line)
+      time.sleep(self._interval)
+
+  def _lost_error(self, state: str, advice: str) -> errors.UserError:
+    if state == _MISSING:
+      return errors.UserError(
+        'There is no such TPU: {}. Check the three flags (gcloud compute tpus '
+        'list shows what there is), or {}.'.format(self._where(), advice)
+      )
+    return errors.UserError(
+      '{} cannot be used: its state is {}. To go on, {}; the same command then '
+      'resumes from the last checkpoint.'.format(
+        _capitalised(self._where()), state, advice
+      )
+    )
+
+  def check_version(self, configures: bool) -> None:
+    """Makes sure that the TPU runs TensorFlow 1.15.
+
+    Args:
+      configures: set the version, which restarts the TPU's runtime if it is
+        another. Without it an address, whose version no API tells, is trusted.
+
+    Raises:
+      WrongVersionError: it runs another version, or refuses this one.
+      UserError: it cannot be reached, or does not come back.
+    """
+    if configures:
+      _log.info(
+        'Setting the version of TPU %s to %s.', self.name, TENSORFLOW_VERSION
+      )
+      try:
+        self._client.configure_tpu_version(
+          TENSORFLOW_VERSION, restart_type='ifNeeded'
+        )
+      except Exception as error:  # The client raises nothing more special.
+        # What a worker answers, the client raises without a type of its own.
+        is_lost = isinstance(error, (OSError, ValueError, RuntimeError))
+        kind = errors.UserError if is_lost else WrongVersionError
+        raise kind(
+          '--configure_tpu_version: the version of TPU {} cannot be set to {}: '
+          '{}. Recreate the TPU with --version={}, or leave the flag out.'
+          ''.format(self.name, TENSORFLOW_VERSION, error, TENSORFLOW_VERSION)
+        ) from error
+      if self.has_api:
+        self.wait_until_healthy()
+      return
+    if not self.has_api:
+      return
+    version = self.status().version
+    if version and version.split('.')[:2] != TENSORFLOW_VERSION.split('.'):
+      raise WrongVersionError(
+        '{} runs TensorFlow {}, but {} is needed. Give '
+        '--configure_tpu_version, which sets it and restarts the TPU if '
+        'needed, or recreate the TPU with --version={}.'.format(
+          _capitalised(self._where()),
+          version,
+          TENSORFLOW_VERSION,
+          TENSORFLOW_VERSION,
+        )
+      )
+
+  def resolver(self) -> tf.distribute.cluster_resolver.TPUClusterResolver:
+    """Tells TensorFlow where the TPU is; it has to be healthy."""
+    return tf.distribute.cluster_resolver.TPUClusterResolver(
+      self.name,
+      zone=self._platform.tpu_zone,
+      project=self._platform.gcp_project,
+      service=self._service,
+    )
+
+
+def connect(
+  platform: Any, awaits_new_tpu: bool = False, service: Any = None
+) -> tf.distribute.cluster_resolver.TPUClusterResolver:
+  """Waits for the TPU and clears what an earlier program left on it.
+
+  Args:
+    platform: the block `platform` of the config.
+    awaits_new_tpu: whether somebody is about to create the TPU anew.
+    service: stands in for the Cloud TPU API.
+
+  Returns:
+    A resolver whose master answers.
+
+  Raises:
+    UserError: the TPU cannot be used.
+  """
+  tpu = CloudTpu(platform, service)
+  while True:
+    if tpu.has_api:
+      tpu.wait_until_healthy(awaits_new_tpu)
+    try:
+      tpu.check_version(platform.configure_tpu_version)
+      return tpu_address.connect(tpu.resolver())
+    except WrongVersionError:
+      raise
+    except errors.UserError as error:
+      if not (awaits_new_tpu and tpu.has_api):
+        raise
+      # The API may call a TPU healthy for a while after it was taken away. One
+      # that is created in the meantime has its version set, too.
+      _log.warning('%s Asking the API again.', error)
+    time.sleep(_INTERVAL)
+
+
+def _root(error: BaseException) -> BaseException:
+  """The first of a chain of errors, most of which wrap another."""
+  while error.__cause__ or error.__context__:
+    error = error.__cause__ or error.__context__
+  return error
+
+
+def _http_code(error: BaseException) -> Optional[int]:
+  """Status of the HTTP answer, if that is what went wrong."""
+  response = getattr(_root(error), 'resp', None)
+  return int(response.status) if response is not None else None
+
+
+def _reason(error: BaseException) -> str:
+  return ' '.join(str(_root(error)).split()).rstrip('. ')
+
+
+def _capitalised(text: str) -> str:
+  return text[:1].upper() + text[1:]

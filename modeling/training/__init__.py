@@ -1,0 +1,1 @@
+"""Gradients, optimizers, accumulation, clipping, checks of the loss."""

@@ -1,0 +1,139 @@
+"""Losses of a training batch and their gradients, at once or in parts."""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from modeling import base_model
+from modeling.training import accumulation
+from utils import mode_keys
+
+Tensors = Dict[str, Any]
+GradientsAndVariables = List[Tuple[Optional[tf.Tensor], tf.Variable]]
+
+
+class Schedule(NamedTuple):
+  """What turns gradients into a step.
+
+  Attributes:
+    step: int32 scalar, the global step before the update.
+    learning_rate: scalar of that step.
+    optimizer: with that learning rate.
+  """
+
+  step: tf.Tensor
+  learning_rate: tf.Tensor
+  optimizer: tf.train.Optimizer
+
+
+class BatchGradients(NamedTuple):
+  """Result of a batch.
+
+  Attributes:
+    losses: scalars of the whole batch by name, weight decay among them.
+    total_loss: scalar, what the gradients are those of.
+    gradients: a pair for each trained variable.
+    model_variables: all variables of the model, without those of the optimizer.
+    schedule: as it was made.
+  """
+
+  losses: Tensors
+  total_loss: tf.Tensor
+  gradients: GradientsAndVariables
+  model_variables: List[tf.Variable]
+  schedule: Schedule
+
+
+def of_batch(
+  model: base_model.DetectionModel,
+  images: tf.Tensor,
+  labels: Tensors,
+  make_schedule: Callable[[], Schedule],
+) -> BatchGradients:
+  """Builds the model for a batch, and its gradients.
+
+  Args:
+    model: not built yet.
+    images: see `DetectionModel.build_outputs`.
+    labels: as the input pipeline delivers them.
+    make_schedule: called once.
+  """
+  outputs = model.build_outputs(images, labels, mode_keys.TRAIN)
+  losses = model.build_losses(outputs, labels)
+  variables = model.trainable_variables()
+  losses['l2_regularization_loss'] = model.l2_loss(variables)
+  total_loss = _total(losses)
+  model_variables = tf.global_variables()
+  schedule = make_schedule()
+  gradients = schedule.optimizer.compute_gradients(total_loss, variables)
+  return BatchGradients(
+    losses, total_loss, gradients, model_variables, schedule
+  )
+
+
+def of_parts(
+  model: base_model.DetectionModel,
+  images: tf.Tensor,
+  labels: Tensors,
+  make_schedule: Callable[[], Schedule],
+  num_parts: int,
+) -> BatchGradients:
+  """As `of_batch`, in the memory of a part of the batch.
+
+  The numbers are those of `of_batch`, batch norm aside, which sees one part at
+  a time and moves its averages on with each.
+
+  Args:
+    model: not built yet.
+    images: [batch, ...], static.
+    labels: nest of [batch, ...], static.
+    make_schedule: called once.
+    num_parts: number of parts, a divisor of the batch.
+  """
+  # The body of the loop needs the optimizer, which cannot be made there.
+  schedule = make_schedule()
+  foreign = {variable.name for variable in tf.global_variables()}
+  normalizer, logged = model.loss_normalizer(labels)
+
+  def compute(part):
+    part_images, part_labels = part
+    outputs = model.build_outputs(part_images, part_labels, mode_keys.TRAIN)
+    losses = model.normalized_losses(outputs, part_labels, normalizer)
+    pairs = schedule.optimizer.compute_gradients(
+      losses['model_loss'], model.trainable_variables()
+    )
+    return losses, [gradient for gradient, _ in pairs]
+
+  losses, gradients = accumulation.sum_over_parts(
+    compute, (images, labels), num_parts
+  )
+  variables = model.trainable_variables()
+  losses.update(logged)
+  losses['l2_regularization_loss'] = model.l2_loss(variables)
+  decay = schedule.optimizer.compute_gradients(
+    losses['l2_regularization_loss'], variables
+  )
+  return BatchGradients(
+    losses,
+    _total(losses),
+    [
+      (_sum(gradient, of_decay), variable)
+      for gradient, (of_decay, variable) in zip(gradients, decay)
+    ],
+    [v for v in tf.global_variables() if v.name not in foreign],
+    schedule,
+  )
+
+
+def _total(losses: Tensors) -> tf.Tensor:
+  return tf.add(
+    losses['model_loss'], losses['l2_regularization_loss'], name='total_loss'
+  )
+
+
+def _sum(
+  first: Optional[tf.Tensor], second: Optional[tf.Tensor]
+) -> Optional[tf.Tensor]:
+  if first is None or second is None:
+    return second if first is None else first
+  return first + second

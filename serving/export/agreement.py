@@ -1,0 +1,118 @@
+"""How far the detections of two programs agree that run the same model."""
+
+from typing import List, NamedTuple, Sequence
+
+import numpy as np
+
+from serving.predictors import predictor
+
+
+class Agreement(NamedTuple):
+  """Of all images together.
+
+  Attributes:
+    num_compared: detections of either side that had to have a partner.
+    num_matched: those that have one.
+    box_error: largest difference of a coordinate in a pair, pixels of the
+      model's image.
+    score_error: largest difference of the scores in a pair.
+    mean_score_error: mean of these differences.
+  """
+
+  num_compared: int
+  num_matched: int
+  box_error: float
+  score_error: float
+  mean_score_error: float
+
+  @property
+  def matched_share(self) -> float:
+    """In [0, 1]; 1 if there was nothing to compare."""
+    return self.num_matched / self.num_compared if self.num_compared else 1.0
+
+
+def compare(
+  expected: Sequence[predictor.Detections],
+  found: Sequence[predictor.Detections],
+  scales: Sequence[float],
+  least_iou: float,
+  score_tolerance: float,
+  score_threshold: float,
+  max_detections: int,
+) -> Agreement:
+  """Pairs the detections of each image, one to one, and measures them.
+
+  Partners have the same class and overlap by `least_iou`; the closest go first.
+  A detection whose score is close to the lowest that an image can show may be
+  missing on the other side: rounding decides about it.
+
+  Args:
+    expected: detections of each image.
+    found: the other side's.
+    scales: of each image, pixels of the model's image for one of its own.
+    least_iou: overlap of partners, in (0, 1].
+    score_tolerance: what is close.
+    score_threshold: detections have a higher score.
+    max_detections: of an image.
+  """
+  num_compared = num_matched = 0
+  box_errors, score_errors = [], []
+  for a, b, scale in zip(expected, found, scales):
+    pairs = _pairs(a, b, least_iou)
+    for i, j in pairs:
+      difference = np.abs(a.boxes[i] - b.boxes[j]).max() * scale
+      box_errors.append(float(difference))
+      score_errors.append(float(abs(a.scores[i] - b.scores[j])))
+    lowest = max(
+      _lowest_score(side, score_threshold, max_detections) for side in (a, b)
+    )
+    num_matched += 2 * len(pairs)
+    num_compared += 2 * len(pairs)
+    for side, partnered in zip((a, b), zip(*pairs) if pairs else ((), ())):
+      alone = np.ones(len(side.scores), np.bool_)
+      alone[list(partnered)] = False
+      num_compared += int(
+        np.sum(alone & (side.scores > lowest + score_tolerance))
+      )
+  return Agreement(
+    num_compared,
+    num_matched,
+    box_error=max(box_errors, default=0.0),
+    score_error=max(score_errors, default=0.0),
+    mean_score_error=float(np.mean(score_errors or [0.0])),
+  )
+
+
+def _lowest_score(
+  detections: predictor.Detections, score_threshold: float, max_detections: int
+) -> float:
+  if len(detections.scores) < max_detections:
+    return score_threshold
+  return float(detections.scores.min())
+
+
+def _pairs(
+  a: predictor.Detections, b: predictor.Detections, least_iou: float
+) -> List[Sequence[int]]:
+  iou = _pairwise_iou(a.boxes, b.boxes)
+  iou *= a.classes[:, np.newaxis] == b.classes
+  pairs = []
+  order = np.argsort(-iou, axis=None, kind='stable')
+  for i, j in zip(*np.unravel_index(order, iou.shape)):
+    if iou[i, j] < least_iou:
+      break
+    pairs.append((i, j))
+    iou[i, :] = iou[:, j] = -1.0
+  return pairs
+
+
+def _pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """IoU of [n, 4] and [m, 4], `[ymin, xmin, ymax, xmax]`: [n, m]."""
+  a, b = a[:, np.newaxis].astype(np.float64), b[np.newaxis].astype(np.float64)
+  sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(
+    a[..., :2], b[..., :2]
+  )
+  intersection = np.prod(np.maximum(sides, 0.0), axis=-1)
+  areas = [np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b)]
+  union = areas[0] + areas[1] - intersection
+  return intersection / np.maximum(union, np.finfo(np.float64).tiny)

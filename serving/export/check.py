@@ -1,0 +1,227 @@
+"""Compares what was exported with the checkpoint that it came from."""
+
+import io
+import logging
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import rich.console
+import rich.table
+
+from serving.export import agreement, contract, request, sample_images
+from serving.predictors import checkpoint, exported, preprocessing
+from utils import errors
+
+_log = logging.getLogger(__name__)
+
+_NUM_IMAGES = 4
+
+
+class Tolerance(NamedTuple):
+  """How much an artefact may differ from its checkpoint.
+
+  Attributes:
+    box_error: pixels of the model's image.
+    score_error: largest of a detection's score.
+    mean_score_error: of all detections. Those that miss the lowest score that
+      an image can show by less need no partner.
+    matched_share: least share of the detections that has a partner. It is
+      below 1 since rounding may decide which of two boxes suppresses the other.
+    least_iou: overlap that makes two detections partners.
+  """
+
+  box_error: float
+  score_error: float
+  mean_score_error: float
+  matched_share: float
+  least_iou: float
+
+
+# By format and variant.
+TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
+  ('saved_model', ''): Tolerance(0.05, 0.001, 0.0001, 0.95, 0.98),
+  ('frozen_graph', ''): Tolerance(0.05, 0.001, 0.0001, 0.95, 0.98),
+  ('onnx', ''): Tolerance(0.1, 0.002, 0.0002, 0.95, 0.98),
+  ('tflite', ''): Tolerance(0.1, 0.002, 0.0002, 0.95, 0.98),
+  ('tflite', 'float16'): Tolerance(8.0, 0.02, 0.002, 0.9, 0.9),
+  # A few scores move far; the mean tells whether the calibration suits.
+  ('tflite', 'int8'): Tolerance(64.0, 0.8, 0.15, 0.6, 0.5),
+}
+
+
+class Comparison(NamedTuple):
+  """One artefact beside the checkpoint."""
+
+  artefact: contract.Artefact
+  agreement: agreement.Agreement
+  tolerance: Tolerance
+
+  @property
+  def name(self) -> str:
+    return ' '.join(filter(None, (self.artefact.format, self.artefact.variant)))
+
+  @property
+  def is_within(self) -> bool:
+    # Written so that a value that is not a number is no success.
+    return (
+      self.agreement.box_error <= self.tolerance.box_error
+      and self.agreement.score_error <= self.tolerance.score_error
+      and self.agreement.mean_score_error <= self.tolerance.mean_score_error
+      and self.agreement.matched_share >= self.tolerance.matched_share
+    )
+
+  @property
+  def verdict(self) -> str:
+    if not self.is_within:
+      return 'differs'
+    return 'ok' if self.agreement.num_compared else 'nothing compared'
+
+
+def check(
+  export_request: request.ExportRequest,
+  export_dir: str,
+  written: contract.Contract,
+) -> List[Comparison]:
+  """Runs a few images through the checkpoint and through each artefact.
+
+  They come from `eval.eval_file_pattern`, else from the request's
+  `representative_file_pattern`, else they are made up. The differences are
+  logged as a table.
+
+  Args:
+    export_request: what was exported.
+    export_dir: where, with contract and config.
+    written: the contract.
+
+  Raises:
+    UserError: an artefact does not run or differs by more than the tolerance
+      of its format.
+  """
+  reference = checkpoint.CheckpointPredictor(
+    export_request.checkpoint, export_request.params, written.image_size
+  )
+  images, origin = _images(export_request)
+  # The caller of an image_tensor resizes, and rounds; that is no difference.
+  shown = {False: images, True: images}
+  if any(a.input_type == 'image_tensor' for a in written.artefacts):
+    shown[True] = _fitted(images, written.image_size)
+  expected = {}
+  comparisons = []
+  for artefact in written.artefacts:
+    is_fitted = artefact.input_type == 'image_tensor'
+    if is_fitted not in expected:
+      expected[is_fitted] = reference.predict(shown[is_fitted])
+    tolerance = TOLERANCES[artefact.format, artefact.variant]
+    model = exported.ExportedPredictor(export_dir, written, artefact)
+    measured = agreement.compare(
+      expected[is_fitted],
+      model.predict(shown[is_fitted]),
+      [
+        min(s / side for s, side in zip(written.image_size, image.shape))
+        for image in shown[is_fitted]
+      ],
+      least_iou=tolerance.least_iou,
+      score_tolerance=tolerance.mean_score_error,
+      score_threshold=export_request.params.postprocess.score_threshold,
+      max_detections=export_request.params.postprocess.max_total_size,
+    )
+    comparisons.append(Comparison(artefact, measured, tolerance))
+  _log.info('%s', _table(comparisons, len(images), origin))
+  unknown = [c.name for c in comparisons if not c.agreement.num_compared]
+  if unknown:
+    _log.warning(
+      'NOT COMPARED: %s. In these images (%s) no score exceeds '
+      'postprocess.score_threshold (%g) clearly, so that nothing says whether '
+      'the export is right. Train longer, or name records with objects of '
+      'these classes: --params_override=eval.eval_file_pattern=...',
+      ', '.join(unknown),
+      origin,
+      export_request.params.postprocess.score_threshold,
+    )
+  failed = [c for c in comparisons if not c.is_within]
+  if failed:
+    raise errors.UserError(
+      '{} differs from the checkpoint by more than the format allows: {}. '
+      'Nothing was exported. --nocheck exports without this check.'.format(
+        ', '.join(c.name for c in failed),
+        '; '.join(c.name + ': ' + ', '.join(_cells(c)) for c in failed),
+      )
+    )
+  return comparisons
+
+
+def _images(
+  export_request: request.ExportRequest,
+) -> Tuple[List[np.ndarray], str]:
+  """Returns images and where they come from."""
+  for key, pattern in (
+    ('eval.eval_file_pattern', export_request.params.eval.eval_file_pattern),
+    (
+      'representative_file_pattern',
+      export_request.representative_file_pattern,
+    ),
+  ):
+    images = _from_records(pattern, key)
+    if images:
+      return images, key
+  height, width = export_request.image_size
+  made_up = [
+    image
+    for size in ((height, width), (height, 2 * width))
+    for image in sample_images.made_up(_NUM_IMAGES // 2, *size)
+  ]
+  return made_up, 'made up'
+
+
+def _from_records(pattern: Optional[str], key: str) -> List[np.ndarray]:
+  if not pattern:
+    return []
+  try:
+    return list(sample_images.from_records(pattern, _NUM_IMAGES, key))
+  except errors.UserError:
+    # A checkpoint is often exported far from its data.
+    return []
+
+
+def _fitted(
+  images: Sequence[np.ndarray], image_size: Sequence[int]
+) -> List[np.ndarray]:
+  preprocessor = preprocessing.Preprocessor(image_size, image_size)
+  return [
+    preprocessing.to_pixels(preprocessor.prepare(image).pixels)
+    for image in images
+  ]
+
+
+def _cells(comparison: Comparison) -> List[str]:
+  """What was measured, with what is allowed."""
+  measured, tolerance = comparison.agreement, comparison.tolerance
+  share = 'none'
+  if measured.num_compared:
+    share = '{:.1%} of {}'.format(measured.matched_share, measured.num_compared)
+  return [
+    'boxes {:.4f} px (<= {:g})'.format(measured.box_error, tolerance.box_error),
+    'scores {:.5f} (<= {:g})'.format(
+      measured.score_error, tolerance.score_error
+    ),
+    'their mean {:.5f} (<= {:g})'.format(
+      measured.mean_score_error, tolerance.mean_score_error
+    ),
+    'matched {} (>= {:.0%})'.format(share, tolerance.matched_share),
+  ]
+
+
+def _table(
+  comparisons: Sequence[Comparison], num_images: int, origin: str
+) -> str:
+  table = rich.table.Table(
+    title='Largest differences from the checkpoint, {} image(s): {}'.format(
+      num_images, origin
+    ),
+    show_header=False,
+  )
+  for comparison in comparisons:
+    table.add_row(comparison.name, *_cells(comparison), comparison.verdict)
+  stream = io.StringIO()
+  rich.console.Console(file=stream, width=160).print(table)
+  return stream.getvalue().rstrip()

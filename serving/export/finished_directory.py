@@ -1,0 +1,154 @@
+"""A directory that appears under its name only when it is whole."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from typing import Iterator, List, Sequence
+
+from serving.export import contract
+from utils import errors, files
+
+# One of them marks the export of this program, or of the original framework.
+_MARKS = (
+  os.path.join(contract.DIRECTORY, contract.FILE_NAME),
+  'saved_model.pb',
+)
+
+
+@contextlib.contextmanager
+def finished_directory(
+  path: str, override: bool, sources: Sequence[str] = ()
+) -> Iterator[str]:
+  """Gives a new directory to fill, and then renames it.
+
+  It is a hidden neighbour of its final place. An error inside removes it, with
+  the parents that were made for it; a program that is killed leaves it behind
+  under its hidden name.
+
+  Args:
+    path: local directory; a trailing slash is ignored, parents are made.
+    override: whether an export may be there already. It is replaced once the
+      new one is whole.
+    sources: files that the directory is made from, which it may not replace.
+
+  Yields:
+    Path of the directory to fill.
+
+  Raises:
+    UserError: there is something already that may not be replaced.
+    ConfigError: the path cannot be one of a new directory.
+  """
+  target = _checked(path, override, sources)
+  parent, name = os.path.split(target)
+  made = _missing(parent)
+  try:
+    try:
+      os.makedirs(parent, exist_ok=True)
+      temporary = tempfile.mkdtemp(prefix='.{}.'.format(name), dir=parent)
+    except OSError as error:
+      raise errors.UserError(
+        "export_dir: '{}' cannot be made: '{}': {}.".format(
+          path, error.filename, error.strerror
+        )
+      ) from error
+    try:
+      yield temporary
+      _open_to_readers(temporary)
+      _replace(target, temporary)
+    finally:
+      shutil.rmtree(temporary, ignore_errors=True)
+  except BaseException:
+    for directory in made:
+      # Somebody else may use it by now.
+      with contextlib.suppress(OSError):
+        os.rmdir(directory)
+    raise
+
+
+def _missing(directory: str) -> List[str]:
+  """Returns the directories that have to be made, the deepest first."""
+  missing = []
+  while not os.path.lexists(directory):
+    missing.append(directory)
+    directory = os.path.dirname(directory)
+  return missing
+
+
+def _checked(path: str, override: bool, sources: Sequence[str]) -> str:
+  """Returns the absolute path of what is to be written."""
+  if not path:
+    raise errors.ConfigError(
+      "export_dir: '' is empty; give the directory to write."
+    )
+  if files.is_remote(path):
+    raise errors.ConfigError(
+      "export_dir: '{}' is not local. Buckets cannot rename a directory in one "
+      'step: export to a local directory and copy it.'.format(path)
+    )
+  target = os.path.abspath(path)
+  if target == os.path.dirname(target):
+    raise errors.ConfigError(
+      "export_dir: '{}' cannot be replaced; give a directory in it.".format(
+        path
+      )
+    )
+  if not os.path.lexists(target):
+    return target
+  if not os.path.isdir(target) or os.path.islink(target):
+    raise errors.UserError(
+      "export_dir: '{}' is there already and is no directory; give another "
+      'name.'.format(path)
+    )
+  if not override:
+    raise errors.UserError(
+      "export_dir: '{}' exists already. Give another name, or "
+      '--override_export_dir to replace it.'.format(path)
+    )
+  for source in sources:
+    if not files.is_remote(source) and _holds(target, source):
+      raise errors.UserError(
+        "export_dir: '{}' holds '{}', which would be gone once it is replaced. "
+        'Give another name.'.format(path, source)
+      )
+  if os.listdir(target) and not _is_export(target):
+    raise errors.UserError(
+      "export_dir: '{}' is no export (it has neither {}), so that "
+      '--override_export_dir does not replace it. Give another name, or delete '
+      'it yourself.'.format(path, ' nor '.join(_MARKS))
+    )
+  return target
+
+
+def _holds(directory: str, path: str) -> bool:
+  directory, path = os.path.realpath(directory), os.path.realpath(path)
+  return os.path.commonpath([directory, path]) == directory
+
+
+def _is_export(directory: str) -> bool:
+  return any(os.path.isfile(os.path.join(directory, mark)) for mark in _MARKS)
+
+
+def _open_to_readers(directory: str) -> None:
+  """Gives a temporary directory, which is private, ordinary permissions."""
+  mask = os.umask(0)
+  os.umask(mask)
+  os.chmod(directory, 0o777 & ~mask)
+
+
+def _replace(target: str, temporary: str) -> None:
+  if not os.path.lexists(target):
+    os.rename(temporary, target)
+    return
+  parent, name = os.path.split(target)
+  # Renames are quick; between the two, both versions are whole.
+  graveyard = tempfile.mkdtemp(prefix='.{}.old.'.format(name), dir=parent)
+  old = os.path.join(graveyard, name)
+  os.rename(target, old)
+  try:
+    os.rename(temporary, target)
+  except OSError:
+    os.rename(old, target)
+    os.rmdir(graveyard)
+    raise
+  shutil.rmtree(graveyard, ignore_errors=True)

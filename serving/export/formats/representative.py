@@ -1,0 +1,63 @@
+"""Images that show a converter which values occur in a network."""
+
+from typing import Iterator
+
+import numpy as np
+
+from serving.export import request, sample_images
+from serving.predictors import preprocessing
+from utils import errors
+
+
+def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
+  """Yields images of `representative_file_pattern`, as they are stored.
+
+  Args:
+    export_request: names records and their number.
+
+  Raises:
+    ConfigError: there is no image that can be read.
+  """
+  pattern = export_request.representative_file_pattern
+  is_empty = True
+  try:
+    for image in sample_images.from_records(
+      pattern,
+      export_request.representative_images,
+      'representative_file_pattern',
+    ):
+      is_empty = False
+      yield image
+  except errors.DataError as error:
+    raise errors.ConfigError(str(error)) from error
+  if is_empty:
+    raise errors.ConfigError(
+      'representative_file_pattern: {!r} holds no image that can be read, or '
+      'representative_images: {} is below 1.'.format(
+        pattern, export_request.representative_images
+      )
+    )
+
+
+def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
+  """Yields batches as a model is fed; the last one is filled up.
+
+  Args:
+    export_request: with the input type raw_image_tensor and a static batch
+      size.
+
+  Raises:
+    ConfigError: there is no image that can be read.
+  """
+  preprocessor = preprocessing.Preprocessor(
+    export_request.image_size, export_request.image_size
+  )
+  waiting = []
+  for image in images(export_request):
+    waiting.append(preprocessor.prepare(image).pixels)
+    if len(waiting) == export_request.batch_size:
+      yield np.stack(waiting)
+      waiting = []
+  if waiting:
+    missing = export_request.batch_size - len(waiting)
+    yield np.stack(waiting + waiting[-1:] * missing)

@@ -1,0 +1,44 @@
+"""Detections of one picture, for the page."""
+
+from typing import Any, Dict, Sequence
+
+import numpy as np
+
+from serving.predictors import predictor
+from utils import drawing
+
+
+def to_json(
+  image: np.ndarray,
+  detections: predictor.Detections,
+  label_map: Dict[int, str],
+) -> Dict[str, Any]:
+  """What the page draws.
+
+  Args:
+    image: uint8 [height, width, 3].
+    detections: of it; clipped to it here.
+    label_map: class names by id; a class without one goes by its id.
+
+  Returns:
+    `width` and `height` of the image and `detections`, best first, each with
+    `box` ([ymin, xmin, ymax, xmax], pixels, to two decimals), `class`, `name`,
+    `score` (to four) and `color` (of CSS).
+  """
+  height, width = image.shape[:2]
+  detections = detections.clipped_to(height, width)
+  rows: Sequence[Any] = zip(*(values.tolist() for values in detections))
+  return {
+    'width': width,
+    'height': height,
+    'detections': [
+      {
+        'box': [round(edge, 2) for edge in box],
+        'class': class_id,
+        'name': label_map.get(class_id, str(class_id)),
+        'score': round(score, 4),
+        'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
+      }
+      for box, class_id, score in rows
+    ],
+  }

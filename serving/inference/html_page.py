@@ -1,0 +1,153 @@
+"""One self-contained page with all images and what was found in them."""
+
+import base64
+import io
+import os
+import secrets
+import tempfile
+from typing import Any, Dict, Iterator, List, Optional
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from serving.inference import pipeline, writers
+from utils import drawing
+
+# The page knows of detections down to this score.
+LEAST_SCORE = 0.05
+# Sides of the pictures, so that a page of hundreds opens.
+_LARGE = 1280
+_THUMBNAIL = 400
+_JPEG_QUALITY = 80
+_TEMPLATE = 'page.html'
+
+
+class HtmlWriter(writers.Writer):
+  """Thumbnails that open large, with a filter by class and by score.
+
+  The pictures wait in a temporary file, not in memory.
+
+  Args:
+    path: of the page to write.
+    title: shown at the top.
+    label_map: class names by id, if known.
+    min_score: lowest score that is shown at first.
+    max_images: further ones are only counted, since browsers have limits.
+  """
+
+  def __init__(
+    self,
+    path: str,
+    title: str,
+    label_map: Optional[Dict[int, str]],
+    min_score: float,
+    max_images: int,
+  ):
+    self._path = path
+    self._title = title
+    self._label_map = label_map or {}
+    self._min_score = min_score
+    self._least_score = min(min_score, LEAST_SCORE)
+    self._max_images = max_images
+    self._images: List[Dict[str, Any]] = []
+    self._num_left_out = 0
+    self._file = writers.UnfinishedText(path)
+    self._pictures = tempfile.TemporaryFile(  # noqa: SIM115
+      'w+', encoding='ascii'
+    )
+
+  def add(self, result: pipeline.Result) -> None:
+    if len(self._images) == self._max_images:
+      self._num_left_out += 1
+      return
+    height, width = result.pixels.shape[:2]
+    # Scores are exact, so that the page counts what the table holds.
+    detections = [
+      [int(class_id), float(score), *np.round(box, 1).tolist()]
+      for box, class_id, score in zip(
+        result.detections.boxes.astype(float),
+        result.detections.classes,
+        result.detections.scores,
+      )
+      if score >= self._least_score
+    ]
+    large = Image.fromarray(result.pixels)
+    large.thumbnail((_LARGE, _LARGE))
+    small = large.copy()
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    encoded = [_base64_jpeg(picture) + '\n' for picture in (small, large)]
+    self._images.append(
+      {
+        'name': result.name,
+        'note': result.note,
+        'width': width,
+        'height': height,
+        'detections': detections,
+      }
+    )
+    self._pictures.writelines(encoded)
+
+  def close(self) -> str:
+    class_ids = {
+      row[0] for image in self._images for row in image['detections']
+    }
+    classes = [
+      {
+        'id': class_id,
+        'name': self._label_map.get(class_id, str(class_id)),
+        'color': '#{:02x}{:02x}{:02x}'.format(*drawing.class_color(class_id)),
+      }
+      for class_id in sorted(class_ids)
+    ]
+    environment = jinja2.Environment(
+      loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
+      autoescape=True,
+      undefined=jinja2.StrictUndefined,
+    )
+    parts = environment.get_template(_TEMPLATE).generate(
+      title=self._title,
+      # Scripts that a name smuggles in lack it, and do not run.
+      nonce=secrets.token_urlsafe(16),
+      num_left_out=self._num_left_out,
+      data={
+        'leastScore': self._least_score,
+        'minScore': self._min_score,
+        'classes': classes,
+        'images': self._images,
+        'folder': _common_folder([image['name'] for image in self._images]),
+      },
+      pictures=self._stored_pictures(),
+    )
+    self._file.stream.writelines(parts)
+    self._pictures.close()
+    self._file.finish()
+    sentence = "'{}': {:,} images; open it in a browser.".format(
+      self._path, len(self._images)
+    )
+    if self._num_left_out:
+      sentence += ' {:,} more are left out (--max_images_on_page).'.format(
+        self._num_left_out
+      )
+    return sentence
+
+  def discard(self) -> None:
+    self._pictures.close()
+    self._file.discard()
+
+  def _stored_pictures(self) -> Iterator[str]:
+    self._pictures.seek(0)
+    for line in self._pictures:
+      yield line.rstrip('\n')
+
+
+def _common_folder(names: List[str]) -> str:
+  """What all names start with, up to a slash; '' if that is nothing."""
+  prefix = os.path.commonprefix(names)
+  return prefix[: prefix.rfind('/') + 1]
+
+
+def _base64_jpeg(image: Image.Image) -> str:
+  buffer = io.BytesIO()
+  image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
+  return base64.b64encode(buffer.getvalue()).decode('ascii')

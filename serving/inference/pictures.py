@@ -1,0 +1,113 @@
+"""Images and videos with boxes drawn on them."""
+
+import os
+import re
+from typing import Optional, Set
+
+import cv2
+import numpy as np
+
+from dataloader import image_reader
+from serving.inference import pipeline, writers
+from utils import errors
+
+# OpenCV's builds hold no encoder of H.264.
+CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
+
+_JPEG_QUALITY = 90
+_NOT_FILE_NAME = re.compile(r'[^\w.-]+')
+
+
+class PictureWriter(writers.Writer):
+  """A folder with a JPEG for each image, boxes drawn on it.
+
+  Each picture appears when it is whole. A file of the same name is replaced.
+
+  Args:
+    directory: made if needed.
+    how: draws the boxes.
+  """
+
+  def __init__(self, directory: str, how: writers.Drawing):
+    with writers.explaining(directory):
+      os.makedirs(directory, exist_ok=True)
+    self._directory = directory
+    self._how = how
+    self._names: Set[str] = set()
+
+  def add(self, result: pipeline.Result) -> None:
+    path = os.path.join(self._directory, self._file_name(result.name))
+    with writers.explaining(path):
+      temporary = writers.temporary_beside(path)
+      try:
+        self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
+        os.replace(temporary, path)
+      finally:
+        writers.remove(temporary)
+
+  def _file_name(self, name: str) -> str:
+    stem, ending = os.path.splitext(os.path.basename(name))
+    if ending.lower() not in image_reader.ENDINGS:
+      stem += ending
+    stem = _NOT_FILE_NAME.sub('_', stem)
+    unique, count = stem, 1
+    while unique in self._names:
+      count += 1
+      unique = '{}-{}'.format(stem, count)
+    self._names.add(unique)
+    return unique + '.jpg'
+
+  def close(self) -> str:
+    return "'{}': {:,} pictures.".format(self._directory, len(self._names))
+
+  def discard(self) -> None:
+    # The pictures are whole, each by itself.
+    return
+
+
+class VideoWriter(writers.Writer):
+  """A video with boxes drawn on each frame, without sound.
+
+  Args:
+    path: of the file to write; its ending is one of `CODECS`.
+    frames_per_second: rate of the video.
+    how: draws the boxes.
+  """
+
+  def __init__(self, path: str, frames_per_second: float, how: writers.Drawing):
+    self._path = path
+    self._frames_per_second = frames_per_second
+    self._how = how
+    self._num_frames = 0
+    with writers.explaining(path):
+      self._temporary = writers.temporary_beside(path)
+    self._writer: Optional[cv2.VideoWriter] = None
+
+  def add(self, result: pipeline.Result) -> None:
+    if self._writer is None:
+      height, width = result.pixels.shape[:2]
+      self._writer = cv2.VideoWriter(
+        self._temporary,
+        cv2.VideoWriter_fourcc(
+          *CODECS[os.path.splitext(self._path)[1].lower()]
+        ),
+        self._frames_per_second,
+        (width, height),
+      )
+      if not self._writer.isOpened():
+        raise errors.UserError(
+          "OpenCV cannot write the video '{}'.".format(self._path)
+        )
+    frame = np.asarray(self._how.draw(result))
+    self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    self._num_frames += 1
+
+  def close(self) -> str:
+    self._writer.release()
+    os.replace(self._temporary, self._path)
+    return "'{}': {:,} frames.".format(self._path, self._num_frames)
+
+  def discard(self) -> None:
+    if self._writer is not None:
+      self._writer.release()
+    writers.remove(self._temporary)

@@ -1,0 +1,119 @@
+"""Detections as COCO json and as a table of comma-separated values."""
+
+import csv
+import json
+from typing import Dict, List, Optional
+
+from evaluation import batches
+from serving.inference import image_ids, pipeline, writers
+from utils import files
+
+
+class CocoJsonWriter(writers.Writer):
+  """All detections in COCO's format for results.
+
+  Where images had to be numbered, a second file, `<path>.images.json`, says
+  which has which id.
+
+  Args:
+    path: of the json to write.
+    ids: which gave the results their ids.
+  """
+
+  def __init__(self, path: str, ids: image_ids.ImageIds):
+    self._path = path
+    self._ids = ids
+    self._images: List[dict] = []
+    self._num_detections = 0
+    self._file = writers.UnfinishedText(path)
+
+  def add(self, result: pipeline.Result) -> None:
+    found = result.detections
+    boxes = batches.to_coco_boxes(found.boxes).tolist()
+    for box, class_id, score in zip(boxes, found.classes, found.scores):
+      detection = {
+        'image_id': result.image_id,
+        'category_id': int(class_id),
+        'bbox': box,
+        'score': float(score),
+      }
+      self._file.stream.write(',\n' if self._num_detections else '[')
+      self._file.stream.write(json.dumps(detection, allow_nan=False))
+      self._num_detections += 1
+    if result.image_id in self._ids.numbered:
+      height, width = result.pixels.shape[:2]
+      self._images.append(
+        {
+          'id': result.image_id,
+          'file_name': result.name,
+          'height': height,
+          'width': width,
+        }
+      )
+
+  def close(self) -> str:
+    self._file.stream.write(']\n' if self._num_detections else '[]\n')
+    self._file.finish()
+    sentence = "'{}': {:,} detections.".format(self._path, self._num_detections)
+    if self._images:
+      path = self._path + '.images.json'
+      files.write_json(path, {'images': self._images}, indent=1)
+      sentence += " '{}': which image has which id.".format(path)
+    return sentence
+
+  def discard(self) -> None:
+    self._file.discard()
+
+
+class CsvWriter(writers.Writer):
+  """A table with a row for each detection.
+
+  Args:
+    path: of the file to write.
+    label_map: class names by id, if known.
+    min_score: lowest score.
+  """
+
+  COLUMNS = (
+    'file',
+    'class_id',
+    'class_name',
+    'score',
+    'ymin',
+    'xmin',
+    'ymax',
+    'xmax',
+  )
+
+  def __init__(
+    self, path: str, label_map: Optional[Dict[int, str]], min_score: float
+  ):
+    self._path = path
+    self._label_map = label_map or {}
+    self._min_score = min_score
+    self._file = writers.UnfinishedText(path)
+    self._rows = csv.writer(self._file.stream, lineterminator='\n')
+    self._rows.writerow(self.COLUMNS)
+    self._num_rows = 0
+
+  def add(self, result: pipeline.Result) -> None:
+    for box, class_id, score in zip(*result.detections):
+      if score < self._min_score:
+        continue
+      self._num_rows += 1
+      self._rows.writerow(
+        [
+          result.name,
+          class_id,
+          self._label_map.get(int(class_id), ''),
+          '{:.6f}'.format(score),
+          *('{:.2f}'.format(edge) for edge in box),
+        ]
+      )
+
+  def close(self) -> str:
+    self._file.finish()
+    return "'{}': {:,} rows.".format(self._path, self._num_rows)
+
+  def discard(self) -> None:
+    self._file.discard()

@@ -1,0 +1,131 @@
+"""One way to run every format: an array in, arrays by signature key out."""
+
+import contextlib
+import os
+import threading
+from typing import Any, Callable, Dict, Iterator
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from google.protobuf import message
+
+from serving.export import contract as contract_lib
+from utils import errors, registry
+
+Run = Callable[[np.ndarray], Dict[str, np.ndarray]]
+
+RUNTIMES = registry.Registry('format')
+
+
+def load(export_dir: str, artefact: contract_lib.Artefact) -> Run:
+  """Loads an artefact; returns a function that runs a batch through it.
+
+  The function may be called from several threads.
+
+  Raises:
+    UserError: files are absent or damaged.
+  """
+  path = os.path.normpath(os.path.join(export_dir, artefact.path))
+  if not os.path.exists(path):
+    raise errors.UserError(
+      "'{}' is absent, although the contract of '{}' lists it.".format(
+        path, export_dir
+      )
+    )
+  # TFLite would read beyond the end of a file that is cut off.
+  if artefact.num_bytes not in (None, os.path.getsize(path)):
+    raise errors.UserError(
+      "'{}' has {} bytes, but the contract says {}: it is damaged. Export the "
+      'model again.'.format(path, os.path.getsize(path), artefact.num_bytes)
+    )
+  return RUNTIMES.get(artefact.format)(path, artefact)
+
+
+@contextlib.contextmanager
+def _damage_explained(path: str, *errors_of_runtime: Any) -> Iterator[None]:
+  try:
+    yield
+  except errors_of_runtime as error:
+    raise errors.UserError(
+      "'{}' cannot be loaded, it may be damaged: {}. Export the model "
+      'again.'.format(path, str(error).strip().rstrip('.'))
+    ) from error
+
+
+@RUNTIMES.register('saved_model')
+def _saved_model(path: str, artefact: contract_lib.Artefact) -> Run:
+  graph = tf.Graph()
+  session = tf.Session(graph=graph)
+  with _damage_explained(path, OSError, RuntimeError, tf.errors.OpError):
+    tf.saved_model.loader.load(
+      session, [tf.saved_model.tag_constants.SERVING], path
+    )
+  return _session_run(session, artefact)
+
+
+@RUNTIMES.register('frozen_graph')
+def _frozen_graph(path: str, artefact: contract_lib.Artefact) -> Run:
+  graph_def = tf.GraphDef()
+  with _damage_explained(path, OSError, message.DecodeError, ValueError):
+    with open(path, 'rb') as source:
+      graph_def.ParseFromString(source.read())
+    with tf.Graph().as_default() as graph:
+      tf.import_graph_def(graph_def, name='')
+  return _session_run(tf.Session(graph=graph), artefact)
+
+
+def _session_run(session: tf.Session, artefact: contract_lib.Artefact) -> Run:
+  (placeholder,) = artefact.inputs
+  # Prepared once; also safe to be called from several threads.
+  return session.make_callable(
+    {spec.key: spec.name for spec in artefact.outputs}, [placeholder.name]
+  )
+
+
+@RUNTIMES.register('onnx')
+def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
+  # The other formats do without it.
+  import onnxruntime
+  from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+  options = onnxruntime.SessionOptions()
+  options.intra_op_num_threads = os.cpu_count() or 1
+  # Errors become exceptions; warnings are about weights that nothing reads.
+  options.log_severity_level = 3
+  with _damage_explained(
+    path, state.InvalidProtobuf, state.InvalidGraph, state.Fail
+  ):
+    session = onnxruntime.InferenceSession(
+      path, options, providers=['CPUExecutionProvider']
+    )
+  (placeholder,) = artefact.inputs
+  keys = [spec.key for spec in artefact.outputs]
+  names = [spec.name for spec in artefact.outputs]
+
+  def run(batch):
+    return dict(zip(keys, session.run(names, {placeholder.name: batch})))
+
+  return run
+
+
+@RUNTIMES.register('tflite')
+def _tflite(path: str, artefact: contract_lib.Artefact) -> Run:
+  with _damage_explained(path, ValueError, RuntimeError):
+    interpreter = tf.lite.Interpreter(model_path=path)
+    interpreter.allocate_tensors()
+  (placeholder,) = interpreter.get_input_details()
+  details = interpreter.get_output_details()
+  # By position: the names of outputs do not all survive the conversion.
+  outputs = [
+    (spec.key, detail['index'])
+    for spec, detail in zip(artefact.outputs, details)
+  ]
+  lock = threading.Lock()
+
+  def run(batch):
+    with lock:
+      interpreter.set_tensor(placeholder['index'], batch)
+      interpreter.invoke()
+      return {key: interpreter.get_tensor(index) for key, index in outputs}
+
+  return run

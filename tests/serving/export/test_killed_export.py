@@ -1,0 +1,83 @@
+"""What an export leaves that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests import tiny_export
+
+_ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *3 * ['..']))
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  return tiny_export.make(tmp_path_factory.mktemp('model'))
+
+
+def _listing(directory):
+  return sorted(os.listdir(str(directory)))
+
+
+_KILLED = """
+import os, signal, sys
+from serving.export import export
+{module}
+done = module.{function}
+def die(*args, **kwargs):
+  result = done(*args, **kwargs)
+  if {condition}:
+    os.kill(os.getpid(), signal.SIGKILL)
+  return result
+module.{function} = die
+export.export(
+  sys.argv[1], sys.argv[2], image_size=(64, 64), check=False,
+  override_export_dir=True,
+)
+"""
+
+
+def _run_until_killed(target, model, **kwargs):
+  target.mkdir()
+  (target / 'saved_model.pb').write_text('whole')
+  run = subprocess.run(
+    [sys.executable, '-c', _KILLED.format(**kwargs)]
+    + [str(target), model.checkpoint],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  )
+  assert run.returncode == -signal.SIGKILL, run.stderr
+
+
+def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
+  target = tmp_path / 'export'
+  _run_until_killed(
+    target,
+    model,
+    module='module = export',
+    function='_write_assets',
+    condition='True',
+  )
+  assert _listing(target) == ['saved_model.pb']
+  # What the killed process left is hidden.
+  assert [n for n in _listing(tmp_path) if n[0] != '.'] == ['export']
+
+
+def test_kill_between_the_renames_leaves_both_whole_and_hidden(model, tmp_path):
+  target = tmp_path / 'export'
+  _run_until_killed(
+    target,
+    model,
+    module='import os as module',
+    function='rename',
+    condition='args[0] == sys.argv[1]',
+  )
+  assert not [n for n in _listing(tmp_path) if n[0] != '.']
+  (old,) = tmp_path.glob('.export.old.*/export')
+  assert _listing(old) == ['saved_model.pb']
+  (new,) = [p for p in tmp_path.glob('.export.*') if p != old.parent]
+  assert _listing(new) == ['assets.extra', 'saved_model.pb', 'variables']

@@ -1,0 +1,149 @@
+"""The application without a network: what happens when clients hang up."""
+
+import asyncio
+import json
+import threading
+import types
+
+import numpy as np
+import pytest
+
+from serving.http import app as app_lib
+from serving.http import limits as limits_lib
+from serving.http import served_model
+from serving.predictors import predictor
+from tests.serving.http import serving_run
+
+_NOTHING = predictor.Detections(
+  np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0])
+)
+
+
+class _Model:
+  """Detects nothing, once it may; remembers what it was shown."""
+
+  label_map = None
+  batch_size = None
+  contract = types.SimpleNamespace(batch_size=None)
+  run = None
+
+  def __init__(self):
+    self.predictor = self
+    self.widths = []
+    self.may_go_on = threading.Event()
+    self.may_go_on.set()
+
+  def predict(self, images):
+    self.widths.append([image.shape[1] for image in images])
+    assert self.may_go_on.wait(60)
+    return [_NOTHING] * len(images)
+
+
+class _Client:
+  """Sends one picture to `/detect`; hangs up on request."""
+
+  def __init__(self, app, picture):
+    self._body = [{'type': 'http.request', 'body': picture}]
+    self._sent = []
+    self._leaves = asyncio.Event()
+    scope = {
+      'type': 'http',
+      'method': 'POST',
+      'path': '/detect',
+      'query_string': b'',
+      'headers': [],
+    }
+    self._task = asyncio.ensure_future(
+      app.asgi(scope, self._receive, self._send)
+    )
+
+  async def _receive(self):
+    if self._body:
+      return self._body.pop()
+    await self._leaves.wait()
+    return {'type': 'http.disconnect'}
+
+  async def _send(self, message):
+    self._sent.append(message)
+
+  async def hang_up(self):
+    self._leaves.set()
+    await self._task
+
+  async def answer(self):
+    await asyncio.wait_for(self._task, 60)
+    return self._sent[0]['status'], json.loads(self._sent[1]['body'].decode())
+
+
+@pytest.fixture
+def model():
+  return _Model()
+
+
+@pytest.fixture
+def make_app(model):
+  apps = []
+
+  def make(**limits):
+    location = served_model.Location('', 'model', 1)
+    apps.append(
+      app_lib.DetectionApp(location, model, limits_lib.Limits(**limits))
+    )
+    return apps[-1]
+
+  yield make
+  model.may_go_on.set()
+  for app in apps:
+    app.close()
+
+
+async def _until(condition):
+  for _ in range(600):
+    if condition():
+      return
+    await asyncio.sleep(0.05)
+  raise AssertionError('It does not happen.')
+
+
+def test_a_picture_whose_client_is_gone_takes_part_in_no_batch(model, make_app):
+  app = make_app(max_batch_size=2, max_delay=20.0)
+  first, second, third = serving_run.pictures(3)
+
+  async def run():
+    leaving = _Client(app, first)
+    await _until(lambda: app._detect_batcher._waiting)
+    await leaving.hang_up()
+    assert app._slots.taken == 0
+    clients = [_Client(app, picture) for picture in (second, third)]
+    return [await client.answer() for client in clients]
+
+  answers = asyncio.get_event_loop().run_until_complete(run())
+  assert [(status, answer['width']) for status, answer in answers] == [
+    (200, 57),
+    (200, 54),
+  ]
+  # Two made a batch, neither of which is the first one.
+  assert [sorted(widths) for widths in model.widths] == [[54, 57]]
+
+
+def test_a_picture_that_waits_to_be_decoded_is_dropped_too(model, make_app):
+  app = make_app(max_batch_size=1, max_delay=0.0)
+  first, second, third = serving_run.pictures(3)
+  model.may_go_on.clear()
+
+  async def run():
+    working = _Client(app, first)
+    await _until(lambda: model.widths)
+    leaving, staying = _Client(app, second), _Client(app, third)
+    await _until(lambda: app._slots.taken == 3)
+    await leaving.hang_up()
+    assert app._slots.taken == 2
+    model.may_go_on.set()
+    return [await client.answer() for client in (working, staying)]
+
+  answers = asyncio.get_event_loop().run_until_complete(run())
+  assert [(status, answer['width']) for status, answer in answers] == [
+    (200, 60),
+    (200, 54),
+  ]
+  assert model.widths == [[60], [54]]

@@ -1,0 +1,87 @@
+"""COCO json and CSV."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+
+from serving.inference import image_ids, tables
+from tests.serving.inference import results
+
+
+def test_coco_json_of_numbered_images(tmp_path):
+  path = tmp_path / 'sub' / 'r.json'
+  ids = image_ids.ImageIds()
+  ids.numbered.update({1: 'x/a.jpg', 2: 'x/b.jpg'})
+  writer = tables.CocoJsonWriter(str(path), ids)
+  writer.add(results.result('x/a.jpg', image_id=1))
+  writer.add(results.result('x/b.jpg', image_id=2, size=(50, 70)))
+  assert not path.exists()
+  assert '4 detections' in writer.close()
+  detections = json.loads(path.read_text())
+  assert detections[0] == {
+    'image_id': 1,
+    'category_id': 1,
+    'bbox': [3.0, 2.0, 37.0, 28.0],
+    'score': pytest.approx(0.9),
+  }
+  assert [d['image_id'] for d in detections] == [1, 1, 2, 2]
+  images = json.loads((tmp_path / 'sub' / 'r.json.images.json').read_text())
+  assert images['images'][1] == {
+    'id': 2,
+    'file_name': 'x/b.jpg',
+    'height': 50,
+    'width': 70,
+  }
+
+
+def test_coco_json_without_detections_and_numbers(tmp_path):
+  path = tmp_path / 'r.json'
+  writer = tables.CocoJsonWriter(str(path), image_ids.ImageIds())
+  image = results.result(image_id=7)
+  writer.add(image._replace(detections=_first(image.detections, 0)))
+  writer.close()
+  assert json.loads(path.read_text()) == []
+  assert os.listdir(str(tmp_path)) == ['r.json']
+
+
+def _first(detections, count):
+  return type(detections)(*(np.asarray(field)[:count] for field in detections))
+
+
+def test_csv(tmp_path):
+  path = tmp_path / 'r.csv'
+  writer = tables.CsvWriter(str(path), results.LABEL_MAP, min_score=0.4)
+  writer.add(results.result('a,"b".jpg'))
+  writer.close()
+  with open(str(path), newline='') as file:
+    rows = list(csv.reader(file))
+  assert rows[0] == list(tables.CsvWriter.COLUMNS)
+  assert rows[2] == [
+    'a,"b".jpg',
+    '2',
+    'dog <b>',
+    '0.400000',
+    '10.13',
+    '20.00',
+    '20.00',
+    '50.00',
+  ]
+  writer = tables.CsvWriter(str(path), None, min_score=0.5)
+  writer.add(results.result())
+  assert '1 rows' in writer.close()
+
+
+def test_discarded_files_leave_nothing_and_keep_the_old(tmp_path):
+  path = tmp_path / 'r.csv'
+  path.write_text('old')
+  for writer in (
+    tables.CsvWriter(str(path), None, 0.0),
+    tables.CocoJsonWriter(str(tmp_path / 'r.json'), image_ids.ImageIds()),
+  ):
+    writer.add(results.result(image_id=1))
+    writer.discard()
+  assert os.listdir(str(tmp_path)) == ['r.csv']
+  assert path.read_text() == 'old'
