@@ -90,7 +90,13 @@ _DETECTOR = (
 
 def main(argv):
   program.quieten_tensorflow()
-  from serving.inference import image_ids, loading, outputs, runner, sources
+  from serving.inference import (
+    image_ids,
+    inference_run,
+    loading,
+    outputs,
+    sources,
+  )
   from utils import label_map
 
   arguments = argv[1:] + FLAGS.image_file_pattern
@@ -127,7 +133,7 @@ def main(argv):
     min_score=FLAGS.min_score_threshold,
     max_images_on_page=FLAGS.max_images_on_page,
   )
-  runner.run(
+  inference_run.run(
     files,
     predictor,
     made,

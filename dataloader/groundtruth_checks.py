@@ -4,7 +4,7 @@ from typing import Any, List
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import objects as objects_lib
+from dataloader import object_list
 
 # Annotation tools round coordinates, so a box may stick out by this much.
 BOX_TOLERANCE = 1e-3
@@ -20,7 +20,7 @@ def are_good_boxes(boxes_normalized: tf.Tensor) -> tf.Tensor:
 
 
 def check_objects(
-  objects: objects_lib.Objects, source_ids: tf.Tensor, num_classes: int
+  objects: object_list.Objects, source_ids: tf.Tensor, num_classes: int
 ) -> List[tf.Operation]:
   """Assertions that boxes and class ids of a batch can be used.
 
@@ -56,7 +56,7 @@ def check_objects(
 
 def _assert_all(
   is_good: tf.Tensor,
-  objects: objects_lib.Objects,
+  objects: object_list.Objects,
   source_ids: tf.Tensor,
   message: str,
   values: tf.Tensor,

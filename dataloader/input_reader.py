@@ -6,11 +6,11 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from dataloader import (
-  factory,
-  left_out,
+  parser_generator,
   record_files,
   record_index,
   record_order,
+  skipped_records,
 )
 from dataloader.parsers import detection as detection_parser
 from utils import errors, mode_keys
@@ -44,7 +44,7 @@ class InputFn:
     self._file_pattern = file_pattern
     self._mode = mode
     self._is_training = mode == mode_keys.TRAIN
-    self._parser = factory.parser_generator(params, mode)
+    self._parser = parser_generator.parser_generator(params, mode)
     self._train_seed = params.train.seed
     self._start_step = start_step
     self._num_records = 0
@@ -109,7 +109,7 @@ class InputFn:
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
     if self._skips_broken_images:
-      dataset = left_out.map_and_skip(
+      dataset = skipped_records.map_and_skip(
         dataset,
         parser.parse_record,
         parser.decode,
@@ -141,7 +141,7 @@ class InputFn:
     dataset = dataset.batch(batch_size, drop_remainder=True)
     dataset = _map(dataset, parser.finish_batch)
     if parser.delivers_groundtruth:
-      dataset = left_out.count_cut_objects(
+      dataset = skipped_records.count_cut_objects(
         dataset, parser.num_objects, parser.max_num_instances
       )
     return dataset.prefetch(1)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from dataloader import groundtruth_checks, left_out, record_files
+from dataloader import groundtruth_checks, record_files, skipped_records
 from ops import image_decoding
 from utils import errors
 
@@ -233,7 +233,7 @@ def explain_failure(
     params.train.skip_broken_images
     and file_pattern == params.train.train_file_pattern
   )
-  has_no_image = left_out.NO_IMAGE_DECODES in str(error)
+  has_no_image = skipped_records.NO_IMAGE_DECODES in str(error)
   if has_no_image or (_DECODING_FAILED.search(str(error)) and not skips_images):
     passes.append(True)
   for decode_images in passes:

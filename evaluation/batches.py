@@ -18,7 +18,7 @@ _GROUNDTRUTH_FIELDS = ('source_id', 'height', 'width', 'boxes', 'classes')
 _COUNT_FIELDS = ('num_detections', 'num_groundtruths')
 
 
-class Detections(NamedTuple):
+class BatchDetections(NamedTuple):
   """Detections of B images, N rows each.
 
   Attributes:
@@ -61,7 +61,7 @@ class Detections(NamedTuple):
 
 def read_detections(
   predictions: Dict[str, Any], need_rescale_bboxes: bool, include_mask: bool
-) -> Detections:
+) -> BatchDetections:
   """Reads a batch of predictions, see `COCOEvaluator.update`."""
   required = list(_PREDICTION_FIELDS)
   if need_rescale_bboxes:
@@ -86,7 +86,9 @@ def read_detections(
   masks = None
   if include_mask:
     masks = [predictions['detection_masks'][row] for row in rows]
-  return Detections(image_ids, to_coco_boxes(boxes), classes, scores, masks)
+  return BatchDetections(
+    image_ids, to_coco_boxes(boxes), classes, scores, masks
+  )
 
 
 def add_areas(results: Iterable[Dict[str, Any]]) -> None:

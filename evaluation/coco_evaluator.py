@@ -74,7 +74,7 @@ class COCOEvaluator:
 
   def reset(self) -> None:
     """Forgets all detections, and groundtruth that came with them."""
-    self._detections: List[batches.Detections] = []
+    self._detections: List[batches.BatchDetections] = []
     self._image_ids: Dict[int, None] = {}  # in the order of arrival
     self._groundtruth = batches.StreamedGroundtruth()
 

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import hardware as hardware_lib
-from executor import memory, partitioning
+from executor import memory_saving, partitioning
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import worker
 from utils import errors
@@ -40,7 +40,7 @@ def make_estimator(
   """
   check_batch_sizes(params, hardware, predict_batch_key, is_training)
   if is_training:
-    memory.check(params, hardware)
+    memory_saving.check(params, hardware)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,

@@ -5,7 +5,7 @@ from typing import Any, List, Optional, Tuple
 import rich.table
 
 from executor import hardware as hardware_lib
-from executor import memory, run_start
+from executor import memory_saving, run_start
 from modeling.architecture import batch_norm
 
 _SHOWN_CLASSES = 20
@@ -67,7 +67,7 @@ def _training_rows(
 ) -> List[Tuple[str, str]]:
   return [
     ('training batch', _batch(params.train.train_batch_size, hardware)),
-    *(('memory', text) for text in memory.describe(params, hardware)),
+    *(('memory', text) for text in memory_saving.describe(params, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',

@@ -15,7 +15,7 @@ from dataloader import input_reader
 from executor import (
   estimator_factory,
   failures,
-  memory,
+  memory_saving,
   plan,
   run_check,
   run_start,
@@ -78,7 +78,7 @@ class Runner:
         'eval.eval_batch_size',
         is_training=True,
       )
-      memory.check(self._params, self._hardware)
+      memory_saving.check(self._params, self._hardware)
     elif self._trains:
       self._trainer = self._make_estimator(
         self._params, self._hardware, is_training=True

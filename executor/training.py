@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor import checkpointing, progress
 from executor import hardware as hardware_lib
-from executor.multi_worker import in_step
+from executor.multi_worker import step_agreement
 from modeling.training import finite_loss
 from utils import interruption
 
@@ -22,10 +22,10 @@ def checkpoint_hooks(
     return []
   if hardware.cluster:
     return [
-      in_step.CheckpointHook(
+      step_agreement.CheckpointHook(
         params.model_dir,
         save_secs=params.train.save_checkpoint_seconds,
-        agreement=in_step.Agreement(interrupt),
+        agreement=step_agreement.Agreement(interrupt),
         is_chief=hardware.writes,
       )
     ]

@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from modeling import base_model, losses
-from modeling.architecture import factory as architecture_factory
-from modeling.architecture import normalization
+from modeling.architecture import backbone_and_neck, layer_kit
 from modeling.architecture.heads import retinanet_head
 from modeling.models import retinanet as retinanet_model
 from ops import anchors, postprocess_ops
@@ -24,13 +23,13 @@ def model_generator(params: Any) -> base_model.DetectionModel:
 
 @MODELS.register('retinanet')
 def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
-  shared = normalization.from_params(params)
+  layers = layer_kit.from_params(params)
   architecture = params.architecture
-  backbone = architecture_factory.backbone_generator(params, shared)
+  backbone = backbone_and_neck.backbone_generator(params, layers)
   return retinanet_model.RetinanetModel(
     backbone=backbone,
-    neck=architecture_factory.neck_generator(params, shared),
-    head=retinanet_head.from_params(params, shared),
+    neck=backbone_and_neck.neck_generator(params, layers),
+    head=retinanet_head.from_params(params, layers),
     detection_generator=postprocess_ops.MultilevelDetectionGenerator(
       architecture.min_level, architecture.max_level, params.postprocess
     ),
@@ -38,7 +37,7 @@ def _retinanet(params: Any) -> retinanet_model.RetinanetModel:
       params.retinanet_loss.focal_loss_alpha,
       params.retinanet_loss.focal_loss_gamma,
       architecture.num_classes,
-      recompute=shared.recompute,
+      recompute=layers.recompute,
     ),
     box_loss=losses.RetinanetBoxLoss(params.retinanet_loss.huber_loss_delta),
     anchors=functools.partial(anchor_boxes, params),

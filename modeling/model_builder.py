@@ -92,14 +92,16 @@ class ModelFn:
     )
     num_parts = params.train.gradient_accumulation_steps
     if num_parts == 1:
-      batch = gradients.of_batch(model, images, labels, self._schedule)
+      batch = gradients.batch_gradients(
+        model, images, labels, self._optimization
+      )
     else:
-      batch = gradients.of_parts(
-        model, images, labels, self._schedule, num_parts
+      batch = gradients.accumulated_gradients(
+        model, images, labels, self._optimization, num_parts
       )
     losses, total_loss = batch.losses, batch.total_loss
-    step, learning_rate, _ = batch.schedule
-    train_op = self._train_op(batch.gradients, batch.schedule)
+    step, learning_rate, _ = batch.optimization
+    train_op = self._train_op(batch.gradients, batch.optimization)
     model_variables = [
       v for v in batch.model_variables if v.op.name != 'global_step'
     ]
@@ -145,7 +147,7 @@ class ModelFn:
       scaffold_fn=lambda: self._scaffold(model, model_variables),
     )
 
-  def _schedule(self) -> gradients.Schedule:
+  def _optimization(self) -> gradients.Optimization:
     params = self._params
     global_step = tf.train.get_or_create_global_step()
     # A cast copies the value; an identity may share the variable's memory and
@@ -165,12 +167,12 @@ class ModelFn:
       optimizer = replica_clipping.ClippingOptimizer(optimizer, clip_norm)
     if params.train.mixed_precision:
       optimizer = optimizers.with_loss_scale(optimizer)
-    return gradients.Schedule(step, learning_rate, optimizer)
+    return gradients.Optimization(step, learning_rate, optimizer)
 
   def _train_op(
     self,
     gradients_and_variables: gradients.GradientsAndVariables,
-    schedule: gradients.Schedule,
+    optimization: gradients.Optimization,
   ) -> tf.Operation:
     clip_norm = float(self._params.train.gradient_clip_norm)
     if clip_norm > 0 and not replicas.is_replicated():
@@ -182,9 +184,9 @@ class ModelFn:
     # One node to wait for: hundreds of updates would be an edge to each of
     # thousands of nodes.
     with tf.control_dependencies(
-      [tf.group(*before, schedule.learning_rate.op)]
+      [tf.group(*before, optimization.learning_rate.op)]
     ):
-      return schedule.optimizer.apply_gradients(
+      return optimization.optimizer.apply_gradients(
         gradients_and_variables,
         global_step=tf.train.get_or_create_global_step(),
       )

@@ -23,7 +23,7 @@ _CHUNK_SIZE = 256
 _NOT_A_CANDIDATE = np.finfo(np.float32).min
 
 
-class Detections(NamedTuple):
+class KeptBoxes(NamedTuple):
   """Kept boxes, best first; ties: lower class, then lower index first.
 
   Attributes:
@@ -60,7 +60,7 @@ def multiclass_nms(
   score_threshold: float,
   max_candidates_per_class: Optional[int] = None,
   suppress_equal: bool = True,
-) -> Detections:
+) -> KeptBoxes:
   """Greedy non-maximum suppression within each class.
 
   What one image gets does not depend on the others of its batch.
@@ -152,10 +152,10 @@ class _Selection:
     self._num_classes = num_classes
     self._max_candidates_per_class = max_candidates_per_class
 
-  def start(self, boxes: tf.Tensor) -> Tuple[Detections, tf.Tensor]:
+  def start(self, boxes: tf.Tensor) -> Tuple[KeptBoxes, tf.Tensor]:
     """Nothing kept, no candidate seen of any class."""
     batch_size = boxes.shape.as_list()[0] or tf.shape(boxes)[0]
-    kept = Detections(
+    kept = KeptBoxes(
       count=tf.zeros([batch_size], tf.int32),
       boxes=tf.zeros([batch_size, self._max_detections, 4]),
       classes=tf.fill([batch_size, self._max_detections], -1),
@@ -163,17 +163,15 @@ class _Selection:
     )
     return kept, tf.zeros([batch_size, self._num_classes], tf.int32)
 
-  def any_unfinished(
-    self, kept: Detections, next_score: tf.Tensor
-  ) -> tf.Tensor:
+  def any_unfinished(self, kept: KeptBoxes, next_score: tf.Tensor) -> tf.Tensor:
     """Whether some image has both free slots and candidates left."""
     return tf.reduce_any(
       (kept.count < self._max_detections) & (next_score > _NOT_A_CANDIDATE)
     )
 
   def add_block(
-    self, kept: Detections, seen: tf.Tensor, block: _Candidates
-  ) -> Tuple[Detections, tf.Tensor]:
+    self, kept: KeptBoxes, seen: tf.Tensor, block: _Candidates
+  ) -> Tuple[KeptBoxes, tf.Tensor]:
     """Keeps what it can of a block, chunk by chunk."""
     block_size = block.scores.shape.as_list()[1]
     chunk_size = min(_CHUNK_SIZE, block_size)
@@ -202,8 +200,8 @@ class _Selection:
     return kept, seen
 
   def _add_chunk(
-    self, kept: Detections, seen: tf.Tensor, chunk: _Candidates
-  ) -> Tuple[Detections, tf.Tensor]:
+    self, kept: KeptBoxes, seen: tf.Tensor, chunk: _Candidates
+  ) -> Tuple[KeptBoxes, tf.Tensor]:
     size = chunk.scores.shape.as_list()[1]
     earlier = tf.constant(np.triu(np.ones([1, size, size], np.bool_), 1))
     rivals = earlier & _same_class(chunk.classes, chunk.classes)
@@ -231,8 +229,8 @@ class _Selection:
     return self._suppresses(_pairwise_iou(a, b), self._iou_threshold)
 
   def _append(
-    self, kept: Detections, chunk: _Candidates, is_kept: tf.Tensor
-  ) -> Detections:
+    self, kept: KeptBoxes, chunk: _Candidates, is_kept: tf.Tensor
+  ) -> KeptBoxes:
     size = chunk.scores.shape.as_list()[1]
     # Positions of the kept ones, in order, before those of the others.
     countdown = tf.cast(is_kept, tf.int32) * tf.range(size, 0, -1)
@@ -252,7 +250,7 @@ class _Selection:
         mask = tf.tile(is_new[:, :, None], [1, 1, new.shape[2]])
       return tf.where(mask, new, old)
 
-    return Detections(
+    return KeptBoxes(
       count=tf.minimum(count, self._max_detections),
       boxes=merge(chunk.boxes, kept.boxes),
       classes=merge(chunk.classes, kept.classes),

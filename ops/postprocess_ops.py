@@ -164,7 +164,7 @@ def _nms_batched(
 
 def _nms_with_padding_score(
   boxes: tf.Tensor, scores: tf.Tensor, params: Any
-) -> nms.Detections:
+) -> nms.KeptBoxes:
   return nms.multiclass_nms(
     boxes,
     scores,
@@ -177,7 +177,7 @@ def _nms_with_padding_score(
 
 
 def _detections(
-  kept: nms.Detections, padding_boxes: tf.Tensor, padding_score: float
+  kept: nms.KeptBoxes, padding_boxes: tf.Tensor, padding_score: float
 ) -> Dict[str, tf.Tensor]:
   is_used = kept.classes >= 0
   is_used_box = tf.tile(is_used[:, :, tf.newaxis], [1, 1, 4])

@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import export_saved_model
-from serving.export import contract
+from serving import contract
 from tests import tiny_export
 from utils import errors
 

@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
-from dataloader import factory
-from dataloader import objects as objects_lib
+from dataloader import object_list, parser_generator
 from dataloader.parsers import detection as detection_parser
 from ops import box_ops, preprocess_ops
 from utils import drawing, errors, fonts, mode_keys
@@ -58,7 +57,7 @@ def sample_rows(
     with tf.Graph().as_default(), tf.Session() as session:
       record = tf.placeholder(tf.string, [])
       draws = tf.placeholder(tf.float32, [detection_parser.NUM_DRAWS])
-      parser = factory.parser_generator(params, mode_keys.TRAIN)
+      parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
       skips_crowd = params.retinanet_parser.skip_crowd_during_training
       data = parser.decode(parser.parse_record(record))
       original = _original(data, skips_crowd)
@@ -171,9 +170,9 @@ def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
   batch = tf.RaggedTensor.from_row_splits(
     element['objects'], [0, 1], validate=False
   )
-  objects = objects_lib.unpack(batch, 1)
+  objects = object_list.unpack(batch, 1)
   if skips_crowd:
-    objects = objects_lib.keep(objects, tf.logical_not(objects.is_crowd))
+    objects = object_list.keep(objects, tf.logical_not(objects.is_crowd))
   boxes = tf.cond(
     element['is_flipped'],
     lambda: box_ops.flip_boxes_horizontally(objects.boxes_normalized),

@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from configs import resolver
-from serving.export import contract as contract_lib
+from serving import contract as contract_lib
 from serving.export import export, sample_images
 from serving.graph import serving_graph
 from serving.predictors import preprocessing, runtimes, suppression

@@ -60,7 +60,7 @@ def main(argv: List[str]) -> None:
       )
     )
   program.quieten_tensorflow()
-  from serving.http import limits, served_model, server
+  from serving.http import request_limits, served_model, server
 
   location = served_model.locate(argv[1], FLAGS.model_name)
   # Before the model is loaded, which takes a while.
@@ -68,7 +68,7 @@ def main(argv: List[str]) -> None:
     server.serve(
       location,
       bound,
-      limits.Limits(
+      request_limits.Limits(
         max_batch_size=FLAGS.max_batch_size,
         max_delay=FLAGS.max_delay_ms / 1000,
         max_queue=FLAGS.max_queue,

@@ -5,8 +5,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import groundtruth_checks, tf_example_decoder
-from dataloader import objects as objects_lib
+from dataloader import groundtruth_checks, object_list, tf_example_decoder
 from dataloader.autoaugment import randomness
 from ops import box_ops, preprocess_ops
 from utils import errors, mode_keys
@@ -176,7 +175,7 @@ class DetectionParser(abc.ABC):
     element['image'] = self._finish_image(image, plan)
     element['image_info'] = plan.image_info
     if self._uses_groundtruth:
-      element['objects'] = objects_lib.pack(data)
+      element['objects'] = object_list.pack(data)
     return element
 
   def _augmented(self, data: Tensors, draws: tf.Tensor) -> Tensors:
@@ -205,7 +204,7 @@ class DetectionParser(abc.ABC):
       'image_info': tf.stack([size, size, tf.ones([2]), tf.zeros([2])]),
     }
     if self._uses_groundtruth:
-      element['objects'] = objects_lib.pack_none()
+      element['objects'] = object_list.pack_none()
     return element
 
   def finish_batch(self, batch: Tensors) -> Any:
@@ -250,9 +249,9 @@ class DetectionParser(abc.ABC):
     labels = batch[1] if self._mode == mode_keys.EVAL else batch['labels']
     return labels['groundtruths'][self._count_key]
 
-  def _checked_objects(self, batch: Tensors) -> objects_lib.Objects:
+  def _checked_objects(self, batch: Tensors) -> object_list.Objects:
     """The objects to learn or to find, in the frame of the flipped image."""
-    objects = objects_lib.unpack(
+    objects = object_list.unpack(
       batch['objects'], batch['image'].shape.as_list()[0]
     )
     checks = groundtruth_checks.check_objects(
@@ -268,12 +267,12 @@ class DetectionParser(abc.ABC):
       )
     objects = objects._replace(boxes_normalized=boxes_normalized)
     if self._is_training and self._skip_crowd:
-      objects = objects_lib.keep(objects, tf.logical_not(objects.is_crowd))
+      objects = object_list.keep(objects, tf.logical_not(objects.is_crowd))
     return objects
 
   def _targets_after_resize(
     self,
-    objects: objects_lib.Objects,
+    objects: object_list.Objects,
     boxes: tf.Tensor,
     image_info: tf.Tensor,
     is_padding: Optional[tf.Tensor],
@@ -282,7 +281,7 @@ class DetectionParser(abc.ABC):
       tf.gather(image_info, objects.image_indices), num=4, axis=1
     )
     boxes_scaled = box_ops.resize_and_crop_boxes(boxes, scales, sizes, offsets)
-    objects = objects_lib.keep(
+    objects = object_list.keep(
       objects._replace(boxes_normalized=boxes_scaled),
       box_ops.is_not_empty(boxes_scaled),
     )
@@ -304,12 +303,12 @@ class DetectionParser(abc.ABC):
     return preprocess_ops.pad_image(image, self._padded_size)
 
   def _groundtruths(
-    self, objects: objects_lib.Objects, boxes: tf.Tensor
+    self, objects: object_list.Objects, boxes: tf.Tensor
   ) -> Tensors:
     """Objects by image, in the frame of the original image."""
 
     def rows(values, padding):
-      return objects_lib.by_image(
+      return object_list.by_image(
         objects, values, self.max_num_instances, padding
       )
 

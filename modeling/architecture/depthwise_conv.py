@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import layers
+from modeling.architecture import convolutions
 
 
 class DepthwiseConv2D(tf.layers.Layer):
@@ -32,7 +32,7 @@ class DepthwiseConv2D(tf.layers.Layer):
   def call(self, inputs):
     padding = 'SAME'
     if self._strides > 1:
-      inputs = layers.pad_for_stride(inputs, self._kernel_size)
+      inputs = convolutions.pad_for_stride(inputs, self._kernel_size)
       padding = 'VALID'
     return tf.nn.depthwise_conv2d(
       inputs,

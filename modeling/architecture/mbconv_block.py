@@ -11,9 +11,9 @@ import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
   activations,
+  convolutions,
   depthwise_conv,
-  layers,
-  normalization,
+  layer_kit,
   regularization,
 )
 
@@ -26,7 +26,7 @@ def mbconv_block(
   strides: int,
   expand_ratio: int,
   se_ratio: Optional[float],
-  shared: normalization.Normalization,
+  layers: layer_kit.LayerKit,
   is_training: bool,
   drop_connect_rate: Optional[float] = None,
 ) -> tf.Tensor:
@@ -40,18 +40,20 @@ def mbconv_block(
     expand_ratio: width of the inner maps over that of `inputs`.
     se_ratio: width of the squeezed vector over that of `inputs`, at most 1;
       None or 0: no squeeze-and-excitation.
-    shared: batch norm, activation, DropBlock.
+    layers: batch norm, activation, DropBlock.
     is_training: mode of batch norm and regularisation.
     drop_connect_rate: probability to drop the branch of one example.
 
   Returns:
     [batch, ceil(height / strides), ceil(width / strides), filters].
   """
-  norm, dropblock = shared.norm, shared.dropblock
+  norm, dropblock = layers.norm, layers.dropblock
   channels = inputs.shape.as_list()[-1]
   branch = inputs
   if expand_ratio != 1:
-    branch = layers.conv2d_fixed_padding(branch, channels * expand_ratio, 1)
+    branch = convolutions.conv2d_fixed_padding(
+      branch, channels * expand_ratio, 1
+    )
     branch = dropblock(norm(branch, is_training), is_training)
   branch = depthwise_conv.depthwise_conv2d_fixed_padding(
     branch, _KERNEL_SIZE, strides
@@ -59,12 +61,12 @@ def mbconv_block(
   branch = dropblock(norm(branch, is_training), is_training)
   if se_ratio:
     branch = _squeeze_excite(branch, max(1, int(channels * se_ratio)))
-  branch = layers.conv2d_fixed_padding(branch, filters, 1)
+  branch = convolutions.conv2d_fixed_padding(branch, filters, 1)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   if channels == filters and strides == 1:
     branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
     branch += inputs
-  return shared.recompute(branch, [inputs], is_training)
+  return layers.recompute(branch, [inputs], is_training)
 
 
 def _squeeze_excite(inputs: tf.Tensor, squeezed: int) -> tf.Tensor:
@@ -77,7 +79,7 @@ def _squeeze_excite(inputs: tf.Tensor, squeezed: int) -> tf.Tensor:
 
 
 def _dense(inputs: tf.Tensor, filters: int) -> tf.Tensor:
-  return layers.conv2d(
+  return convolutions.conv2d(
     inputs,
     filters=filters,
     kernel_size=1,

@@ -1,6 +1,6 @@
 """The parts that a config can choose from.
 
-What is registered is a function of the whole params and a `Normalization`,
+What is registered is a function of the whole params and a `LayerKit`,
 the batch norm, activation and regularisation that all parts of a model share:
 `build(params, normalization) -> part`. A part is called with
 `(inputs, is_training)`.

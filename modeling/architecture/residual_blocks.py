@@ -8,7 +8,7 @@ from typing import Callable, Optional
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import layers, normalization, regularization
+from modeling.architecture import convolutions, layer_kit, regularization
 
 BlockFn = Callable[..., tf.Tensor]
 
@@ -18,7 +18,7 @@ def residual_block(
   filters: int,
   strides: int,
   use_projection: bool,
-  shared: normalization.Normalization,
+  layers: layer_kit.LayerKit,
   is_training: bool,
   drop_connect_rate: Optional[float] = None,
 ) -> tf.Tensor:
@@ -29,27 +29,27 @@ def residual_block(
     filters: channels of the output.
     strides: of the first convolution and of the projection.
     use_projection: whether the shortcut is a 1x1 convolution.
-    shared: batch norm, activation, DropBlock.
+    layers: batch norm, activation, DropBlock.
     is_training: mode of batch norm and regularisation.
     drop_connect_rate: probability to drop the branch of one example.
 
   Returns:
     [batch, ceil(height / strides), ceil(width / strides), filters].
   """
-  norm, dropblock = shared.norm, shared.dropblock
+  norm, dropblock = layers.norm, layers.dropblock
   shortcut = inputs
   if use_projection:
-    shortcut = layers.conv2d_fixed_padding(inputs, filters, 1, strides)
+    shortcut = convolutions.conv2d_fixed_padding(inputs, filters, 1, strides)
     shortcut = norm(shortcut, is_training, activate=False)
   shortcut = dropblock(shortcut, is_training)
 
-  branch = layers.conv2d_fixed_padding(inputs, filters, 3, strides)
+  branch = convolutions.conv2d_fixed_padding(inputs, filters, 3, strides)
   branch = dropblock(norm(branch, is_training), is_training)
-  branch = layers.conv2d_fixed_padding(branch, filters, 3)
+  branch = convolutions.conv2d_fixed_padding(branch, filters, 3)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
-  outputs = shared.activation(branch + shortcut)
-  return shared.recompute(outputs, [inputs], is_training)
+  outputs = layers.activation(branch + shortcut)
+  return layers.recompute(outputs, [inputs], is_training)
 
 
 def bottleneck_block(
@@ -57,7 +57,7 @@ def bottleneck_block(
   filters: int,
   strides: int,
   use_projection: bool,
-  shared: normalization.Normalization,
+  layers: layer_kit.LayerKit,
   is_training: bool,
   drop_connect_rate: Optional[float] = None,
 ) -> tf.Tensor:
@@ -65,22 +65,24 @@ def bottleneck_block(
 
   Arguments as `residual_block`, but the output has 4 * filters channels.
   """
-  norm, dropblock = shared.norm, shared.dropblock
+  norm, dropblock = layers.norm, layers.dropblock
   shortcut = inputs
   if use_projection:
-    shortcut = layers.conv2d_fixed_padding(inputs, 4 * filters, 1, strides)
+    shortcut = convolutions.conv2d_fixed_padding(
+      inputs, 4 * filters, 1, strides
+    )
     shortcut = norm(shortcut, is_training, activate=False)
   shortcut = dropblock(shortcut, is_training)
 
-  branch = layers.conv2d_fixed_padding(inputs, filters, 1)
+  branch = convolutions.conv2d_fixed_padding(inputs, filters, 1)
   branch = dropblock(norm(branch, is_training), is_training)
-  branch = layers.conv2d_fixed_padding(branch, filters, 3, strides)
+  branch = convolutions.conv2d_fixed_padding(branch, filters, 3, strides)
   branch = dropblock(norm(branch, is_training), is_training)
-  branch = layers.conv2d_fixed_padding(branch, 4 * filters, 1)
+  branch = convolutions.conv2d_fixed_padding(branch, 4 * filters, 1)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
-  outputs = shared.activation(branch + shortcut)
-  return shared.recompute(outputs, [inputs], is_training)
+  outputs = layers.activation(branch + shortcut)
+  return layers.recompute(outputs, [inputs], is_training)
 
 
 def block_group(
@@ -90,7 +92,7 @@ def block_group(
   strides: int,
   use_projection: bool,
   repeats: int,
-  shared: normalization.Normalization,
+  layers: layer_kit.LayerKit,
   is_training: bool,
   drop_connect_rate: Optional[float],
   name: str,
@@ -107,7 +109,7 @@ def block_group(
       filters=filters,
       strides=strides if index == 0 else 1,
       use_projection=use_projection and index == 0,
-      shared=shared,
+      layers=layers,
       is_training=is_training,
       drop_connect_rate=drop_connect_rate,
     )

@@ -11,8 +11,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
-  layers,
-  normalization,
+  convolutions,
+  layer_kit,
   recompute,
   regularization,
 )
@@ -67,7 +67,7 @@ class ScalePermutedNetwork(abc.ABC):
     endpoint_filters: channels of the outputs.
     min_level, max_level: levels of the outputs, within 3 to 7. All blocks are
       built in any case.
-    shared: batch norm and activation. DropBlock is not used.
+    layers: batch norm and activation. DropBlock is not used.
     init_drop_connect_rate: stochastic depth of the last block, less for
       earlier ones.
   """
@@ -80,7 +80,7 @@ class ScalePermutedNetwork(abc.ABC):
     endpoint_filters: int,
     min_level: int,
     max_level: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     init_drop_connect_rate: Optional[float] = None,
   ):
     if not _MIN_LEVEL <= min_level <= max_level <= _MAX_LEVEL:
@@ -96,8 +96,8 @@ class ScalePermutedNetwork(abc.ABC):
     self._specs = specs
     self._endpoint_filters = endpoint_filters
     # Only the features are kept, not what is between the parts of a block.
-    self._recompute = shared.recompute
-    self._shared = shared._replace(
+    self._recompute = layers.recompute
+    self._layers = layers._replace(
       dropblock=regularization.DropBlock(), recompute=recompute.Recompute()
     )
     self._drop_connect_rates = [
@@ -193,7 +193,7 @@ class ScalePermutedNetwork(abc.ABC):
     name = 'scale_permuted_block_{}'.format(len(features))
     with tf.variable_scope(name):
       outputs = self._block(
-        self._shared.activation(merged),
+        self._layers.activation(merged),
         spec,
         is_training,
         self._drop_connect_rates[index],
@@ -215,11 +215,13 @@ class ScalePermutedNetwork(abc.ABC):
     for index, feature in enumerate(features):
       fits = feature.tensor.shape.as_list()[2:] == [width, channels]
       if index not in used and fits:
-        merged += layers.native_resize(feature.tensor, (height, width))
+        merged += convolutions.native_resize(feature.tensor, (height, width))
         used.add(index)
     return merged
 
   def _endpoint(self, inputs: tf.Tensor, is_training: bool) -> tf.Tensor:
-    outputs = layers.conv2d_fixed_padding(inputs, self._endpoint_filters, 1)
-    outputs = self._shared.norm(outputs, is_training)
+    outputs = convolutions.conv2d_fixed_padding(
+      inputs, self._endpoint_filters, 1
+    )
+    outputs = self._layers.norm(outputs, is_training)
     return self._recompute(outputs, [inputs], is_training)

@@ -12,7 +12,7 @@ Tensors = Dict[str, Any]
 GradientsAndVariables = List[Tuple[Optional[tf.Tensor], tf.Variable]]
 
 
-class Schedule(NamedTuple):
+class Optimization(NamedTuple):
   """What turns gradients into a step.
 
   Attributes:
@@ -34,21 +34,21 @@ class BatchGradients(NamedTuple):
     total_loss: scalar, what the gradients are those of.
     gradients: a pair for each trained variable.
     model_variables: all variables of the model, without those of the optimizer.
-    schedule: as it was made.
+    optimization: as it was made.
   """
 
   losses: Tensors
   total_loss: tf.Tensor
   gradients: GradientsAndVariables
   model_variables: List[tf.Variable]
-  schedule: Schedule
+  optimization: Optimization
 
 
-def of_batch(
+def batch_gradients(
   model: base_model.DetectionModel,
   images: tf.Tensor,
   labels: Tensors,
-  make_schedule: Callable[[], Schedule],
+  make_optimization: Callable[[], Optimization],
 ) -> BatchGradients:
   """Builds the model for a batch, and its gradients.
 
@@ -56,7 +56,7 @@ def of_batch(
     model: not built yet.
     images: see `DetectionModel.build_outputs`.
     labels: as the input pipeline delivers them.
-    make_schedule: called once.
+    make_optimization: called once.
   """
   outputs = model.build_outputs(images, labels, mode_keys.TRAIN)
   losses = model.build_losses(outputs, labels)
@@ -64,34 +64,34 @@ def of_batch(
   losses['l2_regularization_loss'] = model.l2_loss(variables)
   total_loss = _total(losses)
   model_variables = tf.global_variables()
-  schedule = make_schedule()
-  gradients = schedule.optimizer.compute_gradients(total_loss, variables)
+  optimization = make_optimization()
+  gradients = optimization.optimizer.compute_gradients(total_loss, variables)
   return BatchGradients(
-    losses, total_loss, gradients, model_variables, schedule
+    losses, total_loss, gradients, model_variables, optimization
   )
 
 
-def of_parts(
+def accumulated_gradients(
   model: base_model.DetectionModel,
   images: tf.Tensor,
   labels: Tensors,
-  make_schedule: Callable[[], Schedule],
+  make_optimization: Callable[[], Optimization],
   num_parts: int,
 ) -> BatchGradients:
-  """As `of_batch`, in the memory of a part of the batch.
+  """As `batch_gradients`, in the memory of a part of the batch.
 
-  The numbers are those of `of_batch`, batch norm aside, which sees one part at
-  a time and moves its averages on with each.
+  The numbers are those of `batch_gradients`, batch norm aside, which sees one
+  part at a time and moves its averages on with each.
 
   Args:
     model: not built yet.
     images: [batch, ...], static.
     labels: nest of [batch, ...], static.
-    make_schedule: called once.
+    make_optimization: called once.
     num_parts: number of parts, a divisor of the batch.
   """
   # The body of the loop needs the optimizer, which cannot be made there.
-  schedule = make_schedule()
+  optimization = make_optimization()
   foreign = {variable.name for variable in tf.global_variables()}
   normalizer, logged = model.loss_normalizer(labels)
 
@@ -99,7 +99,7 @@ def of_parts(
     part_images, part_labels = part
     outputs = model.build_outputs(part_images, part_labels, mode_keys.TRAIN)
     losses = model.normalized_losses(outputs, part_labels, normalizer)
-    pairs = schedule.optimizer.compute_gradients(
+    pairs = optimization.optimizer.compute_gradients(
       losses['model_loss'], model.trainable_variables()
     )
     return losses, [gradient for gradient, _ in pairs]
@@ -110,7 +110,7 @@ def of_parts(
   variables = model.trainable_variables()
   losses.update(logged)
   losses['l2_regularization_loss'] = model.l2_loss(variables)
-  decay = schedule.optimizer.compute_gradients(
+  decay = optimization.optimizer.compute_gradients(
     losses['l2_regularization_loss'], variables
   )
   return BatchGradients(
@@ -121,7 +121,7 @@ def of_parts(
       for gradient, (of_decay, variable) in zip(gradients, decay)
     ],
     [v for v in tf.global_variables() if v.name not in foreign],
-    schedule,
+    optimization,
   )
 
 

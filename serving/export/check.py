@@ -8,7 +8,8 @@ import numpy as np
 import rich.console
 import rich.table
 
-from serving.export import agreement, contract, request, sample_images
+from serving import contract
+from serving.export import detection_difference, request, sample_images
 from serving.predictors import checkpoint, exported, preprocessing
 from utils import errors
 
@@ -53,7 +54,7 @@ class Comparison(NamedTuple):
   """One artefact beside the checkpoint."""
 
   artefact: contract.Artefact
-  agreement: agreement.Agreement
+  agreement: detection_difference.Agreement
   tolerance: Tolerance
 
   @property
@@ -113,7 +114,7 @@ def check(
       expected[is_fitted] = reference.predict(shown[is_fitted])
     tolerance = TOLERANCES[artefact.format, artefact.variant]
     model = exported.ExportedPredictor(export_dir, written, artefact)
-    measured = agreement.compare(
+    measured = detection_difference.compare(
       expected[is_fitted],
       model.predict(shown[is_fitted]),
       [

@@ -11,7 +11,8 @@ import tensorflow.compat.v1 as tf
 from configs import checkpoint_config, params_dict, resolver
 from modeling import checkpoint as checkpoint_lib
 from ops import preprocess_ops
-from serving.export import contract, finished_directory, formats, request
+from serving import contract
+from serving.export import finished_directory, formats, request
 from utils import errors, label_map, version
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from typing import Iterator, List, Sequence
 
-from serving.export import contract
+from serving import contract
 from utils import errors, files
 
 # One of them marks the export of this program, or of the original framework.

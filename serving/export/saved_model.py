@@ -6,7 +6,8 @@ from typing import Any, Dict, List
 
 import tensorflow.compat.v1 as tf
 
-from serving.export import contract, request
+from serving import contract
+from serving.export import request
 from serving.graph import frozen, tpu_graph, variable_graph
 
 FORMAT = 'saved_model'

@@ -5,7 +5,7 @@ from typing import Dict, List, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from modeling import checkpoint as checkpoint_lib
-from serving.export import contract
+from serving import contract
 from serving.graph import serving_graph as serving_graph_lib
 
 

@@ -24,7 +24,7 @@ from serving.http import (
   request_body,
   served_model,
 )
-from serving.http.limits import Limits, RequestError, Slots
+from serving.http.request_limits import Limits, RequestError, Slots
 from utils import errors
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')

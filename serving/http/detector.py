@@ -10,7 +10,7 @@ from utils import drawing
 
 def to_json(
   image: np.ndarray,
-  detections: predictor.Detections,
+  detections: predictor.ImageDetections,
   label_map: Dict[int, str],
 ) -> Dict[str, Any]:
   """What the page draws.

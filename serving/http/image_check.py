@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from dataloader import image_reader
-from serving.http.limits import RequestError
+from serving.http.request_limits import RequestError
 from utils import errors
 
 # What TensorFlow decodes.

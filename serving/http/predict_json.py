@@ -14,9 +14,9 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from serving.export import contract as contract_lib
-from serving.http import limits, served_model
-from serving.http.limits import RequestError
+from serving import contract as contract_lib
+from serving.http import request_limits, served_model
+from serving.http.request_limits import RequestError
 
 _KEYS = ('instances', 'inputs')
 _B64 = 'b64'
@@ -43,7 +43,7 @@ class PredictRequest(NamedTuple):
 def parse(
   body: bytes,
   spec: contract_lib.TensorSpec,
-  max_body: int = limits.Limits().max_body,
+  max_body: int = request_limits.Limits().max_body,
 ) -> PredictRequest:
   """Reads the body of a request.
 

@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Optional
 
 from starlette.requests import Request
 
-from serving.http.limits import Limits, RequestError
+from serving.http.request_limits import Limits, RequestError
 
 # For zlib: a header of gzip comes first.
 _GZIP = 31

@@ -8,7 +8,7 @@ import numpy as np
 from google.protobuf import json_format, message
 from tensorflow.core.protobuf import saved_model_pb2
 
-from serving.export import contract as contract_lib
+from serving import contract as contract_lib
 from serving.predictors import exported, runtimes
 from utils import errors
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from serving.http import app as app_lib
 from serving.http import connection, request_log, served_model
-from serving.http.limits import Limits
+from serving.http.request_limits import Limits
 from utils import errors
 
 _log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ import os
 from typing import Dict, List, Optional, Sequence
 
 from serving.inference import (
+  detection_files,
   html_page,
   image_ids,
   pictures,
   sources,
-  tables,
   writers,
 )
 from utils import errors
@@ -111,8 +111,10 @@ def make_writers(
   """
   how = writers.Drawing(label_map, max_boxes, min_score)
   make = {
-    'output_json': lambda path: tables.CocoJsonWriter(path, ids),
-    'output_csv': lambda path: tables.CsvWriter(path, label_map, min_score),
+    'output_json': lambda path: detection_files.CocoJsonWriter(path, ids),
+    'output_csv': lambda path: detection_files.CsvWriter(
+      path, label_map, min_score
+    ),
     'output_dir': lambda path: pictures.PictureWriter(path, how),
     'output_video': lambda path: pictures.VideoWriter(
       path, sources.frames_per_second(files[0]), how

@@ -49,7 +49,7 @@ class Result(NamedTuple):
   name: str
   image_id: Optional[int]
   pixels: np.ndarray
-  detections: predictor_lib.Detections
+  detections: predictor_lib.ImageDetections
   note: str
 
 
@@ -116,7 +116,7 @@ def reason(error: Exception) -> str:
 
 def _predict(
   predictor: predictor_lib.Predictor, images: List[np.ndarray]
-) -> List[Union[predictor_lib.Detections, Exception]]:
+) -> List[Union[predictor_lib.ImageDetections, Exception]]:
   """Detections of each image, or its error, which spoils no other image."""
   try:
     return [
@@ -130,8 +130,8 @@ def _predict(
 
 
 def _usable(
-  detections: predictor_lib.Detections, height: int, width: int
-) -> Union[predictor_lib.Detections, errors.DataError]:
+  detections: predictor_lib.ImageDetections, height: int, width: int
+) -> Union[predictor_lib.ImageDetections, errors.DataError]:
   if all(np.isfinite(values).all() for values in detections):
     return detections.clipped_to(height, width)
   return errors.DataError(

@@ -37,7 +37,9 @@ class BatchPredictor(predictor.Predictor):
     self.batch_size = batch_size
     self.label_map = label_map
 
-  def predict(self, images: Sequence[np.ndarray]) -> List[predictor.Detections]:
+  def predict(
+    self, images: Sequence[np.ndarray]
+  ) -> List[predictor.ImageDetections]:
     for image in images:
       preprocessing.check_image(image)
     size = self.batch_size or _LARGEST_BATCH
@@ -52,7 +54,7 @@ class BatchPredictor(predictor.Predictor):
   @abc.abstractmethod
   def _predict_batch(
     self, images: List[np.ndarray]
-  ) -> List[predictor.Detections]:
+  ) -> List[predictor.ImageDetections]:
     """As `predict`, of `batch_size` images."""
 
 
@@ -62,7 +64,7 @@ def detections_of_image(
   classes: np.ndarray,
   scores: np.ndarray,
   scale: np.ndarray,
-) -> predictor.Detections:
+) -> predictor.ImageDetections:
   """Takes the detections of one image out of a model's outputs.
 
   Args:
@@ -75,7 +77,7 @@ def detections_of_image(
   """
   count = int(count)
   boxes = boxes[:count] / np.tile(scale, 2)
-  return predictor.Detections(
+  return predictor.ImageDetections(
     boxes.astype(np.float32),
     np.rint(classes[:count]).astype(np.int32),
     scores[:count].astype(np.float32),

@@ -58,7 +58,7 @@ class CheckpointPredictor(batch_predictor.BatchPredictor):
 
   def _predict_batch(
     self, images: List[np.ndarray]
-  ) -> List[predictor.Detections]:
+  ) -> List[predictor.ImageDetections]:
     prepared = [self._preprocessor.prepare(image) for image in images]
     infos = np.stack([image.image_info for image in prepared])
     outputs = self._session.run(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from serving.export import contract as contract_lib
+from serving import contract as contract_lib
 from serving.predictors import (
   batch_predictor,
   predictor,
@@ -69,7 +69,7 @@ class ExportedPredictor(batch_predictor.BatchPredictor):
 
   def _predict_batch(
     self, images: List[np.ndarray]
-  ) -> List[predictor.Detections]:
+  ) -> List[predictor.ImageDetections]:
     fed = [self._prepare(image) for image in images]
     outputs = self._finish(self._run(_stack([f.value for f in fed])))
     return [

@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 
-class Detections(NamedTuple):
+class ImageDetections(NamedTuple):
   """Detections of one image, best first.
 
   Attributes:
@@ -20,14 +20,14 @@ class Detections(NamedTuple):
   classes: np.ndarray
   scores: np.ndarray
 
-  def clipped_to(self, height: int, width: int) -> 'Detections':
+  def clipped_to(self, height: int, width: int) -> 'ImageDetections':
     """Boxes end at the edges of an image; those beyond it are left out.
 
     A model clips to the square that it fits an image into.
     """
     boxes = np.clip(self.boxes, 0, np.float32([height, width] * 2))
     kept = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
-    return Detections(boxes[kept], self.classes[kept], self.scores[kept])
+    return ImageDetections(boxes[kept], self.classes[kept], self.scores[kept])
 
 
 class Predictor(abc.ABC):
@@ -45,7 +45,7 @@ class Predictor(abc.ABC):
   label_map: Optional[Dict[int, str]] = None
 
   @abc.abstractmethod
-  def predict(self, images: Sequence[np.ndarray]) -> List[Detections]:
+  def predict(self, images: Sequence[np.ndarray]) -> List[ImageDetections]:
     """Detects objects; safe to call from several threads.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from serving.export import contract as contract_lib
+from serving import contract as contract_lib
 from utils import errors, registry
 
 Run = Callable[[np.ndarray], Dict[str, np.ndarray]]

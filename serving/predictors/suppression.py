@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from modeling import factory
 from ops import box_coding, postprocess_ops
-from serving.export import contract as contract_lib
+from serving import contract as contract_lib
 
 _PARAMS = 'params.yaml'
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from dataloader import factory, input_reader
+from dataloader import input_reader, parser_generator
 from tests import golden_numbers, record_factory
 from utils import errors, mode_keys
 
@@ -350,7 +350,7 @@ def test_bfloat16_images():
 )
 def test_unknown_components_are_named(override, message):
   with pytest.raises(errors.ConfigError, match=message):
-    factory.parser_generator(_params(override), mode_keys.TRAIN)
+    parser_generator.parser_generator(_params(override), mode_keys.TRAIN)
 
 
 def test_unknown_mode_and_dataset_type():

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from modeling.architecture import (
   activations,
   batch_norm,
-  layers,
+  convolutions,
   regularization,
   space_to_depth,
 )
@@ -28,7 +28,7 @@ def _run(tensors):
 def test_nearest_upsampling_repeats_cells(scale):
   values = np.arange(2 * 2 * 3 * 2, dtype=np.float32).reshape([2, 2, 3, 2])
   with tf.Graph().as_default():
-    got = _run(layers.nearest_upsampling(tf.constant(values), scale))
+    got = _run(convolutions.nearest_upsampling(tf.constant(values), scale))
   want = values.repeat(scale, axis=1).repeat(scale, axis=2)
   np.testing.assert_array_equal(got, want)
 
@@ -36,7 +36,7 @@ def test_nearest_upsampling_repeats_cells(scale):
 def test_nearest_upsampling_of_unknown_size():
   with tf.Graph().as_default(), tf.Session() as session:
     images = tf.placeholder(tf.float32, [None, None, None, 1])
-    outputs = layers.nearest_upsampling(images, 2)
+    outputs = convolutions.nearest_upsampling(images, 2)
     assert outputs.shape.as_list() == [None, None, None, 1]
     got = session.run(outputs, {images: np.ones([1, 2, 3, 1])})
   assert got.shape == (1, 4, 6, 1)
@@ -46,7 +46,7 @@ def test_strided_convolution_pads_both_sides():
   image = np.zeros([1, 4, 4, 1], np.float32)
   image[0, 0, 0, 0] = 1.0
   with tf.Graph().as_default(), tf.Session() as session:
-    outputs = layers.conv2d_fixed_padding(tf.constant(image), 1, 3, 2)
+    outputs = convolutions.conv2d_fixed_padding(tf.constant(image), 1, 3, 2)
     kernel = tf.trainable_variables()[0]
     kernel.load(np.arange(9.0).reshape([3, 3, 1, 1]), session)
     got = session.run(outputs)[0, :, :, 0]
@@ -175,7 +175,7 @@ def test_dropblock_rejects_bad_settings(keep_prob, size):
 def test_space_to_depth_stem_equals_the_ordinary_one():
   images = np.random.RandomState(0).randn(2, 32, 48, 3).astype(np.float32)
   with tf.Graph().as_default(), tf.Session() as session:
-    ordinary = layers.conv2d_fixed_padding(tf.constant(images), 8, 7, 2)
+    ordinary = convolutions.conv2d_fixed_padding(tf.constant(images), 8, 7, 2)
     with tf.variable_scope('depth'):
       blocks = tf.nn.space_to_depth(tf.constant(images), 2)
       transformed = space_to_depth.conv2d_space_to_depth(blocks, 8, 7, 2, 2)
@@ -213,11 +213,11 @@ def test_resnet_of_every_depth(depth):
   num_layers = {10: 13, 14: 17, 18: 21, 26: 29, 34: 37, 50: 53}
   num_layers.update({101: 104, 152: 155, 200: 203})
   params = golden_numbers.make_params({'resnet': {'resnet_depth': depth}})
-  from modeling.architecture import factory, normalization
+  from modeling.architecture import backbone_and_neck, layer_kit
 
   with tf.Graph().as_default():
-    backbone = factory.backbone_generator(
-      params, normalization.from_params(params)
+    backbone = backbone_and_neck.backbone_generator(
+      params, layer_kit.from_params(params)
     )
     features = backbone(tf.zeros([1, 64, 64, 3]), True)
     kernels = [v for v in tf.trainable_variables() if 'kernel' in v.name]
@@ -233,7 +233,7 @@ def test_resnet_of_every_depth(depth):
 
 
 def test_unknown_parts_name_the_known_ones():
-  from modeling.architecture import factory, normalization
+  from modeling.architecture import backbone_and_neck, layer_kit
 
   for override, known in [
     ({'resnet': {'resnet_depth': 51}}, '50'),
@@ -241,27 +241,27 @@ def test_unknown_parts_name_the_known_ones():
     ({'architecture': {'space_to_depth_block_size': 3}}, '1 and 2'),
   ]:
     params = golden_numbers.make_params(override)
-    shared = normalization.from_params(params)
+    layers = layer_kit.from_params(params)
     with pytest.raises(errors.ConfigError, match=known):
-      factory.backbone_generator(params, shared)
+      backbone_and_neck.backbone_generator(params, layers)
   params = golden_numbers.make_params(
     {'architecture': {'multilevel_features': 'pan'}}
   )
   with pytest.raises(errors.ConfigError, match='fpn'):
-    factory.neck_generator(params, normalization.from_params(params))
+    backbone_and_neck.neck_generator(params, layer_kit.from_params(params))
 
 
 @pytest.mark.parametrize('levels', [(2, 5), (3, 4), (3, 7), (4, 6)])
 def test_fpn_gives_every_wanted_level(levels):
   params = golden_numbers.make_params()
-  from modeling.architecture import normalization
+  from modeling.architecture import layer_kit
 
   with tf.Graph().as_default():
     features = {
       level: tf.ones([2, 256 >> level, 128 >> level, 8])
       for level in (2, 3, 4, 5)
     }
-    neck = fpn.Fpn(*levels, normalization.from_params(params), filters=16)
+    neck = fpn.Fpn(*levels, layer_kit.from_params(params), filters=16)
     pyramid = neck(features, True)
   assert sorted(pyramid) == list(range(levels[0], levels[1] + 1))
   for level, maps in pyramid.items():
@@ -270,10 +270,10 @@ def test_fpn_gives_every_wanted_level(levels):
 
 def test_fpn_outside_of_the_backbone():
   params = golden_numbers.make_params()
-  from modeling.architecture import normalization
+  from modeling.architecture import layer_kit
 
   for min_level in (1, 6):
-    neck = fpn.Fpn(min_level, 7, normalization.from_params(params))
+    neck = fpn.Fpn(min_level, 7, layer_kit.from_params(params))
     with tf.Graph().as_default():
       features = {level: tf.ones([1, 8, 8, 4]) for level in (2, 3, 4, 5)}
       with pytest.raises(errors.ConfigError, match='min_level: .* 2 to 5'):
@@ -312,14 +312,14 @@ def test_dropblock_is_where_it_belongs(override, count):
   params = golden_numbers.make_params(
     {'dropblock': {'dropblock_keep_prob': 0.9, 'dropblock_size': 2}, **override}
   )
-  from modeling.architecture import factory, normalization
+  from modeling.architecture import backbone_and_neck, layer_kit
 
-  shared = normalization.from_params(params)
+  layers = layer_kit.from_params(params)
   with tf.Graph().as_default():
-    features = factory.backbone_generator(params, shared)(
+    features = backbone_and_neck.backbone_generator(params, layers)(
       tf.zeros([1, 256, 256, 3]), True
     )
-    factory.neck_generator(params, shared)(features, True)
+    backbone_and_neck.neck_generator(params, layers)(features, True)
     draws = [
       op
       for op in tf.get_default_graph().get_operations()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import factory, normalization
+from modeling.architecture import backbone_and_neck, layer_kit
 from modeling.architecture.necks import nasfpn
 from tests import golden_numbers
 from utils import errors
@@ -21,7 +21,7 @@ def _neck(architecture=None, **settings):
       'nasfpn': settings,
     }
   )
-  return factory.neck_generator(params, normalization.from_params(params))
+  return backbone_and_neck.neck_generator(params, layer_kit.from_params(params))
 
 
 def _features(size=256, channels=16):
@@ -221,11 +221,11 @@ def test_identity_neck_adds_no_levels():
   params = golden_numbers.make_params(
     {'architecture': {'multilevel_features': 'identity', 'max_level': 5}}
   )
-  shared = normalization.from_params(params)
+  layers = layer_kit.from_params(params)
   with tf.Graph().as_default():
     features = _features()
-    maps = factory.neck_generator(params, shared)(features, True)
+    maps = backbone_and_neck.neck_generator(params, layers)(features, True)
     assert maps == {level: features[level] for level in (3, 4, 5)}
     params.override({'architecture': {'max_level': 6}})
     with pytest.raises(errors.ConfigError, match='has 2 to 5, not 3 to 6'):
-      factory.neck_generator(params, shared)(features, True)
+      backbone_and_neck.neck_generator(params, layers)(features, True)

@@ -5,10 +5,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
+  backbone_and_neck,
   depthwise_conv,
-  factory,
+  layer_kit,
   mbconv_block,
-  normalization,
 )
 from modeling.architecture import scale_permuted_network as spn
 from modeling.architecture.backbones import spinenet, spinenet_mbconv
@@ -31,7 +31,9 @@ def _backbone(name, architecture=None, **settings):
       name: settings,
     }
   )
-  return factory.backbone_generator(params, normalization.from_params(params))
+  return backbone_and_neck.backbone_generator(
+    params, layer_kit.from_params(params)
+  )
 
 
 def _shapes(backbone, height, width, is_training=False):
@@ -180,14 +182,14 @@ def test_mbconv_without_squeeze_and_excitation():
 
 
 def test_mbconv_block_adds_its_input_where_shapes_agree():
-  shared = normalization.from_params(golden_numbers.make_params())
+  layers = layer_kit.from_params(golden_numbers.make_params())
   images = np.random.RandomState(0).rand(1, 4, 6, 3).astype(np.float32)
   with tf.Graph().as_default(), tf.Session() as session:
     outputs = mbconv_block.mbconv_block(
-      tf.constant(images), 3, 1, 6, 0.5, shared, False
+      tf.constant(images), 3, 1, 6, 0.5, layers, False
     )
     shrunk = mbconv_block.mbconv_block(
-      tf.constant(images), 3, 2, 6, 0.5, shared, False
+      tf.constant(images), 3, 2, 6, 0.5, layers, False
     )
     names = [v.op.name for v in tf.trainable_variables()]
     session.run(tf.global_variables_initializer())

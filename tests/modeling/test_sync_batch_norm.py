@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.python.tpu import tpu_function
 
-from modeling.architecture import batch_norm, factory, normalization
+from modeling.architecture import backbone_and_neck, batch_norm, layer_kit
 from tests import golden_numbers
 
 _BATCH = np.random.RandomState(0).randn(8, 3, 2, 5).astype(np.float32)
@@ -125,8 +125,8 @@ def test_a_whole_network_trains_with_the_names_of_the_fused_layers():
   for use_tpu in (False, True):
     params = golden_numbers.make_params({**override, 'use_tpu': use_tpu})
     with tf.Graph().as_default():
-      shared = normalization.from_params(params)
-      features = factory.backbone_generator(params, shared)(
+      layers = layer_kit.from_params(params)
+      features = backbone_and_neck.backbone_generator(params, layers)(
         tf.random_normal([2, 128, 128, 3]), True
       )
       names.append([v.op.name for v in tf.global_variables()])

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import factory, normalization
+from modeling.architecture import backbone_and_neck, layer_kit
 from tests import golden_numbers
 from tests.modeling import variables_by_rule
 
@@ -24,8 +24,8 @@ def _backbone(name, model_id):
       name: {'model_id': model_id},
     }
   )
-  backbone = factory.backbone_generator(
-    params, normalization.from_params(params)
+  backbone = backbone_and_neck.backbone_generator(
+    params, layer_kit.from_params(params)
   )
   return _built(lambda: backbone(tf.zeros([1, _SIZE, _SIZE, 3]), False))
 
@@ -80,7 +80,7 @@ def test_bottleneck_nasfpn():
       },
     }
   )
-  neck = factory.neck_generator(params, normalization.from_params(params))
+  neck = backbone_and_neck.neck_generator(params, layer_kit.from_params(params))
   channels = {3: 16, 4: 24, 5: 12}
   features = {
     level: (1, _SIZE >> level, _SIZE >> level, count)

@@ -148,7 +148,7 @@ def test_compiles_for_an_accelerator(monkeypatch):
       compute,
       [tf.constant(boxes, tf.float32), tf.constant(scores, tf.float32)],
     )
-    got = nms.Detections(*session.run(got))
+    got = nms.KeptBoxes(*session.run(got))
   np.testing.assert_array_equal(got.count, want.count)
   np.testing.assert_array_equal(got.classes, want.classes)
   np.testing.assert_allclose(got.scores, want.scores, rtol=1e-6)

@@ -7,11 +7,11 @@ import rich.console
 from executor import hardware as hardware_lib
 from executor import partitioning, run_check
 from executor.tpu.preflight import (
-  checks_beside,
+  background_check,
   graph_checks,
+  hbm_estimate,
   layout,
-  memory,
-  tables,
+  preflight_report,
   tpu_graph,
 )
 from utils import errors
@@ -47,7 +47,7 @@ def run(
   problems = list(found.problems)
   if trains:
     problems += _check_run(params, evaluates)
-  console.print(tables.layout_table(found))
+  console.print(preflight_report.layout_table(found))
   if evaluates and not trains:
     _note_evaluation_place(params, console)
   graph = None
@@ -86,13 +86,13 @@ def _check_graphs(
 ) -> Optional[tpu_graph.TpuGraph]:
   """Checks all graphs, adds to `problems`; returns that of training."""
   if hardware_lib.evaluates_on_tpu(params):
-    with checks_beside.CheckBeside(params, tpu_graph.EVAL) as beside:
+    with background_check.CheckBeside(params, tpu_graph.EVAL) as beside:
       report, graph = graph_checks.check(params, tpu_graph.TRAIN)
       reports = [report, beside.report()]
   else:
     report, graph = graph_checks.check(params, tpu_graph.TRAIN)
     reports = [report]
-  console.print(tables.graph_table(reports))
+  console.print(preflight_report.graph_table(reports))
   for report in reports:
     # Whatever the layout says about it is said there, once.
     problems += [
@@ -115,8 +115,8 @@ def _check_memory(
   core_memory_gb: float,
   console: rich.console.Console,
 ) -> List[str]:
-  needed = memory.estimate(graph, partitioning.image_parts(params))
-  console.print(tables.memory_table(needed))
+  needed = hbm_estimate.estimate(graph, partitioning.image_parts(params))
+  console.print(preflight_report.memory_table(needed))
   if needed.total <= core_memory_gb * _GB:
     return []
   largest = max(needed.parts, key=needed.parts.get)

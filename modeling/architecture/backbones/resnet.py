@@ -5,8 +5,8 @@ from typing import Any, Dict, Optional
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
-  layers,
-  normalization,
+  convolutions,
+  layer_kit,
   registries,
   regularization,
   residual_blocks,
@@ -42,7 +42,7 @@ class Resnet:
 
   Args:
     depth: a key of `SPECS`.
-    shared: batch norm, activation, DropBlock.
+    layers: batch norm, activation, DropBlock.
     init_drop_connect_rate: stochastic depth of C5, less for earlier groups.
     space_to_depth_block_size: if above 1, training images come as
       [batch, height / size, width / size, 3 * size^2]; the variables and the
@@ -54,7 +54,7 @@ class Resnet:
   def __init__(
     self,
     depth: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     init_drop_connect_rate: Optional[float] = None,
     space_to_depth_block_size: int = 1,
   ):
@@ -71,7 +71,7 @@ class Resnet:
           space_to_depth_block_size, _STEM_STRIDES
         )
       )
-    self._shared = shared
+    self._layers = layers
     self._block, self._repeats = SPECS[depth]
     self._init_drop_connect_rate = regularization.checked_drop_rate(
       'resnet.init_drop_connect_rate', init_drop_connect_rate
@@ -101,7 +101,7 @@ class Resnet:
           # Also where the widths agree: checkpoints hold these kernels.
           use_projection=True,
           repeats=self._repeats[level - _FIRST_LEVEL],
-          shared=self._shared,
+          layers=self._layers,
           is_training=is_training,
           drop_connect_rate=regularization.scaled_drop_rate(
             'resnet.init_drop_connect_rate',
@@ -124,21 +124,21 @@ class Resnet:
         block_size=self._space_to_depth_block_size,
       )
     else:
-      features = layers.conv2d_fixed_padding(
+      features = convolutions.conv2d_fixed_padding(
         images, _STEM_FILTERS, _STEM_KERNEL, _STEM_STRIDES
       )
     features = tf.identity(features, 'initial_conv')
-    features = self._shared.norm(features, is_training)
+    features = self._layers.norm(features, is_training)
     features = tf.nn.max_pool2d(features, ksize=3, strides=2, padding='SAME')
-    features = self._shared.recompute(features, [images], is_training)
+    features = self._layers.recompute(features, [images], is_training)
     return tf.identity(features, 'initial_max_pool')
 
 
 @registries.register_backbone('resnet')
-def from_params(params: Any, shared: normalization.Normalization) -> Resnet:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> Resnet:
   return Resnet(
     depth=params.resnet.resnet_depth,
-    shared=shared,
+    layers=layers,
     init_drop_connect_rate=params.resnet.init_drop_connect_rate,
     space_to_depth_block_size=params.architecture.space_to_depth_block_size,
   )

@@ -5,8 +5,8 @@ from typing import Any, List, NamedTuple, Optional
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
-  layers,
-  normalization,
+  convolutions,
+  layer_kit,
   registries,
   residual_blocks,
 )
@@ -76,7 +76,7 @@ class SpineNet(spn.ScalePermutedNetwork):
   Args:
     model_id: a name in `VARIANTS`.
     min_level, max_level: levels of the pyramid, within 3 to 7.
-    shared: batch norm and activation.
+    layers: batch norm and activation.
     init_drop_connect_rate: stochastic depth of the last block.
     use_native_resize_op: upsample by TensorFlow's op, with equal values.
   """
@@ -86,7 +86,7 @@ class SpineNet(spn.ScalePermutedNetwork):
     model_id: str,
     min_level: int,
     max_level: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     init_drop_connect_rate: Optional[float] = None,
     use_native_resize_op: bool = False,
   ):
@@ -99,7 +99,7 @@ class SpineNet(spn.ScalePermutedNetwork):
       endpoint_filters=self._variant.endpoint_filters,
       min_level=min_level,
       max_level=max_level,
-      shared=shared,
+      layers=layers,
       init_drop_connect_rate=init_drop_connect_rate,
     )
 
@@ -107,9 +107,9 @@ class SpineNet(spn.ScalePermutedNetwork):
     return int(_FILTERS[level] * self._variant.filter_scale)
 
   def _stem(self, images: tf.Tensor, is_training: bool) -> List[spn.Feature]:
-    outputs = layers.conv2d_fixed_padding(images, _STEM_FILTERS, 7, 2)
+    outputs = convolutions.conv2d_fixed_padding(images, _STEM_FILTERS, 7, 2)
     outputs = tf.identity(outputs, 'initial_conv')
-    outputs = self._shared.norm(outputs, is_training)
+    outputs = self._layers.norm(outputs, is_training)
     outputs = tf.nn.max_pool2d(outputs, ksize=3, strides=2, padding='SAME')
     outputs = self._recompute(outputs, [images], is_training)
     outputs = tf.identity(outputs, 'initial_max_pool')
@@ -142,7 +142,7 @@ class SpineNet(spn.ScalePermutedNetwork):
         inputs.shape.as_list()[-1] != _block_channels(block, filters)
       ),
       repeats=self._variant.repeats,
-      shared=self._shared,
+      layers=self._layers,
       is_training=is_training,
       drop_connect_rate=drop_connect_rate,
       name=name,
@@ -173,23 +173,23 @@ class SpineNet(spn.ScalePermutedNetwork):
     if feature.block == _BOTTLENECK:
       channels = channels / 4
     narrow = int(channels * self._variant.resample_alpha)
-    outputs = layers.conv2d_fixed_padding(inputs, narrow, 1)
-    outputs = self._shared.norm(outputs, is_training)
+    outputs = convolutions.conv2d_fixed_padding(inputs, narrow, 1)
+    outputs = self._layers.norm(outputs, is_training)
     if width > size[1]:
-      outputs = layers.conv2d_fixed_padding(outputs, narrow, 3, 2)
-      outputs = self._shared.norm(outputs, is_training)
+      outputs = convolutions.conv2d_fixed_padding(outputs, narrow, 3, 2)
+      outputs = self._layers.norm(outputs, is_training)
       outputs = _pool(outputs, width, size[1])
     scale = size[1] // width
     if (height * scale, width * scale) == size and (
       not self._use_native_resize_op
     ):
-      outputs = layers.nearest_upsampling(outputs, scale)
+      outputs = convolutions.nearest_upsampling(outputs, scale)
     else:
-      outputs = layers.native_resize(outputs, size)
-    outputs = layers.conv2d_fixed_padding(
+      outputs = convolutions.native_resize(outputs, size)
+    outputs = convolutions.conv2d_fixed_padding(
       outputs, _block_channels(spec.block, self._filters(spec.level)), 1
     )
-    return self._shared.norm(outputs, is_training, activate=False)
+    return self._layers.norm(outputs, is_training, activate=False)
 
 
 def _block_channels(block: str, filters: int) -> int:
@@ -216,12 +216,12 @@ def _pool(inputs: tf.Tensor, from_width: int, to_width: int) -> tf.Tensor:
 
 
 @registries.register_backbone('spinenet')
-def from_params(params: Any, shared: normalization.Normalization) -> SpineNet:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> SpineNet:
   return SpineNet(
     model_id=params.spinenet.model_id,
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,
-    shared=shared,
+    layers=layers,
     init_drop_connect_rate=params.spinenet.init_drop_connect_rate,
     use_native_resize_op=params.spinenet.use_native_resize_op,
   )

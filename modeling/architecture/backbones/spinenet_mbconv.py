@@ -5,10 +5,10 @@ from typing import Any, List, NamedTuple, Optional
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
+  convolutions,
   depthwise_conv,
-  layers,
+  layer_kit,
   mbconv_block,
-  normalization,
   registries,
 )
 from modeling.architecture import scale_permuted_network as spn
@@ -65,7 +65,7 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
   Args:
     model_id: a name in `VARIANTS`.
     min_level, max_level: levels of the pyramid, within 3 to 7.
-    shared: batch norm and activation.
+    layers: batch norm and activation.
     se_ratio: of `mbconv_block`, in [0, 1] or None.
     init_drop_connect_rate: stochastic depth of the last block.
     use_native_resize_op: upsample by TensorFlow's op, with equal values.
@@ -76,7 +76,7 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
     model_id: str,
     min_level: int,
     max_level: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     se_ratio: Optional[float] = 0.2,
     init_drop_connect_rate: Optional[float] = None,
     use_native_resize_op: bool = False,
@@ -96,7 +96,7 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
       endpoint_filters=self._variant.endpoint_filters,
       min_level=min_level,
       max_level=max_level,
-      shared=shared,
+      layers=layers,
       init_drop_connect_rate=init_drop_connect_rate,
     )
 
@@ -118,18 +118,18 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
       strides=strides,
       expand_ratio=_EXPAND_RATIO,
       se_ratio=self._se_ratio,
-      shared=self._shared,
+      layers=self._layers,
       is_training=is_training,
       drop_connect_rate=drop_connect_rate,
     )
     return tf.identity(outputs, name)
 
   def _stem(self, images: tf.Tensor, is_training: bool) -> List[spn.Feature]:
-    outputs = layers.conv2d_fixed_padding(
+    outputs = convolutions.conv2d_fixed_padding(
       images, self._scaled(_STEM_FILTERS), 3, 2
     )
     outputs = tf.identity(outputs, 'initial_conv')
-    outputs = self._shared.norm(outputs, is_training)
+    outputs = self._layers.norm(outputs, is_training)
     outputs = self._recompute(outputs, [images], is_training)
     features = []
     for level, strides in ((1, 1), (2, 2)):
@@ -164,16 +164,16 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
     width = outputs.shape.as_list()[2]
     for _ in range(_num_halvings(width, size[1])):
       outputs = depthwise_conv.depthwise_conv2d_fixed_padding(outputs, 3, 2)
-      outputs = self._shared.norm(outputs, is_training)
+      outputs = self._layers.norm(outputs, is_training)
     if width < size[1]:
       if self._use_native_resize_op:
-        outputs = layers.native_resize(outputs, size)
+        outputs = convolutions.native_resize(outputs, size)
       else:
-        outputs = layers.nearest_upsampling(outputs, size[1] // width)
-    outputs = layers.conv2d_fixed_padding(
+        outputs = convolutions.nearest_upsampling(outputs, size[1] // width)
+    outputs = convolutions.conv2d_fixed_padding(
       outputs, self._scaled(_FILTERS[spec.level]), 1
     )
-    return self._shared.norm(outputs, is_training, activate=False)
+    return self._layers.norm(outputs, is_training, activate=False)
 
   def _check_image_size(self, image_size: spn.Size) -> None:
     super()._check_image_size(image_size)
@@ -218,14 +218,12 @@ def _resampled_size(from_size: spn.Size, to_size: spn.Size) -> spn.Size:
 
 
 @registries.register_backbone('spinenet_mbconv')
-def from_params(
-  params: Any, shared: normalization.Normalization
-) -> SpineNetMBConv:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> SpineNetMBConv:
   return SpineNetMBConv(
     model_id=params.spinenet_mbconv.model_id,
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,
-    shared=shared,
+    layers=layers,
     se_ratio=params.spinenet_mbconv.se_ratio,
     init_drop_connect_rate=params.spinenet_mbconv.init_drop_connect_rate,
     use_native_resize_op=params.spinenet_mbconv.use_native_resize_op,

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import layers, normalization
+from modeling.architecture import convolutions, layer_kit
 
 # Every anchor starts with this probability for every class.
 _PRIOR = 0.01
@@ -20,7 +20,7 @@ class RetinanetHead:
     min_level, max_level: levels of the pyramid.
     num_classes: including the background, which is class 0.
     anchors_per_location: number of anchors at each cell.
-    shared: batch norm and activation.
+    layers: batch norm and activation.
     num_convs: convolutions of each tower before the prediction.
     num_filters: channels of the towers.
     use_separable_conv: depthwise then pointwise in every convolution.
@@ -33,7 +33,7 @@ class RetinanetHead:
     max_level: int,
     num_classes: int,
     anchors_per_location: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     num_convs: int = 4,
     num_filters: int = 256,
     use_separable_conv: bool = False,
@@ -42,7 +42,7 @@ class RetinanetHead:
     self._levels = range(min_level, max_level + 1)
     self._num_classes = num_classes
     self._anchors_per_location = anchors_per_location
-    self._shared = shared
+    self._layers = layers
     self._num_convs = num_convs
     self._num_filters = num_filters
     self._use_separable_conv = use_separable_conv
@@ -96,7 +96,7 @@ class RetinanetHead:
     outputs = features
     for index in range(self._num_convs):
       layer_name = '{}-{}'.format(name, index)
-      outputs = layers.conv2d(
+      outputs = convolutions.conv2d(
         outputs,
         filters=self._num_filters,
         kernel_size=3,
@@ -105,12 +105,12 @@ class RetinanetHead:
         name=layer_name,
       )
       if self._use_batch_norm:
-        outputs = self._shared.norm(
+        outputs = self._layers.norm(
           outputs, is_training, name='{}-{}'.format(layer_name, level)
         )
       else:
-        outputs = self._shared.activation(outputs)
-    outputs = layers.conv2d(
+        outputs = self._layers.activation(outputs)
+    outputs = convolutions.conv2d(
       outputs,
       filters=self._anchors_per_location * outputs_per_anchor,
       kernel_size=3,
@@ -119,12 +119,10 @@ class RetinanetHead:
       bias_initializer=predict_bias,
       name='{}-predict'.format(name),
     )
-    return self._shared.recompute(outputs, [features], is_training)
+    return self._layers.recompute(outputs, [features], is_training)
 
 
-def from_params(
-  params: Any, shared: normalization.Normalization
-) -> RetinanetHead:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> RetinanetHead:
   return RetinanetHead(
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,
@@ -132,7 +130,7 @@ def from_params(
     anchors_per_location=(
       params.anchor.num_scales * len(params.anchor.aspect_ratios)
     ),
-    shared=shared,
+    layers=layers,
     num_convs=params.retinanet_head.num_convs,
     num_filters=params.retinanet_head.num_filters,
     use_separable_conv=params.retinanet_head.use_separable_conv,

@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import layers, normalization, registries
+from modeling.architecture import convolutions, layer_kit, registries
 from utils import errors
 
 
@@ -14,7 +14,7 @@ class Fpn:
   Args:
     min_level, max_level: levels of the pyramid; levels above the backbone's
       are made by strided convolutions.
-    shared: batch norm.
+    layers: batch norm.
     filters: channels of every level.
     use_separable_conv: depthwise then pointwise in every convolution.
     use_batch_norm: whether each level ends with batch norm.
@@ -24,14 +24,14 @@ class Fpn:
     self,
     min_level: int,
     max_level: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     filters: int = 256,
     use_separable_conv: bool = False,
     use_batch_norm: bool = True,
   ):
     self._min_level = min_level
     self._max_level = max_level
-    self._shared = shared
+    self._layers = layers
     self._filters = filters
     self._use_separable_conv = use_separable_conv
     self._use_batch_norm = use_batch_norm
@@ -59,7 +59,7 @@ class Fpn:
         for level in levels
       }
       for level in reversed(levels[:-1]):
-        coarser = layers.nearest_upsampling(pyramid[level + 1], 2)
+        coarser = convolutions.nearest_upsampling(pyramid[level + 1], 2)
         pyramid[level] = pyramid[level] + coarser
       for level in levels:
         pyramid[level] = self._conv(
@@ -73,7 +73,7 @@ class Fpn:
         pyramid[level] = self._conv(finer, 3, 'p{}'.format(level), strides=2)
       if self._use_batch_norm:
         for level in range(self._min_level, self._max_level + 1):
-          pyramid[level] = self._shared.norm(
+          pyramid[level] = self._layers.norm(
             pyramid[level],
             is_training,
             activate=False,
@@ -84,7 +84,7 @@ class Fpn:
   def _conv(
     self, inputs: tf.Tensor, kernel_size: int, name: str, strides: int = 1
   ) -> tf.Tensor:
-    return layers.conv2d(
+    return convolutions.conv2d(
       inputs,
       filters=self._filters,
       kernel_size=kernel_size,
@@ -95,11 +95,11 @@ class Fpn:
 
 
 @registries.register_neck('fpn')
-def from_params(params: Any, shared: normalization.Normalization) -> Fpn:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> Fpn:
   return Fpn(
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,
-    shared=shared,
+    layers=layers,
     filters=params.fpn.fpn_feat_dims,
     use_separable_conv=params.fpn.use_separable_conv,
     use_batch_norm=params.fpn.use_batch_norm,

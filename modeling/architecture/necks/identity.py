@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import normalization, registries
+from modeling.architecture import layer_kit, registries
 from utils import errors
 
 
@@ -39,6 +39,6 @@ class Identity:
 
 
 @registries.register_neck('identity')
-def from_params(params: Any, shared: normalization.Normalization) -> Identity:
-  del shared
+def from_params(params: Any, layers: layer_kit.LayerKit) -> Identity:
+  del layers
   return Identity(params.architecture.min_level, params.architecture.max_level)

@@ -5,8 +5,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import (
-  layers,
-  normalization,
+  convolutions,
+  layer_kit,
   registries,
   regularization,
   residual_blocks,
@@ -60,7 +60,7 @@ class NasFpn:
 
   Args:
     min_level, max_level: 3 and 7.
-    shared: batch norm, activation, DropBlock.
+    layers: batch norm, activation, DropBlock.
     filters: channels d of every map; with `block_fn` 'bottleneck' the pyramid
       has 4 * d.
     num_repeats: number of cells.
@@ -74,7 +74,7 @@ class NasFpn:
     self,
     min_level: int,
     max_level: int,
-    shared: normalization.Normalization,
+    layers: layer_kit.LayerKit,
     filters: int = 256,
     num_repeats: int = 5,
     use_separable_conv: bool = False,
@@ -93,7 +93,7 @@ class NasFpn:
       raise errors.ConfigError(
         'nasfpn.num_repeats: {} is not a positive number.'.format(num_repeats)
       )
-    self._shared = shared
+    self._layers = layers
     self._filters = filters
     self._num_repeats = num_repeats
     self._use_separable_conv = use_separable_conv
@@ -177,8 +177,8 @@ class NasFpn:
             feature, spec.level, name, is_training
           ).tensor
           used.add(source)
-    merged = self._shared.recompute(
-      self._shared.activation(merged),
+    merged = self._layers.recompute(
+      self._layers.activation(merged),
       [feature.tensor for feature in features],
       is_training,
     )
@@ -193,13 +193,13 @@ class NasFpn:
     outputs = feature.tensor
     with tf.variable_scope('resample_' + name):
       if outputs.shape.as_list()[-1] != self._filters:
-        outputs = layers.conv2d(
+        outputs = convolutions.conv2d(
           outputs,
           filters=self._filters,
           kernel_size=1,
           use_separable_conv=self._use_separable_conv,
         )
-        outputs = self._shared.norm(
+        outputs = self._layers.norm(
           outputs, is_training, activate=False, name='bn'
         )
       if feature.level < level:
@@ -208,22 +208,22 @@ class NasFpn:
           outputs, ksize=stride, strides=stride, padding='SAME'
         )
       elif feature.level > level:
-        outputs = layers.nearest_upsampling(
+        outputs = convolutions.nearest_upsampling(
           outputs, 2 ** (feature.level - level)
         )
     return Feature(outputs, level)
 
   def _conv_block(self, inputs: tf.Tensor, is_training: bool) -> tf.Tensor:
-    outputs = layers.conv2d(
+    outputs = convolutions.conv2d(
       inputs,
       filters=self._filters,
       kernel_size=3,
       use_separable_conv=self._use_separable_conv,
       name='conv',
     )
-    outputs = self._shared.norm(outputs, is_training, activate=False, name='bn')
-    outputs = self._shared.dropblock(outputs, is_training)
-    return self._shared.recompute(outputs, [inputs], is_training)
+    outputs = self._layers.norm(outputs, is_training, activate=False, name='bn')
+    outputs = self._layers.dropblock(outputs, is_training)
+    return self._layers.recompute(outputs, [inputs], is_training)
 
   def _bottleneck_block(
     self, inputs: tf.Tensor, is_training: bool
@@ -233,7 +233,7 @@ class NasFpn:
       filters=self._filters,
       strides=1,
       use_projection=inputs.shape.as_list()[-1] != 4 * self._filters,
-      shared=self._shared,
+      layers=self._layers,
       is_training=is_training,
       # The same for all blocks, unlike in the backbones.
       drop_connect_rate=self._drop_connect_rate,
@@ -247,14 +247,14 @@ def _attend(coarse: tf.Tensor, fine: tf.Tensor) -> tf.Tensor:
 
 
 @registries.register_neck('nasfpn')
-def from_params(params: Any, shared: normalization.Normalization) -> NasFpn:
+def from_params(params: Any, layers: layer_kit.LayerKit) -> NasFpn:
   settings = params.nasfpn
   # The one neck with an activation of its own.
-  shared = normalization.from_params(params, 'nasfpn.activation')
+  layers = layer_kit.from_params(params, 'nasfpn.activation')
   return NasFpn(
     min_level=params.architecture.min_level,
     max_level=params.architecture.max_level,
-    shared=shared,
+    layers=layers,
     filters=settings.fpn_feat_dims,
     num_repeats=settings.num_repeats,
     use_separable_conv=settings.use_separable_conv,

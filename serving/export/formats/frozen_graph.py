@@ -3,7 +3,8 @@
 import os
 from typing import List
 
-from serving.export import contract, request
+from serving import contract
+from serving.export import request
 from serving.graph import frozen
 
 FORMAT = 'frozen_graph'

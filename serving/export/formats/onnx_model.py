@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 import tf2onnx
 from onnx import helper
 
-from serving.export import contract, request
+from serving import contract
+from serving.export import request
 from serving.export.formats import onnx_nms, tensor_inputs
 from serving.graph import frozen
 from utils import errors

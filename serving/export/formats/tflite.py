@@ -13,7 +13,8 @@ from typing import Any, Iterator, List
 import tensorflow.compat.v1 as tf
 from tensorflow.lite.python import convert
 
-from serving.export import contract, request
+from serving import contract
+from serving.export import request
 from serving.export.formats import representative, tensor_inputs
 from serving.graph import frozen
 from utils import errors

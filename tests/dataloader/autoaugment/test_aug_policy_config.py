@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from dataloader import autoaugment, factory, input_reader
+from dataloader import autoaugment, input_reader, parser_generator
 from dataloader.autoaugment import policy_registry
 from tests import golden_numbers, record_factory
 from tests.dataloader.autoaugment import numpy_model
@@ -106,7 +106,7 @@ def test_every_form_passes_files_text_and_print_config(value, tmp_path):
     printed = resolver.to_yaml_with_sources(resolved)
     again = resolver.resolve(config_file=resolver.yaml_loader.load(printed))
     assert again.params.retinanet_parser.aug_policy == value
-    factory.parser_generator(resolved.params, mode_keys.TRAIN)
+    parser_generator.parser_generator(resolved.params, mode_keys.TRAIN)
 
 
 @pytest.mark.parametrize('value', [3, 0.5, True, {'v0': 1}])

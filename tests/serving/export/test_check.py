@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from serving import predictors
-from serving.export import check, contract, export, formats, request
+from serving import contract, predictors
+from serving.export import check, export, formats, request
 from serving.graph import frozen
 from serving.predictors import exported, predictor, runtimes
 from tests import tiny_export, tiny_run
@@ -144,7 +144,7 @@ def test_a_failed_check_leaves_no_export(model, tmp_path, monkeypatch):
 
 
 def test_a_model_that_detects_nothing(model, written, monkeypatch, caplog):
-  nothing = predictor.Detections(
+  nothing = predictor.ImageDetections(
     np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0])
   )
   for class_ in (

@@ -9,7 +9,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import yaml_loader
-from serving.export import contract, export
+from serving import contract
+from serving.export import export
 from tests import tiny_export
 from utils import errors, version
 

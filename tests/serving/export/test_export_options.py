@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.export import contract
+from serving import contract
 from tests import tiny_export
 from utils import errors
 

@@ -5,7 +5,8 @@ import stat
 
 import pytest
 
-from serving.export import contract, finished_directory
+from serving import contract
+from serving.export import finished_directory
 from utils import errors
 
 

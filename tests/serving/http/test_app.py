@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from serving.http import app as app_lib
-from serving.http import limits as limits_lib
-from serving.http import served_model
+from serving.http import request_limits, served_model
 from serving.predictors import predictor
 from tests.serving.http import serving_run
 
-_NOTHING = predictor.Detections(
+_NOTHING = predictor.ImageDetections(
   np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0])
 )
 
@@ -87,7 +86,7 @@ def make_app(model):
   def make(**limits):
     location = served_model.Location('', 'model', 1)
     apps.append(
-      app_lib.DetectionApp(location, model, limits_lib.Limits(**limits))
+      app_lib.DetectionApp(location, model, request_limits.Limits(**limits))
     )
     return apps[-1]
 

@@ -8,7 +8,7 @@ from serving.predictors import predictor
 
 def test_boxes_end_with_the_picture():
   image = np.zeros([40, 20, 3], np.uint8)
-  detections = predictor.Detections(
+  detections = predictor.ImageDetections(
     np.float32([[1, 25, 9, 30], [2, 3, 50, 30.5]]),
     np.int32([1, 2]),
     np.float32([0.9, 0.4]),

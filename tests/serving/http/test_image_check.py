@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from serving.http import image_check, limits
+from serving.http import image_check, request_limits
 from tests import record_factory
 
 _MAX_PIXELS = 40 * 60
@@ -67,7 +67,7 @@ def test_a_good_image_is_left_alone(image_format):
 def test_a_bad_image_is_refused(encoded, message):
   record = record_factory.make_record(encoded=encoded)
   for value, input_type in ((encoded, 'image_bytes'), (record, 'tf_example')):
-    with pytest.raises(limits.RequestError, match=message) as info:
+    with pytest.raises(request_limits.RequestError, match=message) as info:
       _check(value, input_type)
     assert info.value.status == 400
 
@@ -76,7 +76,7 @@ def test_a_bad_image_is_refused(encoded, message):
   'value', [b'', b'no example', tf.train.Example().SerializeToString()]
 )
 def test_what_is_no_example_is_refused(value):
-  with pytest.raises(limits.RequestError, match='image/encoded'):
+  with pytest.raises(request_limits.RequestError, match='image/encoded'):
     _check(value, 'tf_example')
 
 
@@ -101,5 +101,5 @@ def test_a_broken_animation_is_refused():
   # After the header, the palette and the descriptor of the first frame.
   middle = len(encoded) // 3
   encoded[middle : middle + 200] = b'\xff' * 200
-  with pytest.raises(limits.RequestError, match='GIF image is broken'):
+  with pytest.raises(request_limits.RequestError, match='GIF image is broken'):
     _check(bytes(encoded))

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from serving.export import contract
-from serving.http import limits, predict_json
+from serving import contract
+from serving.http import predict_json, request_limits
 
 _BYTES = contract.TensorSpec('input', 'Placeholder:0', 'string', (None,))
 _PIXELS = contract.TensorSpec('img', 'Placeholder:0', 'uint8', (None, 1, 2, 3))
@@ -86,7 +86,7 @@ def test_bytes(fields):
   ],
 )
 def test_what_is_wrong_is_named(body, message):
-  with pytest.raises(limits.RequestError, match=message) as info:
+  with pytest.raises(request_limits.RequestError, match=message) as info:
     predict_json.parse(body, _PIXELS)
   assert info.value.status == 400
 
@@ -100,7 +100,7 @@ def test_json_that_would_take_much_memory_is_not_built(value, spec):
   fits = marks % ','.join([value] * (bounds[spec.dtype] // 400))
   too_much = marks % ','.join([value] * (bounds[spec.dtype] // 32))
   for body, status in ((fits, 400), (too_much, 413)):
-    with pytest.raises(limits.RequestError) as info:
+    with pytest.raises(request_limits.RequestError) as info:
       predict_json.parse(body.encode('ascii'), spec, 10**5)
     assert info.value.status == status
 
@@ -123,20 +123,20 @@ def test_columns_of_other_names_are_ignored():
 @pytest.mark.parametrize('number', ['1e39', '-Infinity', '1' + 400 * '0'])
 def test_floats_that_do_not_fit_are_refused(number):
   body = '{"inputs": [[[[1, 2, 3], [4, 5, %s]]]]}' % number
-  with pytest.raises(limits.RequestError, match='float32 numbers are'):
+  with pytest.raises(request_limits.RequestError, match='float32 numbers are'):
     predict_json.parse(body.encode('utf-8'), _FLOATS)
 
 
 def test_nan_is_refused():
   body = b'{"inputs": [[[[1, 2, 3], [4, 5, NaN]]]]}'
-  with pytest.raises(limits.RequestError, match='NaN came'):
+  with pytest.raises(request_limits.RequestError, match='NaN came'):
     predict_json.parse(body, _FLOATS)
 
 
 def test_text_takes_no_more_memory_than_it_has():
   # As an array of text it would be 4 TB.
   body = {'instances': ['x' * 10**6] + [''] * 10**6}
-  with pytest.raises(limits.RequestError, match='shape'):
+  with pytest.raises(request_limits.RequestError, match='shape'):
     _parse(body)
 
 
@@ -153,7 +153,7 @@ def test_text_takes_no_more_memory_than_it_has():
   ],
 )
 def test_what_is_wrong_with_bytes_is_named(value, message):
-  with pytest.raises(limits.RequestError, match=message):
+  with pytest.raises(request_limits.RequestError, match=message):
     _parse({'inputs': ['ok', value]}, _BYTES)
 
 

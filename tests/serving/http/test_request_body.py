@@ -3,7 +3,7 @@
 import asyncio
 import types
 
-from serving.http import limits, request_body
+from serving.http import request_body, request_limits
 
 
 def _request(parts):
@@ -21,7 +21,7 @@ def _request(parts):
 
 def test_the_oldest_body_makes_room_for_others():
   async def arrive():
-    arrivals = request_body.Arrivals(limits.Limits(max_body=10))
+    arrivals = request_body.Arrivals(request_limits.Limits(max_body=10))
     queues = [asyncio.Queue() for _ in range(18)]
     reads = []
     for queue in queues:
@@ -36,6 +36,6 @@ def test_the_oldest_body_makes_room_for_others():
   # 16 of the largest bodies fit.
   *given_up, last = asyncio.run(arrive())[:3]
   for error in given_up:
-    assert isinstance(error, limits.RequestError)
+    assert isinstance(error, request_limits.RequestError)
     assert error.status == 503
   assert last.data == b'0123456789'

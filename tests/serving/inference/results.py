@@ -15,7 +15,7 @@ def result(name='a.jpg', image_id=None, size=(40, 60), note=''):
     name,
     image_id,
     pixels,
-    predictor.Detections(
+    predictor.ImageDetections(
       np.array([[2, 3, 30, 40], [10.126, 20, 20, 50]], np.float32),
       np.array([1, 2], np.int32),
       np.array([0.9, 0.4], np.float32),
@@ -45,7 +45,7 @@ class Brightness(predictor.Predictor):
 
   def _predict(self, image):
     score = np.nan if (image == 13).all() else image.mean() / 255
-    return predictor.Detections(
+    return predictor.ImageDetections(
       np.float32([[0, 0, image.shape[0], image.shape[1]]]),
       np.int32([1]),
       np.float32([score]),

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from serving.inference import html_page, tables
+from serving.inference import detection_files, html_page
 from serving.predictors import predictor
 from tests import chromium
 from tests.serving.inference import results
@@ -41,7 +41,7 @@ def _write(path, *added, **kwargs):
 def _without_dog(name):
   result = results.result(name)
   return result._replace(
-    detections=predictor.Detections(*(f[:1] for f in result.detections))
+    detections=predictor.ImageDetections(*(f[:1] for f in result.detections))
   )
 
 
@@ -189,7 +189,7 @@ def test_large_labels_do_not_cover_one_another(browser, tmp_path):
   random = np.random.RandomState(0)
   corners = random.uniform(0, [300, 500], [60, 2])
   crowd = results.result(size=(400, 600))._replace(
-    detections=predictor.Detections(
+    detections=predictor.ImageDetections(
       np.float32(np.concatenate([corners, corners + 60], axis=1)),
       np.ones(60, np.int32),
       np.float32(np.linspace(0.99, 0.4, 60)),
@@ -254,7 +254,7 @@ def test_page_and_table_count_the_same(tmp_path):
   scores = np.concatenate([np.full(120, 0.6), [0.69999, 0.7, 0.3]])
   count = len(scores)
   result = result._replace(
-    detections=predictor.Detections(
+    detections=predictor.ImageDetections(
       np.tile(np.float32([[2, 3, 30, 40]]), [count, 1]),
       np.ones(count, np.int32),
       scores.astype(np.float32),
@@ -264,7 +264,7 @@ def test_page_and_table_count_the_same(tmp_path):
     page = html_page.HtmlWriter(
       str(tmp_path / 'page.html'), 'title', None, min_score, max_images=9
     )
-    table = tables.CsvWriter(str(tmp_path / 't.csv'), None, min_score)
+    table = detection_files.CsvWriter(str(tmp_path / 't.csv'), None, min_score)
     for writer in (page, table):
       writer.add(result)
       writer.close()

@@ -50,7 +50,7 @@ def test_boxes_end_with_their_picture():
     """Of a model that clips to the square that it fits images into."""
 
     def _predict(self, image):
-      return predictor_lib.Detections(
+      return predictor_lib.ImageDetections(
         np.float32([[1, 2, 20, 30], [0, 12, 5, 30], [3, 4, 5, 6]]),
         np.int32([1, 2, 3]),
         np.float32([0.9, 0.8, 0.7]),

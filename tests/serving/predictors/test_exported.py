@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from serving import predictors
-from serving.export import agreement, check, contract, export, request
+from serving import contract, predictors
+from serving.export import check, detection_difference, export, request
 from tests import record_factory, tiny_export, tiny_run
 from utils import errors
 
@@ -96,7 +96,7 @@ def _assert_same(found, expected, atol=1e-3):
 def _agreement(found, expected, least_iou, score_tolerance=0.05):
   scales = [min(64 / h, 64 / w) for h, w in _SIZES]
   settings = tiny_export.SMALL['postprocess']
-  measured = agreement.compare(
+  measured = detection_difference.compare(
     expected,
     found,
     scales,

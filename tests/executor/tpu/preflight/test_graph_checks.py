@@ -4,7 +4,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor.tpu.preflight import checks_beside, graph_checks
+from executor.tpu.preflight import background_check, graph_checks
 from ops import postprocess_ops
 from tests import tiny_run
 
@@ -64,13 +64,13 @@ def test_a_batch_that_does_not_divide_hides_nothing():
 
 def test_a_process_beside_this_one_finds_the_same():
   params = _params()
-  with checks_beside.CheckBeside(params, 'eval') as beside:
+  with background_check.CheckBeside(params, 'eval') as beside:
     there = beside.report()
   here, _ = graph_checks.check(params, 'eval')
   assert there._replace(seconds=0) == here._replace(seconds=0)
 
 
 def test_a_process_that_ends_early_is_no_empty_report():
-  with checks_beside.CheckBeside(_params(), 'no such mode') as beside:
+  with background_check.CheckBeside(_params(), 'no such mode') as beside:
     with pytest.raises(RuntimeError, match='exit code 1'):
       beside.report()

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import factory
 from modeling import losses
-from modeling.architecture import layers, normalization, residual_blocks
+from modeling.architecture import convolutions, layer_kit, residual_blocks
 from modeling.architecture.heads import retinanet_head
 from modeling.architecture.necks import fpn
 from modeling.models import retinanet as retinanet_model
@@ -29,7 +29,7 @@ class _Backbone:
 
   def __call__(self, images, is_training):
     with tf.variable_scope('tiny'):
-      x = layers.conv2d_fixed_padding(images, 4, 3, 2)
+      x = convolutions.conv2d_fixed_padding(images, 4, 3, 2)
       x = self._shared.norm(x, is_training)
       x = tf.nn.max_pool2d(x, ksize=3, strides=2, padding='SAME')
       features = {}
@@ -47,7 +47,7 @@ class _Backbone:
 
 
 def _model():
-  shared = normalization.from_params(factory.config_generator('retinanet'))
+  shared = layer_kit.from_params(factory.config_generator('retinanet'))
   return retinanet_model.RetinanetModel(
     backbone=_Backbone(shared),
     neck=fpn.Fpn(2, 3, shared, filters=8),
@@ -137,8 +137,8 @@ def test_resizing_by_any_factor(size):
     (gradient,) = tf.gradients(tf.reduce_sum(resized * weights), [images])
     return [resized, gradient]
 
-  want = build(layers.native_resize)
-  got = tf.xla.experimental.compile(lambda: build(layers.gathered_resize))
+  want = build(convolutions.native_resize)
+  got = tf.xla.experimental.compile(lambda: build(convolutions.gathered_resize))
   with tf.Session() as session:
     (want, got) = session.run((want, got))
   np.testing.assert_array_equal(got[0], want[0])

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor.multi_worker import in_step
+from executor.multi_worker import step_agreement
 from utils import errors, interruption
 
 
@@ -28,10 +28,10 @@ def test_a_lost_connection_ends_the_training(tmp_path, is_chief):
   with tf.Graph().as_default():
     step = tf.train.get_or_create_global_step()
     train_op = tf.assign_add(step, 1)
-    hook = in_step.CheckpointHook(
+    hook = step_agreement.CheckpointHook(
       str(tmp_path),
       save_secs=1000,
-      agreement=in_step.Agreement(interruption.StopOnSignalHook()),
+      agreement=step_agreement.Agreement(interruption.StopOnSignalHook()),
       is_chief=is_chief,
     )
     losing = _LosesConnection(at_step=3)

@@ -4,8 +4,8 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor.tpu.preflight import (
   device_bytes,
+  hbm_estimate,
   kept_activations,
-  memory,
   static_shapes,
   tpu_graph,
   xla_kernels,
@@ -77,7 +77,7 @@ def test_memory_of_a_small_graph_as_computed_by_hand():
   vector = 128 * 4
   kernels = 9 * 8 * 128 * 4 + 8 * 128 * 4
   trained = kernels + 3 * vector  # gamma, beta, bias
-  parts = memory.estimate(graph).parts
+  parts = hbm_estimate.estimate(graph).parts
   assert parts.pop('weights') == trained + 2 * vector  # the moving averages
   assert parts.pop('slots of the optimizer') == trained
   assert parts.pop('gradients') == trained
@@ -100,15 +100,15 @@ def test_memory_of_a_small_graph_as_computed_by_hand():
 )
 def test_slots_of_each_optimizer(optimizer, num_slots):
   graph, _ = _small_graph(optimizer)
-  parts = memory.estimate(graph).parts
+  parts = hbm_estimate.estimate(graph).parts
   assert parts['slots of the optimizer'] == num_slots * parts['gradients']
   assert parts['gradients'] > 0
 
 
 def test_parting_images_divides_activations_and_not_weights():
   graph, _ = _small_graph()
-  whole = memory.estimate(graph).parts
-  parted = memory.estimate(graph, [1, 2, 1, 1]).parts
+  whole = hbm_estimate.estimate(graph).parts
+  parted = hbm_estimate.estimate(graph, [1, 2, 1, 1]).parts
   assert parted['infeed'] * 2 == whole['infeed']
   assert parted['weights'] == whole['weights']
   moments = 2 * 128 * 4
@@ -129,7 +129,7 @@ def _tiny_params(batch_size=8, **train):
 
 def _of_model(params):
   graph = tpu_graph.build(params, tpu_graph.TRAIN)
-  return graph, memory.estimate(graph).parts
+  return graph, hbm_estimate.estimate(graph).parts
 
 
 @pytest.mark.slow

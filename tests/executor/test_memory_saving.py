@@ -7,7 +7,7 @@ import rich.console
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from executor import estimator_factory, hardware, memory, plan
+from executor import estimator_factory, hardware, memory_saving, plan
 from executor import runner as runner_lib
 from tests import golden_numbers, tiny_run
 from utils import errors
@@ -23,15 +23,15 @@ def _params(train, **blocks):
 def test_nothing_is_on_by_default():
   params = _params({})
   for found in (_CPU, _TWO_GPUS):
-    memory.check(params, found)
-    assert memory.describe(params, found) == []
+    memory_saving.check(params, found)
+    assert memory_saving.describe(params, found) == []
 
 
 def test_parts_have_to_divide_what_a_device_has():
   params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 8})
-  memory.check(params, _CPU)
+  memory_saving.check(params, _CPU)
   with pytest.raises(errors.ConfigError) as info:
-    memory.check(params, _TWO_GPUS)
+    memory_saving.check(params, _TWO_GPUS)
   message = str(info.value)
   assert message.startswith('train.gradient_accumulation_steps: 8 ')
   assert 'the 4 images' in message
@@ -41,9 +41,9 @@ def test_parts_have_to_divide_what_a_device_has():
 @pytest.mark.parametrize('kind', [hardware.CPU, hardware.TPU])
 def test_mixed_precision_is_for_gpus(kind):
   params = _params({'mixed_precision': True})
-  memory.check(params, _TWO_GPUS)
+  memory_saving.check(params, _TWO_GPUS)
   with pytest.raises(errors.ConfigError) as info:
-    memory.check(params, hardware.Hardware(kind, 1, 'one ' + kind))
+    memory_saving.check(params, hardware.Hardware(kind, 1, 'one ' + kind))
   message = str(info.value)
   assert message.startswith('train.mixed_precision: true ')
   assert 'one ' + kind in message
@@ -78,17 +78,17 @@ def test_plan_names_what_is_on():
 
 def test_parts_are_described():
   params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 2})
-  (text,) = memory.describe(params, _TWO_GPUS)
+  (text,) = memory_saving.describe(params, _TWO_GPUS)
   assert text.startswith('gradients of 2 parts of 2 images')
 
 
 def test_recomputation_is_described_and_refused_on_a_tpu():
   params = _params({'recompute_grad': True})
-  memory.check(params, _TWO_GPUS)
-  (text,) = memory.describe(params, _TWO_GPUS)
+  memory_saving.check(params, _TWO_GPUS)
+  (text,) = memory_saving.describe(params, _TWO_GPUS)
   assert 'computed again' in text
   with pytest.raises(errors.ConfigError, match='train.recompute_grad: true'):
-    memory.check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
+    memory_saving.check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_recomputation_is_described_and_refused_on_a_tpu():
 def test_shared_statistics_of_gpus_are_refused(train):
   params = _params(train, batch_norm_activation={'use_sync_bn': True})
   with pytest.raises(errors.ConfigError, match='use_sync_bn'):
-    memory.check(params, _TWO_GPUS)
-  memory.check(params, _CPU)
+    memory_saving.check(params, _TWO_GPUS)
+  memory_saving.check(params, _CPU)
   params.override({'batch_norm_activation': {'batch_norm_trainable': False}})
-  memory.check(params, _TWO_GPUS)
+  memory_saving.check(params, _TWO_GPUS)
 
 
 def test_a_run_goes_on_with_less_memory(tmp_path):

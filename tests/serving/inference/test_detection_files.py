@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from serving.inference import image_ids, tables
+from serving.inference import detection_files, image_ids
 from tests.serving.inference import results
 
 
@@ -15,7 +15,7 @@ def test_coco_json_of_numbered_images(tmp_path):
   path = tmp_path / 'sub' / 'r.json'
   ids = image_ids.ImageIds()
   ids.numbered.update({1: 'x/a.jpg', 2: 'x/b.jpg'})
-  writer = tables.CocoJsonWriter(str(path), ids)
+  writer = detection_files.CocoJsonWriter(str(path), ids)
   writer.add(results.result('x/a.jpg', image_id=1))
   writer.add(results.result('x/b.jpg', image_id=2, size=(50, 70)))
   assert not path.exists()
@@ -39,7 +39,7 @@ def test_coco_json_of_numbered_images(tmp_path):
 
 def test_coco_json_without_detections_and_numbers(tmp_path):
   path = tmp_path / 'r.json'
-  writer = tables.CocoJsonWriter(str(path), image_ids.ImageIds())
+  writer = detection_files.CocoJsonWriter(str(path), image_ids.ImageIds())
   image = results.result(image_id=7)
   writer.add(image._replace(detections=_first(image.detections, 0)))
   writer.close()
@@ -53,12 +53,14 @@ def _first(detections, count):
 
 def test_csv(tmp_path):
   path = tmp_path / 'r.csv'
-  writer = tables.CsvWriter(str(path), results.LABEL_MAP, min_score=0.4)
+  writer = detection_files.CsvWriter(
+    str(path), results.LABEL_MAP, min_score=0.4
+  )
   writer.add(results.result('a,"b".jpg'))
   writer.close()
   with open(str(path), newline='') as file:
     rows = list(csv.reader(file))
-  assert rows[0] == list(tables.CsvWriter.COLUMNS)
+  assert rows[0] == list(detection_files.CsvWriter.COLUMNS)
   assert rows[2] == [
     'a,"b".jpg',
     '2',
@@ -69,7 +71,7 @@ def test_csv(tmp_path):
     '20.00',
     '50.00',
   ]
-  writer = tables.CsvWriter(str(path), None, min_score=0.5)
+  writer = detection_files.CsvWriter(str(path), None, min_score=0.5)
   writer.add(results.result())
   assert '1 rows' in writer.close()
 
@@ -78,8 +80,10 @@ def test_discarded_files_leave_nothing_and_keep_the_old(tmp_path):
   path = tmp_path / 'r.csv'
   path.write_text('old')
   for writer in (
-    tables.CsvWriter(str(path), None, 0.0),
-    tables.CocoJsonWriter(str(tmp_path / 'r.json'), image_ids.ImageIds()),
+    detection_files.CsvWriter(str(path), None, 0.0),
+    detection_files.CocoJsonWriter(
+      str(tmp_path / 'r.json'), image_ids.ImageIds()
+    ),
   ):
     writer.add(results.result(image_id=1))
     writer.discard()

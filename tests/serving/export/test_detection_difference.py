@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from serving.export import agreement
+from serving.export import detection_difference
 from serving.predictors import predictor
 
 
 def _detections(*rows):
   """Rows of (box, class, score)."""
-  return predictor.Detections(
+  return predictor.ImageDetections(
     np.float32([row[0] for row in rows]).reshape([-1, 4]),
     np.int32([row[1] for row in rows]),
     np.float32([row[2] for row in rows]),
@@ -17,7 +17,7 @@ def _detections(*rows):
 
 
 def _compare(a, b, scale=1.0, max_detections=5):
-  return agreement.compare(
+  return detection_difference.compare(
     [a],
     [b],
     [scale],
@@ -83,7 +83,7 @@ def test_nothing_at_all():
 
 def test_images_add_up():
   one, two = _detections(_FIRST), _detections(_FIRST, _SECOND)
-  measured = agreement.compare(
+  measured = detection_difference.compare(
     [one, two], [two, one], [1.0, 1.0], 0.5, 0.01, 0.1, 5
   )
   assert (measured.num_compared, measured.num_matched) == (6, 4)

@@ -32,8 +32,8 @@ class Agreement(NamedTuple):
 
 
 def compare(
-  expected: Sequence[predictor.Detections],
-  found: Sequence[predictor.Detections],
+  expected: Sequence[predictor.ImageDetections],
+  found: Sequence[predictor.ImageDetections],
   scales: Sequence[float],
   least_iou: float,
   score_tolerance: float,
@@ -84,7 +84,9 @@ def compare(
 
 
 def _lowest_score(
-  detections: predictor.Detections, score_threshold: float, max_detections: int
+  detections: predictor.ImageDetections,
+  score_threshold: float,
+  max_detections: int,
 ) -> float:
   if len(detections.scores) < max_detections:
     return score_threshold
@@ -92,7 +94,7 @@ def _lowest_score(
 
 
 def _pairs(
-  a: predictor.Detections, b: predictor.Detections, least_iou: float
+  a: predictor.ImageDetections, b: predictor.ImageDetections, least_iou: float
 ) -> List[Sequence[int]]:
   iou = _pairwise_iou(a.boxes, b.boxes)
   iou *= a.classes[:, np.newaxis] == b.classes

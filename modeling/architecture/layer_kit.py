@@ -12,7 +12,7 @@ from modeling.architecture import (
 )
 
 
-class Normalization(NamedTuple):
+class LayerKit(NamedTuple):
   """Batch norm with activation, the activation alone, DropBlock, and marks.
 
   `recompute(outputs, inputs, is_training)` marks a stretch whose activations
@@ -25,9 +25,7 @@ class Normalization(NamedTuple):
   recompute: recompute.Recompute
 
 
-def from_params(
-  params: Any, activation_key: str = activations.KEY
-) -> Normalization:
+def from_params(params: Any, activation_key: str = activations.KEY) -> LayerKit:
   """Reads `batch_norm_activation` and `dropblock`.
 
   Args:
@@ -42,7 +40,7 @@ def from_params(
     activation, activation_key = settings.activation, activations.KEY
   function = activations.get_activation(activation, activation_key)
   has_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
-  return Normalization(
+  return LayerKit(
     norm=batch_norm.BatchNormActivation(
       momentum=settings.batch_norm_momentum,
       epsilon=settings.batch_norm_epsilon,

@@ -5,7 +5,7 @@ from typing import List
 import rich.box
 import rich.table
 
-from executor.tpu.preflight import graph_checks, layout, memory
+from executor.tpu.preflight import graph_checks, hbm_estimate, layout
 
 _MB, _GB = 2**20, 2**30
 
@@ -55,7 +55,7 @@ def graph_table(
   return table
 
 
-def memory_table(needed: memory.Memory) -> rich.table.Table:
+def memory_table(needed: hbm_estimate.Memory) -> rich.table.Table:
   table = _table('Memory of a core in training, estimate', 'part', 'MB')
   for part, size in needed.parts.items():
     table.add_row(part, '{:.1f}'.format(size / _MB))
@@ -64,6 +64,6 @@ def memory_table(needed: memory.Memory) -> rich.table.Table:
     '{:.0%} of the {:.0f} GB of a {} core'.format(
       needed.total / size, size / _GB, kind
     )
-    for kind, size in memory.CORE_MEMORY.items()
+    for kind, size in hbm_estimate.CORE_MEMORY.items()
   )
   return table

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from serving.inference import (
+  detection_files,
   html_page,
   image_ids,
+  inference_run,
   pictures,
-  runner,
-  tables,
   writers,
 )
 from serving.predictors import predictor as predictor_lib
@@ -34,10 +34,10 @@ def images(tmp_path):
 def _run(files, directory, predictor=None, ids=None, **options):
   ids = ids or image_ids.ImageIds()
   path = directory / 'out' / 'r.json'
-  runner.run(
+  inference_run.run(
     files,
     predictor or results.Brightness(),
-    [tables.CocoJsonWriter(str(path), ids)],
+    [detection_files.CocoJsonWriter(str(path), ids)],
     ids,
     batch_size=2,
     max_pixels=10**6,
@@ -63,7 +63,7 @@ def test_broken_files_are_listed(images, tmp_path, capsys):
   video = tmp_path / 'broken.mp4'
   video.write_bytes(b'no video')
   files = [images[0], str(broken), str(video), images[1]]
-  with pytest.raises(runner.UnusableImagesError) as caught:
+  with pytest.raises(inference_run.UnusableImagesError) as caught:
     _run(files, tmp_path)
   assert caught.value.exit_code == 3
   assert '2 of 4 images could not be used' in str(caught.value)
@@ -76,7 +76,7 @@ def test_broken_files_are_listed(images, tmp_path, capsys):
 class _Blind(results.Brightness):
   def predict(self, images):
     return [
-      predictor_lib.Detections(*[values[:0] for values in found])
+      predictor_lib.ImageDetections(*[values[:0] for values in found])
       for found in super().predict(images)
     ]
 
@@ -96,7 +96,7 @@ def test_a_picture_that_is_too_large_is_refused_by_the_users_flag(
 ):
   large = tmp_path / 'large.png'
   large.write_bytes(record_factory.encode(record_factory.pixels(1100, 1000)))
-  with pytest.raises(runner.UnusableImagesError):
+  with pytest.raises(inference_run.UnusableImagesError):
     _run([images[0], str(large)], tmp_path, bound_name='--max_pixels')
   assert 'more than 1,000,000 (--max_pixels)' in capsys.readouterr().err
 
@@ -104,7 +104,9 @@ def test_a_picture_that_is_too_large_is_refused_by_the_users_flag(
 def test_without_any_result_nothing_is_written(tmp_path):
   broken = tmp_path / 'broken.jpg'
   broken.write_bytes(b'no image')
-  with pytest.raises(runner.UnusableImagesError, match='Nothing was written'):
+  with pytest.raises(
+    inference_run.UnusableImagesError, match='Nothing was written'
+  ):
     _run([str(broken)], tmp_path)
   assert os.listdir(str(tmp_path / 'out')) == []
 
@@ -184,7 +186,7 @@ def test_an_image_that_the_model_cannot_take_spoils_no_other(
     path = tmp_path / (name + '.png')
     path.write_bytes(record_factory.encode(record_factory.pixels(height, 9)))
     images.insert(1, str(path))
-  with pytest.raises(runner.UnusableImagesError, match='2 of 8 images'):
+  with pytest.raises(inference_run.UnusableImagesError, match='2 of 8 images'):
     _run(images, tmp_path, _Choosy())
   assert _image_ids(tmp_path) == [1, 4, 5, 6, 7, 8]
   listed = capsys.readouterr().err
@@ -201,8 +203,8 @@ def test_a_picture_that_cannot_be_written_is_listed(images, tmp_path, capsys):
     ),
     html_page.HtmlWriter(str(tmp_path / 'p.html'), 'title', None, 0.3, 100),
   ]
-  with pytest.raises(runner.UnusableImagesError, match='1 of 3 images'):
-    runner.run(
+  with pytest.raises(inference_run.UnusableImagesError, match='1 of 3 images'):
+    inference_run.run(
       [images[0], str(long), images[1]],
       results.Brightness(),
       outputs,
