@@ -1,6 +1,6 @@
 """Default parameters by the name of a model."""
 
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 from configs import keys, params_dict
 from configs.models import retinanet as retinanet_config
@@ -26,3 +26,8 @@ def config_generator(model: str) -> params_dict.ParamsDict:
     errors.ConfigError: unknown model; the known ones are named.
   """
   return keys.build(declared_keys(model))
+
+
+def parser_settings(params: Any) -> params_dict.ParamsDict:
+  """Returns the block of the input parser that `architecture.parser` names."""
+  return getattr(params, params.architecture.parser)

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from modeling import model_stats
+from modeling import model_stats, served_output
 from modeling.architecture import cpu_gradients
 from utils import errors, mode_keys
 
@@ -32,10 +32,13 @@ class DetectionModel(abc.ABC):
 
   Attributes:
     predicts_masks: whether the predictions hold `pred_detection_masks`.
+    served_outputs: what an exported model puts out, by signature key; keys that
+      `build_outputs` does not give in prediction mode are left out.
     stats: size of the network, once it is built with a known batch size.
   """
 
   predicts_masks = False
+  served_outputs: Dict[str, served_output.ServedOutput] = {}
 
   def __init__(
     self,

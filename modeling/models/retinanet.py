@@ -4,11 +4,12 @@ from typing import Any, Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from modeling import base_model
+from modeling import base_model, served_output
 from modeling.training import moving_normalizer, replicas
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
+_Served = served_output.ServedOutput
 
 
 class RetinanetModel(base_model.DetectionModel):
@@ -31,6 +32,18 @@ class RetinanetModel(base_model.DetectionModel):
     output_flat_fpn_features: whether the graph gets a `RawFpnFeatures` node.
     **kwargs: of `DetectionModel`.
   """
+
+  served_outputs = {
+    'num_detections': _Served('NumDetections', served_output.COUNT),
+    'detection_boxes': _Served('DetectionBoxes', served_output.BOXES),
+    'detection_classes': _Served('DetectionClasses', served_output.CLASSES),
+    'detection_scores': _Served('DetectionScores', served_output.SCORES),
+    'raw_boxes': _Served('RawBoxes', served_output.RAW_BOXES),
+    'raw_encoded_boxes': _Served(
+      'RawEncodedBoxes', served_output.RAW_ENCODED_BOXES
+    ),
+    'raw_scores': _Served('RawScores', served_output.RAW_SCORES),
+  }
 
   def __init__(
     self,

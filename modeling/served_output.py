@@ -1,0 +1,34 @@
+"""What a served model puts out, and what each output is."""
+
+from typing import NamedTuple
+
+# Kinds of outputs. What an export, a predictor, a drawing or a page does with
+# an output follows from its kind alone.
+COUNT = 'count'  # int32 [batch], detections of an image
+BOXES = 'boxes'  # [batch, n, 4], `[ymin, xmin, ymax, xmax]`, pixels
+CLASSES = 'classes'  # int32 [batch, n]
+SCORES = 'scores'  # [batch, n]
+MASKS = 'masks'  # [batch, n, height, width], within its box
+PROBABILITIES = 'probabilities'  # [batch, classes], of the whole image
+# Without suppression: [batch, n, 1, 4], [batch, n, 4] relative to anchors, and
+# [batch, n, classes].
+RAW_BOXES = 'raw_boxes'
+RAW_ENCODED_BOXES = 'raw_encoded_boxes'
+RAW_SCORES = 'raw_scores'
+IMAGE_INFO = 'image_info'  # [batch, 4, 2], how the image was resized
+
+
+class ServedOutput(NamedTuple):
+  """One output of a model in prediction mode.
+
+  Attributes:
+    node: name of its node in a served graph; clients fetch it by that name.
+    kind: one of the kinds above.
+  """
+
+  node: str
+  kind: str
+
+
+# Every served graph may put it out.
+OF_EVERY_MODEL = {'image_info': ServedOutput('ImageInfo', IMAGE_INFO)}
