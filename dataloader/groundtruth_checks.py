@@ -20,7 +20,7 @@ def are_good_boxes(boxes_normalized: tf.Tensor) -> tf.Tensor:
 
 
 def check_objects(
-  objects: object_list.Objects, source_ids: tf.Tensor, num_classes: int
+  objects: object_list.ObjectList, source_ids: tf.Tensor, num_classes: int
 ) -> List[tf.Operation]:
   """Assertions that boxes and class ids of a batch can be used.
 
@@ -56,7 +56,7 @@ def check_objects(
 
 def _assert_all(
   is_good: tf.Tensor,
-  objects: object_list.Objects,
+  objects: object_list.ObjectList,
   source_ids: tf.Tensor,
   message: str,
   values: tf.Tensor,

@@ -12,7 +12,6 @@ from dataloader import (
   record_order,
   skipped_records,
 )
-from dataloader.parsers import detection as detection_parser
 from utils import errors, mode_keys
 
 
@@ -123,7 +122,8 @@ class InputFn:
       return parser.decode(parser.parse_record(item))
 
     if self._is_training:
-      jitter = draws(self._train_seed, position * part[1] + part[0], part[1])
+      first = position * part[1] + part[0]
+      jitter = draws(parser.num_draws, self._train_seed, first, part[1])
       dataset = tf.data.Dataset.zip((dataset, jitter))
       dataset = _map(
         dataset,
@@ -140,11 +140,7 @@ class InputFn:
       )
     dataset = dataset.batch(batch_size, drop_remainder=True)
     dataset = _map(dataset, parser.finish_batch)
-    if parser.delivers_groundtruth:
-      dataset = skipped_records.count_cut_objects(
-        dataset, parser.num_objects, parser.max_num_instances
-      )
-    return dataset.prefetch(1)
+    return parser.watch(dataset).prefetch(1)
 
   def _read_records(
     self, seed: int, part: int, num_parts: int, position: int = 0
@@ -158,7 +154,7 @@ class InputFn:
 
 
 def draws(
-  seed: Optional[int], first: int = 0, step: int = 1
+  count: int, seed: Optional[int], first: int = 0, step: int = 1
 ) -> tf.data.Dataset:
   """Endless dataset of the random numbers of one image each.
 
@@ -166,16 +162,16 @@ def draws(
   makes them reproducible.
 
   Args:
+    count: random numbers of an image.
     seed: None for others every time.
     first: position of the first image among those of all parts.
     step: number of parts.
   """
-  shape = [detection_parser.NUM_DRAWS]
 
   def draw(index):
     if seed is None:
-      return tf.random.uniform(shape)
-    return tf.random.stateless_uniform(shape, [seed, index])
+      return tf.random.uniform([count])
+    return tf.random.stateless_uniform([count], [seed, index])
 
   return _map(tf.data.experimental.Counter(first, step), draw)
 

@@ -1,18 +1,23 @@
-"""The objects of a batch of images, as one list.
+"""The objects of all images of a batch, as one list.
 
 Images have different numbers of objects. One matrix with a row for each object
-passes through batching as a ragged tensor, and everything about boxes is then
-computed for the whole batch at once.
+passes through batching as a ragged tensor, what does not fit into a row in
+ragged tensors beside it, and everything about boxes is then computed for the
+whole batch at once.
 """
 
-from typing import Dict, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
 _NUM_COLUMNS = 7
+_COLUMNS = 'columns'
+
+# (dtype, shape) by name of what an object has beside its row.
+Beside = Mapping[str, Tuple[tf.DType, Sequence[int]]]
 
 
-class Objects(NamedTuple):
+class ObjectList(NamedTuple):
   """The n objects of all images of a batch, image after image.
 
   Attributes:
@@ -22,6 +27,7 @@ class Objects(NamedTuple):
     area: float32 [n], in pixels of the original image.
     image_indices: int32 [n], ascending.
     num_objects: int32 [batch].
+    beside: [n, ...] by name, what else belongs to the objects.
   """
 
   boxes_normalized: tf.Tensor
@@ -30,12 +36,19 @@ class Objects(NamedTuple):
   area: tf.Tensor
   image_indices: tf.Tensor
   num_objects: tf.Tensor
+  beside: Dict[str, tf.Tensor]
 
 
-def pack(data: Dict[str, tf.Tensor]) -> tf.RaggedTensor:
+def pack(
+  data: Dict[str, tf.Tensor], beside: Beside
+) -> Dict[str, tf.RaggedTensor]:
   """Packs the objects of one image; see `TfExampleDecoder.decode`.
 
   Class ids pass as float32, so they have to be below 2^24.
+
+  Args:
+    data: decoded, with the names of `beside` among its keys.
+    beside: what travels beside the rows.
   """
   columns = tf.concat(
     [
@@ -51,12 +64,17 @@ def pack(data: Dict[str, tf.Tensor]) -> tf.RaggedTensor:
     ],
     axis=1,
   )
-  return _one_row(columns)
+  packed = {name: _one_row(data[name]) for name in beside}
+  return dict(packed, **{_COLUMNS: _one_row(columns)})
 
 
-def pack_none() -> tf.RaggedTensor:
+def pack_none(beside: Beside) -> Dict[str, tf.RaggedTensor]:
   """Packs the objects of an image that has none."""
-  return _one_row(tf.zeros([0, _NUM_COLUMNS]))
+  packed = {
+    name: _one_row(tf.zeros([0, *shape], dtype))
+    for name, (dtype, shape) in beside.items()
+  }
+  return dict(packed, **{_COLUMNS: _one_row(tf.zeros([0, _NUM_COLUMNS]))})
 
 
 def _one_row(columns: tf.Tensor) -> tf.RaggedTensor:
@@ -66,34 +84,44 @@ def _one_row(columns: tf.Tensor) -> tf.RaggedTensor:
   )
 
 
-def unpack(packed: tf.RaggedTensor, batch_size: int) -> Objects:
-  """Unpacks the objects of a batch, [batch, 1, objects, columns]."""
-  columns = packed.flat_values
-  images = packed.values
+def unpack(packed: Dict[str, Any], batch_size: int) -> ObjectList:
+  """Unpacks the objects of a batch, each [batch, 1, objects, ...]."""
+  columns = packed[_COLUMNS].flat_values
+  images = packed[_COLUMNS].values
   num_objects = tf.cast(images.row_lengths(), tf.int32)
   num_objects.set_shape([batch_size])
-  return Objects(
+  return ObjectList(
     boxes_normalized=columns[:, :4],
     classes=tf.cast(columns[:, 4], tf.int32),
     is_crowd=columns[:, 5] > 0.0,
     area=columns[:, 6],
     image_indices=tf.cast(images.value_rowids(), tf.int32),
     num_objects=num_objects,
+    beside={
+      name: ragged.flat_values
+      for name, ragged in packed.items()
+      if name != _COLUMNS
+    },
   )
 
 
-def keep(objects: Objects, mask: tf.Tensor) -> Objects:
+def keep(objects: ObjectList, mask: tf.Tensor) -> ObjectList:
   """Returns the objects where `mask`, bool [n], is true."""
   indices = tf.where(mask)[:, 0]
-  kept = [tf.gather(values, indices) for values in objects[:-1]]
-  num_objects = tf.math.unsorted_segment_sum(
-    tf.ones_like(kept[-1]), kept[-1], objects.num_objects.shape.as_list()[0]
+  kept = tf.nest.map_structure(
+    lambda values: tf.gather(values, indices),
+    objects._replace(num_objects=objects.image_indices),
   )
-  return Objects(*kept, num_objects=num_objects)
+  num_objects = tf.math.unsorted_segment_sum(
+    tf.ones_like(kept.image_indices),
+    kept.image_indices,
+    objects.num_objects.shape.as_list()[0],
+  )
+  return kept._replace(num_objects=num_objects)
 
 
 def by_image(
-  objects: Objects, values: tf.Tensor, length: int, padding: float
+  objects: ObjectList, values: tf.Tensor, length: int, padding: float
 ) -> tf.Tensor:
   """One row for each image, cut or padded to `length` objects.
 

@@ -2,16 +2,24 @@
 
 import collections
 import logging
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from configs import factory
 from evaluation import annotation_file as annotation_file_lib
-from evaluation import batches, coco_metrics
+from evaluation import batches, coco_metrics, evaluator_registry
 from utils import errors, files
+from utils import label_map as label_map_lib
 
 _log = logging.getLogger(__name__)
 
+_BOX_FIELDS = (
+  'num_detections',
+  'detection_boxes',
+  'detection_classes',
+  'detection_scores',
+)
 _NUM_EXAMPLES = 5
 _NUM_CLASSES_SHOWN = 20
 
@@ -34,6 +42,8 @@ class COCOEvaluator:
       numbers are the same, the former is many times faster.
     label_map: class names by id; takes precedence over the names in
       `annotation_file`.
+    requires_all_images: whether all images of `annotation_file` have to be
+      evaluated.
 
   Raises:
     errors.DataError: the annotation file cannot be used.
@@ -48,13 +58,15 @@ class COCOEvaluator:
     per_category_metrics: bool = False,
     backend: str = 'faster_coco_eval',
     label_map: Optional[Dict[int, str]] = None,
+    requires_all_images: bool = False,
   ):
     coco_metrics.BACKENDS.get(backend)
     self._include_mask = include_mask
     self._need_rescale_bboxes = need_rescale_bboxes
     self._per_category_metrics = per_category_metrics
     self._backend = backend
-    self._label_map = dict(label_map or {})
+    self._names = dict(label_map or {})
+    self._requires_all_images = requires_all_images
     self._annotation_file = annotation_file or None
     self._annotations: Optional[Dict[str, Any]] = None
     self._known_image_ids = frozenset()
@@ -66,11 +78,6 @@ class COCOEvaluator:
         image['id'] for image in self._annotations['images']
       )
     self.reset()
-
-  @property
-  def known_image_ids(self) -> FrozenSet[int]:
-    """Ids of all images of the annotation file; none without one."""
-    return self._known_image_ids
 
   def reset(self) -> None:
     """Forgets all detections, and groundtruth that came with them."""
@@ -120,13 +127,8 @@ class COCOEvaluator:
     self._detections.append(detections)
     self._image_ids.update(dict.fromkeys(detections.image_ids))
 
-  def evaluate(
-    self, expected_image_ids: Optional[Iterable[int]] = None
-  ) -> Dict[str, np.float32]:
+  def evaluate(self) -> Dict[str, np.float32]:
     """Scores the images of all batches so far, then forgets them.
-
-    Args:
-      expected_image_ids: the images that had to be evaluated, if known.
 
     Returns:
       AP, AP50, AP75, APs, APm, APl, ARmax1, ARmax10, ARmax100, ARs, ARm and
@@ -135,10 +137,10 @@ class COCOEvaluator:
       of each class. A metric without samples is -1.
 
     Raises:
-      errors.DataError: the images are not the expected ones.
+      errors.DataError: images are missing that are required.
     """
-    if expected_image_ids is not None:
-      self._check_coverage(expected_image_ids)
+    if self._requires_all_images:
+      self._check_coverage()
     groundtruth = self._annotations
     if groundtruth is None:
       groundtruth = self._groundtruth.as_coco(self._image_ids)
@@ -199,7 +201,7 @@ class COCOEvaluator:
       for entry in groundtruth['categories']
       if entry.get('name')
     }
-    names.update(self._label_map)
+    names.update(self._names)
     if len(set(names.values())) < len(names):
       return {}  # Ids tell classes of the same name apart.
     return names
@@ -210,7 +212,7 @@ class COCOEvaluator:
     if repeated:
       raise errors.DataError(
         'Image ids {} came more than once. Each image needs a source id of '
-        'its own; retinanet_parser.regenerate_source_id makes ids from the '
+        'its own; regenerate_source_id of the parser makes ids from the '
         'images.'.format(_examples(repeated))
       )
     if self._annotations is None:
@@ -228,28 +230,17 @@ class COCOEvaluator:
         )
       )
 
-  def _check_coverage(self, expected_image_ids: Iterable[int]) -> None:
-    expected = {int(image_id) for image_id in expected_image_ids}
-    missing = sorted(expected - set(self._image_ids))
-    unexpected = sorted(set(self._image_ids) - expected)
-    problems = []
+  def _check_coverage(self) -> None:
+    missing = sorted(self._known_image_ids - set(self._image_ids))
     if missing:
-      problems.append(
-        '{} are missing (ids {})'.format(len(missing), _examples(missing))
-      )
-    if unexpected:
-      problems.append(
-        '{} are not expected (ids {})'.format(
-          len(unexpected), _examples(unexpected)
-        )
-      )
-    if problems:
       raise errors.DataError(
-        'Evaluation saw {} images where {} were expected: {}. Metrics of '
-        'other images than those of the annotation file would be wrong: make '
+        '{}: {} of its {} images were not evaluated: ids {}. Make '
         'eval.eval_file_pattern and eval.val_json_file describe the same '
         'set.'.format(
-          len(self._image_ids), len(expected), ' and '.join(problems)
+          self._annotation_file,
+          len(missing),
+          len(self._known_image_ids),
+          _examples(missing),
         )
       )
 
@@ -264,6 +255,45 @@ class COCOEvaluator:
         len(truncated),
         self._groundtruth.max_num_instances,
       )
+
+
+def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
+  settings = params.eval
+  annotations = names = None
+  if settings.use_json_file:
+    parser = factory.parser_settings(params)
+    annotations = annotation_file_lib.prepare(
+      model_dir=params.model_dir,
+      val_json_file=settings.val_json_file,
+      file_pattern=settings.eval_file_pattern,
+      eval_samples=settings.eval_samples,
+      regenerate_source_id=parser.regenerate_source_id,
+    )
+  if settings.label_map_file:
+    names = label_map_lib.read_label_map(settings.label_map_file)
+  return COCOEvaluator(
+    annotations,
+    include_mask=include_mask,
+    need_rescale_bboxes=True,
+    per_category_metrics=settings.per_category_metrics,
+    backend=settings.backend,
+    label_map=names,
+    requires_all_images=bool(annotations) and not settings.eval_samples,
+  )
+
+
+@evaluator_registry.register_evaluator('box', needs=_BOX_FIELDS)
+def box_from_params(params: Any) -> COCOEvaluator:
+  """The evaluator of boxes."""
+  return _from_params(params, include_mask=False)
+
+
+@evaluator_registry.register_evaluator(
+  'box_and_mask', needs=(*_BOX_FIELDS, 'detection_masks')
+)
+def box_and_mask_from_params(params: Any) -> COCOEvaluator:
+  """The evaluator of boxes and instance masks."""
+  return _from_params(params, include_mask=True)
 
 
 def _examples(values: List[int]) -> str:

@@ -66,7 +66,7 @@ def read_first(
       if image_id in images:
         raise errors.DataError(
           '{}: image id {} occurs more than once. Each record needs a source '
-          'id of its own; retinanet_parser.regenerate_source_id makes ids '
+          'id of its own; regenerate_source_id of the parser makes ids '
           'from the images.'.format(file_pattern, image_id)
         )
       images[image_id] = {

@@ -9,18 +9,17 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from evaluation import annotation_file, coco_evaluator, coco_metrics, report
+import evaluation
+from evaluation import coco_metrics, evaluator_registry, report
 from executor import checkpointing
 from modeling import checkpoint_files, factory
-from utils import errors, label_map, mode_keys
+from utils import discovery, errors, mode_keys
 
 _log = logging.getLogger(__name__)
 
-# Values of eval.type, and whether they score masks.
-_SCORED_TYPES = {'box': False, 'box_and_mask': True}
-LOSSES_ALONE = 'customized'
-_TYPES = (*_SCORED_TYPES, LOSSES_ALONE)
-# Configs of other programs may hold them; a training does not mind.
+discovery.import_submodules(evaluation.__path__, evaluation.__name__)
+
+# Values of eval.type in configs of other programs; a training does not mind.
 _TYPES_ELSEWHERE = ('shapemask_box_and_mask', 'lvis_box', 'lvis_box_and_mask')
 
 
@@ -34,42 +33,35 @@ def check_settings(params: Any, evaluates: bool) -> None:
   Raises:
     ConfigError: a setting cannot work.
   """
-  settings = params.eval
-  allowed = _TYPES if evaluates else (*_TYPES, *_TYPES_ELSEWHERE)
-  if settings.type not in allowed:
-    raise errors.ConfigError(
-      'eval.type: {!r} is {}; known are {} ({}: losses alone).{}'.format(
-        settings.type,
-        'not available' if settings.type in _TYPES_ELSEWHERE else 'unknown',
-        ', '.join(_TYPES),
-        LOSSES_ALONE,
-        errors.did_you_mean(settings.type, _TYPES),
-      )
-    )
-  coco_metrics.BACKENDS.get(settings.backend)
-  if not evaluates or settings.type == LOSSES_ALONE:
+  name = params.eval.type
+  if name == evaluator_registry.LOSSES_ALONE:
     return
-  if not params.postprocess.apply_nms:
+  if not evaluates and name in _TYPES_ELSEWHERE:
+    return
+  needs = evaluator_registry.EVALUATORS.get(name).needs
+  coco_metrics.BACKENDS.get(params.eval.backend)
+  if not evaluates:
+    return
+  if 'postprocess' in params and not params.postprocess.apply_nms:
     raise errors.ConfigError(
       'postprocess.apply_nms: false gives raw boxes and scores, which cannot '
       "be evaluated. Set it to true, or eval.type to '{}' for losses "
-      'alone.'.format(LOSSES_ALONE)
+      'alone.'.format(evaluator_registry.LOSSES_ALONE)
     )
-  if (
-    _SCORED_TYPES[settings.type]
-    and not factory.model_generator(params).predicts_masks
-  ):
+  model = factory.model_generator(params)
+  missing = [key for key in needs if key not in model.served_outputs]
+  if missing:
     raise errors.ConfigError(
-      "eval.type: {!r} scores masks, which the model '{}' does not predict. "
-      "Use 'box', or '{}' for losses alone.".format(
-        settings.type, params.type, LOSSES_ALONE
+      "eval.type: {!r} scores {}, which the model '{}' does not predict. Use "
+      "another one, or '{}' for losses alone.".format(
+        name, missing[0], params.type, evaluator_registry.LOSSES_ALONE
       )
     )
 
 
 def evaluator_for(params: Any) -> Tuple[Any, str]:
   """Returns the evaluator's class of `eval.type`, and its input's mode."""
-  if params.eval.type == LOSSES_ALONE:
+  if params.eval.type == evaluator_registry.LOSSES_ALONE:
     return LossEvaluator, mode_keys.EVAL
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 
@@ -89,9 +81,9 @@ class _Evaluator:
 
 
 class CheckpointEvaluator(_Evaluator):
-  """Scores checkpoints of one model with COCO's metrics.
+  """Scores checkpoints of one model by the evaluator of `eval.type`.
 
-  The annotation file is prepared on first use and kept.
+  The evaluator is made on first use and kept.
 
   Args:
     params: the whole config.
@@ -102,8 +94,7 @@ class CheckpointEvaluator(_Evaluator):
   def __init__(self, params: Any, *args: Any):
     super().__init__(params, *args)
     self._directory = _directory(params)
-    self._evaluator: Optional[coco_evaluator.COCOEvaluator] = None
-    self._expected_image_ids: Optional[Any] = None
+    self._evaluator: Optional[Any] = None
 
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates one checkpoint, the latest by default.
@@ -121,43 +112,16 @@ class CheckpointEvaluator(_Evaluator):
     """
     checkpoint_path = checkpoint_path or _latest(self._params.model_dir)
     if self._evaluator is None:
-      self._prepare()
+      self._evaluator = evaluator_registry.EVALUATORS.get(
+        self._params.eval.type
+      ).from_params(self._params)
     losses = self._predict(checkpoint_path)
     tf.gfile.MakeDirs(self._directory)
     self._evaluator.dump_predictions(
       os.path.join(self._directory, 'predictions.json')
     )
-    metrics = self._evaluator.evaluate(
-      expected_image_ids=self._expected_image_ids
-    )
+    metrics = self._evaluator.evaluate()
     return _report(self._directory, {**metrics, **losses}, checkpoint_path)
-
-  def _prepare(self) -> None:
-    settings = self._params.eval
-    annotations = None
-    if settings.use_json_file:
-      annotations = annotation_file.prepare(
-        model_dir=self._params.model_dir,
-        val_json_file=settings.val_json_file,
-        file_pattern=settings.eval_file_pattern,
-        eval_samples=settings.eval_samples,
-        regenerate_source_id=(
-          self._params.retinanet_parser.regenerate_source_id
-        ),
-      )
-    names = None
-    if settings.label_map_file:
-      names = label_map.read_label_map(settings.label_map_file)
-    self._evaluator = coco_evaluator.COCOEvaluator(
-      annotations,
-      include_mask=_SCORED_TYPES[settings.type],
-      need_rescale_bboxes=True,
-      per_category_metrics=settings.per_category_metrics,
-      backend=settings.backend,
-      label_map=names,
-    )
-    if annotations and not settings.eval_samples:
-      self._expected_image_ids = self._evaluator.known_image_ids
 
   def _predict(self, checkpoint_path: str) -> Dict[str, float]:
     """Feeds all predictions to the evaluator; returns the mean losses."""
@@ -179,9 +143,7 @@ class CheckpointEvaluator(_Evaluator):
         batch = limit_images(batch, settings.eval_samples - num_images)
       predictions = _with_prefix(batch, 'pred_')
       groundtruths = _with_prefix(batch, 'gt_')
-      self._evaluator.update(
-        predictions, None if settings.use_json_file else groundtruths
-      )
+      self._evaluator.update(predictions, groundtruths)
       for name, values in _with_prefix(batch, 'loss_').items():
         losses[name] = losses.get(name, 0.0) + float(np.mean(values))
       num_batches += 1

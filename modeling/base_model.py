@@ -1,9 +1,9 @@
-"""What all detection models share: precision, statistics, loss assembly."""
+"""What all models share: precision, weight decay, packaging of predictions."""
 
 import abc
 import logging
 import re
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -16,11 +16,12 @@ Tensors = Dict[str, Any]
 _log = logging.getLogger(__name__)
 
 
-class DetectionModel(abc.ABC):
-  """A detector: outputs, losses and predictions of one batch.
+class Model(abc.ABC):
+  """A model: outputs, losses and predictions of one batch.
 
   Args:
     backbone_scope: variable scope that holds the backbone's variables.
+    stride: the sides of the network's images are multiples of it, pixels.
     use_bfloat16: compute in bfloat16; variables and outputs stay float32.
     frozen_variable_prefix: regex; variables whose name with ':0' it matches
       at the start are not trained. None: all are trained.
@@ -31,18 +32,25 @@ class DetectionModel(abc.ABC):
       faster on a CPU.
 
   Attributes:
-    predicts_masks: whether the predictions hold `pred_detection_masks`.
+    watched_losses: names of the losses that are checked after every step, in
+      the order in which to blame them.
+    losses_add_up: whether the losses of the parts of a batch, all divided by
+      the normaliser of the batch, add up to those of the batch. If so, a model
+      has `loss_normalizer(labels)`, which gives that normaliser and scalars to
+      log, and `normalized_losses(outputs, labels, normalizer)`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
     stats: size of the network, once it is built with a known batch size.
   """
 
-  predicts_masks = False
+  watched_losses: Sequence[str] = ('model_loss',)
+  losses_add_up = False
   served_outputs: Dict[str, served_output.ServedOutput] = {}
 
   def __init__(
     self,
     backbone_scope: str,
+    stride: int = 1,
     use_bfloat16: bool = False,
     frozen_variable_prefix: Optional[str] = None,
     regularization_variable_regex: Optional[str] = None,
@@ -50,6 +58,7 @@ class DetectionModel(abc.ABC):
     fast_cpu_gradients: bool = False,
   ):
     self.backbone_scope = backbone_scope
+    self.stride = stride
     self._use_bfloat16 = use_bfloat16
     self._frozen_variable_prefix = frozen_variable_prefix
     self._regularization_variable_regex = regularization_variable_regex
@@ -64,35 +73,32 @@ class DetectionModel(abc.ABC):
     """Network outputs, and outside training the detections."""
 
   @abc.abstractmethod
-  def loss_normalizer(
-    self, labels: Tensors, is_training: bool = True
-  ) -> Tuple[tf.Tensor, Tensors]:
-    """What the losses of a batch are divided by.
+  def build_losses(
+    self, outputs: Tensors, labels: Any, is_training: bool = True
+  ) -> Tensors:
+    """Scalars by name: losses, `model_loss` being the one to minimise.
 
     Args:
-      labels: of the whole batch.
+      outputs: of `build_outputs`.
+      labels: as the input pipeline delivers them.
       is_training: whether moving averages, if there are any, move on.
+    """
+
+  @abc.abstractmethod
+  def predictions(self, outputs: Tensors, labels: Any) -> Tensors:
+    """What evaluators get of a batch: [batch, ...] by name."""
+
+  def eval_metrics(
+    self, outputs: Tensors, labels: Any
+  ) -> Tuple[Callable[..., Dict[str, Any]], List[tf.Tensor]]:
+    """Metrics of `eval.type: customized`, beside the mean losses.
 
     Returns:
-      What `normalized_losses` takes, and scalars to log, by name.
+      A function of tensors to pairs of `tf.metrics` by name, and the tensors
+      [batch, ...]; on a TPU it runs on the host.
     """
-
-  @abc.abstractmethod
-  def normalized_losses(
-    self, outputs: Tensors, labels: Tensors, normalizer: tf.Tensor
-  ) -> Tensors:
-    """Scalar losses by name, `model_loss` being the one to minimise.
-
-    Args:
-      outputs: of `build_outputs`, for a batch or a part of it.
-      labels: of the same images.
-      normalizer: of `loss_normalizer` for the whole batch; the losses of its
-        parts add up to those of the batch.
-    """
-
-  @abc.abstractmethod
-  def build_predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
-    """Flat dict of [batch, ...] tensors: `pred_`, `gt_` and `loss_` keys."""
+    del outputs, labels
+    return dict, []
 
   def build_outputs(
     self, images: tf.Tensor, labels: Tensors, mode: str
@@ -114,6 +120,8 @@ class DetectionModel(abc.ABC):
           mode, ', '.join(mode_keys.ALL)
         )
       )
+    if mode != mode_keys.TRAIN:
+      self._check_image_size(images)
     if not self._use_bfloat16:
       with cpu_gradients.fast_gradients(
         self._fast_cpu_gradients and mode == mode_keys.TRAIN
@@ -127,18 +135,32 @@ class DetectionModel(abc.ABC):
       outputs,
     )
 
-  def build_losses(
-    self, outputs: Tensors, labels: Tensors, is_training: bool = True
-  ) -> Tensors:
-    """Scalar losses of a batch, and what there is to log of its normaliser.
+  def build_predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
+    """Predictions, and groundtruth and losses where labels carry them.
 
-    Args:
-      outputs: of `build_outputs`.
-      labels: as the input pipeline delivers them.
-      is_training: see `loss_normalizer`.
+    Returns:
+      A flat dict of [batch, ...] tensors under `pred_`, `gt_` and `loss_` keys.
     """
-    normalizer, logged = self.loss_normalizer(labels, is_training)
-    return dict(self.normalized_losses(outputs, labels, normalizer), **logged)
+    flat = {
+      'pred_' + key: value
+      for key, value in self.predictions(outputs, labels).items()
+    }
+    if 'is_padding' in labels:
+      flat['pred_is_padding'] = labels['is_padding']
+    if 'groundtruths' not in labels:
+      return flat
+    groundtruths = dict(labels['groundtruths'])
+    for key in ('image_info', 'is_padding'):
+      if key in labels:
+        groundtruths[key] = labels[key]
+    flat.update({'gt_' + key: value for key, value in groundtruths.items()})
+    flat['pred_source_id'] = groundtruths['source_id']
+    # For the log only, so always by this batch's own normaliser.
+    losses = self.build_losses(outputs, labels, is_training=False)
+    batch_size = tf.shape(groundtruths['source_id'])[0]
+    for key, value in losses.items():
+      flat['loss_' + key] = tf.tile([value], [batch_size])
+    return flat
 
   def trainable_variables(self) -> List[tf.Variable]:
     """Trainable variables of the default graph that are not frozen."""
@@ -170,6 +192,15 @@ class DetectionModel(abc.ABC):
       [tf.nn.l2_loss(v) for v in variables]
     )
 
+  def _check_image_size(self, images: tf.Tensor) -> None:
+    height, width = images.shape.as_list()[1:3]
+    if any(side and side % self.stride for side in (height, width)):
+      raise errors.ConfigError(
+        'The image is {} x {} pixels (height x width); both sides have to be '
+        'multiples of {}, the stride of the coarsest level. Pad the image or '
+        'lower architecture.max_level.'.format(height, width, self.stride)
+      )
+
   def _log_stats(self, images: tf.Tensor) -> None:
     batch_size = images.shape.as_list()[0]
     if batch_size is None:
@@ -180,6 +211,20 @@ class DetectionModel(abc.ABC):
       self.stats['num_trainable_params_million'],
       self.stats['multi_add_flops_billion'],
     )
+
+
+def shared_arguments(params: Any, backbone_scope: str) -> Dict[str, Any]:
+  """Arguments of `Model` that follow from the config alike for all models."""
+  settings = params.train
+  gpus = tf.config.experimental.list_physical_devices('GPU')
+  return {
+    'backbone_scope': backbone_scope,
+    'use_bfloat16': params.architecture.use_bfloat16,
+    'frozen_variable_prefix': settings.frozen_variable_prefix,
+    'regularization_variable_regex': settings.regularization_variable_regex,
+    'l2_weight_decay': settings.l2_weight_decay,
+    'fast_cpu_gradients': not params.use_tpu and not gpus,
+  }
 
 
 def _compile(key: str, pattern: str) -> Any:

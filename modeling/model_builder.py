@@ -128,14 +128,14 @@ class ModelFn:
         tf.is_finite(total_loss), total_loss, tf.zeros_like(total_loss)
       )
       # Inside a TPU loop the values of single steps are not visible.
-      checked = ('cls_loss', 'box_loss', 'l2_regularization_loss')
+      checked = (*model.watched_losses, 'l2_regularization_loss')
       hooks.append(
         finite_loss.FiniteLossHook(
           {name: shown[name] for name in checked},
           learning_rate,
           step,
           # Of several replicas any may be the one to blame.
-          None if replicas.is_replicated() else labels.get('source_id'),
+          None if replicas.is_replicated() else _source_ids(labels),
         )
       )
     return tf.estimator.tpu.TPUEstimatorSpec(
@@ -192,7 +192,7 @@ class ModelFn:
       )
 
   def _scaffold(
-    self, model: base_model.DetectionModel, variables: List[tf.Variable]
+    self, model: base_model.Model, variables: List[tf.Variable]
   ) -> tf.train.Scaffold:
     settings = self._params.train.checkpoint
     model_dir = self._params.model_dir
@@ -254,15 +254,21 @@ class ModelFn:
     losses = model.build_losses(outputs, labels, is_training=False)
     names = sorted(losses)
 
+    further, tensors = model.eval_metrics(outputs, labels)
+
     def metrics(*values):
-      return {
+      means = {
         name: tf.metrics.mean(value) for name, value in zip(names, values)
       }
+      return {**means, **further(*values[len(names) :])}
 
     return tf.estimator.tpu.TPUEstimatorSpec(
       mode=tf.estimator.ModeKeys.EVAL,
       loss=losses['model_loss'],
-      eval_metrics=(metrics, [tf.reshape(losses[n], [1]) for n in names]),
+      eval_metrics=(
+        metrics,
+        [*(tf.reshape(losses[name], [1]) for name in names), *tensors],
+      ),
       scaffold_fn=self._tpu_scaffold_fn,
     )
 
@@ -283,9 +289,13 @@ class ModelFn:
       scaffold_fn=self._tpu_scaffold_fn,
     )
 
-  def _write_stats(self, model: base_model.DetectionModel, mode: str) -> None:
+  def _write_stats(self, model: base_model.Model, mode: str) -> None:
     if self._writes and model.stats and self._params.model_dir:
       model_stats.write_model_stats(model.stats, self._params.model_dir, mode)
+
+
+def _source_ids(labels: Any) -> Optional[tf.Tensor]:
+  return labels.get('source_id') if isinstance(labels, dict) else None
 
 
 def undo_input_transpose(

@@ -1,7 +1,7 @@
 """Multiscale anchor boxes, as numpy constants."""
 
 import math
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -99,6 +99,18 @@ class Anchors:
       ).reshape([-1, 4])
       for level in self.grid_sizes
     }
+
+
+def from_params(params: Any, image_size: Tuple[int, int]) -> Anchors:
+  """Anchors of a config, for a network's (height, width) in pixels."""
+  return Anchors(
+    params.architecture.min_level,
+    params.architecture.max_level,
+    params.anchor.num_scales,
+    params.anchor.aspect_ratios,
+    params.anchor.anchor_size,
+    image_size,
+  )
 
 
 def centers(level: int, count: int) -> np.ndarray:

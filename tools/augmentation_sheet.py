@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
+from configs import factory
 from dataloader import object_list, parser_generator
-from dataloader.parsers import detection as detection_parser
 from ops import box_ops, preprocess_ops
 from utils import drawing, errors, fonts, mode_keys
 
@@ -56,9 +56,9 @@ def sample_rows(
     records = _first_records(files, num_images)
     with tf.Graph().as_default(), tf.Session() as session:
       record = tf.placeholder(tf.string, [])
-      draws = tf.placeholder(tf.float32, [detection_parser.NUM_DRAWS])
       parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
-      skips_crowd = params.retinanet_parser.skip_crowd_during_training
+      draws = tf.placeholder(tf.float32, [parser.num_draws])
+      skips_crowd = factory.parser_settings(params).skip_crowd_during_training
       data = parser.decode(parser.parse_record(record))
       original = _original(data, skips_crowd)
       sample = _sample(parser.process(data, draws), skips_crowd)
@@ -167,9 +167,10 @@ def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
   image = tf.cast(element['image'], tf.float32)
   image = image * preprocess_ops.STDDEV_RGB + preprocess_ops.MEAN_RGB
   image = tf.clip_by_value(tf.round(image * 255.0), 0.0, 255.0)
-  batch = tf.RaggedTensor.from_row_splits(
-    element['objects'], [0, 1], validate=False
-  )
+  batch = {
+    name: tf.RaggedTensor.from_row_splits(ragged, [0, 1], validate=False)
+    for name, ragged in element['objects'].items()
+  }
   objects = object_list.unpack(batch, 1)
   if skips_crowd:
     objects = object_list.keep(objects, tf.logical_not(objects.is_crowd))

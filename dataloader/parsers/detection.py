@@ -1,20 +1,28 @@
-"""From a record to the model's image and targets: what all detectors share."""
+"""Template of the parsers of detectors."""
 
 import abc
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import groundtruth_checks, object_list, tf_example_decoder
+from configs import factory
+from dataloader import (
+  autoaugment,
+  base_parser,
+  cut_objects,
+  groundtruth_checks,
+  object_list,
+  tf_example_decoder,
+)
 from dataloader.autoaugment import randomness
 from ops import box_ops, preprocess_ops
-from utils import errors, mode_keys
+from utils import mode_keys
 
-Tensors = Dict[str, Any]
+Tensors = base_parser.Tensors
 
-# Random numbers that the augmentation of one image consumes: flip, scale,
-# y and x of the crop, two words of the policy's seed.
-NUM_DRAWS = 6
+# Random numbers that the augmentation of one image takes: flip, scale, y and x
+# of the crop, two words of the policy's seed.
+_NUM_DRAWS = 6
 _CROP_DRAWS, _SEED_DRAWS = slice(1, 4), slice(4, 6)
 # A draw has this many random bits.
 _BITS_OF_DRAW = 23
@@ -23,13 +31,12 @@ _BITS_OF_DRAW = 23
 Policy = Callable[[tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
 
 
-class DetectionParser(abc.ABC):
-  """Template of a parser.
+class DetectionParser(base_parser.Parser):
+  """Template: image, objects and groundtruth of a detector.
 
-  A record passes `parse_record`, `decode` and `process`, which do what has to
-  be done for each image alone, that is: image operations. Batches of the
-  outcome pass `finish_batch`, which computes the labels of all images at once.
-  A subclass says which targets its model learns.
+  A subclass says which targets its model learns. What belongs to each object
+  besides box and class, such as an instance mask, travels beside these: see
+  `beside`.
 
   Args:
     mode: one of `utils.mode_keys`.
@@ -42,7 +49,7 @@ class DetectionParser(abc.ABC):
     skip_crowd_during_training: drop crowd boxes in training.
     max_num_instances: the groundtruth lists of EVAL and PREDICT_WITH_GT are
       cut or padded to this length.
-    regenerate_source_id: see `TfExampleDecoder`.
+    decoder: of the records.
     use_bfloat16: deliver images as bfloat16.
     transpose_input: deliver training images with the batch dimension behind
       the spatial ones.
@@ -50,9 +57,12 @@ class DetectionParser(abc.ABC):
       images into channels.
 
   Attributes:
-    max_num_instances: as given.
-    delivers_groundtruth: whether labels hold the groundtruth itself.
+    beside: (dtype, shape) by name of what the decoder gives for each object
+      beside box and class, [n, *shape], and what `_targets` gets.
   """
+
+  num_draws = _NUM_DRAWS
+  beside: Dict[str, Tuple[tf.DType, Sequence[int]]] = {}
 
   def __init__(
     self,
@@ -65,33 +75,25 @@ class DetectionParser(abc.ABC):
     aug_policy: Optional[Policy] = None,
     skip_crowd_during_training: bool = True,
     max_num_instances: int = 100,
-    regenerate_source_id: bool = False,
+    decoder: Optional[tf_example_decoder.TfExampleDecoder] = None,
     use_bfloat16: bool = False,
     transpose_input: bool = False,
     space_to_depth_block_size: int = 1,
   ):
-    if mode not in mode_keys.ALL:
-      raise errors.ConfigError(
-        'Mode {!r} is unknown; known are {}.'.format(
-          mode, ', '.join(mode_keys.ALL)
-        )
-      )
-    self._mode = mode
-    self._output_size = tuple(output_size)
+    super().__init__(mode, output_size)
     self._padded_size = preprocess_ops.padded_size(output_size, stride)
     self._num_classes = num_classes
     self._aug_rand_hflip = aug_rand_hflip
     self._aug_scale_range = tuple(aug_scale_range)
     self._aug_policy = aug_policy
     self._skip_crowd = skip_crowd_during_training
-    self.max_num_instances = max_num_instances
+    self._max_num_instances = max_num_instances
     self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
     self._transpose_input = transpose_input
     self._block_size = space_to_depth_block_size
-    self._decoder = tf_example_decoder.TfExampleDecoder(regenerate_source_id)
-    self._is_training = mode == mode_keys.TRAIN
+    self._decoder = decoder or tf_example_decoder.TfExampleDecoder()
     self._uses_groundtruth = mode != mode_keys.PREDICT
-    self.delivers_groundtruth = mode in (
+    self._delivers_groundtruth = mode in (
       mode_keys.EVAL,
       mode_keys.PREDICT_WITH_GT,
     )
@@ -107,6 +109,7 @@ class DetectionParser(abc.ABC):
     image_indices: tf.Tensor,
     num_boxes: tf.Tensor,
     is_padding: Optional[tf.Tensor],
+    beside: Tensors,
   ) -> Tensors:
     """Targets of a batch.
 
@@ -119,6 +122,7 @@ class DetectionParser(abc.ABC):
       num_boxes: int32 [batch], number of boxes of each image.
       is_padding: bool [batch], images that fill up the last batch and that no
         loss may count; None in training.
+      beside: [n, ...] by name, as the class says.
     """
 
   def _constant_labels(self, batch_size: int) -> Tensors:
@@ -127,7 +131,6 @@ class DetectionParser(abc.ABC):
     return {}
 
   def parse_record(self, record: tf.Tensor) -> Tensors:
-    """Parses a serialized tf.Example; the image stays encoded."""
     return self._decoder.parse(record)
 
   def decode(self, parsed: Tensors) -> Tensors:
@@ -137,15 +140,11 @@ class DetectionParser(abc.ABC):
   def process(
     self, data: Tensors, draws: Optional[tf.Tensor] = None
   ) -> Tensors:
-    """Makes one element of the dataset.
-
-    Args:
-      data: of `decode`.
-      draws: float32 [NUM_DRAWS], uniform in [0, 1); in training.
+    """Makes one element of the dataset; see `Parser.process`.
 
     Returns:
       A dict: `image` [padded height, padded width, 3], `image_info` float32
-      [4, 2], `source_id` string, `objects` (ragged, see `objects.pack`), in
+      [4, 2], `source_id` string, `objects` (ragged, see `object_list.pack`), in
       training `is_flipped` bool, else `is_padding` bool.
     """
     image = data['image']
@@ -168,14 +167,14 @@ class DetectionParser(abc.ABC):
       element['is_padding'] = tf.constant(False)
     plan = preprocess_ops.plan_resize(
       tf.cast(tf.shape(image)[:2], tf.float32),
-      self._output_size,
+      self.output_size,
       scale_range,
       None if draws is None else draws[_CROP_DRAWS],
     )
     element['image'] = self._finish_image(image, plan)
     element['image_info'] = plan.image_info
     if self._uses_groundtruth:
-      element['objects'] = object_list.pack(data)
+      element['objects'] = object_list.pack(data, self.beside)
     return element
 
   def _augmented(self, data: Tensors, draws: tf.Tensor) -> Tensors:
@@ -195,8 +194,7 @@ class DetectionParser(abc.ABC):
     return dict(data, image=image, groundtruth_boxes=boxes)
 
   def padding_element(self) -> Tensors:
-    """An element as `process` makes, to fill the last batch up with."""
-    size = tf.constant(self._output_size, tf.float32)
+    size = tf.constant(self.output_size, tf.float32)
     element = {
       'source_id': tf.constant('-1'),
       'is_padding': tf.constant(True),
@@ -204,15 +202,10 @@ class DetectionParser(abc.ABC):
       'image_info': tf.stack([size, size, tf.ones([2]), tf.zeros([2])]),
     }
     if self._uses_groundtruth:
-      element['objects'] = object_list.pack_none()
+      element['objects'] = object_list.pack_none(self.beside)
     return element
 
   def finish_batch(self, batch: Tensors) -> Any:
-    """What the dataset yields for a batch of elements.
-
-    Returns:
-      (images, labels) in TRAIN and EVAL, else {'images', 'labels'}.
-    """
     images, image_info = batch['image'], batch['image_info']
     source_ids = tf_example_decoder.source_id_to_number(batch['source_id'])
     labels = {'image_info': image_info}
@@ -227,7 +220,7 @@ class DetectionParser(abc.ABC):
         objects.boxes_normalized,
         tf.gather(image_info[:, 0], objects.image_indices),
       )
-      if self.delivers_groundtruth:
+      if self._delivers_groundtruth:
         labels['groundtruths'] = self._groundtruths(objects, boxes)
         labels['groundtruths']['source_id'] = source_ids
         sizes = tf.cast(image_info[:, 0], tf.int64)
@@ -244,12 +237,17 @@ class DetectionParser(abc.ABC):
       return images, labels
     return {'images': images, 'labels': labels}
 
-  def num_objects(self, batch: Any) -> tf.Tensor:
-    """Number of objects, int32 [batch, 1], of what `finish_batch` returns."""
-    labels = batch[1] if self._mode == mode_keys.EVAL else batch['labels']
-    return labels['groundtruths'][self._count_key]
+  def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    if not self._delivers_groundtruth:
+      return dataset
 
-  def _checked_objects(self, batch: Tensors) -> object_list.Objects:
+    def num_objects(batch):
+      labels = batch[1] if self._mode == mode_keys.EVAL else batch['labels']
+      return labels['groundtruths'][self._count_key]
+
+    return cut_objects.count(dataset, num_objects, self._max_num_instances)
+
+  def _checked_objects(self, batch: Tensors) -> object_list.ObjectList:
     """The objects to learn or to find, in the frame of the flipped image."""
     objects = object_list.unpack(
       batch['objects'], batch['image'].shape.as_list()[0]
@@ -272,7 +270,7 @@ class DetectionParser(abc.ABC):
 
   def _targets_after_resize(
     self,
-    objects: object_list.Objects,
+    objects: object_list.ObjectList,
     boxes: tf.Tensor,
     image_info: tf.Tensor,
     is_padding: Optional[tf.Tensor],
@@ -291,25 +289,26 @@ class DetectionParser(abc.ABC):
       objects.image_indices,
       objects.num_objects,
       is_padding,
+      objects.beside,
     )
 
   def _finish_image(
     self, image: tf.Tensor, plan: preprocess_ops.ResizePlan
   ) -> tf.Tensor:
-    image = preprocess_ops.resize_crop_normalize(image, plan, self._output_size)
+    image = preprocess_ops.resize_crop_normalize(image, plan, self.output_size)
     # Cast first: what is padded needs no cast, and is copied at half the size.
     if self._dtype == tf.bfloat16:
       image = preprocess_ops.to_bfloat16(image)
     return preprocess_ops.pad_image(image, self._padded_size)
 
   def _groundtruths(
-    self, objects: object_list.Objects, boxes: tf.Tensor
+    self, objects: object_list.ObjectList, boxes: tf.Tensor
   ) -> Tensors:
     """Objects by image, in the frame of the original image."""
 
     def rows(values, padding):
       return object_list.by_image(
-        objects, values, self.max_num_instances, padding
+        objects, values, self._max_num_instances, padding
       )
 
     return {
@@ -345,3 +344,26 @@ class DetectionParser(abc.ABC):
     # Transposing a matrix is several times faster than four dimensions.
     images = tf.transpose(tf.reshape(images, [batch, -1]))
     return tf.reshape(images, [height, width, channels, batch])
+
+
+def arguments(params: Any, mode: str) -> Dict[str, Any]:
+  """Arguments of `DetectionParser` that every config gives alike."""
+  settings = factory.parser_settings(params)
+  architecture = params.architecture
+  return {
+    'mode': mode,
+    'output_size': settings.output_size,
+    'stride': 2**architecture.max_level,
+    'num_classes': architecture.num_classes,
+    'aug_rand_hflip': settings.aug_rand_hflip,
+    'aug_scale_range': (settings.aug_scale_min, settings.aug_scale_max),
+    'aug_policy': autoaugment.policy_from_config(settings.aug_policy),
+    'skip_crowd_during_training': settings.skip_crowd_during_training,
+    'max_num_instances': settings.max_num_instances,
+    'decoder': tf_example_decoder.TfExampleDecoder(
+      settings.regenerate_source_id
+    ),
+    'use_bfloat16': architecture.use_bfloat16,
+    'transpose_input': params.train.transpose_input,
+    'space_to_depth_block_size': architecture.space_to_depth_block_size,
+  }

@@ -1,18 +1,21 @@
 """Input of RetinaNet: the class and box that each anchor has to find."""
 
-from typing import Any, Dict, Optional
+import functools
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dataloader.parsers import detection as detection_parser
+from configs import factory
+from dataloader import parser_registry
+from dataloader.parsers import detection
 from ops import anchors as anchors_lib
 from ops import box_coding, matcher
 
 Tensors = Dict[str, Any]
 
 
-class RetinanetParser(detection_parser.DetectionParser):
+class RetinanetParser(detection.DetectionParser):
   """Parser of RetinaNet (Lin et al., arXiv:1708.02002).
 
   Labels, for levels l with h_l x w_l positions of A anchors (B: batch):
@@ -45,13 +48,13 @@ class RetinanetParser(detection_parser.DetectionParser):
 
   def __init__(
     self,
-    anchors: Any,
+    anchors: Callable[[Tuple[int, int]], anchors_lib.Anchors],
     match_threshold: float = 0.5,
     unmatched_threshold: float = 0.5,
     **kwargs: Any,
   ):
     super().__init__(**kwargs)
-    self._anchors: anchors_lib.Anchors = anchors(self._padded_size)
+    self._anchors = anchors(self._padded_size)
     self._anchor_boxes = self._anchors.boxes_by_level
     self._matcher = matcher.AnchorMatcher(
       self._anchors, match_threshold, unmatched_threshold
@@ -64,6 +67,7 @@ class RetinanetParser(detection_parser.DetectionParser):
     image_indices: tf.Tensor,
     num_boxes: tf.Tensor,
     is_padding: Optional[tf.Tensor],
+    beside: Tensors,
   ) -> Tensors:
     batch_size = num_boxes.shape.as_list()[0]
     matches = self._matcher(boxes_scaled, image_indices)
@@ -141,3 +145,15 @@ class RetinanetParser(detection_parser.DetectionParser):
       level: tf.reshape(part, (batch_size,) + size + (depth,))
       for (level, size), part in zip(self._anchors.grid_sizes.items(), parts)
     }
+
+
+@parser_registry.register_parser('retinanet_parser')
+def from_params(params: Any, mode: str) -> RetinanetParser:
+  """Builds the parser from the whole config."""
+  settings = factory.parser_settings(params)
+  return RetinanetParser(
+    anchors=functools.partial(anchors_lib.from_params, params),
+    match_threshold=settings.match_threshold,
+    unmatched_threshold=settings.unmatched_threshold,
+    **detection.arguments(params, mode),
+  )

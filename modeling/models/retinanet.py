@@ -1,18 +1,23 @@
 """RetinaNet (Lin et al., arXiv:1708.02002)."""
 
+import functools
 from typing import Any, Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from modeling import base_model, served_output
+from modeling import base_model, losses, model_registry, served_output
+from modeling.architecture import backbone_and_neck, layer_kit
+from modeling.architecture.heads import retinanet_head
 from modeling.training import moving_normalizer, replicas
+from ops import anchors as anchors_lib
+from ops import postprocess_ops
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
 _Served = served_output.ServedOutput
 
 
-class RetinanetModel(base_model.DetectionModel):
+class RetinanetModel(base_model.Model):
   """Backbone, neck, head; focal and Huber loss; detections by NMS.
 
   Args:
@@ -23,16 +28,16 @@ class RetinanetModel(base_model.DetectionModel):
       image_shape)` to a dict of detections.
     class_loss: `(logits, targets, num_positives)` to a scalar.
     box_loss: `(boxes, targets, num_positives)` to a scalar.
-    anchors: function of (height, width) to {level: float32 [n, 4]}, pixels of
-      the model's image.
-    max_level: coarsest level; image sides have to be multiples of its stride.
+    anchors: function of the network's (height, width) to `ops.anchors.Anchors`.
     box_loss_weight: factor of the box loss.
     normalizer_momentum: above 0, training divides the losses by a moving
       average of the number of positive anchors.
     output_flat_fpn_features: whether the graph gets a `RawFpnFeatures` node.
-    **kwargs: of `DetectionModel`.
+    **kwargs: of `Model`.
   """
 
+  watched_losses = ('cls_loss', 'box_loss')
+  losses_add_up = True
   served_outputs = {
     'num_detections': _Served('NumDetections', served_output.COUNT),
     'detection_boxes': _Served('DetectionBoxes', served_output.BOXES),
@@ -53,8 +58,7 @@ class RetinanetModel(base_model.DetectionModel):
     detection_generator: Callable[..., Any],
     class_loss: Callable[..., Any],
     box_loss: Callable[..., Any],
-    anchors: Callable[[int, int], Dict[int, Any]],
-    max_level: int,
+    anchors: Callable[[Tuple[int, int]], anchors_lib.Anchors],
     box_loss_weight: float = 50.0,
     normalizer_momentum: float = 0.0,
     output_flat_fpn_features: bool = False,
@@ -68,7 +72,6 @@ class RetinanetModel(base_model.DetectionModel):
     self._class_loss = class_loss
     self._box_loss = box_loss
     self._anchors = anchors
-    self._stride = 2**max_level
     self._box_loss_weight = float(box_loss_weight)
     self._normalizer_momentum = normalizer_momentum
     self._output_flat_fpn_features = output_flat_fpn_features
@@ -82,8 +85,6 @@ class RetinanetModel(base_model.DetectionModel):
     model's image.
     """
     is_training = mode == mode_keys.TRAIN
-    if not is_training:
-      self._check_image_size(images)
     features = self._backbone(images, is_training)
     features = self._neck(features, is_training)
     class_outputs, box_outputs = self._head(features, is_training)
@@ -110,27 +111,15 @@ class RetinanetModel(base_model.DetectionModel):
         )
     return outputs
 
-  def _check_image_size(self, images: tf.Tensor) -> None:
-    height, width = images.shape.as_list()[1:3]
-    for side in (height, width):
-      if side is not None and side % self._stride:
-        raise errors.ConfigError(
-          'The image is {} x {} pixels (height x width); both sides have to '
-          'be multiples of {}, the stride of architecture.max_level. Pad the '
-          'image or lower architecture.max_level.'.format(
-            height, width, self._stride
-          )
-        )
-
   def _anchor_boxes(
     self, images: tf.Tensor, labels: Tensors
   ) -> Dict[int, tf.Tensor]:
     if 'anchor_boxes' in labels:
       return labels['anchor_boxes']
-    height, width = images.shape.as_list()[1:3]
+    anchors = self._anchors(tuple(images.shape.as_list()[1:3]))
     return {
       level: tf.constant(boxes[None])
-      for level, boxes in self._anchors(height, width).items()
+      for level, boxes in anchors.boxes_by_level.items()
     }
 
   def loss_normalizer(
@@ -164,6 +153,13 @@ class RetinanetModel(base_model.DetectionModel):
       'moving_normalizer': normalizer,
     }
 
+  def build_losses(
+    self, outputs: Tensors, labels: Tensors, is_training: bool = True
+  ) -> Tensors:
+    """Scalar losses of a batch, and what there is to log of its normaliser."""
+    normalizer, logged = self.loss_normalizer(labels, is_training)
+    return dict(self.normalized_losses(outputs, labels, normalizer), **logged)
+
   def normalized_losses(
     self, outputs: Tensors, labels: Tensors, normalizer: tf.Tensor
   ) -> Tensors:
@@ -191,43 +187,50 @@ class RetinanetModel(base_model.DetectionModel):
         'model_loss': class_loss + self._box_loss_weight * box_loss,
       }
 
-  def build_predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
-    """Detections, and groundtruth and losses where labels carry them.
-
-    Returns:
-      A flat dict of tensors with leading dimension batch; boxes in pixels of
-      the model's image under `pred_`, of the original one under `gt_`.
-    """
+  def predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
+    """Detections [batch, ...]; boxes in pixels of the model's image."""
     if 'num_detections' not in outputs:
       raise errors.ConfigError(
         'postprocess.apply_nms: false gives raw boxes and scores, which '
         'cannot be evaluated; set it to true.'
       )
-    predictions = {
-      'pred_image_info': labels['image_info'],
-      'pred_num_detections': outputs['num_detections'],
-      'pred_detection_boxes': outputs['detection_boxes'],
-      'pred_detection_classes': outputs['detection_classes'],
-      'pred_detection_scores': outputs['detection_scores'],
+    return {
+      'image_info': labels['image_info'],
+      'num_detections': outputs['num_detections'],
+      'detection_boxes': outputs['detection_boxes'],
+      'detection_classes': outputs['detection_classes'],
+      'detection_scores': outputs['detection_scores'],
     }
-    if 'is_padding' in labels:
-      predictions['pred_is_padding'] = labels['is_padding']
-    if 'groundtruths' not in labels:
-      return predictions
-    groundtruths = labels['groundtruths']
-    predictions['pred_source_id'] = groundtruths['source_id']
-    predictions['gt_image_info'] = labels['image_info']
-    for key, value in groundtruths.items():
-      key = 'num_detections' if key == 'num_groundtruths' else key
-      predictions['gt_' + key] = value
-    if 'is_padding' in labels:
-      predictions['gt_is_padding'] = labels['is_padding']
-    # For the log only, so always by this batch's own number of positives.
-    losses = self.build_losses(outputs, labels, is_training=False)
-    batch_size = tf.shape(labels['image_info'])[0]
-    for key, value in losses.items():
-      predictions['loss_' + key] = tf.tile([value], [batch_size])
-    return predictions
+
+
+@model_registry.register_model('retinanet')
+def from_params(params: Any) -> RetinanetModel:
+  """Builds the model from the whole config."""
+  architecture = params.architecture
+  settings = params.retinanet_loss
+  layers = layer_kit.from_params(params)
+  backbone = backbone_and_neck.backbone_generator(params, layers)
+  return RetinanetModel(
+    backbone=backbone,
+    neck=backbone_and_neck.neck_generator(params, layers),
+    head=retinanet_head.from_params(params, layers),
+    detection_generator=postprocess_ops.MultilevelDetectionGenerator(
+      architecture.min_level, architecture.max_level, params.postprocess
+    ),
+    class_loss=losses.RetinanetClassLoss(
+      settings.focal_loss_alpha,
+      settings.focal_loss_gamma,
+      architecture.num_classes,
+      recompute=layers.recompute,
+    ),
+    box_loss=losses.RetinanetBoxLoss(settings.huber_loss_delta),
+    anchors=functools.partial(anchors_lib.from_params, params),
+    box_loss_weight=settings.box_loss_weight,
+    normalizer_momentum=settings.normalizer_momentum,
+    output_flat_fpn_features=architecture.output_flat_fpn_features,
+    stride=2**architecture.max_level,
+    **base_model.shared_arguments(params, backbone.scope),
+  )
 
 
 def _share_of_replica(mean_normalizer: tf.Tensor) -> tf.Tensor:

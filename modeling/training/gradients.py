@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import base_model
 from modeling.training import accumulation
-from utils import mode_keys
+from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
 GradientsAndVariables = List[Tuple[Optional[tf.Tensor], tf.Variable]]
@@ -45,7 +45,7 @@ class BatchGradients(NamedTuple):
 
 
 def batch_gradients(
-  model: base_model.DetectionModel,
+  model: base_model.Model,
   images: tf.Tensor,
   labels: Tensors,
   make_optimization: Callable[[], Optimization],
@@ -54,7 +54,7 @@ def batch_gradients(
 
   Args:
     model: not built yet.
-    images: see `DetectionModel.build_outputs`.
+    images: see `Model.build_outputs`.
     labels: as the input pipeline delivers them.
     make_optimization: called once.
   """
@@ -72,7 +72,7 @@ def batch_gradients(
 
 
 def accumulated_gradients(
-  model: base_model.DetectionModel,
+  model: base_model.Model,
   images: tf.Tensor,
   labels: Tensors,
   make_optimization: Callable[[], Optimization],
@@ -89,7 +89,17 @@ def accumulated_gradients(
     labels: nest of [batch, ...], static.
     make_optimization: called once.
     num_parts: number of parts, a divisor of the batch.
+
+  Raises:
+    ConfigError: the losses of the parts do not add up to those of the batch.
   """
+  if not model.losses_add_up:
+    raise errors.ConfigError(
+      'train.gradient_accumulation_steps: {} is not possible with this model, '
+      'whose losses do not add up over parts of a batch. Use 1.'.format(
+        num_parts
+      )
+    )
   # The body of the loop needs the optimizer, which cannot be made there.
   optimization = make_optimization()
   foreign = {variable.name for variable in tf.global_variables()}

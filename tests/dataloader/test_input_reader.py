@@ -217,8 +217,8 @@ def test_a_step_of_several_batches():
 
 def test_parts_of_the_training_data_have_their_own_jitter():
   with tf.Graph().as_default(), tf.Session() as session:
-    draws = [input_reader.draws(3, i, 2).batch(5) for i in range(2)]
-    draws.append(input_reader.draws(3).batch(10))
+    draws = [input_reader.draws(6, 3, i, 2).batch(5) for i in range(2)]
+    draws.append(input_reader.draws(6, 3).batch(10))
     iterators = [tf.data.make_one_shot_iterator(d) for d in draws]
     first, second, both = session.run([i.get_next() for i in iterators])
   np.testing.assert_array_equal(both[::2], first)
@@ -242,7 +242,7 @@ def test_without_seed_training_data_differs():
 
 def test_draws_of_scale_and_crop_are_uniform_and_uncorrelated():
   with tf.Graph().as_default(), tf.Session() as session:
-    draws = input_reader.draws(0).batch(4000)
+    draws = input_reader.draws(6, 0).batch(4000)
     draws = session.run(tf.data.make_one_shot_iterator(draws).get_next())
   np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.03)
   np.testing.assert_allclose(draws.std(axis=0), 12**-0.5, atol=0.02)

@@ -26,9 +26,11 @@ def _rounded(metrics):
 
 @_BACKENDS
 def test_perfect_detections_score_one(annotation_file, backend, capsys):
-  evaluator = coco_evaluator.COCOEvaluator(annotation_file, backend=backend)
+  evaluator = coco_evaluator.COCOEvaluator(
+    annotation_file, backend=backend, requires_all_images=True
+  )
   evaluator.update(hand_made_batches.predictions(hand_made_batches.perfect()))
-  metrics = evaluator.evaluate(expected_image_ids=[41, 30, 12, 7])
+  metrics = evaluator.evaluate()
   assert _rounded(metrics) == {
     'AP': 1,
     'AP50': 1,
@@ -203,14 +205,16 @@ def test_padding_rows_do_not_count(annotation_file):
   images = hand_made_batches.perfect()
   batch = hand_made_batches.predictions({7: images[7], 12: images[12], -1: []})
   batch['is_padding'] = np.array([False, False, True])
-  evaluator = coco_evaluator.COCOEvaluator(annotation_file)
+  evaluator = coco_evaluator.COCOEvaluator(
+    annotation_file, requires_all_images=True
+  )
   evaluator.update(batch)
   batch = hand_made_batches.predictions(
     {30: [], 41: images[41], -1: [], -2: []}
   )
   batch['is_padding'] = np.array([False, False, True, True])
   evaluator.update(batch)
-  assert evaluator.evaluate(expected_image_ids=[7, 12, 30, 41])['AP'] == 1
+  assert evaluator.evaluate()['AP'] == 1
 
 
 @_BACKENDS

@@ -1,0 +1,36 @@
+"""Evaluators by their value of `eval.type`."""
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+from utils import registry
+
+# Mean losses and the model's own metrics, without an evaluator.
+LOSSES_ALONE = 'customized'
+
+
+class EvaluatorType(NamedTuple):
+  """What scores predictions.
+
+  An evaluator has `reset()`, `update(predictions, groundtruths)` for a batch,
+  `dump_predictions(path)` and `evaluate()`, which gives metrics by name.
+
+  Attributes:
+    from_params: makes an evaluator from the whole config.
+    needs: keys that the model's predictions must have.
+  """
+
+  from_params: Callable[[Any], Any]
+  needs: Sequence[str]
+
+
+EVALUATORS = registry.Registry('eval.type')
+
+
+def register_evaluator(name: str, needs: Sequence[str]) -> Callable[..., Any]:
+  """Decorates the `from_params` of an evaluator."""
+
+  def decorator(from_params):
+    EVALUATORS.register(name)(EvaluatorType(from_params, tuple(needs)))
+    return from_params
+
+  return decorator
