@@ -1,53 +1,168 @@
-"""The example of docs/extending.md works as it stands there."""
+"""New parts and new models work from files of their own."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 
-from tests import tiny_run
+import pytest
+
+from tests import record_factory, tiny_run
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_CODE = ('configs', 'dataloader', 'evaluation', 'executor', 'modeling', 'ops')
+_CODE = (
+  *('configs', 'dataloader', 'evaluation', 'executor', 'modeling', 'ops'),
+  *('serving', 'utils'),
+)
+_PROGRAMS = ('main.py', 'export_saved_model.py', 'inference.py')
 _BLOCK = re.compile(r'^```(?:python|yaml)\n# (\S+)\n(.*?)^```$', re.M | re.S)
+_SMALL = {'train_batch_size': 2, 'total_steps': 3}
 
 
-def test_example_trains(tmp_path):
-  project = tmp_path / 'project'
-  for folder in (*_CODE, 'utils'):
-    shutil.copytree(
-      os.path.join(_ROOT, folder),
-      str(project / folder),
-      ignore=shutil.ignore_patterns('__pycache__'),
-    )
-  shutil.copy(os.path.join(_ROOT, 'main.py'), str(project))
-  with open(os.path.join(_ROOT, 'docs', 'extending.md')) as file:
-    blocks = dict(_BLOCK.findall(file.read()))
-  assert len(blocks) == 4
-  for path, text in blocks.items():
-    assert not (project / path).exists()
-    (project / path).write_text(text)
+class _Project:
+  """A copy of the code, with further files."""
 
-  def main(*arguments):
-    return subprocess.run(
-      [sys.executable, 'main.py', *arguments],
-      cwd=str(project),
-      env=dict(os.environ, PYTHONPATH=str(project)),
+  def __init__(self, directory):
+    self.directory = directory
+    for folder in _CODE:
+      shutil.copytree(
+        os.path.join(_ROOT, folder),
+        str(directory / folder),
+        ignore=shutil.ignore_patterns('__pycache__'),
+      )
+    for program in _PROGRAMS:
+      shutil.copy(os.path.join(_ROOT, program), str(directory))
+
+  def add_model(self, folder, name):
+    toy = os.path.join(_ROOT, 'tests', 'toy_models', folder)
+    for file_name, package in (
+      ('config.py', 'configs/models'),
+      ('parser.py', 'dataloader/parsers'),
+      ('model.py', 'modeling/models'),
+    ):
+      target = self.directory / package / (name + '.py')
+      assert not target.exists()
+      shutil.copy(os.path.join(toy, file_name), str(target))
+
+  def run(self, program, *arguments):
+    """Runs a program; returns what it prints."""
+    run = subprocess.run(
+      [sys.executable, program, *arguments],
+      cwd=str(self.directory),
+      env=dict(os.environ, PYTHONPATH=str(self.directory)),
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       universal_newlines=True,
     )
+    assert run.returncode == 0, run.stdout
+    return run.stdout
 
-  listing = main('--list').stdout
+
+@pytest.fixture()
+def project(tmp_path):
+  return _Project(tmp_path / 'project')
+
+
+def test_example_of_the_documentation_trains(project, tmp_path):
+  with open(os.path.join(_ROOT, 'docs', 'extending.md')) as file:
+    blocks = dict(_BLOCK.findall(file.read()))
+  assert len(blocks) == 4
+  for path, text in blocks.items():
+    assert not (project.directory / path).exists()
+    (project.directory / path).write_text(text)
+  listing = project.run('main.py', '--list')
   for name in ('plain', 'lateral', 'cells'):
     assert name in listing
   records = tiny_run.write_data(tmp_path)
-  run = main(
+  project.run(
+    'main.py',
     '--mode=train',
     '--model_dir=' + str(tmp_path / 'parts'),
     '--config_file=parts.yaml',
     '--params_override=train.train_file_pattern=' + records,
   )
-  assert run.returncode == 0, run.stdout
   assert (tmp_path / 'parts' / 'model.ckpt-2.index').exists()
+
+
+def test_detector_of_three_files(project, tmp_path):
+  project.add_model('detector', 'dots')
+  records = tiny_run.write_data(tmp_path)
+  model_dir, export_dir = tmp_path / 'model', tmp_path / 'export'
+  override = {
+    'architecture': {'min_level': 3, 'max_level': 3, 'num_classes': 3},
+    'anchor': {'num_scales': 1, 'aspect_ratios': [1.0]},
+    'postprocess': {'max_total_size': 10},
+    'train': dict(_SMALL, train_file_pattern=records),
+    'eval': {'eval_file_pattern': records, 'eval_batch_size': 3},
+  }
+  project.run(
+    'main.py',
+    '--model=dots',
+    '--mode=train_and_eval',
+    '--model_dir=' + str(model_dir),
+    '--params_override=' + json.dumps(override),
+  )
+  metrics = json.loads((model_dir / 'eval' / 'metrics.json').read_text())
+  assert metrics['step'] == 3
+  assert {'AP', 'AP50', 'ARmax100', 'class_error'} <= set(metrics)
+  assert 'raw' not in (model_dir / 'params.yaml').read_text()
+  project.run(
+    'export_saved_model.py',
+    '--model=dots',
+    '--checkpoint_path=' + str(model_dir / 'model.ckpt-3'),
+    '--export_dir=' + str(export_dir),
+    '--formats=saved_model,onnx',
+    '--input_type=image_tensor',
+    '--input_image_size=64,64',
+  )
+  picture = tmp_path / 'picture.png'
+  picture.write_bytes(record_factory.encode(record_factory.pixels()))
+  for format_name in ('saved_model', 'onnx'):
+    output = tmp_path / format_name
+    project.run(
+      'inference.py',
+      '--export_dir=' + str(export_dir),
+      '--format=' + format_name,
+      '--input=' + str(picture),
+      '--output_dir=' + str(output),
+      '--output_json=' + str(output / 'found.json'),
+      '--min_score=0.0',
+    )
+    assert (output / 'picture.png').exists()
+    assert json.loads((output / 'found.json').read_text())
+
+
+def test_classifier_of_three_files(project, tmp_path):
+  project.add_model('classifier', 'colour')
+  records = tiny_run.write_data(tmp_path)
+  model_dir, export_dir = tmp_path / 'model', tmp_path / 'export'
+  override = {
+    'train': dict(_SMALL, train_file_pattern=records, transpose_input=False),
+    'eval': {
+      'type': 'customized',
+      'eval_file_pattern': records,
+      'eval_batch_size': 3,
+    },
+  }
+  project.run(
+    'main.py',
+    '--model=colour',
+    '--mode=train_and_eval',
+    '--model_dir=' + str(model_dir),
+    '--params_override=' + json.dumps(override),
+  )
+  metrics = json.loads((model_dir / 'eval' / 'metrics.json').read_text())
+  # Of seven images.
+  assert round(7 * metrics['top_1_accuracy'], 3) in range(8)
+  project.run(
+    'export_saved_model.py',
+    '--model=colour',
+    '--checkpoint_path=' + str(model_dir / 'model.ckpt-3'),
+    '--export_dir=' + str(export_dir),
+    '--formats=saved_model,onnx',
+    '--input_type=image_tensor',
+    '--input_image_size=64,64',
+  )
+  assert (export_dir / 'saved_model.pb').exists()
