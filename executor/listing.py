@@ -63,7 +63,7 @@ def print_choices(console: rich.console.Console) -> None:
   for preset in presets.find_presets():
     table.add_row(
       '{}\n  cost: {}; {}'.format(
-        preset.relative_path, preset.cost_class, preset.title
+        preset.relative_path, preset.cost, preset.title
       ),
       '{:.1f}'.format(preset.parameters),
       '{:.1f}'.format(preset.multiply_adds),
