@@ -29,7 +29,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string('mode', 'train', 'One of {}.'.format(', '.join(MODES)))
 flags.DEFINE_bool('list', False, 'The same as --mode=list_models.')
 flags.DEFINE_string(
-  'model', None, "Model; by default the config's `type`, else retinanet."
+  'model', None, "Model (--list); by default the config's `type`."
 )
 flags.DEFINE_string('model_dir', None, "Directory for the run's files.")
 flags.DEFINE_string('config_file', None, 'YAML or JSON file of parameters.')

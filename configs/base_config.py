@@ -1,305 +1,285 @@
-"""Parameters that every detection model shares."""
+"""Parameters and restrictions that several models share."""
 
-from configs.keys import Key
+from typing import Tuple
+
+from configs import restrictions
+from configs.keys import (
+  COUNT,
+  COUNT_FROM_0,
+  FROM_0,
+  LIST,
+  POSITIVE,
+  POSITIVE_LIST,
+  POSITIVE_SHARE,
+  RATE,
+  SHARE,
+  SIZE,
+  TEXT,
+  TEXT_OR_LIST,
+  Key,
+  Values,
+  block,
+)
+
+_PLATFORM = block(
+  'platform',
+  Key('tpu', None, 'TPU name or grpc:// address', TEXT),
+  Key('tpu_zone', None, "the TPU's zone", TEXT),
+  Key('gcp_project', None, "the TPU's project", TEXT),
+  Key('eval_master', None, 'TPU that evaluates, or local = this CPU', TEXT),
+  Key('configure_tpu_version', False, 'set it to TensorFlow 1.15; restarts it'),
+)
 
 RUN = (
   Key('model_dir', '', 'output directory'),
-  Key('use_tpu', True, 'run on a TPU; off unless a file or a flag sets it'),
+  Key('use_tpu', True, 'TPU; off unless a file or flag sets it', null=True),
+  Key('isolate_session_state', False, 'option of the sessions, on any device'),
+  Key('enable_summary', False, 'training scalars; by default without TPU'),
+  Key('tpu_job_name', None, "name of the TPU worker's job", TEXT),
+  *_PLATFORM,
+)
+
+_SECOND_DATA_SET = 'only copy-paste of masked objects has a second data set'
+
+ARCHITECTURE = block(
+  'architecture',
+  Key('backbone', 'resnet', 'resnet, spinenet, spinenet_mbconv'),
+  Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
+  Key('min_level', 3, 'lowest level; stride 2^level pixels', COUNT_FROM_0),
+  Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),
+  # The background, and something to detect.
+  Key('num_classes', 91, 'classes, with the background as 0', Values(least=2)),
+  Key('use_bfloat16', True, 'bfloat16 images and activations'),
+  Key('space_to_depth_block_size', 1, 'block folded into channels', COUNT),
+  Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
+  Key('pre_parser', None, _SECOND_DATA_SET, TEXT, no_effect=True),
+)
+
+ANCHOR = block(
+  'anchor',
+  Key('num_scales', 3, 'octave scales per level', COUNT),
+  Key('aspect_ratios', [1.0, 2.0, 0.5], 'width / height', POSITIVE_LIST),
+  Key('anchor_size', 4.0, 'base side of an anchor (strides)', POSITIVE),
+)
+
+BATCH_NORM_ACTIVATION = block(
+  'batch_norm_activation',
+  Key('batch_norm_momentum', 0.997, 'decay of the moving averages', SHARE),
+  Key('batch_norm_epsilon', 1e-4, 'added to variance', FROM_0),
+  Key('batch_norm_trainable', True, 'whether gamma and beta are trained'),
+  Key('use_sync_bn', False, 'statistics of all GPUs, or over 8 TPU replicas'),
+  Key('activation', 'relu', 'relu or swish, whole model'),
+)
+
+DROPBLOCK = block(
+  'dropblock',
+  Key('dropblock_keep_prob', None, 'kept share; null = off', POSITIVE_SHARE),
+  Key('dropblock_size', None, 'block side; null = off', COUNT),
+)
+
+_DROP_CONNECT = Key(
+  'init_drop_connect_rate',
+  None,
+  'stochastic depth rate of the last block; null = off',
+  RATE,
+)
+_NATIVE_RESIZE = Key(
+  'use_native_resize_op', False, "resize with TensorFlow's own op"
+)
+
+_RESNET = block(
+  'resnet',
+  Key('resnet_depth', 50, '10, 14, 18, 26, 34, 50, 101, 152 or 200'),
+  _DROP_CONNECT,
+  chosen_by='architecture.backbone',
+)
+
+_SPINENET = block(
+  'spinenet',
+  Key('model_id', '49', '49S, 49, 96, 143, 143l or 190; quote it in YAML'),
+  _DROP_CONNECT,
+  _NATIVE_RESIZE,
+  chosen_by='architecture.backbone',
+)
+
+_SPINENET_MBCONV = block(
+  'spinenet_mbconv',
+  Key('model_id', '49', '49, 49S or 49XS; quote it in YAML'),
+  Key('se_ratio', 0.2, 'squeeze-and-excite ratio', SHARE, null=True),
+  _DROP_CONNECT,
+  _NATIVE_RESIZE,
+  chosen_by='architecture.backbone',
+)
+
+BACKBONES = (*_RESNET, *_SPINENET, *_SPINENET_MBCONV)
+
+_FPN = block(
+  'fpn',
+  Key('fpn_feat_dims', 256, 'channels', COUNT),
+  Key('use_separable_conv', False, 'separable output convolutions'),
+  Key('use_batch_norm', True, 'batch norm on the outputs'),
+  chosen_by='architecture.multilevel_features',
+)
+
+_NASFPN = block(
+  'nasfpn',
+  Key('fpn_feat_dims', 256, 'channels', COUNT),
+  Key('num_repeats', 5, 'how often the cell is repeated', COUNT),
+  Key('use_separable_conv', False, 'separable convolutions'),
+  _DROP_CONNECT,
+  Key('block_fn', 'conv', 'conv or bottleneck'),
+  Key('activation', None, 'null = batch_norm_activation.activation', TEXT),
+  Key('use_sum_for_combination', False, 'add at every merge of the cell'),
+  chosen_by='architecture.multilevel_features',
+)
+
+NECKS = (*_FPN, *_NASFPN)
+
+# What the parser of any detector has; `keys.block` gives it a name.
+DETECTION_PARSER = (
+  Key('output_size', [640, 640], 'height, width (pixels)', SIZE),
+  Key('aug_rand_hflip', True, 'random flip in training'),
+  Key('aug_scale_min', 1.0, 'smallest scale of the jitter', POSITIVE),
+  Key('aug_scale_max', 1.0, 'largest scale of the jitter', POSITIVE),
+  Key('aug_policy', '', 'v0 to v3, randaugment-N-M, a list', TEXT_OR_LIST),
+  Key('skip_crowd_during_training', True, 'leave crowd boxes out in training'),
+  Key('max_num_instances', 100, 'objects per image, padded', COUNT),
+  Key('regenerate_source_id', False, "source id from the image's bytes"),
+)
+
+# What a parser of dense targets has besides.
+ANCHOR_MATCHING = (
+  Key('match_threshold', 0.5, 'IoU from which an anchor fits', POSITIVE_SHARE),
+  Key('unmatched_threshold', 0.5, 'IoU below which it is background', SHARE),
+)
+
+POSTPROCESS = block(
+  'postprocess',
+  Key('apply_nms', True, 'false = the raw outputs'),
+  Key('use_batched_nms', False, "deprecated: nms_version 'batched'"),
+  Key('nms_version', 'v1', 'v1, v2 or batched'),
+  Key('max_total_size', 100, 'detections per image, also per class', COUNT),
+  Key('nms_iou_threshold', 0.5, 'IoU above which a box is dropped', SHARE),
+  Key('score_threshold', 0.05, 'a score must be above it'),
+  Key('pre_nms_num_boxes', 5000, 'candidates per class', COUNT),
+  Key('apply_sigmoid', True, 'false: the scores are logits'),
+)
+
+PREDICT = block(
+  'predict',
+  Key('predict_batch_size', 8, 'batch without groundtruth (images)', COUNT),
+)
+
+_OPTIMIZER = block(
+  'optimizer',
+  Key('type', 'momentum', 'momentum, adam, adadelta, adagrad or rmsprop'),
+  Key('momentum', 0.9, 'for momentum and rmsprop', FROM_0),
+)
+
+_LEARNING_RATE = block(
+  'learning_rate',
+  Key('type', 'step', 'step or cosine'),
+  Key('warmup_learning_rate', 0.0067, 'at step 0', FROM_0),
+  Key('warmup_steps', 500, 'length of the warm-up (steps)', COUNT_FROM_0),
+  Key('init_learning_rate', 0.08, 'after the warm-up', FROM_0),
   Key(
-    'isolate_session_state', False, 'option of the sessions, on every device'
+    'learning_rate_levels', [0.008, 0.0008], 'later rates (step only)', FROM_0
   ),
   Key(
-    'enable_summary',
-    False,
-    'write training scalars for TensorBoard; on without a TPU, unless a file '
-    'or a flag says false',
-  ),
-  Key('tpu_job_name', None, "name of the TPU worker's job", 'str'),
-  Key('platform.tpu', None, 'TPU name or grpc:// address', 'str'),
-  Key('platform.tpu_zone', None, "the TPU's zone", 'str'),
-  Key('platform.gcp_project', None, "the TPU's project", 'str'),
-  Key(
-    'platform.eval_master',
-    None,
-    'where to evaluate: grpc:// address of another TPU, or local for the CPU '
-    'of this machine; null = the TPU that trains',
-    'str',
-  ),
-  Key(
-    'platform.configure_tpu_version',
-    False,
-    "set the TPU's TensorFlow version to 1.15, which restarts it if needed",
+    'learning_rate_steps', [15000, 20000], 'where they begin (steps)', FROM_0
   ),
 )
 
-ARCHITECTURE = (
-  Key('architecture.backbone', 'resnet', 'resnet, spinenet, spinenet_mbconv'),
-  Key('architecture.multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
-  Key(
-    'architecture.min_level', 3, 'lowest level; its stride is 2^level pixels'
-  ),
-  Key('architecture.max_level', 7, 'highest pyramid level'),
-  Key('architecture.num_classes', 91, 'classes, with the background as 0'),
-  Key('architecture.use_bfloat16', True, 'bfloat16 images and activations'),
-  Key(
-    'architecture.space_to_depth_block_size',
-    1,
-    'folds blocks of pixels into channels in training (pixels)',
-  ),
-  Key(
-    'architecture.output_flat_fpn_features',
-    False,
-    'give the graph a node RawFpnFeatures with the flattened features',
-  ),
-  Key(
-    'architecture.pre_parser',
-    None,
-    'parser of a second data set for copy-paste; RetinaNet has none',
-    'str',
-  ),
+_CHECKPOINT = block(
+  'checkpoint',
+  Key('path', '', 'checkpoint to start from; empty = none'),
+  Key('prefix', '', "prefix of this graph's variables that it lacks"),
+  Key('skip_variables_regex', '', 'variables not to load, prefix cut'),
+  Key('min_coverage', 0.5, 'share of the backbone it has to hold', SHARE),
 )
 
-ANCHOR = (
-  Key('anchor.num_scales', 3, 'octave scales per level'),
-  Key('anchor.aspect_ratios', [1.0, 2.0, 0.5], 'width / height of the anchors'),
-  Key('anchor.anchor_size', 4.0, 'base side of an anchor (strides)'),
+_PRE_PARSER_DATASET = block(
+  'pre_parser_dataset',
+  Key('file_pattern', '', _SECOND_DATA_SET, no_effect=True),
+  Key('dataset_type', 'tfrecord', _SECOND_DATA_SET, no_effect=True),
 )
 
-BATCH_NORM_ACTIVATION = (
+TRAIN = block(
+  'train',
+  Key('iterations_per_loop', 100, 'steps of one TPU loop', COUNT),
+  Key('train_batch_size', 64, 'batch over all devices (images)', COUNT),
+  Key('gradient_accumulation_steps', 1, 'parts of a batch, in turn', COUNT),
+  Key('recompute_grad', False, 'recompute activations, do not keep them'),
+  Key('mixed_precision', False, 'float16 on GPUs, where that is safe'),
+  Key('total_steps', 22500, 'length of the training (steps)', COUNT_FROM_0),
+  Key('seed', None, 'makes training repeatable', Values('int')),
+  Key('num_shards', 8, 'TPU cores; the flag --num_cores', COUNT),
+  Key('num_cores_per_replica', None, 'TPU cores that share an image', COUNT),
+  Key('input_partition_dims', None, 'parts of an image, see tpu.md', LIST),
+  *_OPTIMIZER,
+  *_LEARNING_RATE,
+  *_CHECKPOINT,
+  Key('save_checkpoint_seconds', 600, 'pause; 0 = every step', COUNT_FROM_0),
+  Key('keep_checkpoints', 5, 'newest; 0 = all', COUNT_FROM_0, null=True),
+  Key('frozen_variable_prefix', None, 'regex of names not to train', TEXT),
   Key(
-    'batch_norm_activation.batch_norm_momentum',
-    0.997,
-    'decay of the moving averages',
-  ),
-  Key('batch_norm_activation.batch_norm_epsilon', 1e-4, 'added to variance'),
-  Key(
-    'batch_norm_activation.batch_norm_trainable',
-    True,
-    'whether gamma and beta are trained',
-  ),
-  Key(
-    'batch_norm_activation.use_sync_bn',
-    False,
-    'batch statistics over all GPUs, or over more than 8 TPU replicas',
-  ),
-  Key('batch_norm_activation.activation', 'relu', 'relu or swish, whole model'),
-  Key('dropblock.dropblock_keep_prob', None, 'kept share; null = off', 'float'),
-  Key('dropblock.dropblock_size', None, 'block side; null = off', 'int'),
-)
-
-
-def _drop_connect(block: str) -> Key:
-  return Key(
-    block + '.init_drop_connect_rate',
-    None,
-    'stochastic depth rate of the last block; null = off',
-    'float',
-  )
-
-
-def _native_resize(block: str) -> Key:
-  return Key(
-    block + '.use_native_resize_op', False, "resize with TensorFlow's own op"
-  )
-
-
-BACKBONES = (
-  Key('resnet.resnet_depth', 50, '10, 14, 18, 26, 34, 50, 101, 152 or 200'),
-  _drop_connect('resnet'),
-  Key(
-    'spinenet.model_id', '49', '49S, 49, 96, 143, 143l or 190; quote it in YAML'
-  ),
-  _drop_connect('spinenet'),
-  _native_resize('spinenet'),
-  Key('spinenet_mbconv.model_id', '49', '49, 49S or 49XS; quote it in YAML'),
-  Key('spinenet_mbconv.se_ratio', 0.2, 'squeeze-and-excite ratio'),
-  _drop_connect('spinenet_mbconv'),
-  _native_resize('spinenet_mbconv'),
-)
-
-NECKS = (
-  Key('fpn.fpn_feat_dims', 256, 'channels'),
-  Key('fpn.use_separable_conv', False, 'separable output convolutions'),
-  Key('fpn.use_batch_norm', True, 'batch norm on the outputs'),
-  Key('nasfpn.fpn_feat_dims', 256, 'channels'),
-  Key('nasfpn.num_repeats', 5, 'how often the cell is repeated'),
-  Key('nasfpn.use_separable_conv', False, 'separable convolutions'),
-  _drop_connect('nasfpn'),
-  Key('nasfpn.block_fn', 'conv', 'conv or bottleneck'),
-  Key(
-    'nasfpn.activation',
-    None,
-    'null = batch_norm_activation.activation',
-    'str',
-  ),
-  Key(
-    'nasfpn.use_sum_for_combination', False, 'add at every merge of the cell'
-  ),
-)
-
-POSTPROCESS = (
-  Key('postprocess.apply_nms', True, 'false = the raw outputs'),
-  Key(
-    'postprocess.use_batched_nms',
-    False,
-    "deprecated: true means nms_version 'batched'",
-  ),
-  Key('postprocess.nms_version', 'v1', 'v1, v2 or batched'),
-  Key(
-    'postprocess.max_total_size', 100, 'detections per image, also per class'
-  ),
-  Key('postprocess.nms_iou_threshold', 0.5, 'IoU above which a box is dropped'),
-  Key('postprocess.score_threshold', 0.05, 'a score must be above it'),
-  Key('postprocess.pre_nms_num_boxes', 5000, 'candidates per class'),
-  Key('postprocess.apply_sigmoid', True, 'false: the scores are logits'),
-  Key(
-    'predict.predict_batch_size',
-    8,
-    'batch of a prediction without groundtruth (images)',
-  ),
-)
-
-TRAIN = (
-  Key('train.iterations_per_loop', 100, 'steps of one TPU loop'),
-  Key('train.train_batch_size', 64, 'batch over all devices (images)'),
-  Key(
-    'train.gradient_accumulation_steps',
-    1,
-    'parts of the batch that are computed in turn, in the memory of one',
-  ),
-  Key(
-    'train.recompute_grad',
-    False,
-    'compute activations again in the backward pass, instead of keeping them',
-  ),
-  Key(
-    'train.mixed_precision',
-    False,
-    'GPUs compute in float16 where that is safe; a TPU has use_bfloat16',
-  ),
-  Key('train.total_steps', 22500, 'length of the training (steps)'),
-  Key(
-    'train.seed',
-    None,
-    'makes shuffling, jitter and start repeatable',
-    'int',
-  ),
-  Key('train.num_shards', 8, 'TPU cores; the flag --num_cores'),
-  Key(
-    'train.num_cores_per_replica',
-    None,
-    'TPU spatial partitioning (cores)',
-    'int',
-  ),
-  Key(
-    'train.input_partition_dims',
-    None,
-    "TPU spatial partitioning: list of lists or of the text 'None'",
-    'list',
-  ),
-  Key(
-    'train.optimizer.type',
-    'momentum',
-    'momentum, adam, adadelta, adagrad or rmsprop',
-  ),
-  Key('train.optimizer.momentum', 0.9, 'for momentum and rmsprop'),
-  Key('train.learning_rate.type', 'step', 'step or cosine'),
-  Key('train.learning_rate.warmup_learning_rate', 0.0067, 'at step 0'),
-  Key('train.learning_rate.warmup_steps', 500, 'length of the warm-up (steps)'),
-  Key('train.learning_rate.init_learning_rate', 0.08, 'after the warm-up'),
-  Key(
-    'train.learning_rate.learning_rate_levels',
-    [0.008, 0.0008],
-    'rates that follow (step only)',
-  ),
-  Key(
-    'train.learning_rate.learning_rate_steps',
-    [15000, 20000],
-    'where they begin (step only; steps)',
-  ),
-  Key('train.checkpoint.path', '', 'checkpoint to start from; empty = none'),
-  Key(
-    'train.checkpoint.prefix',
-    '',
-    "prefix of this graph's variables that the checkpoint lacks",
-  ),
-  Key(
-    'train.checkpoint.skip_variables_regex',
-    '',
-    'variables not to load, matched after the prefix is cut',
-  ),
-  Key(
-    'train.checkpoint.min_coverage',
-    0.5,
-    'fail if a smaller share of the backbone is in the checkpoint',
-  ),
-  Key(
-    'train.save_checkpoint_seconds',
-    600,
-    'time between checkpoints (seconds); 0 = after every step',
-  ),
-  Key('train.keep_checkpoints', 5, 'newest checkpoints that are kept; 0 = all'),
-  Key(
-    'train.frozen_variable_prefix',
-    None,
-    "regex of names (with ':0') that are not trained",
-    'str',
-  ),
-  Key(
-    'train.regularization_variable_regex',
+    'regularization_variable_regex',
     '.*(kernel|weight):0$',
     'variables under weight decay',
+    null=True,
   ),
-  Key('train.l2_weight_decay', 1e-4, 'weight decay'),
-  Key('train.gradient_clip_norm', 0.0, 'global norm; 0 = off'),
-  Key('train.train_file_pattern', '', 'pattern or comma-separated files'),
-  Key('train.train_dataset_type', 'tfrecord', 'tfrecord'),
-  Key(
-    'train.skip_broken_images',
-    False,
-    'count and skip images that do not decode, instead of stopping',
-  ),
-  Key('train.transpose_input', True, 'batch last in memory; off without a TPU'),
-  Key(
-    'train.space_to_depth_block_size',
-    1,
-    'deprecated: architecture.space_to_depth_block_size',
-  ),
-  Key(
-    'train.pre_parser_dataset.file_pattern',
-    '',
-    'with architecture.pre_parser; none here',
-  ),
-  Key(
-    'train.pre_parser_dataset.dataset_type',
-    'tfrecord',
-    'with architecture.pre_parser; none here',
-  ),
+  Key('l2_weight_decay', 1e-4, 'weight decay', FROM_0),
+  Key('gradient_clip_norm', 0.0, 'global norm; 0 = off', FROM_0),
+  Key('train_file_pattern', '', 'pattern or comma-separated files'),
+  Key('train_dataset_type', 'tfrecord', 'tfrecord'),
+  Key('skip_broken_images', False, 'skip and count what does not decode'),
+  Key('transpose_input', True, 'batch last in memory; off without a TPU'),
+  Key('space_to_depth_block_size', 1, 'deprecated: in architecture', COUNT),
+  *_PRE_PARSER_DATASET,
 )
 
-EVAL = (
-  Key(
-    'eval.type',
-    'box',
-    'box, box_and_mask (models with masks) or customized (losses alone)',
-  ),
-  Key('eval.eval_batch_size', 8, 'batch (images)'),
-  Key('eval.eval_samples', None, 'images; null = the whole set', 'int'),
-  Key('eval.min_eval_interval', 180, 'time between evaluations (seconds)'),
-  Key(
-    'eval.eval_timeout',
-    None,
-    'wait for each checkpoint up to total_steps (seconds); null = no limit',
-    'int',
-  ),
-  Key('eval.num_steps_per_eval', 1000, 'train steps per train_and_eval cycle'),
-  Key('eval.eval_file_pattern', '', 'pattern or comma-separated files'),
-  Key('eval.eval_dataset_type', 'tfrecord', 'tfrecord'),
-  Key('eval.use_json_file', True, 'groundtruth from eval.val_json_file'),
-  Key('eval.val_json_file', '', 'COCO json; empty = from the TFRecords'),
-  Key('eval.label_map_file', '', "class names, lines 'id:name'"),
-  Key('eval.backend', 'faster_coco_eval', 'faster_coco_eval or pycocotools'),
-  Key('eval.per_category_metrics', False, 'AP of each class too'),
-  Key('eval.skip_eval_loss', False, 'the loss is 0 in evaluation'),
-  Key('eval.suffix', '', "appended to the directory name 'eval'"),
+EVAL = block(
+  'eval',
+  Key('type', 'box', 'what is scored; customized = the losses alone'),
+  Key('eval_batch_size', 8, 'batch (images)', COUNT),
+  Key('eval_samples', None, 'images; null = the whole set', COUNT_FROM_0),
+  Key('min_eval_interval', 180, 'pause between two (seconds)', COUNT_FROM_0),
+  Key('eval_timeout', None, 'wait for a checkpoint (seconds)', COUNT_FROM_0),
+  Key('num_steps_per_eval', 1000, 'train steps between evaluations', COUNT),
+  Key('eval_file_pattern', '', 'pattern or comma-separated files'),
+  Key('eval_dataset_type', 'tfrecord', 'tfrecord'),
+  Key('use_json_file', True, 'groundtruth from eval.val_json_file'),
+  Key('val_json_file', '', 'COCO json; empty = from the TFRecords'),
+  Key('label_map_file', '', "class names, lines 'id:name'"),
+  Key('backend', 'faster_coco_eval', 'faster_coco_eval or pycocotools'),
+  Key('per_category_metrics', False, 'AP of each class too'),
+  Key('skip_eval_loss', False, 'the loss is 0 in evaluation'),
+  Key('suffix', '', "appended to the directory name 'eval'"),
 )
+
+# What every model has, whatever its images and outputs are.
+COMMON = (
+  *RUN,
+  *ARCHITECTURE,
+  *BATCH_NORM_ACTIVATION,
+  *DROPBLOCK,
+  *BACKBONES,
+  *TRAIN,
+  *PREDICT,
+  *EVAL,
+)
+
+RESTRICTIONS = (
+  restrictions.comparison('architecture.min_level <= architecture.max_level'),
+)
+
+
+def detection_restrictions(
+  parser: str,
+) -> Tuple[restrictions.Restriction, ...]:
+  """Returns the restrictions of `DETECTION_PARSER` in the block `parser`."""
+  return (
+    restrictions.comparison(
+      '{0}.aug_scale_min <= {0}.aug_scale_max'.format(parser)
+    ),
+  )

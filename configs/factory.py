@@ -1,22 +1,49 @@
-"""Default parameters by the name of a model."""
+"""What each model declares: parameters, defaults, and which values fit."""
 
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
-from configs import keys, params_dict
-from configs.models import retinanet as retinanet_config
-from utils import registry
+from configs import models, params_dict, value_check
+from configs.keys import Key
+from utils import discovery, errors, registry
 
 _MODELS = registry.Registry('model')
-_MODELS.register('retinanet')(retinanet_config.KEYS)
+for _name, _module in discovery.import_submodules(
+  models.__path__, models.__name__
+).items():
+  _MODELS.register(_name)(_module)
 
 
 def model_names() -> List[str]:
   return _MODELS.names()
 
 
-def declared_keys(model: str) -> Sequence[keys.Key]:
-  """Returns the declarations (default, kind, meaning) of a model's keys."""
-  return _MODELS.get(model)
+def default_model() -> str:
+  """Returns the model that a config without a `type` means."""
+  return next(
+    name
+    for name in model_names()
+    if getattr(_MODELS.get(name), 'IS_DEFAULT', False)
+  )
+
+
+def declared_keys(model: str) -> Sequence[Key]:
+  """Returns the declarations of a model's keys.
+
+  Raises:
+    errors.ConfigError: unknown model; the known ones are named.
+  """
+  module = _MODELS.get(model)
+  parser = 'input parser, and the block of its parameters'
+  return (
+    Key('type', model, 'which model is built'),
+    Key('architecture.parser', module.PARSERS[0], parser),
+    *module.KEYS,
+  )
+
+
+def eval_types(model: str) -> Sequence[str]:
+  """Returns the values of `eval.type` that a model can be evaluated by."""
+  return _MODELS.get(model).EVAL_TYPES
 
 
 def config_generator(model: str) -> params_dict.ParamsDict:
@@ -25,7 +52,39 @@ def config_generator(model: str) -> params_dict.ParamsDict:
   Raises:
     errors.ConfigError: unknown model; the known ones are named.
   """
-  return keys.build(declared_keys(model))
+  keys = declared_keys(model)
+  defaults: Dict[str, Any] = {}
+  for key in keys:
+    *blocks, leaf = key.path.split('.')
+    block = defaults
+    for name in blocks:
+      block = block.setdefault(name, {})
+    if leaf in block:
+      raise ValueError('{} is declared twice.'.format(key.path))
+    block[leaf] = key.default
+  kinds = {key.path: value_check.allowed_values(key).kind for key in keys}
+  return params_dict.ParamsDict(defaults, kinds=kinds)
+
+
+def check(params: params_dict.ParamsDict) -> None:
+  """Raises ConfigError for the first value that cannot work.
+
+  Args:
+    params: of a model, whole; each value of its kind.
+  """
+  module = _MODELS.get(params.type)
+  value_check.check(dict(params.leaves()), declared_keys(params.type))
+  parser = params.architecture.parser
+  if parser not in module.PARSERS:
+    raise errors.ConfigError(
+      'architecture.parser: {!r} is unknown; {} has {}.'.format(
+        parser, params.type, ', '.join(module.PARSERS)
+      )
+    )
+  for restriction in module.RESTRICTIONS:
+    problem = restriction(params)
+    if problem:
+      raise errors.ConfigError(problem)
 
 
 def parser_settings(params: Any) -> params_dict.ParamsDict:

@@ -1,24 +1,12 @@
 """ParamsDict: nested parameters with attribute access and checked overrides."""
 
 import copy
-import operator
-import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-from configs import kinds as kinds_lib
-from configs import legacy_keys, text_overrides, yaml_loader
+from configs import legacy_keys, text_overrides, value_check, yaml_loader
 from configs.key_search import closest_key
+from configs.restrictions import comparison
 from utils import errors, files
-
-_OPERATORS = {
-  '==': operator.eq,
-  '!=': operator.ne,
-  '<=': operator.le,
-  '>=': operator.ge,
-  '<': operator.lt,
-  '>': operator.gt,
-}
-_RESTRICTION = re.compile(r'^\s*([\w.]+)\s*(==|!=|<=|>=|<|>)\s*([\w.]+)\s*$')
 
 
 class MissingKeyError(errors.UnknownKeyError, AttributeError):
@@ -57,18 +45,27 @@ class ParamsDict:
     kinds: Optional[Dict[str, str]] = None,
     path: str = '',
   ):
-    own = self.__dict__
-    own['_values'] = {}
-    own['_kinds'] = {}
-    own['_locked'] = False
-    own['_restrictions'] = list(restrictions or [])
-    own['_path'] = path
+    self.__dict__.update(
+      _values={},
+      _kinds={},
+      _locked=False,
+      _restrictions=list(restrictions or []),
+      _path=path,
+    )
     kinds = dict(kinds or {})
     if isinstance(default_params, ParamsDict):
       kinds = {**dict(default_params.kinds()), **kinds}
-      default_params = default_params.as_dict()
-    for key, value in (default_params or {}).items():
-      self._check_name(key)
+    for key, value in _plain(default_params or {}).items():
+      if not isinstance(key, str):
+        raise errors.ConfigError(
+          '{}: a key must be text, not {!r}; quote it.'.format(
+            path or 'parameters', key
+          )
+        )
+      if key.startswith('_') or hasattr(type(self), key):
+        raise errors.UnknownKeyError(
+          '{} is reserved and cannot be a parameter.'.format(self._join(key))
+        )
       self._add(key, value, kinds)
     self.validate()
 
@@ -79,8 +76,7 @@ class ParamsDict:
     # underscore are no keys: copy and pickle probe for them on bare objects.
     if name.startswith('_'):
       raise AttributeError(name)
-    if name not in self._values:
-      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    self._check_known(name)
     return self._values[name]
 
   def __contains__(self, name: str) -> bool:
@@ -96,6 +92,19 @@ class ParamsDict:
     """Returns the value of one key of this block, or `default`."""
     return self._values.get(name, default)
 
+  def lookup(self, path: str) -> Any:
+    """Returns the value at a dotted key.
+
+    Raises:
+      errors.UnknownKeyError: there is none.
+    """
+    value = self
+    for name in path.split('.'):
+      if not isinstance(value, ParamsDict) or name not in value:
+        raise errors.UnknownKeyError(self._unknown_message(path))
+      value = value._values[name]
+    return value
+
   def as_dict(self) -> Dict[str, Any]:
     """Returns plain nested dicts with copies of all values."""
     return {
@@ -107,47 +116,41 @@ class ParamsDict:
 
   def leaves(self) -> Iterator[Tuple[str, Any]]:
     """Yields (dotted key, value) of every leaf, from this block down."""
-    for key, value in self._values.items():
-      if isinstance(value, ParamsDict):
-        for sub_path, leaf in value.leaves():
-          yield '{}.{}'.format(key, sub_path), leaf
-      else:
-        yield key, value
+    for path, block, key in self._walk():
+      yield path, block._values[key]
 
   def kinds(self) -> Iterator[Tuple[str, str]]:
     """Yields (dotted key, kind) of every leaf, from this block down."""
+    for path, block, key in self._walk():
+      yield path, block._kinds[key]
+
+  def _walk(self) -> Iterator[Tuple[str, 'ParamsDict', str]]:
     for key, value in self._values.items():
       if isinstance(value, ParamsDict):
-        for sub_path, kind in value.kinds():
-          yield '{}.{}'.format(key, sub_path), kind
+        for path, block, leaf in value._walk():
+          yield '{}.{}'.format(key, path), block, leaf
       else:
-        yield key, self._kinds[key]
+        yield key, self, key
 
   # Changing.
 
   def __setattr__(self, name: str, value: Any) -> None:
     self._check_unlocked()
-    if name.startswith('_') or name not in self._values:
-      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    self._check_known(name)
     value = _plain(value)
-    self._check_shape(name, value)
-    if isinstance(self._values[name], ParamsDict):
-      old = self._values[name]
+    self._check_value(name, value)
+    old = self._values[name]
+    if isinstance(old, ParamsDict):
       fresh = ParamsDict(value, kinds=dict(old.kinds()), path=self._join(name))
-      for key, leaf in fresh.leaves():
-        kind = dict(fresh.kinds())[key]
-        if not kinds_lib.fits(leaf, kind):
-          raise kinds_lib.type_error(self._join(name + '.' + key), leaf, kind)
+      fresh.override(value)
       self._values[name] = fresh
     else:
       self._values[name] = copy.deepcopy(value)
 
   def __delattr__(self, name: str) -> None:
     self._check_unlocked()
-    if name.startswith('_') or name not in self._values:
-      raise MissingKeyError(self._unknown_message(self._join(name), self))
+    self._check_known(name)
     del self._values[name]
-    self._kinds.pop(name, None)
 
   def override(
     self, other: Union[Dict[str, Any], 'ParamsDict'], is_strict: bool = True
@@ -177,7 +180,7 @@ class ParamsDict:
     self._check_unlocked()
     for key, value in other.items():
       if key in self._values:
-        self._check_shape(key, value)
+        self._check_value(key, value)
         if isinstance(self._values[key], ParamsDict):
           self._values[key]._check_override(value, is_strict, root)
       elif is_strict:
@@ -185,7 +188,7 @@ class ParamsDict:
         while isinstance(value, dict) and value:
           key, value = next(iter(value.items()))
           path = '{}.{}'.format(path, key)
-        raise errors.UnknownKeyError(self._unknown_message(path, root))
+        raise errors.UnknownKeyError(root._unknown_message(path))
       else:
         ParamsDict({key: value}, path=self._path)
 
@@ -201,19 +204,16 @@ class ParamsDict:
   def _add(self, key: str, value: Any, kinds: Dict[str, str]) -> None:
     value = _plain(value)
     if isinstance(value, dict):
-      prefix = key + '.'
-      self._values[key] = ParamsDict(
-        value,
-        kinds={
-          path[len(prefix) :]: kind
-          for path, kind in kinds.items()
-          if path.startswith(prefix)
-        },
-        path=self._join(key),
-      )
+      start = len(key) + 1
+      inner = {
+        path[start:]: kind
+        for path, kind in kinds.items()
+        if path.startswith(key + '.')
+      }
+      self._values[key] = ParamsDict(value, kinds=inner, path=self._join(key))
     else:
       self._values[key] = copy.deepcopy(value)
-      self._kinds[key] = kinds.get(key, kinds_lib.kind_of(value))
+      self._kinds[key] = kinds.get(key, value_check.kind_of(value))
 
   # Locking and restrictions.
 
@@ -236,34 +236,10 @@ class ParamsDict:
       errors.UnknownKeyError: a restriction names an unknown key.
       ValueError: a restriction cannot be read.
     """
-    for restriction in self._restrictions:
-      match = _RESTRICTION.match(restriction)
-      if not match:
-        raise ValueError(
-          "Restriction '{}' is not 'key op key' with op one of {}.".format(
-            restriction, ' '.join(_OPERATORS)
-          )
-        )
-      left, name, right = match.groups()
-      left_value, right_value = self._lookup(left), self._lookup(right)
-      try:
-        holds = _OPERATORS[name](left_value, right_value)
-      except TypeError:
-        holds = False
-      if not holds:
-        raise RestrictionError(
-          '{} must hold, but {} is {!r} and {} is {!r}.'.format(
-            restriction, left, left_value, right, right_value
-          )
-        )
-
-  def _lookup(self, path: str) -> Any:
-    value = self
-    for name in path.split('.'):
-      if not isinstance(value, ParamsDict) or name not in value:
-        raise errors.UnknownKeyError(self._unknown_message(path, self))
-      value = value._values[name]
-    return value.as_dict() if isinstance(value, ParamsDict) else value
+    for text in self._restrictions:
+      problem = comparison(text)(self)
+      if problem:
+        raise RestrictionError(problem)
 
   # Checks and messages.
 
@@ -278,49 +254,35 @@ class ParamsDict:
         )
       )
 
-  def _check_name(self, name: Any) -> None:
-    if not isinstance(name, str):
-      raise errors.ConfigError(
-        '{}: a key must be text, not {!r}; quote it.'.format(
-          self._path or 'parameters', name
-        )
-      )
-    if name.startswith('_') or hasattr(type(self), name):
-      raise errors.UnknownKeyError(
-        '{} is reserved and cannot be a parameter.'.format(self._join(name))
-      )
+  def _check_known(self, name: str) -> None:
+    if name not in self._values:
+      raise MissingKeyError(self._unknown_message(self._join(name)))
 
-  def _check_shape(self, key: str, value: Any) -> None:
+  def _check_value(self, key: str, value: Any) -> None:
     """Raises ConfigError if `value` cannot replace what `key` holds."""
-    path = self._join(key)
-    if isinstance(self._values[key], ParamsDict):
+    path, old = self._join(key), self._values[key]
+    if isinstance(old, ParamsDict):
       if not isinstance(value, dict):
         raise errors.ConfigError(
           '{} must be a block of keys ({}), but {} is {}.'.format(
             path,
-            ', '.join(dir(self._values[key])) or 'none yet',
+            ', '.join(dir(old)) or 'none yet',
             errors.shown(value),
-            'null'
-            if value is None
-            else kinds_lib.kind_name(kinds_lib.kind_of(value)),
+            'null' if value is None else value_check.kind_of(value),
           )
         )
     elif isinstance(value, dict):
+      kind = self._kinds[key].replace('any', 'a single value')
       raise errors.ConfigError(
         '{} must be {}, but {} is a block of keys.'.format(
-          path,
-          'a single value'
-          if self._kinds[key] == 'any'
-          else kinds_lib.kind_name(self._kinds[key]),
-          errors.shown(value),
+          path, kind, errors.shown(value)
         )
       )
-    elif not kinds_lib.fits(value, self._kinds[key]):
-      raise kinds_lib.type_error(path, value, self._kinds[key])
+    elif not value_check.fits(value, self._kinds[key]):
+      raise value_check.type_error(path, value, self._kinds[key])
 
-  @staticmethod
-  def _unknown_message(path: str, root: 'ParamsDict') -> str:
-    known = [root._join(leaf) for leaf, _ in root.leaves()]
+  def _unknown_message(self, path: str) -> str:
+    known = [self._join(leaf) for leaf, _ in self.leaves()]
     if path in known:
       return '{0}: dots need an equals sign: {0}=VALUE.'.format(path)
     return 'Unknown parameter {:.120}.{}'.format(path, closest_key(path, known))

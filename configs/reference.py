@@ -1,52 +1,43 @@
-"""Writes the table of all parameters into the documentation.
+"""All parameters with their meanings, as the documentation shows them.
 
 python -m configs.reference docs/config.md
 """
 
-import json
+import re
 import sys
-from typing import Sequence
+from typing import Dict
 
-from configs import factory
-from configs import kinds as kinds_lib
-from configs.keys import Key
+from configs import factory, value_check, yaml_loader
 from utils import files
 
-BEGIN = '<!-- parameters: made by python -m configs.reference -->'
-END = '<!-- end of parameters -->'
+_BLOCK = re.compile(
+  r'(<!-- parameters of (\w+) -->\n```yaml\n).*?(```\n)', re.DOTALL
+)
 
 
-def markdown_table(keys: Sequence[Key]) -> str:
-  """Returns a Markdown table: key, default, kind, meaning."""
-  rows = ['| key | default | kind | meaning |', '|---|---|---|---|']
-  for key in keys:
-    kind = kinds_lib.kind_name(key.kind or kinds_lib.kind_of(key.default))
-    cells = (
-      '`{}`'.format(key.path),
-      '`{}`'.format(json.dumps(key.default)),
-      kind,
-      key.meaning,
+def _meanings(model: str) -> Dict[str, str]:
+  meanings = {}
+  for key in factory.declared_keys(model):
+    kind = value_check.allowed_values(key).kind
+    tells_kind = kind == value_check.kind_of(key.default)
+    meanings[key.path] = (
+      key.meaning if tells_kind else kind + ': ' + key.meaning
     )
-    rows.append(
-      '| {} |'.format(' | '.join(cell.replace('|', r'\|') for cell in cells))
-    )
-  return '\n'.join(rows) + '\n'
+  return meanings
 
 
-def with_tables(document: str) -> str:
-  """Returns `document` with the tables between the marks made anew."""
-  begin, end = document.index(BEGIN), document.index(END)
-  tables = ''.join(
-    '\n### {}\n\n{}'.format(model, markdown_table(factory.declared_keys(model)))
-    for model in factory.model_names()
-  )
-  return '{}{}\n{}\n{}'.format(document[:begin], BEGIN, tables, document[end:])
+def with_parameters(document: str) -> str:
+  """Returns a document with the parameters made anew where it has them."""
 
+  def block(match):
+    begin, model, end = match.groups()
+    defaults = factory.config_generator(model).as_dict()
+    text = yaml_loader.dump_with_comments(defaults, _meanings(model), 0)
+    return begin + text + end
 
-def main() -> None:
-  for path in sys.argv[1:]:
-    files.write_text(path, with_tables(files.read_text(path)))
+  return _BLOCK.sub(block, document)
 
 
 if __name__ == '__main__':
-  main()
+  for path in sys.argv[1:]:
+    files.write_text(path, with_parameters(files.read_text(path)))

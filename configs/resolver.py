@@ -1,7 +1,5 @@
 """From defaults, file, override text and flags to the parameters of a run."""
 
-import copy
-import json
 import logging
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
@@ -9,7 +7,6 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from configs import (
   factory,
   legacy_keys,
-  limits,
   params_dict,
   text_overrides,
   yaml_loader,
@@ -18,7 +15,7 @@ from utils import errors, files
 
 _LOGGER = logging.getLogger(__name__)
 
-# Flags that set one key, whatever a file says, as soon as they are given.
+# What each flag sets, whatever a file says, as soon as it is given.
 _FLAG_KEYS = {
   'model_dir': 'model_dir',
   'use_tpu': 'use_tpu',
@@ -33,6 +30,8 @@ _FLAG_KEYS = {
   'eval_master': 'platform.eval_master',
   'configure_tpu_version': 'platform.configure_tpu_version',
   'tpu_job_name': 'tpu_job_name',
+  'precision': 'architecture.use_bfloat16',
+  'skip_host_call': 'enable_summary',
 }
 _DATA_KEYS = (
   'train.train_file_pattern',
@@ -41,8 +40,8 @@ _DATA_KEYS = (
   'eval.val_json_file',
   'eval.label_map_file',
 )
+FLAGS = (*_FLAG_KEYS, 'data_dir')
 _PRECISIONS = ('float32', 'bfloat16')
-FLAGS = (*_FLAG_KEYS, 'precision', 'skip_host_call', 'data_dir')
 
 _NEEDS_TPU = (
   'architecture.use_bfloat16',
@@ -51,11 +50,6 @@ _NEEDS_TPU = (
 )
 _TRAIN_ONLY = ('train.input_partition_dims', 'train.num_cores_per_replica')
 _TRAIN_MODES = ('train', 'print_config', 'tpu_preflight')
-
-_BACKBONES = ('resnet', 'spinenet', 'spinenet_mbconv')
-_NECKS = ('fpn', 'nasfpn')
-# Where a run happened is no part of what was run.
-_NOT_SAVED = ('platform', 'tpu_job_name', 'train.num_shards')
 
 _COMMENT_COLUMN = 60
 
@@ -73,21 +67,14 @@ class Resolved(NamedTuple):
   sources: Dict[str, str]
 
 
+# The name of a flag that holds parameters, and what was read from it.
+_Texts = List[Tuple[str, text_overrides.Parsed]]
+
+
 def _nested(path: str, value: Any) -> Dict[str, Any]:
   for name in reversed(path.split('.')):
     value = {name: value}
   return value
-
-
-def _leaf_paths(tree: Dict[str, Any], prefix: str = '') -> List[str]:
-  paths = []
-  for key, value in tree.items():
-    path = prefix + key
-    if isinstance(value, dict):
-      paths.extend(_leaf_paths(value, path + '.'))
-    else:
-      paths.append(path)
-  return paths
 
 
 class _Resolution:
@@ -99,20 +86,15 @@ class _Resolution:
 
   def apply(self, changes: Dict[str, Any], source: str) -> None:
     self.params.override(changes, is_strict=True)
-    self.sources.update((path, source) for path in _leaf_paths(changes))
+    for path, _ in params_dict.ParamsDict(changes).leaves():
+      self.sources[path] = source
 
   def set(self, path: str, value: Any, source: str) -> None:
     self.apply(_nested(path, value), source)
 
-  def value(self, path: str) -> Any:
-    value = self.params
-    for name in path.split('.'):
-      value = getattr(value, name)
-    return value
-
   def force(self, path: str, value: Any, reason: str) -> None:
     """Sets what the device or the mode leaves no choice about."""
-    old, source = self.value(path), self.sources[path]
+    old, source = self.params.lookup(path), self.sources[path]
     if old is None and value is False or old == value:
       return
     if source in ('override', 'flag'):
@@ -127,19 +109,17 @@ def _parse(name: str, text: Any) -> text_overrides.Parsed:
     raise type(error)('--{}: {}'.format(name, error)) from error
 
 
-def _model_name(
-  model: Optional[str], stages: List[Tuple[str, str, text_overrides.Parsed]]
-) -> str:
+def _model_name(model: Optional[str], texts: _Texts) -> str:
   if model:
     # Whatever else is wrong with it, it has to exist.
     factory.declared_keys(model)
   given = None
-  for _, name, parsed in stages:
+  for name, parsed in texts:
     if parsed.values.get('type') is not None:
-      given, origin = parsed.values['type'], '--' + name
-      if parsed.form == 'file':
-        # Programs find files that no flag names.
-        origin = "'{}'".format(parsed.text)
+      # Programs find files that no flag names.
+      is_file = parsed.form == 'file'
+      origin = "'{}'".format(parsed.text) if is_file else '--' + name
+      given = parsed.values['type']
   if given is not None and not isinstance(given, str):
     raise errors.ConfigError(
       '{}: type must be str, but {!r} is {}.'.format(
@@ -150,21 +130,22 @@ def _model_name(
     raise errors.ConfigError(
       '--model={} contradicts type: {!r} in {}.'.format(model, given, origin)
     )
-  return model or given or 'retinanet'
+  return model or given or factory.default_model()
 
 
-def _select(
-  params: params_dict.ParamsDict,
-  stages: List[Tuple[str, str, text_overrides.Parsed]],
+def _with_choices(
+  params: params_dict.ParamsDict, texts: _Texts
 ) -> Dict[str, Any]:
   """Returns present parameters with the architecture that will be chosen."""
   current = params.as_dict()
-  for _, _, parsed in stages:
+  for _, parsed in texts:
     chosen = parsed.values.get('architecture')
     if isinstance(chosen, dict):
-      for key in ('backbone', 'multilevel_features'):
-        if key in chosen:
-          current['architecture'][key] = chosen[key]
+      current['architecture'].update(
+        (key, chosen[key])
+        for key in ('backbone', 'multilevel_features')
+        if key in chosen
+      )
   return current
 
 
@@ -183,35 +164,35 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
   if unknown:
     raise ValueError('Unknown flags: {}.'.format(', '.join(unknown)))
   given = {name: value for name, value in flags.items() if value is not None}
-  for name, path in _FLAG_KEYS.items():
-    if name not in given:
-      continue
-    if name == 'num_cores' and given[name] == resolution.value(path):
-      # Programs may give this flag a default of its own.
-      continue
+  data_dir = given.pop('data_dir', None)
+  params = resolution.params
+  if given.get('num_cores') == params.train.num_shards:
+    # Programs may give this flag a default of its own.
+    del given['num_cores']
+  if 'skip_host_call' in given and not given['skip_host_call']:
+    del given['skip_host_call']
+  for name, value in given.items():
+    if name == 'skip_host_call':
+      value = False
+    elif name == 'precision':
+      if value not in _PRECISIONS:
+        raise errors.ConfigError(
+          '--precision={} is unknown; known are {}.'.format(
+            value, ', '.join(_PRECISIONS)
+          )
+        )
+      value = value == 'bfloat16'
     try:
-      resolution.set(path, given[name], 'flag')
+      resolution.set(_FLAG_KEYS[name], value, 'flag')
     except errors.ConfigError as error:
       raise type(error)('--{}: {}'.format(name, error)) from error
-  if 'use_tpu' not in given and resolution.sources['use_tpu'] == 'default':
+  if resolution.sources['use_tpu'] == 'default':
     resolution.set('use_tpu', False, 'flag')
-  if 'precision' in given:
-    if given['precision'] not in _PRECISIONS:
-      raise errors.ConfigError(
-        '--precision={} is unknown; known are {}.'.format(
-          given['precision'], ', '.join(_PRECISIONS)
-        )
-      )
-    is_bfloat16 = given['precision'] == 'bfloat16'
-    resolution.set('architecture.use_bfloat16', is_bfloat16, 'flag')
-  if given.get('skip_host_call'):
-    resolution.set('enable_summary', False, 'flag')
-  if given.get('data_dir'):
-    for path in _DATA_KEYS:
-      old = resolution.value(path)
-      new = _with_data_dir(given['data_dir'], old or '')
-      if old and new != old:
-        resolution.set(path, new, 'flag')
+  for path in _DATA_KEYS if data_dir else ():
+    old = params.lookup(path)
+    new = _with_data_dir(data_dir, old or '')
+    if old and new != old:
+      resolution.set(path, new, 'flag')
 
 
 def _apply_device_rules(resolution: _Resolution, mode: str) -> None:
@@ -237,7 +218,7 @@ def resolve(
 
   Args:
     model: name of the model; by default the `type` that the override or the
-      file gives, else 'retinanet'.
+      file gives, else `factory.default_model`.
     config_file: path of a file, or any other form of `text_overrides.parse`.
     params_override: any form of `text_overrides.parse`.
     flags: {name: value}, names as in `FLAGS`; None means that the flag was not
@@ -246,26 +227,25 @@ def resolve(
     mode: what the program does; partitioning over TPU cores is for training.
 
   Raises:
-    errors.ConfigError: unknown model, key or file, or a value of a wrong type
-      or outside of `limits`.
+    errors.ConfigError: unknown model, key or file, or a value that cannot work.
   """
-  stages = [
-    ('file', 'config_file', _parse('config_file', config_file)),
-    ('override', 'params_override', _parse('params_override', params_override)),
+  texts = [
+    ('config_file', _parse('config_file', config_file)),
+    ('params_override', _parse('params_override', params_override)),
   ]
-  params = factory.config_generator(_model_name(model, stages))
+  params = factory.config_generator(_model_name(model, texts))
   resolution = _Resolution(params)
-  for i, (source, name, parsed) in enumerate(stages):
+  for i, (name, parsed) in enumerate(texts):
+    current = _with_choices(params, texts[i:])
     try:
-      current = _select(params, stages[i:])
-      resolution.apply(legacy_keys.translate(parsed.values, current), source)
+      changes = legacy_keys.translate(parsed.values, current)
+      resolution.apply(changes, name.rpartition('_')[2])
     except errors.ConfigError as error:
       hint = parsed.hint()
       raise type(error)('--{}: {}{}'.format(name, error, hint)) from error
   _apply_flags(resolution, flags or {})
   _apply_device_rules(resolution, mode)
-  params.validate()
-  limits.check(params, factory.declared_keys(params.type))
+  factory.check(params)
   params.lock()
   return Resolved(params, resolution.sources)
 
@@ -274,54 +254,18 @@ def without_tpu(params: params_dict.ParamsDict) -> params_dict.ParamsDict:
   """Returns a locked copy for a part of a TPU's run that runs elsewhere."""
   params = params_dict.ParamsDict(params)
   for path in ('use_tpu', *_NEEDS_TPU):
-    params.override(_nested(path, False), is_strict=True)
+    params.override(_nested(path, False))
   for path in _TRAIN_ONLY:
-    params.override(_nested(path, None), is_strict=True)
+    params.override(_nested(path, None))
   params.lock()
   return params
 
 
-def _leaf_text(key: str, value: Any) -> str:
-  text = yaml_loader.dump({key: value}).rstrip('\n')
-  if '\n' in text:
-    # JSON is YAML too, and keeps line breaks inside of quotes.
-    text = '{}: {}'.format(key, json.dumps(value))
-  return text
-
-
-def _lines(
-  block: Dict[str, Any], sources: Dict[str, str], path: str = ''
-) -> List[Tuple[str, str]]:
-  """Returns (line of YAML, source or '')."""
-  indent = '  ' * path.count('.')
-  lines = []
-  for key in sorted(block):
-    value = block[key]
-    if isinstance(value, dict) and value:
-      lines.append((indent + key + ':', ''))
-      lines.extend(_lines(value, sources, path + key + '.'))
-    else:
-      source = sources.get(path + key, 'default')
-      lines.append((indent + _leaf_text(key, value), source))
-  return lines
-
-
 def to_yaml_with_sources(resolved: Resolved) -> str:
   """Returns the parameters as YAML, with the source of each as a comment."""
-  lines = _lines(resolved.params.as_dict(), resolved.sources)
-  widths = [len(line) for line, source in lines if source]
-  column = min(max(widths, default=0), _COMMENT_COLUMN)
-  return ''.join(
-    '{}  # {}\n'.format(line.ljust(column), source) if source else line + '\n'
-    for line, source in lines
+  return yaml_loader.dump_with_comments(
+    resolved.params.as_dict(), resolved.sources, _COMMENT_COLUMN
   )
-
-
-def _without(tree: Dict[str, Any], path: str) -> None:
-  *blocks, leaf = path.split('.')
-  for name in blocks:
-    tree = tree.get(name, {})
-  tree.pop(leaf, None)
 
 
 def saved_params(params: params_dict.ParamsDict) -> Dict[str, Any]:
@@ -329,19 +273,13 @@ def saved_params(params: params_dict.ParamsDict) -> Dict[str, Any]:
 
   Parsers, backbones and necks that the architecture does not name are left out.
   """
-  saved = copy.deepcopy(params.as_dict())
-  architecture = saved.get('architecture', {})
-  parsers = [block for block in saved if block.endswith('_parser')]
-  for kind, blocks in (
-    ('parser', parsers),
-    ('backbone', _BACKBONES),
-    ('multilevel_features', _NECKS),
-  ):
-    for block in blocks:
-      if block != architecture.get(kind):
-        saved.pop(block, None)
-  for path in _NOT_SAVED:
-    _without(saved, path)
+  saved = params.as_dict()
+  for key in factory.declared_keys(params.type):
+    block = key.path.split('.')[0]
+    if key.chosen_by and params.lookup(key.chosen_by) != block:
+      saved.pop(block, None)
+  # Where a run happened is no part of what was run.
+  del saved['platform'], saved['tpu_job_name'], saved['train']['num_shards']
   return saved
 
 

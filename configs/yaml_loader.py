@@ -1,7 +1,7 @@
 """The one YAML reader for every source of parameters."""
 
 import re
-from typing import Any, Dict
+from typing import Any, Dict, Iterator, Tuple
 
 import yaml
 
@@ -141,6 +141,9 @@ def load(text: str) -> Any:
     ) from error
 
 
+_LINE_BREAK = re.compile('[\n\x85\u2028\u2029]')
+
+
 class _ParamsDumper(yaml.SafeDumper):
   """Block mappings, inline lists; tuples become lists."""
 
@@ -154,6 +157,13 @@ def _represent_list(dumper: yaml.Dumper, value: Any) -> yaml.Node:
   )
 
 
+def _represent_str(dumper: yaml.Dumper, value: str) -> yaml.Node:
+  # A comment behind a value needs it on one line.
+  style = '"' if _LINE_BREAK.search(value) else None
+  return dumper.represent_scalar('tag:yaml.org,2002:str', value, style)
+
+
+_ParamsDumper.add_representer(str, _represent_str)
 _ParamsDumper.add_representer(list, _represent_list)
 _ParamsDumper.add_representer(tuple, _represent_list)
 # The dumper quotes what would be read back as another type; it has to know
@@ -168,3 +178,35 @@ def dump(value: Any) -> str:
   return yaml.dump(
     value, Dumper=_ParamsDumper, default_flow_style=False, width=10**6
   )
+
+
+def dump_with_comments(
+  tree: Dict[str, Any], comments: Dict[str, str], most_column: int
+) -> str:
+  """Returns YAML with a comment behind each value.
+
+  Args:
+    tree: nested dict.
+    comments: {dotted key: comment} of every leaf.
+    most_column: where comments begin at most, unless a value is longer.
+  """
+  lines = list(_lines(tree, comments))
+  widths = [len(line) for line, comment in lines if comment]
+  column = min(max(widths), most_column)
+  return ''.join(
+    '{}  # {}\n'.format(line.ljust(column), comment) if comment else line + '\n'
+    for line, comment in lines
+  )
+
+
+def _lines(
+  tree: Dict[str, Any], comments: Dict[str, str], path: str = ''
+) -> Iterator[Tuple[str, str]]:
+  """Yields (line of YAML, comment or '')."""
+  indent = '  ' * path.count('.')
+  for key, value in sorted(tree.items()):
+    if isinstance(value, dict):
+      yield indent + key + ':', ''
+      yield from _lines(value, comments, path + key + '.')
+    else:
+      yield indent + dump({key: value}).rstrip('\n'), comments[path + key]

@@ -1,49 +1,27 @@
 """Tables of what a config can choose from."""
 
-import re
-from typing import Iterable, List, Tuple
+import fnmatch
+from typing import Iterator, Tuple
 
 import rich.console
 import rich.table
 
-from configs import presets
-from dataloader import autoaugment
-from modeling import factory
-from modeling.architecture import registries
-from modeling.architecture.backbones import (
-  resnet,
-  spinenet,
-  spinenet_mbconv,
-)
-
-_HEADS = ('retinanet_head',)
-_NUMBER = re.compile(r'\d+')
+from configs import factory, presets
+from executor import runner  # noqa: F401, registers all that a run has
+from utils import registry
 
 
-def _by_number(names: Iterable[str]) -> List[str]:
-  """Sorts '143' after '96', '49S' after '49'."""
-  return sorted(names, key=lambda name: (int(_NUMBER.match(name)[0]), name))
-
-
-def _parts() -> List[Tuple[str, str]]:
-  """(config key, its values), as far as they are registered."""
-  rows = [
-    ('type', factory.MODELS.names()),
-    ('architecture.backbone', registries.BACKBONES.names()),
-    ('resnet.resnet_depth', sorted(resnet.SPECS)),
-    ('spinenet.model_id', _by_number(spinenet.VARIANTS.names())),
-    (
-      'spinenet_mbconv.model_id',
-      _by_number(spinenet_mbconv.VARIANTS.names()),
-    ),
-    ('architecture.multilevel_features', registries.NECKS.names()),
-    ('head', _HEADS),
-    (
-      'retinanet_parser.aug_policy',
-      [*autoaugment.POLICIES.names(), 'randaugment-N-M', 'a list'],
-    ),
-  ]
-  return [(key, ', '.join(str(v) for v in values)) for key, values in rows]
+def _choices() -> Iterator[Tuple[str, str]]:
+  """Yields (config key, its values) of all keys that have a registry."""
+  paths = {
+    key.path: None
+    for model in factory.model_names()
+    for key in factory.declared_keys(model)
+  }
+  for path in paths:
+    for known in registry.REGISTRIES:
+      if fnmatch.fnmatchcase(path, known.key):
+        yield path, known.choices()
 
 
 def print_choices(console: rich.console.Console) -> None:
@@ -51,7 +29,7 @@ def print_choices(console: rich.console.Console) -> None:
   parts = rich.table.Table(title='Parts')
   parts.add_column('config key')
   parts.add_column('values')
-  for row in _parts():
+  for row in _choices():
     parts.add_row(*row)
   console.print(parts)
 
@@ -63,7 +41,7 @@ def print_choices(console: rich.console.Console) -> None:
   for preset in presets.find_presets():
     table.add_row(
       '{}\n  cost: {}; {}'.format(
-        preset.relative_path, preset.cost_class, preset.title
+        preset.relative_path, preset.cost, preset.title
       ),
       '{:.1f}'.format(preset.parameters),
       '{:.1f}'.format(preset.multiply_adds),

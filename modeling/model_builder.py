@@ -205,7 +205,7 @@ class ModelFn:
     if settings.path and not resumes:
       checkpoint.warm_start(
         settings.path,
-        settings.prefix,
+        settings.prefix or '',
         settings.skip_variables_regex,
         settings.min_coverage,
         variables,

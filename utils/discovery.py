@@ -2,10 +2,13 @@
 
 import importlib
 import pkgutil
-from typing import List
+from types import ModuleType
+from typing import Dict, List
 
 
-def import_submodules(package_path: List[str], package_name: str) -> None:
+def import_submodules(
+  package_path: List[str], package_name: str
+) -> Dict[str, ModuleType]:
   """Imports all modules directly inside a package.
 
   A new component thereby needs its own file only: no list to extend.
@@ -13,6 +16,13 @@ def import_submodules(package_path: List[str], package_name: str) -> None:
   Args:
     package_path: the package's `__path__`.
     package_name: the package's `__name__`.
+
+  Returns:
+    {name of the file: module}.
   """
-  for module in pkgutil.iter_modules(package_path):
-    importlib.import_module('{}.{}'.format(package_name, module.name))
+  return {
+    module.name: importlib.import_module(
+      '{}.{}'.format(package_name, module.name)
+    )
+    for module in pkgutil.iter_modules(package_path)
+  }

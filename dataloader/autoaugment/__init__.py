@@ -19,7 +19,7 @@ from dataloader.autoaugment import (
   policy_spec,
   sub_policies,
 )
-from utils import discovery, errors
+from utils import discovery
 
 POLICIES = policy_registry.POLICIES
 # Called `f(image[, bboxes], *arguments[, replace])`: those that have boxes as
@@ -31,19 +31,21 @@ NAME_TO_FUNC = {
 discovery.import_submodules(policies.__path__, policies.__name__)
 
 
-def policy_from_config(value: Any) -> Optional[sub_policies.Policy]:
-  """Returns what a value of `retinanet_parser.aug_policy` stands for.
+def policy_from_config(
+  value: Any, key: str = 'aug_policy'
+) -> Optional[sub_policies.Policy]:
+  """Returns what a value of a parser's `aug_policy` stands for.
 
   Args:
     value: '' or None for no policy; the name of a policy; 'randaugment-N-M'
       for N operations of level M; or a list of sub-policies, each a list of
       [operation, probability, level].
+    key: that holds the value, for messages.
 
   Raises:
     ConfigError: none of these, or with an operation, probability or level that
       is not possible.
   """
-  key = policy_registry.KEY
   if value is None or value == '':
     return None
   if not isinstance(value, str):
@@ -53,14 +55,7 @@ def policy_from_config(value: Any) -> Optional[sub_policies.Policy]:
   randaugment = policy_spec.parse_randaugment(value, key)
   if randaugment:
     return sub_policies.random_operations(*randaugment)
-  if value not in POLICIES.names():
-    names = [*POLICIES.names(), policy_spec.RANDAUGMENT_FORM]
-    raise errors.ConfigError(
-      '{}: {!r} is unknown; known are {}, and lists of sub-policies.{}'.format(
-        key, value, ', '.join(names), errors.did_you_mean(value, names)
-      )
-    )
-  return POLICIES.get(value)
+  return POLICIES.get(value, key)
 
 
 def distort_image_with_autoaugment(
@@ -71,7 +66,7 @@ def distort_image_with_autoaugment(
   Args:
     image: uint8 [height, width, 3].
     bboxes: float32 [n, 4], normalised.
-    name: of the policy, or another value of `retinanet_parser.aug_policy`.
+    name: of the policy, or another value of `policy_from_config`.
 
   Returns:
     Both, augmented, of the same shapes. The random numbers are those of

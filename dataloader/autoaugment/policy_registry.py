@@ -5,9 +5,10 @@ from typing import Sequence
 from dataloader.autoaugment import policy_spec, sub_policies
 from utils import registry
 
-KEY = 'retinanet_parser.aug_policy'
-
-POLICIES = registry.Registry(KEY)
+POLICIES = registry.Registry(
+  '*_parser.aug_policy',
+  (policy_spec.RANDAUGMENT_FORM, 'a list of sub-policies'),
+)
 
 # Decorates `policy(image, boxes_normalized)`: uint8 [height, width, 3] and
 # float32 [n, 4] to both, augmented. All random numbers have to be drawn from
@@ -21,7 +22,7 @@ def register_sub_policies(
   """Registers a list of sub-policies, of which each image takes one.
 
   Args:
-    name: value of `retinanet_parser.aug_policy`.
+    name: value of a parser's `aug_policy`.
     policy: lists of (operation, probability, level).
 
   Raises:

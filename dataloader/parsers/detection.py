@@ -357,7 +357,9 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
     'num_classes': architecture.num_classes,
     'aug_rand_hflip': settings.aug_rand_hflip,
     'aug_scale_range': (settings.aug_scale_min, settings.aug_scale_max),
-    'aug_policy': autoaugment.policy_from_config(settings.aug_policy),
+    'aug_policy': autoaugment.policy_from_config(
+      settings.aug_policy, architecture.parser + '.aug_policy'
+    ),
     'skip_crowd_during_training': settings.skip_crowd_during_training,
     'max_num_instances': settings.max_num_instances,
     'decoder': tf_example_decoder.TfExampleDecoder(

@@ -25,7 +25,7 @@ def test_lists_parts_and_presets(flag):
     assert ' {} '.format(preset.relative_path) in output
     assert ' {:.1f} '.format(preset.multiply_adds) in output
   assert 'cost: huge; RetinaNet with SpineNet-190' in output
-  for name in ('resnet', 'spinenet_mbconv', 'nasfpn', '143l', '49XS', 'v0'):
+  for name in ('retinanet', 'nasfpn', '49XS', 'bottleneck', 'adam', 'v0'):
     assert ' {}'.format(name) in output
   assert '49, 49S, 96, 143, 143l, 190' in output
   assert max(len(line) for line in output.splitlines()) <= 80

@@ -206,7 +206,7 @@ def test_undo_input_transpose(block_size, transpose):
   'depth',
   [
     pytest.param(d, marks=[pytest.mark.slow] if d > 101 else [])
-    for d in sorted(resnet.SPECS)
+    for d in resnet.DEPTHS.names()
   ],
 )
 def test_resnet_of_every_depth(depth):

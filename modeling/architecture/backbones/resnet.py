@@ -12,13 +12,13 @@ from modeling.architecture import (
   residual_blocks,
   space_to_depth,
 )
-from utils import errors
+from utils import errors, registry
 
 _RESIDUAL = residual_blocks.residual_block
 _BOTTLENECK = residual_blocks.bottleneck_block
 
 # depth: (block, number of blocks in the groups C2, C3, C4 and C5)
-SPECS = {
+_SPECS = {
   10: (_RESIDUAL, (1, 1, 1, 1)),
   14: (_BOTTLENECK, (1, 1, 1, 1)),
   18: (_RESIDUAL, (2, 2, 2, 2)),
@@ -29,6 +29,9 @@ SPECS = {
   152: (_BOTTLENECK, (3, 8, 36, 3)),
   200: (_BOTTLENECK, (3, 24, 36, 3)),
 }
+DEPTHS = registry.Registry('resnet.resnet_depth')
+for _depth, _spec in _SPECS.items():
+  DEPTHS.register(_depth)(_spec)
 
 _STEM_FILTERS = 64
 _STEM_KERNEL = 7
@@ -41,7 +44,7 @@ class Resnet:
   """Image to the feature maps C2 to C5.
 
   Args:
-    depth: a key of `SPECS`.
+    depth: a name in `DEPTHS`.
     layers: batch norm, activation, DropBlock.
     init_drop_connect_rate: stochastic depth of C5, less for earlier groups.
     space_to_depth_block_size: if above 1, training images come as
@@ -58,12 +61,6 @@ class Resnet:
     init_drop_connect_rate: Optional[float] = None,
     space_to_depth_block_size: int = 1,
   ):
-    if depth not in SPECS:
-      raise errors.ConfigError(
-        'resnet.resnet_depth: {!r} is unknown; known are {}.'.format(
-          depth, ', '.join(str(d) for d in sorted(SPECS))
-        )
-      )
     if _STEM_STRIDES % space_to_depth_block_size:
       raise errors.ConfigError(
         'architecture.space_to_depth_block_size: {} does not divide the '
@@ -72,7 +69,7 @@ class Resnet:
         )
       )
     self._layers = layers
-    self._block, self._repeats = SPECS[depth]
+    self._block, self._repeats = DEPTHS.get(depth)
     self._init_drop_connect_rate = regularization.checked_drop_rate(
       'resnet.init_drop_connect_rate', init_drop_connect_rate
     )

@@ -48,6 +48,9 @@ CELL_SPECS = (
 )
 
 
+BLOCK_FNS = registry.Registry('nasfpn.block_fn')
+
+
 class Feature(NamedTuple):
   """A map [batch, height, width, channels] of a level."""
 
@@ -97,10 +100,7 @@ class NasFpn:
     self._filters = filters
     self._num_repeats = num_repeats
     self._use_separable_conv = use_separable_conv
-    blocks = registry.Registry('nasfpn.block_fn')
-    blocks.register('conv')(self._conv_block)
-    blocks.register('bottleneck')(self._bottleneck_block)
-    self._block = blocks.get(block_fn)
+    self._block = BLOCK_FNS.get(block_fn)
     self._drop_connect_rate = regularization.checked_drop_rate(
       'nasfpn.init_drop_connect_rate', init_drop_connect_rate
     )
@@ -183,7 +183,7 @@ class NasFpn:
       is_training,
     )
     with tf.variable_scope('op_after_combine{}'.format(count)):
-      outputs = self._block(merged, is_training)
+      outputs = self._block(self, merged, is_training)
     return Feature(outputs, spec.level)
 
   def _resample(
@@ -213,6 +213,7 @@ class NasFpn:
         )
     return Feature(outputs, level)
 
+  @BLOCK_FNS.register('conv')
   def _conv_block(self, inputs: tf.Tensor, is_training: bool) -> tf.Tensor:
     outputs = convolutions.conv2d(
       inputs,
@@ -225,6 +226,7 @@ class NasFpn:
     outputs = self._layers.dropblock(outputs, is_training)
     return self._layers.recompute(outputs, [inputs], is_training)
 
+  @BLOCK_FNS.register('bottleneck')
   def _bottleneck_block(
     self, inputs: tf.Tensor, is_training: bool
   ) -> tf.Tensor:

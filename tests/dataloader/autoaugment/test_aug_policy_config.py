@@ -69,7 +69,7 @@ def test_no_policy():
 )
 def test_what_is_wrong_is_named(value, parts):
   with pytest.raises(errors.ConfigError) as info:
-    autoaugment.policy_from_config(value)
+    autoaugment.policy_from_config(value, _KEY)
   assert str(info.value).startswith(_KEY)
   for part in parts:
     assert part in str(info.value)
