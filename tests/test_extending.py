@@ -107,7 +107,6 @@ def test_detector_of_three_files(project, tmp_path):
   metrics = json.loads((model_dir / 'eval' / 'metrics.json').read_text())
   assert metrics['step'] == 3
   assert {'AP', 'AP50', 'ARmax100', 'class_error'} <= set(metrics)
-  assert 'raw' not in (model_dir / 'params.yaml').read_text()
   project.run(
     'export_saved_model.py',
     '--model=dots',
@@ -123,12 +122,12 @@ def test_detector_of_three_files(project, tmp_path):
     output = tmp_path / format_name
     project.run(
       'inference.py',
-      '--export_dir=' + str(export_dir),
+      '--saved_model_dir=' + str(export_dir),
       '--format=' + format_name,
-      '--input=' + str(picture),
+      str(picture),
       '--output_dir=' + str(output),
       '--output_json=' + str(output / 'found.json'),
-      '--min_score=0.0',
+      '--min_score_threshold=0',
     )
     assert (output / 'picture.png').exists()
     assert json.loads((output / 'found.json').read_text())
