@@ -1,6 +1,6 @@
 """Records whose image does not decode: left out, counted and told of."""
 
-from typing import Any, Callable
+from typing import Any, Callable, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -59,43 +59,59 @@ def map_and_skip(
   )
   numbered = numbered.apply(tf.data.experimental.ignore_errors())
 
-  # A gap in the numbers tells how many are missing.
-  def count(state, numbered_item):
-    index, item = numbered_item
-    expected, before, in_a_row = tf.unstack(state)
-    num_marks = index // (_RECORDS_BETWEEN_MARKS + 1)
-    is_mark = tf.equal(
-      index + 1, (num_marks + 1) * (_RECORDS_BETWEEN_MARKS + 1)
-    )
-    skipped = before + index - expected
-    in_a_row += index - expected
-    checks = [
-      graph_warnings.warn_when_doubled(
-        before,
-        skipped,
-        'train.skip_broken_images: skipped',
-        skipped,
-        'images that do not decode, of',
-        index - num_marks,
-        'read so far. tools/check_records.py lists them.',
-      ),
-      # Orders differ, so that an epoch is within two of them.
-      tf.debugging.Assert(
-        in_a_row < 2 * num_records,
-        [
-          NO_IMAGE_DECODES + ' (train.skip_broken_images) of the last',
-          in_a_row,
-        ],
-      ),
-    ]
-    with tf.control_dependencies(checks):
-      in_a_row = tf.where(is_mark, in_a_row, tf.zeros_like(in_a_row))
-      return tf.stack([index + 1, skipped, in_a_row]), (is_mark, item)
-
   return (
     numbered.apply(
-      tf.data.experimental.scan(tf.zeros([3], tf.int64), _no_autograph(count))
+      tf.data.experimental.scan(
+        tf.zeros([3], tf.int64),
+        _no_autograph(
+          lambda state, item: _count_missing(state, item, num_records)
+        ),
+      )
     )
     .filter(lambda is_mark, item: tf.logical_not(is_mark))
     .map(lambda is_mark, item: item)
   )
+
+
+def _count_missing(
+  state: tf.Tensor, numbered_item: Tuple[tf.Tensor, Any], num_records: int
+) -> Tuple[tf.Tensor, Any]:
+  """Tells from a gap in the numbers how many records are missing.
+
+  Args:
+    state: int64 [3], the number that is due, the records missing so far, and
+      those in a row.
+    numbered_item: a record that is there, with its number.
+    num_records: of an epoch.
+
+  Returns:
+    The next state, and the record with whether it is a mark.
+  """
+  index, item = numbered_item
+  expected, before, in_a_row = tf.unstack(state)
+  num_marks = index // (_RECORDS_BETWEEN_MARKS + 1)
+  is_mark = tf.equal(index + 1, (num_marks + 1) * (_RECORDS_BETWEEN_MARKS + 1))
+  skipped = before + index - expected
+  in_a_row += index - expected
+  checks = [
+    graph_warnings.warn_when_doubled(
+      before,
+      skipped,
+      'train.skip_broken_images: skipped',
+      skipped,
+      'images that do not decode, of',
+      index - num_marks,
+      'read so far. tools/check_records.py lists them.',
+    ),
+    # Orders differ, so that an epoch is within two of them.
+    tf.debugging.Assert(
+      in_a_row < 2 * num_records,
+      [
+        NO_IMAGE_DECODES + ' (train.skip_broken_images) of the last',
+        in_a_row,
+      ],
+    ),
+  ]
+  with tf.control_dependencies(checks):
+    in_a_row = tf.where(is_mark, in_a_row, tf.zeros_like(in_a_row))
+    return tf.stack([index + 1, skipped, in_a_row]), (is_mark, item)

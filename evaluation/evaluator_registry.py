@@ -6,6 +6,13 @@ from utils import registry
 
 # Mean losses and the model's own metrics, without an evaluator.
 LOSSES_ALONE = 'customized'
+# In configs of other programs; a training does not mind.
+ELSEWHERE = (
+  'box_and_mask',
+  'shapemask_box_and_mask',
+  'lvis_box',
+  'lvis_box_and_mask',
+)
 
 
 class EvaluatorType(NamedTuple):

@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 import tqdm
 
 import evaluation
+from configs import factory as config_factory
 from evaluation import coco_metrics, evaluator_registry, report
 from executor import checkpointing
 from modeling import checkpoint_files, factory
@@ -18,9 +19,6 @@ from utils import discovery, errors, mode_keys
 _log = logging.getLogger(__name__)
 
 discovery.import_submodules(evaluation.__path__, evaluation.__name__)
-
-# Values of eval.type in configs of other programs; a training does not mind.
-_TYPES_ELSEWHERE = ('shapemask_box_and_mask', 'lvis_box', 'lvis_box_and_mask')
 
 
 def check_settings(params: Any, evaluates: bool) -> None:
@@ -34,13 +32,22 @@ def check_settings(params: Any, evaluates: bool) -> None:
     ConfigError: a setting cannot work.
   """
   name = params.eval.type
-  if name == evaluator_registry.LOSSES_ALONE:
+  if not evaluates and name in evaluator_registry.ELSEWHERE:
     return
-  if not evaluates and name in _TYPES_ELSEWHERE:
-    return
-  needs = evaluator_registry.EVALUATORS.get(name).needs
+  fitting = config_factory.eval_types(params.type)
+  if name not in fitting:
+    raise errors.ConfigError(
+      "eval.type: {!r} is not available for '{}'; use {} ({}: losses "
+      'alone).{}'.format(
+        name,
+        params.type,
+        ', '.join(fitting),
+        evaluator_registry.LOSSES_ALONE,
+        errors.did_you_mean(name, fitting),
+      )
+    )
   coco_metrics.BACKENDS.get(params.eval.backend)
-  if not evaluates:
+  if not evaluates or name == evaluator_registry.LOSSES_ALONE:
     return
   if 'postprocess' in params and not params.postprocess.apply_nms:
     raise errors.ConfigError(
@@ -49,6 +56,7 @@ def check_settings(params: Any, evaluates: bool) -> None:
       'alone.'.format(evaluator_registry.LOSSES_ALONE)
     )
   model = factory.model_generator(params)
+  needs = evaluator_registry.EVALUATORS.get(name).needs
   missing = [key for key in needs if key not in model.served_outputs]
   if missing:
     raise errors.ConfigError(

@@ -37,7 +37,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     return
   settings = params.eval
   record_files.find_files(settings.eval_file_pattern)
-  if settings.type == evaluation.LOSSES_ALONE:
+  if settings.type == evaluator_registry.LOSSES_ALONE:
     return
   with failures.naming_bad_records(params, settings.eval_file_pattern):
     groundtruth_agreement.check(

@@ -99,33 +99,27 @@ class ModelFn:
       batch = gradients.accumulated_gradients(
         model, images, labels, self._optimization, num_parts
       )
-    losses, total_loss = batch.losses, batch.total_loss
     step, learning_rate, _ = batch.optimization
     train_op = self._train_op(batch.gradients, batch.optimization)
     model_variables = [
       v for v in batch.model_variables if v.op.name != 'global_step'
     ]
 
-    shown = losses
-    if replicas.is_replicated():
-      # Hooks and summaries are those of the first replica, and speak for all.
-      # The host of a TPU gets those of every core, and takes the mean.
-      # All in one: what only the chief's summaries asked for, the other workers
-      # would not bring, and the chief would wait for them.
-      means = replicas.mean_over_replicas(tf.stack(list(losses.values())))
-      shown = dict(zip(losses, tf.unstack(means)))
+    shown = _over_replicas(batch.losses)
     host_call = None
     if params.enable_summary and self._writes:
       host_call = self._host_call(
         step, dict(shown, learning_rate=learning_rate)
       )
-    reported_loss = total_loss
+    reported_loss = batch.total_loss
     hooks: List[tf.train.SessionRunHook] = []
     if not params.use_tpu:
       # An estimator stops at a loss that is NaN before it asks the hook below,
       # which can say why. The hook stops at the same step.
       reported_loss = tf.where(
-        tf.is_finite(total_loss), total_loss, tf.zeros_like(total_loss)
+        tf.is_finite(reported_loss),
+        reported_loss,
+        tf.zeros_like(reported_loss),
       )
       # Inside a TPU loop the values of single steps are not visible.
       checked = (*model.watched_losses, 'l2_regularization_loss')
@@ -292,6 +286,20 @@ class ModelFn:
   def _write_stats(self, model: base_model.Model, mode: str) -> None:
     if self._writes and model.stats and self._params.model_dir:
       model_stats.write_model_stats(model.stats, self._params.model_dir, mode)
+
+
+def _over_replicas(losses: Tensors) -> Tensors:
+  """Means over the replicas, for hooks and summaries.
+
+  Those are of the first replica, and speak for all; the host of a TPU gets the
+  losses of every core, and takes the mean itself. It is one operation: what
+  only the chief's summaries asked for, the other workers would not bring, and
+  the chief would wait for them.
+  """
+  if not replicas.is_replicated():
+    return losses
+  means = replicas.mean_over_replicas(tf.stack(list(losses.values())))
+  return dict(zip(losses, tf.unstack(means)))
 
 
 def _source_ids(labels: Any) -> Optional[tf.Tensor]:

@@ -189,26 +189,7 @@ class AnchorMatcher:
       tf.zeros_like(count[0]),
     )
 
-    # [r, 2], the rectangles as (groundtruth, type).
-    rectangles = tf.where(count > 0)
-    count = tf.gather_nd(count, rectangles)
-    groundtruth, anchor_type = tf.unstack(
-      tf.cast(rectangles, tf.int32), num=2, axis=1
-    )
-    first_y, first_x = (tf.gather_nd(f, rectangles) for f in tf.unstack(first))
-    width = tf.gather_nd((end - first)[1], rectangles)
-
-    # [k], one for each position of each rectangle.
-    ends = tf.cumsum(count)
-    position = tf.range(tf.reduce_sum(count))
-    rectangle = tf.searchsorted(ends, position, side='right')
-    position -= tf.gather(ends - count, rectangle)
-    width = tf.gather(width, rectangle)
-    y = tf.gather(first_y, rectangle) + position // width
-    x = tf.gather(first_x, rectangle) + position % width
-    anchor_type = tf.gather(anchor_type, rectangle)
-    groundtruth = tf.gather(groundtruth, rectangle)
-
+    groundtruth, anchor_type, y, x = _positions(first, end, count)
     step = tf.gather(self._index_step, anchor_type)
     grid_width = tf.gather(self._grid[1], anchor_type)
     anchor = tf.gather(self._first_index, anchor_type)
@@ -264,3 +245,40 @@ class AnchorMatcher:
     )
     # Where nothing overlaps all are equal.
     return tf.where(largest > 0.0, best, tf.zeros_like(best))
+
+
+def _positions(
+  first: tf.Tensor, end: tf.Tensor, count: tf.Tensor
+) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+  """All positions of rectangles on the grids.
+
+  Args:
+    first, end: int32 [2, m, types], y and x.
+    count: int32 [m, types], positions of a rectangle; 0 leaves it out.
+
+  Returns:
+    Groundtruth, type, y and x, each int32 [k].
+  """
+  # [r, 2], the rectangles as (groundtruth, type).
+  rectangles = tf.where(count > 0)
+  count = tf.gather_nd(count, rectangles)
+  groundtruth, anchor_type = tf.unstack(
+    tf.cast(rectangles, tf.int32), num=2, axis=1
+  )
+  first_y, first_x = (tf.gather_nd(f, rectangles) for f in tf.unstack(first))
+  width = tf.gather_nd((end - first)[1], rectangles)
+
+  # [k], one for each position of each rectangle.
+  ends = tf.cumsum(count)
+  position = tf.range(tf.reduce_sum(count))
+  rectangle = tf.searchsorted(ends, position, side='right')
+  position -= tf.gather(ends - count, rectangle)
+  width = tf.gather(width, rectangle)
+  y = tf.gather(first_y, rectangle) + position // width
+  x = tf.gather(first_x, rectangle) + position % width
+  return (
+    tf.gather(groundtruth, rectangle),
+    tf.gather(anchor_type, rectangle),
+    y,
+    x,
+  )

@@ -96,10 +96,23 @@ def multiclass_nms(
     if max_candidates_per_class is None or max_candidates_per_class >= num_boxes
     else max_candidates_per_class,
   )
-  block_size = min(_BLOCK_SIZE, num_classes * num_boxes)
+  return _select(boxes, scores, selection)
+
+
+def _select(
+  boxes: tf.Tensor, scores: tf.Tensor, selection: '_Selection'
+) -> KeptBoxes:
+  """Takes candidates in blocks, best first, until nothing can be added.
+
+  Args:
+    boxes: float32 [batch, n, 4].
+    scores: float32 [batch, classes * n], class-major.
+    selection: of the same images.
+  """
+  num_boxes, num_scores = boxes.shape.as_list()[1], scores.shape.as_list()[1]
 
   def next_block(scores):
-    top_scores, index = tf.nn.top_k(scores, block_size)
+    top_scores, index = tf.nn.top_k(scores, min(_BLOCK_SIZE, num_scores))
     box_index = tf.floormod(index, num_boxes)
     return _Candidates(
       boxes=tf.gather(boxes, box_index, batch_dims=1, axis=1),
@@ -116,7 +129,7 @@ def multiclass_nms(
     # The first block nearly always suffices. What it held comes before its
     # last candidate in the order of scores.
     last_score, last_index = last_score[:, None], last_index[:, None]
-    index = tf.range(num_classes * num_boxes)[None]
+    index = tf.range(num_scores)[None]
     is_left = (scores < last_score) | (
       tf.equal(scores, last_score) & (index > last_index)
     )

@@ -125,38 +125,10 @@ def _take(
   if not names:
     return image, boxes_normalized
   image_shape, boxes_shape = image.shape, boxes_normalized.shape
-  # Local operations come last and share a branch, with one loop over boxes.
-  plain = [name for name in names if not _is_local(name)]
-  local = names[len(plain) :]
 
   def take_step(i, image, boxes):
-    operation, argument = steps.operation[i], steps.argument[i]
-
-    def branch(name):
-      return lambda: operations.apply(name, image, boxes, argument)
-
-    def local_branch():
-      changed = operations.apply_local(
-        local,
-        operation - len(plain),
-        image,
-        boxes,
-        steps.probability[i],
-        argument,
-      )
-      return changed, tf.identity(boxes)
-
-    branches = [branch(name) for name in plain]
-    if local:
-      branches.append(local_branch)
-    branches.append(lambda: (tf.identity(image), tf.identity(boxes)))
     with randomness.repetition(i):
-      index = tf.where(
-        randomness.happens(steps.gate[i]),
-        tf.minimum(operation, len(plain)),
-        len(branches) - 1,
-      )
-      image, boxes = tf.switch_case(index, branches)
+      image, boxes = _take_step(steps, i, names, image, boxes)
     image.set_shape([None, None, 3])
     boxes.set_shape([None, 4])
     return i + 1, image, boxes
@@ -175,6 +147,44 @@ def _take(
   image.set_shape(image_shape)
   boxes.set_shape(boxes_shape)
   return image, boxes
+
+
+def _take_step(
+  steps: _Steps,
+  i: tf.Tensor,
+  names: List[str],
+  image: tf.Tensor,
+  boxes: tf.Tensor,
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  # Local operations come last and share a branch, with one loop over boxes.
+  plain = [name for name in names if not _is_local(name)]
+  local = names[len(plain) :]
+  operation, argument = steps.operation[i], steps.argument[i]
+
+  def branch(name):
+    return lambda: operations.apply(name, image, boxes, argument)
+
+  def local_branch():
+    changed = operations.apply_local(
+      local,
+      operation - len(plain),
+      image,
+      boxes,
+      steps.probability[i],
+      argument,
+    )
+    return changed, tf.identity(boxes)
+
+  branches = [branch(name) for name in plain]
+  if local:
+    branches.append(local_branch)
+  branches.append(lambda: (tf.identity(image), tf.identity(boxes)))
+  index = tf.where(
+    randomness.happens(steps.gate[i]),
+    tf.minimum(operation, len(plain)),
+    len(branches) - 1,
+  )
+  return tf.switch_case(index, branches)
 
 
 def _is_local(name: str) -> bool:
