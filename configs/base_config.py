@@ -50,7 +50,7 @@ ARCHITECTURE = block(
   # The background, and something to detect.
   Key('num_classes', 91, 'classes, with the background as 0', Values(least=2)),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
-  Key('space_to_depth_block_size', 1, 'block folded into channels', COUNT),
+  Key('space_to_depth_block_size', 1, 'blocks folded into channels', COUNT),
   Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
   Key('pre_parser', None, _SECOND_DATA_SET, TEXT, no_effect=True),
 )
@@ -240,7 +240,6 @@ TRAIN = block(
 
 EVAL = block(
   'eval',
-  Key('type', 'box', 'what is scored; customized = the losses alone'),
   Key('eval_batch_size', 8, 'batch (images)', COUNT),
   Key('eval_samples', None, 'images; null = the whole set', COUNT_FROM_0),
   Key('min_eval_interval', 180, 'pause between two (seconds)', COUNT_FROM_0),

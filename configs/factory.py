@@ -34,16 +34,15 @@ def declared_keys(model: str) -> Sequence[Key]:
   """
   module = _MODELS.get(model)
   parser = 'input parser, and the block of its parameters'
+  scored = 'what is scored: {}; customized = the losses alone'.format(
+    ', '.join(module.EVAL_TYPES)
+  )
   return (
     Key('type', model, 'which model is built'),
     Key('architecture.parser', module.PARSERS[0], parser),
+    Key('eval.type', module.EVAL_TYPES[0], scored),
     *module.KEYS,
   )
-
-
-def eval_types(model: str) -> Sequence[str]:
-  """Returns the values of `eval.type` that a model can be evaluated by."""
-  return _MODELS.get(model).EVAL_TYPES
 
 
 def config_generator(model: str) -> params_dict.ParamsDict:

@@ -115,7 +115,7 @@ def allowed_values(key: Key) -> Values:
   """Returns what a key may hold, with its kind and the bounds of an int."""
   values = key.values._replace(kind=key.values.kind or kind_of(key.default))
   if values.kind in ('int', 'list of int'):
-    values = values._replace(most=_MOST_INT)
+    values = values._replace(most=values.most or _MOST_INT)
   return values
 
 

@@ -30,7 +30,7 @@ class EvaluatorType(NamedTuple):
   needs: Sequence[str]
 
 
-EVALUATORS = registry.Registry('eval.type')
+EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))
 
 
 def register_evaluator(name: str, needs: Sequence[str]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ IS_DEFAULT = True
 
 PARSERS = ('retinanet_parser',)
 
-EVAL_TYPES = ('box', 'customized')
+EVAL_TYPES = ('box',)
 
 _PARSER = block(
   'retinanet_parser',

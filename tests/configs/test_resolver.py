@@ -250,12 +250,12 @@ def test_synchronised_batch_norm_is_left_to_the_devices():
 def test_partitioning_is_for_training(mode, kept):
   resolved = resolver.resolve(
     params_override='use_tpu=true,train.num_cores_per_replica=2,'
-    'train.input_partition_dims=[1, 2]',
+    'train.input_partition_dims=[[1, 2, 1, 1]]',
     mode=mode,
   )
   train = resolved.params.train
   assert train.num_cores_per_replica == (2 if kept else None)
-  assert train.input_partition_dims == ([1, 2] if kept else None)
+  assert train.input_partition_dims == ([[1, 2, 1, 1]] if kept else None)
 
 
 def test_yaml_with_sources_is_aligned_and_loads_back(tmp_path):

@@ -96,30 +96,3 @@ def test_second_data_set_is_refused(path, value):
   assert 'has a second data set' in str(info.value)
   default = next(key.default for key in _KEYS if key.path == path)
   _resolve(path, default)
-
-
-@pytest.mark.parametrize(
-  'path,value,words',
-  [
-    (
-      'retinanet_parser.unmatched_threshold',
-      0.6,
-      'retinanet_parser.unmatched_threshold is 0.6 and '
-      'retinanet_parser.match_threshold is 0.5',
-    ),
-    (
-      'architecture.min_level',
-      8,
-      'architecture.min_level is 8 and architecture.max_level is 7',
-    ),
-    (
-      'retinanet_parser.aug_scale_min',
-      2.0,
-      'retinanet_parser.aug_scale_min <= retinanet_parser.aug_scale_max',
-    ),
-  ],
-)
-def test_values_that_contradict_each_other_are_named(path, value, words):
-  with pytest.raises(errors.ConfigError) as info:
-    _resolve(path, value)
-  assert words in str(info.value)

@@ -4,7 +4,7 @@ from configs import base_config
 from configs.keys import block
 
 PARSERS = ('dots_parser',)
-EVAL_TYPES = ('box', 'customized')
+EVAL_TYPES = ('box',)
 KEYS = (
   *base_config.COMMON,
   *base_config.ANCHOR,
