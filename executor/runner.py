@@ -28,7 +28,7 @@ from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import meeting
 from executor.tpu import preemption
-from modeling import checkpoint_files, model_builder
+from modeling import checkpoint, model_builder
 from utils import errors, interruption, mode_keys
 
 _log = logging.getLogger(__name__)
@@ -186,8 +186,8 @@ class Runner:
       return
     with sole_training.alone_in(self._params.model_dir) as is_alone:
       if is_alone:
-        checkpoint_files.remove_leftovers(self._params.model_dir)
-      checkpoint_files.prepare(self._params.model_dir)
+        checkpoint.remove_leftovers(self._params.model_dir)
+      checkpoint.prepare(self._params.model_dir)
       yield
 
   def evaluate(self) -> Dict[str, float]:
@@ -213,7 +213,7 @@ class Runner:
       if settings.eval_timeout is None
       else '{} s at most for each'.format(settings.eval_timeout),
     )
-    checkpoints = checkpoint_files.appearing(
+    checkpoints = checkpoint.appearing(
       self._params.model_dir, settings.min_eval_interval, settings.eval_timeout
     )
     waiting = evaluation_lib.checkpoints_to_score(self._params)
@@ -224,14 +224,14 @@ class Runner:
         metrics = self._evaluate(path)
       except (
         tf.errors.NotFoundError,
-        checkpoint_files.UnreadableCheckpointError,
+        checkpoint.UnreadableCheckpointError,
         ValueError,
       ) as error:
-        if _concerns_the_user(error) or checkpoint_files.exists(path):
+        if _concerns_the_user(error) or checkpoint.exists(path):
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
-      if checkpoint_files.step_of(path) >= self._params.train.total_steps:
+      if checkpoint.step_of(path) >= self._params.train.total_steps:
         return metrics
     if not metrics:
       raise errors.UserError(
@@ -254,8 +254,8 @@ class Runner:
     return cluster is None or (cluster.is_chief and not cluster.has_evaluator)
 
   def _current_step(self) -> int:
-    latest = checkpoint_files.find_latest(self._params.model_dir)
-    return checkpoint_files.step_of(latest) if latest else 0
+    latest = checkpoint.find_latest(self._params.model_dir)
+    return checkpoint.step_of(latest) if latest else 0
 
   def _train_until(self, step: int) -> None:
     start_step = self._current_step()
@@ -310,7 +310,7 @@ class Runner:
       )
     model_dir = self._params.model_dir
     self._interrupt.raise_if_stopped(
-      model_dir, checkpoint_files.find_latest(model_dir)
+      model_dir, checkpoint.find_latest(model_dir)
     )
 
   def _meeting(self) -> ContextManager[Any]:
@@ -372,5 +372,5 @@ class Runner:
 def _concerns_the_user(error: Exception) -> bool:
   """Whether an error says more than that a checkpoint is gone."""
   return isinstance(error, errors.UserError) and not isinstance(
-    error, checkpoint_files.UnreadableCheckpointError
+    error, checkpoint.UnreadableCheckpointError
   )
