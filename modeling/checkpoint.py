@@ -153,6 +153,11 @@ def config_beside(prefix: str, model: Optional[str]) -> str:
   )
 
 
+def latest_step(directory: str) -> int:
+  """Step of `find_latest`, 0 if there is none."""
+  return step_of(find_latest(directory) or '')
+
+
 def appearing(
   directory: str, min_interval: float, timeout: Optional[float]
 ) -> Iterator[str]:

@@ -140,7 +140,7 @@ def _runner_of(params, monkeypatch, checkpoints, evaluate):
   runner = runner_lib.Runner(params)
   monkeypatch.setattr(checkpoint, 'appearing', lambda *args: iter(checkpoints))
   monkeypatch.setattr(evaluation_lib, 'checkpoints_to_score', lambda _: [])
-  monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
+  monkeypatch.setattr(runner, '_evaluate_once', evaluate)
   return runner
 
 
@@ -189,7 +189,7 @@ def test_checkpoints_that_are_there_come_first(trained, monkeypatch, tmp_path):
   appearing = iter([paths[2], base + '11', base + '12'])
   monkeypatch.setattr(checkpoint, 'appearing', lambda *args: appearing)
   monkeypatch.setattr(
-    runner, '_evaluate_checkpoint', lambda path: evaluated.append(path) or {}
+    runner, '_evaluate_once', lambda path: evaluated.append(path) or {}
   )
   runner.evaluate()
   assert evaluated == [*paths, base + '11']
@@ -247,14 +247,12 @@ def test_each_batch_size_means_what_it_says(trained):
     {
       'train': {'train_batch_size': 2},
       'eval': {'eval_batch_size': 3},
-      'predict': {'predict_batch_size': 5},
     },
   )
   estimator = estimator_factory.make_estimator(
     params,
     model_builder.ModelFn(params),
     hardware.detect(params),
-    predict_batch_key='predict.predict_batch_size',
     is_training=True,
   )
   assert isinstance(estimator, tf.estimator.tpu.TPUEstimator)
@@ -272,7 +270,7 @@ def test_each_batch_size_means_what_it_says(trained):
     with pytest.raises(_Asked) as info:
       run()
     sizes.append(info.value.args[0])
-  assert sizes == [2, 3, 5]
+  assert sizes == [2, 3, 3]
 
 
 def test_loss_that_is_not_finite_is_described(tmp_path):
