@@ -7,10 +7,9 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import hardware as hardware_lib
-from executor import memory_saving, partitioning
+from executor import partitioning
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import worker
-from utils import errors
 
 
 @cluster_lib.hidden_environment()
@@ -18,18 +17,14 @@ def make_estimator(
   params: Any,
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
-  predict_batch_key: str,
   is_training: bool,
 ) -> tf.estimator.Estimator:
-  """Builds the estimator for the hardware.
+  """Builds the estimator for the hardware, on which the config can work.
 
   Args:
     params: the whole config.
     model_fn: see `modeling.model_builder.ModelFn`.
     hardware: of `hardware.detect` or `hardware.for_evaluation`.
-    predict_batch_key: dotted key of the global batch of `predict`, which serves
-      evaluation (eval.eval_batch_size) as well as prediction without
-      groundtruth (predict.predict_batch_size).
     is_training: whether its sessions train, see `session_config`.
 
   Returns:
@@ -38,9 +33,6 @@ def make_estimator(
     `MultiWorkerMirroredStrategy`. Its input functions are called
     with `{'batch_size': n}`, n such that the config's batch sizes are global.
   """
-  check_batch_sizes(params, hardware, predict_batch_key, is_training)
-  if is_training:
-    memory_saving.check(params, hardware)
   run_config_kwargs = {
     'model_dir': params.model_dir,
     'tf_random_seed': params.train.seed,
@@ -59,46 +51,8 @@ def make_estimator(
   if hardware.kind == hardware_lib.GPU and hardware.num_replicas > 1:
     return _mirrored_estimator(params, model_fn, run_config_kwargs)
   return _tpu_estimator(
-    params,
-    model_fn,
-    hardware,
-    _batch_size(params, predict_batch_key),
-    is_training,
-    run_config_kwargs,
+    params, model_fn, hardware, is_training, run_config_kwargs
   )
-
-
-def _batch_size(params: Any, key: str) -> int:
-  block, name = key.split('.')
-  return getattr(getattr(params, block), name)
-
-
-def check_batch_sizes(
-  params: Any,
-  hardware: hardware_lib.Hardware,
-  predict_batch_key: str,
-  is_training: bool,
-) -> None:
-  """Checks that replicas can share the batches; see `make_estimator`.
-
-  Raises:
-    ConfigError: they cannot.
-  """
-  keys = []
-  if is_training:
-    keys = ['train.train_batch_size']
-  elif hardware.kind == hardware_lib.TPU:
-    # Under a distribution strategy one device evaluates and predicts.
-    keys = ['eval.eval_batch_size', predict_batch_key]
-  for key in keys:
-    size = _batch_size(params, key)
-    if size < 1 or size % hardware.num_replicas:
-      raise errors.ConfigError(
-        '{}: {} is not a positive multiple of the {} replicas ({}). Batch '
-        'sizes are global.'.format(
-          key, size, hardware.num_replicas, hardware.description
-        )
-      )
 
 
 def session_config(
@@ -125,7 +79,6 @@ def _tpu_estimator(
   params: Any,
   model_fn: Callable[..., Any],
   hardware: hardware_lib.Hardware,
-  predict_batch_size: int,
   is_training: bool,
   run_config_kwargs: Dict[str, Any],
 ) -> tf.estimator.tpu.TPUEstimator:
@@ -155,7 +108,8 @@ def _tpu_estimator(
     use_tpu=uses_tpu,
     train_batch_size=params.train.train_batch_size,
     eval_batch_size=params.eval.eval_batch_size,
-    predict_batch_size=predict_batch_size,
+    # What scores checkpoints runs on `predict`.
+    predict_batch_size=params.eval.eval_batch_size,
     config=config,
   )
 

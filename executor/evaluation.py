@@ -13,7 +13,7 @@ import evaluation
 from configs import factory as config_factory
 from evaluation import coco_metrics, evaluator_registry, report
 from executor import checkpointing
-from modeling import checkpoint_files, factory
+from modeling import checkpoint, factory
 from utils import discovery, errors, mode_keys
 
 _log = logging.getLogger(__name__)
@@ -223,7 +223,7 @@ def checkpoints_to_score(params: Any) -> List[str]:
   They are those of the model directory that were not scored since they were
   saved, as `history.json` knows, and the last one in any case.
   """
-  prefixes = checkpoint_files.find_all(params.model_dir)
+  prefixes = checkpoint.find_all(params.model_dir)
   scored = {
     os.path.basename(entry['checkpoint']): entry['time']
     for entry in report.read_history(_directory(params))
@@ -245,7 +245,7 @@ def _directory(params: Any) -> str:
 
 
 def _latest(model_dir: str) -> str:
-  path = checkpoint_files.find_latest(model_dir)
+  path = checkpoint.find_latest(model_dir)
   if not path:
     raise errors.UserError(
       "model_dir '{}' holds no checkpoint to evaluate. Train first, or give "
@@ -259,7 +259,7 @@ def _report(
 ) -> Dict[str, float]:
   """Writes and prints; returns plain floats."""
   metrics = {name: float(value) for name, value in metrics.items()}
-  step = checkpoint_files.step_of(checkpoint_path)
+  step = checkpoint.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))

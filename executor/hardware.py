@@ -65,12 +65,16 @@ def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
   if params.use_tpu:
     if cluster:
       raise errors.ConfigError(
-        'use_tpu: true, but {} lists {} workers. One process drives a TPU, '
-        'whatever its size; unset {}.'.format(
-          cluster_lib.VARIABLE, cluster.num_workers, cluster_lib.VARIABLE
+        'use_tpu: true, but {0} lists {1} workers. One process drives a TPU, '
+        'whatever its size; unset {0}.'.format(
+          cluster_lib.VARIABLE, cluster.num_workers
         )
       )
-    return _tpu(params, awaits_new_tpu)
+    # What is wrong is said before somebody waits for the TPU.
+    found = tpu(params, is_training=True)
+    return found._replace(
+      resolver=cloud_tpu.connect(params.platform, awaits_new_tpu)
+    )
   local = _local_devices()
   if cluster is None:
     return local
@@ -97,14 +101,6 @@ def _local_devices() -> Hardware:
 def _one_device(hardware: Hardware) -> Hardware:
   """The first one of this process."""
   return Hardware(hardware.kind, 1, 'one ' + hardware.kind)
-
-
-def _tpu(params: Any, awaits_new_tpu: bool = False) -> Hardware:
-  # What is wrong is said before somebody waits for the TPU.
-  found = tpu(params, is_training=True)
-  return found._replace(
-    resolver=cloud_tpu.connect(params.platform, awaits_new_tpu)
-  )
 
 
 def tpu(params: Any, is_training: bool) -> Hardware:
@@ -138,23 +134,26 @@ def num_training_replicas(params: Any) -> int:
   """
   num_cores = params.train.num_shards
   per_replica = params.train.num_cores_per_replica or 1
+  problem = None
   if per_replica not in _CORES_PER_REPLICA:
-    raise errors.ConfigError(
-      'train.num_cores_per_replica: {} cores cannot share a replica; allowed '
-      'are {}.'.format(per_replica, ', '.join(map(str, _CORES_PER_REPLICA)))
+    problem = (
+      'train.num_cores_per_replica: {1} cores cannot share a replica; allowed '
+      'are {2}.'
     )
-  if num_cores % CORES_PER_HOST and num_cores not in _PARTS_OF_A_HOST:
-    raise errors.ConfigError(
-      'train.num_shards: no TPU has {} cores. Give a multiple of {}, or {}, '
-      'with --num_cores.'.format(
-        num_cores, CORES_PER_HOST, ', '.join(map(str, _PARTS_OF_A_HOST))
-      )
+  elif num_cores % CORES_PER_HOST and num_cores not in _PARTS_OF_A_HOST:
+    problem = (
+      'train.num_shards: no TPU has {0} cores. Give a multiple of {3}, or 1, 2 '
+      'or 4, with --num_cores.'
     )
-  if num_cores % per_replica:
+  elif num_cores % per_replica:
+    problem = (
+      'train.num_shards: {0} cores do not divide into replicas of {1} '
+      '(train.num_cores_per_replica). Give a multiple of {1} with --num_cores.'
+    )
+  if problem:
+    allowed = ', '.join(map(str, _CORES_PER_REPLICA))
     raise errors.ConfigError(
-      'train.num_shards: {} cores do not divide into replicas of {} '
-      '(train.num_cores_per_replica). Give a multiple of {} with '
-      '--num_cores.'.format(num_cores, per_replica, per_replica)
+      problem.format(num_cores, per_replica, allowed, CORES_PER_HOST)
     )
   return num_cores // per_replica
 
@@ -177,7 +176,6 @@ def detect_for_evaluation(
     awaits_new_tpu: as in `detect`.
 
   Raises:
-    ConfigError: `platform.eval_master` is no address.
     UserError: the TPU cannot be used.
   """
   if params.use_tpu and params.platform.eval_master:
@@ -193,7 +191,6 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     training: of `detect`.
 
   Raises:
-    ConfigError: a pod cannot evaluate; `platform.eval_master` is no address.
     UserError: the evaluating TPU cannot be used.
   """
   if training.cluster:
@@ -202,7 +199,6 @@ def for_evaluation(params: Any, training: Hardware) -> Hardware:
     return training
   if params.platform.eval_master:
     return _at_eval_master(params)
-  check_evaluation_place(params)
   return tpu(params, is_training=False)._replace(resolver=training.resolver)
 
 
@@ -211,37 +207,7 @@ def evaluates_on_tpu(params: Any) -> bool:
   return params.platform.eval_master != LOCAL
 
 
-def check_evaluation_place(params: Any) -> None:
-  """Finds out whether a run with a TPU has a place to evaluate.
-
-  Args:
-    params: the whole config, with `use_tpu`.
-
-  Raises:
-    ConfigError: a pod cannot evaluate; `platform.eval_master` is no address.
-  """
-  master = params.platform.eval_master
-  if master:
-    if master != LOCAL and not master.startswith('grpc://'):
-      raise errors.ConfigError(
-        "platform.eval_master: '{}' is neither the grpc://host:port address of "
-        "a TPU nor '{}', this machine (--eval_master).".format(master, LOCAL)
-      )
-    return
-  num_cores = params.train.num_shards
-  if num_cores > CORES_PER_HOST:
-    raise errors.ConfigError(
-      'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
-      'cannot evaluate; {} cores can. Give the grpc://host:port address of '
-      "another TPU, or 'local' for the CPU of this machine, as --eval_master; "
-      'or evaluate with --mode=eval elsewhere.'.format(
-        num_cores, CORES_PER_HOST
-      )
-    )
-
-
 def _at_eval_master(params: Any) -> Hardware:
-  check_evaluation_place(params)
   master = params.platform.eval_master
   if master == LOCAL:
     return Hardware(CPU, 1, 'the CPU of this machine')

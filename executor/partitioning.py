@@ -25,42 +25,36 @@ def image_parts(params: Any) -> Optional[Sequence[int]]:
   """
   dims = params.train.input_partition_dims
   num_cores = params.train.num_cores_per_replica
-  key = 'train.input_partition_dims: {}'.format(
-    'null' if dims is None else dims
-  )
-  if dims is None:
-    if (num_cores or 1) == 1:
-      return None
-    raise errors.ConfigError(
-      '{}, so the {} cores of a replica (train.num_cores_per_replica) would '
-      'all compute the same. Give the parts of an image, such as '
-      "[[1, {}, 1, 1], 'None'].".format(key, num_cores, num_cores)
-    )
+  if dims is None and (num_cores or 1) == 1:
+    return None
+  image = dims[0] if dims else None
+  problem = None
   if num_cores is None:
-    raise errors.ConfigError(
-      key + ' needs train.num_cores_per_replica, the number of parts.'
+    problem = 'needs train.num_cores_per_replica, the number of parts'
+  elif image in _NOT_PARTED or len(dims) > 2:
+    problem = (
+      'has to part the images among the {} cores of a replica '
+      '(train.num_cores_per_replica)'
     )
-  if len(dims) not in (1, 2) or list(dims[1:]) not in ([], [None], ['None']):
-    raise errors.ConfigError(
-      key + ' has to have one or two items: the parts of an image, and for '
-      "labels, of which each core has all, 'None'."
-    )
-  image = dims[0]
-  if image in _NOT_PARTED:
-    raise errors.ConfigError(
-      '{} does not part the images, which its first item is for. Give their '
-      "parts, such as [[1, {}, 1, 1], 'None'].".format(key, num_cores)
-    )
-  if (
+  elif list(dims[1:]) not in ([], [None], ['None']):
+    problem = "parts the labels, of which each core has all, 'None'"
+  elif (
     not isinstance(image, (list, tuple))
     or len(image) != _NUM_IMAGE_DIMS
     or any(type(part) is not int or part < 1 for part in image)
     or np.prod(image) != num_cores
   ):
+    problem = (
+      'has to have 4 numbers of parts (batch, height, width, channels) whose '
+      'product is train.num_cores_per_replica, {}'
+    )
+  if problem:
     raise errors.ConfigError(
-      '{}: {} has to be 4 numbers of parts (batch, height, width, channels) '
-      'whose product is train.num_cores_per_replica, {}.'.format(
-        key, image, num_cores
+      'train.input_partition_dims: {} {}, such as '
+      "[[1, {}, 1, 1], 'None'].".format(
+        'null' if dims is None else dims,
+        problem.format(num_cores),
+        num_cores or 2,
       )
     )
   return image

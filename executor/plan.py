@@ -5,7 +5,7 @@ from typing import Any, List, Optional, Tuple
 import rich.table
 
 from executor import hardware as hardware_lib
-from executor import memory_saving, run_start
+from executor import run_start
 from modeling.architecture import batch_norm
 
 _SHOWN_CLASSES = 20
@@ -67,7 +67,7 @@ def _training_rows(
 ) -> List[Tuple[str, str]]:
   return [
     ('training batch', _batch(params.train.train_batch_size, hardware)),
-    *(('memory', text) for text in memory_saving.describe(params, hardware)),
+    *(('memory', text) for text in _memory_saving(params.train, hardware)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
@@ -91,6 +91,22 @@ def _training_rows(
       ),
     ),
   ]
+
+
+def _memory_saving(train: Any, hardware: hardware_lib.Hardware) -> List[str]:
+  """What is on, each in some words."""
+  texts = []
+  num_parts = train.gradient_accumulation_steps
+  if num_parts > 1:
+    size = train.train_batch_size // hardware.num_replicas // num_parts
+    texts.append(
+      'gradients of {} parts of {} {} added up before a step'.format(
+        num_parts, size, 'image' if size == 1 else 'images'
+      )
+    )
+  if train.recompute_grad:
+    texts.append('activations computed again in the backward pass')
+  return texts
 
 
 def _classes(params: Any) -> List[str]:

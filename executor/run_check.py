@@ -1,14 +1,33 @@
-"""Whether what a run needs is there, before a graph is built or hours pass."""
+"""Checks of a run before a graph is built or hours pass."""
 
 import logging
-from typing import Any
+from typing import Any, Iterator
+
+import tensorflow.compat.v1 as tf
 
 from dataloader import record_files
 from evaluation import groundtruth_agreement
-from executor import evaluation, failures, run_start, run_warnings
+from executor import batches, evaluation, failures, run_start, run_warnings
 from executor import hardware as hardware_lib
+from utils import errors
 
 _log = logging.getLogger(__name__)
+
+
+def check_model_dir(params: Any) -> None:
+  """Raises ConfigError if there is no place for the run's files."""
+  if not params.model_dir:
+    raise errors.ConfigError(
+      "model_dir is not set. Give the directory for this run's files with "
+      '--model_dir, or in the config.'
+    )
+  if tf.gfile.Exists(params.model_dir) and not tf.gfile.IsDirectory(
+    params.model_dir
+  ):
+    raise errors.ConfigError(
+      "model_dir: '{}' is a file. Give a directory; it is made if it does not "
+      'exist.'.format(params.model_dir)
+    )
 
 
 def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
@@ -26,9 +45,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     ConfigError: a setting cannot work.
     DataError: records, annotations or the label map cannot be used.
   """
-  evaluation.check_settings(params, evaluates)
-  if evaluates and params.use_tpu:
-    hardware_lib.check_evaluation_place(params)
+  check_settings(params, evaluates)
   if trains:
     start = run_start.find(params, step)
     for text in run_warnings.find(params, start):
@@ -46,4 +63,107 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
       settings.label_map_file,
       settings.eval_samples,
       params.retinanet_parser.regenerate_source_id,
+    )
+
+
+def check_settings(params: Any, evaluates: bool) -> None:
+  """Raises ConfigError for what the config alone says to be wrong.
+
+  Args:
+    params: the whole config.
+    evaluates: whether the run evaluates; if not, little of that matters.
+  """
+  evaluation.check_settings(params, evaluates)
+  if evaluates and params.use_tpu:
+    check_evaluation_place(params)
+
+
+def check_evaluation_place(params: Any) -> None:
+  """Finds out whether a run with a TPU has a place to evaluate.
+
+  Args:
+    params: the whole config, with `use_tpu`.
+
+  Raises:
+    ConfigError: a pod cannot evaluate; `platform.eval_master` is no address.
+  """
+  master, local = params.platform.eval_master, hardware_lib.LOCAL
+  if master and master != local and not master.startswith('grpc://'):
+    raise errors.ConfigError(
+      "platform.eval_master: '{}' is neither the grpc://host:port address of a "
+      "TPU nor '{}', this machine (--eval_master).".format(master, local)
+    )
+  num_cores, most = params.train.num_shards, hardware_lib.CORES_PER_HOST
+  if not master and num_cores > most:
+    raise errors.ConfigError(
+      'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
+      'cannot evaluate; {} cores can. Give the grpc://host:port address of '
+      "another TPU or '{}' with --eval_master, or use --mode=eval "
+      'elsewhere.'.format(num_cores, most, local)
+    )
+
+
+def check_hardware(
+  params: Any, hardware: hardware_lib.Hardware, is_training: bool
+) -> None:
+  """Raises ConfigError for the first of `hardware_problems`."""
+  for problem in hardware_problems(params, hardware, is_training):
+    raise errors.ConfigError(problem)
+
+
+def hardware_problems(
+  params: Any, hardware: hardware_lib.Hardware, is_training: bool
+) -> Iterator[str]:
+  """Yields a message for each setting that cannot work on the hardware.
+
+  Args:
+    params: the whole config.
+    hardware: of `hardware.detect` or `hardware.for_evaluation`.
+    is_training: whether it trains there, or evaluates.
+  """
+  batch = batches.evaluation(params, hardware)
+  if is_training:
+    batch = batches.training(params, hardware.num_replicas)
+    yield from _memory_saving_problems(params.train, params, hardware)
+  if batch.problem:
+    yield batch.problem
+
+
+def _memory_saving_problems(
+  train: Any, params: Any, hardware: hardware_lib.Hardware
+) -> Iterator[str]:
+  norm = params.batch_norm_activation
+  is_tpu = hardware.kind == hardware_lib.TPU
+  # The exchange between replicas can stand in no loop, and is not repeated.
+  shares_statistics = (
+    not is_tpu
+    and hardware.num_replicas > 1
+    and norm.use_sync_bn
+    and norm.batch_norm_trainable
+  )
+  if shares_statistics:
+    for name, off in (
+      ('gradient_accumulation_steps', 1),
+      ('recompute_grad', False),
+    ):
+      if getattr(train, name) != off:
+        yield (
+          'train.{}: {} does not go with batch_norm_activation.use_sync_bn: '
+          'true on {}. Set one of them to its default.'.format(
+            name, getattr(train, name), hardware.description
+          )
+        )
+  if train.recompute_grad and is_tpu:
+    yield (
+      'train.recompute_grad: true saves nothing on a TPU, where XLA merges '
+      'what is computed twice. Set it to false; '
+      'train.gradient_accumulation_steps saves memory there, too.'
+    )
+  if train.mixed_precision and hardware.kind != hardware_lib.GPU:
+    yield (
+      'train.mixed_precision: true is for GPUs, and this run is on {}. Set it '
+      'to false{}.'.format(
+        hardware.description,
+        '; a TPU has architecture.use_bfloat16' if is_tpu else '',
+      )
     )

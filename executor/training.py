@@ -1,39 +1,26 @@
-"""The training loop."""
+"""One stretch of training, up to a step."""
 
-from typing import Any, Callable, List
+import contextlib
+import functools
+from typing import Any, ContextManager, List
 
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor import checkpointing, progress
+from dataloader import input_reader
+from executor import (
+  checkpointing,
+  estimator_factory,
+  failures,
+  progress,
+  step_memory,
+)
 from executor import hardware as hardware_lib
-from executor.multi_worker import step_agreement
+from executor.multi_worker import meeting, step_agreement
+from executor.tpu import preemption
+from modeling import checkpoint, model_builder
 from modeling.training import finite_loss
-from utils import interruption
-
-
-def checkpoint_hooks(
-  params: Any,
-  hardware: hardware_lib.Hardware,
-  interrupt: interruption.StopOnSignalHook,
-) -> List[tf.train.SessionRunHook]:
-  """New hooks that save checkpoints; on a TPU the estimator brings its own."""
-  if hardware.kind == hardware_lib.TPU:
-    return []
-  if hardware.cluster:
-    return [
-      step_agreement.CheckpointHook(
-        params.model_dir,
-        save_secs=params.train.save_checkpoint_seconds,
-        agreement=step_agreement.Agreement(interrupt),
-        is_chief=hardware.writes,
-      )
-    ]
-  return [
-    checkpointing.CheckpointHook(
-      params.model_dir, save_secs=params.train.save_checkpoint_seconds
-    )
-  ]
+from utils import interruption, mode_keys
 
 
 class _SaveParamsHook(tf.train.SessionRunHook):
@@ -46,49 +33,123 @@ class _SaveParamsHook(tf.train.SessionRunHook):
     resolver.save_params(self._params, self._params.model_dir)
 
 
-def train(
-  estimator: tf.estimator.Estimator,
-  input_fn: Callable[..., Any],
-  params: Any,
-  hardware: hardware_lib.Hardware,
-  max_steps: int,
-  interrupt: interruption.StopOnSignalHook,
-  memory_hook: tf.train.SessionRunHook,
-) -> None:
-  """Trains up to the absolute step `max_steps`.
+class Trainer:
+  """Trains in a model directory, one stretch after the other.
 
   Args:
-    estimator: whose model function adds `checkpoint_hooks`.
-    input_fn: training input.
     params: the whole config.
-    hardware: of `hardware.detect`.
-    max_steps: where to stop.
-    interrupt: also that of `checkpoint_hooks`; tells afterwards whether a
-      signal came.
-    memory_hook: asks for the memory of a step, on a CPU.
-
-  Raises:
-    UserError: a loss was not finite.
   """
-  hooks: List[tf.train.SessionRunHook] = []
-  if hardware.kind == hardware_lib.CPU and not hardware.cluster:
-    hooks.append(memory_hook)
-  if hardware.writes:
-    hooks += [
-      _SaveParamsHook(params),
-      progress.ProgressHook(
-        params.train.total_steps,
-        params.train.train_batch_size,
-        shows_values=hardware.kind != hardware_lib.TPU,
+
+  def __init__(self, params: Any):
+    self._params = params
+    self._interrupt = interruption.StopOnSignalHook()
+    self._memory_hook = step_memory.MemoryHook(params)
+
+  def train(self, hardware: hardware_lib.Hardware, last_step: int) -> None:
+    """Trains from the latest checkpoint up to the absolute step `last_step`.
+
+    Args:
+      hardware: what the config can work on.
+      last_step: where to stop.
+
+    Raises:
+      UserError: a loss was not finite, or a signal came.
+      DataError: a record cannot be used.
+    """
+    params, model_dir = self._params, self._params.model_dir
+    start_step = checkpoint.latest_step(model_dir)
+    input_fn = estimator_factory.GlobalBatchInputFn(
+      input_reader.InputFn(
+        params.train.train_file_pattern,
+        params,
+        mode_keys.TRAIN,
+        params.train.train_dataset_type,
+        start_step=start_step,
       ),
-    ]
-  if not hardware.cluster:
-    # Several workers have to stop at the same step.
-    hooks.append(interrupt)
-  with interrupt.handling_signals(from_first_step=True):
-    estimator.train(
-      input_fn=input_fn,
-      hooks=hooks,
-      max_steps=max_steps,
-      saving_listeners=[finite_loss.FiniteVariablesListener()],
+      params.train.train_batch_size,
     )
+    # The others are told of an error when it is explained.
+    with self._meeting(hardware, start_step), failures.naming_bad_records(
+      params, params.train.train_file_pattern
+    ):
+      # Of several workers it takes the port that they met at.
+      estimator = self._estimator(hardware)
+      with self._interrupt.handling_signals(from_first_step=True):
+        estimator.train(
+          input_fn=input_fn,
+          hooks=self._hooks(hardware),
+          max_steps=last_step,
+          saving_listeners=[finite_loss.FiniteVariablesListener()],
+        )
+    self._interrupt.raise_if_stopped(
+      model_dir, checkpoint.find_latest(model_dir)
+    )
+
+  def _estimator(
+    self, hardware: hardware_lib.Hardware
+  ) -> tf.estimator.Estimator:
+    return estimator_factory.make_estimator(
+      self._params,
+      model_builder.ModelFn(
+        self._params,
+        make_last_hooks=functools.partial(self._checkpoint_hooks, hardware),
+        make_tpu_scaffold=preemption.OneSessionScaffold,
+        writes=hardware.writes,
+      ),
+      hardware,
+      is_training=True,
+    )
+
+  def _hooks(
+    self, hardware: hardware_lib.Hardware
+  ) -> List[tf.train.SessionRunHook]:
+    train = self._params.train
+    hooks: List[tf.train.SessionRunHook] = []
+    if hardware.kind == hardware_lib.CPU and not hardware.cluster:
+      hooks.append(self._memory_hook)
+    if hardware.writes:
+      hooks += [
+        _SaveParamsHook(self._params),
+        progress.ProgressHook(
+          train.total_steps,
+          train.train_batch_size,
+          shows_values=hardware.kind != hardware_lib.TPU,
+        ),
+      ]
+    if not hardware.cluster:
+      # Several workers have to stop at the same step.
+      hooks.append(self._interrupt)
+    return hooks
+
+  def _checkpoint_hooks(
+    self, hardware: hardware_lib.Hardware
+  ) -> List[tf.train.SessionRunHook]:
+    """New hooks; on a TPU the estimator brings its own."""
+    if hardware.kind == hardware_lib.TPU:
+      return []
+    model_dir = self._params.model_dir
+    save_secs = self._params.train.save_checkpoint_seconds
+    if not hardware.cluster:
+      return [checkpointing.CheckpointHook(model_dir, save_secs=save_secs)]
+    return [
+      step_agreement.CheckpointHook(
+        model_dir,
+        save_secs=save_secs,
+        agreement=step_agreement.Agreement(self._interrupt),
+        is_chief=hardware.writes,
+      )
+    ]
+
+  def _meeting(
+    self, hardware: hardware_lib.Hardware, step: int
+  ) -> ContextManager[Any]:
+    """What holds this worker and the others together while they train."""
+    cluster = hardware.cluster
+    if cluster is None:
+      return contextlib.nullcontext()
+    report = meeting.Report(
+      config=meeting.comparable_config(self._params),
+      num_devices=hardware.num_replicas // cluster.num_workers,
+      step=step,
+    )
+    return meeting.Meeting(cluster, report, self._params.model_dir)

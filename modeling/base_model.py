@@ -203,7 +203,8 @@ class Model(abc.ABC):
 
   def _log_stats(self, images: tf.Tensor) -> None:
     batch_size = images.shape.as_list()[0]
-    if batch_size is None:
+    # Parts of a batch build the network twice.
+    if batch_size is None or self.stats:
       return
     self.stats = model_stats.model_stats(batch_size)
     _log.info(

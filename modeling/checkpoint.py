@@ -1,26 +1,103 @@
-"""Reading checkpoints: warm start with a report, and a check before resuming.
+"""Checkpoints as files: step, latest, damage, and whether they fit."""
 
-Training on from a checkpoint of which nothing fits looks like training from
-scratch, so a warm start that finds too little is an error here.
-"""
-
-import io
 import logging
+import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+import time
+from typing import Iterator, List, Optional, Sequence
 
-import numpy as np
-import rich.console
-import rich.table
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint_files
 from modeling.training import optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)
 
+_STATE = 'checkpoint'
+_INDEX = '.index'
+_MAX_NAMES = 3
 _NUM_EXAMPLES = 5
+_PARAMS = 'params.yaml'
+_POLL = 1.0  # seconds
+# What the files of a checkpoint have after its name.
+_FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+# What is left of a save that was killed.
+_LEFTOVER = re.compile(r'(model\.ckpt-\d+_temp_|checkpoint\.tmp)\w+$')
+
+
+class UnreadableCheckpointError(errors.UserError):
+  """The files of a checkpoint are absent or damaged."""
+
+
+def step_of(prefix: str) -> int:
+  """Step in the name of a checkpoint (`model.ckpt-1000`), 0 if none."""
+  match = re.search(r'-(\d+)$', os.path.basename(prefix))
+  return int(match.group(1)) if match else 0
+
+
+def exists(prefix: str) -> bool:
+  """Whether there are files of a checkpoint, of either format, or of a part."""
+  # The graph alone is no checkpoint.
+  if any(not path.endswith('.meta') for path in _files_of(prefix)):
+    return True
+  try:
+    return tf.train.checkpoint_exists(prefix)
+  except tf.errors.NotFoundError:  # Not even the directory is there.
+    return False
+
+
+def find_all(directory: str) -> List[str]:
+  """Prefixes of a directory's checkpoints with an index, oldest step first."""
+  prefixes = [
+    os.path.join(directory, name[: -len(_INDEX)])
+    for name in _names(directory)
+    if name.endswith(_INDEX)
+  ]
+  return sorted(prefixes, key=lambda prefix: (step_of(prefix), prefix))
+
+
+def find_latest(directory: str) -> Optional[str]:
+  """Returns the prefix of the checkpoint that a run goes on from.
+
+  It is the one that the file `checkpoint` names, by its name in this directory,
+  so that a directory may be moved and a person may go back to an older one. If
+  that file is lost or damaged, or what it names was deleted, it is the newest
+  of the directory. Only then a path to another directory counts.
+
+  Args:
+    directory: need not exist.
+
+  Returns:
+    The prefix, whose files may be damaged (see `check_intact`); None if there
+    is no checkpoint.
+
+  Raises:
+    UnreadableCheckpointError: there is none, but something of one.
+  """
+  named = _named_by_state(directory)
+  here = named and os.path.join(directory, os.path.basename(named))
+  if here and exists(here):
+    return here
+  found = find_all(directory)
+  if found:
+    return found[-1]
+  if named and exists(named):
+    return named
+  # A run that is killed in its first save has nothing to lose.
+  remains = [
+    name
+    for name in sorted(_names(directory))
+    if name == _STATE
+    or (_FILE_ENDING.search(name) and step_of(_FILE_ENDING.sub('', name)))
+  ]
+  if remains:
+    raise UnreadableCheckpointError(
+      "The directory '{}' holds no checkpoint, but parts of one: {}. Copy what "
+      'is missing, or delete them to start afresh.'.format(
+        directory, ', '.join(remains[:_MAX_NAMES])
+      )
+    )
+  return None
 
 
 def resolve_checkpoint(path: str) -> str:
@@ -34,7 +111,7 @@ def resolve_checkpoint(path: str) -> str:
     UserError: there is no checkpoint.
   """
   if tf.gfile.IsDirectory(path):
-    latest = checkpoint_files.find_latest(path)
+    latest = find_latest(path)
     if latest:
       return latest
     raise errors.UserError(
@@ -43,8 +120,8 @@ def resolve_checkpoint(path: str) -> str:
     )
   # In this order, since TensorFlow takes any file for a checkpoint of its first
   # format.
-  for prefix in (checkpoint_files.FILE_ENDING.sub('', path), path):
-    if checkpoint_files.exists(prefix):
+  for prefix in (_FILE_ENDING.sub('', path), path):
+    if exists(prefix):
       return prefix
   raise errors.UserError(
     "The checkpoint '{}' does not exist. Give the path up to the step "
@@ -52,213 +129,171 @@ def resolve_checkpoint(path: str) -> str:
   )
 
 
-class RestoreReport(NamedTuple):
-  """What a warm start found. Names are those of the graph's variables."""
-
-  checkpoint: str
-  loaded: Dict[str, str]  # graph name: checkpoint name
-  skipped: List[str]
-  shape_differs: Dict[str, Any]  # graph name: (graph shape, file shape)
-  absent: List[str]
-  outside_prefix: List[str]  # not looked for
-  sizes: Dict[str, int]  # weights in each variable of the graph
-  checkpoint_names: List[str]
-
-  def share_of_parameters(self) -> float:
-    """Share of all weights of the graph that were loaded, in [0, 1]."""
-    total = sum(self.sizes.values())
-    return sum(self.sizes[name] for name in self.loaded) / max(total, 1)
-
-  def __str__(self) -> str:
-    rows = [
-      ('loaded', list(self.loaded)),
-      ('skipped by regex', self.skipped),
-      ('shape differs', list(self.shape_differs)),
-      ('absent from checkpoint', self.absent),
-      ('outside the prefix', self.outside_prefix),
-    ]
-    table = rich.table.Table(title='Warm start from ' + self.checkpoint)
-    for column in ('', 'variables', 'parameters', 'examples'):
-      table.add_column(column, overflow='fold')
-    for title, names in rows:
-      table.add_row(
-        title,
-        str(len(names)),
-        '{:,}'.format(sum(self.sizes[name] for name in names)),
-        ', '.join(names[:3]) + (', ...' if len(names) > 3 else ''),
-      )
-    stream = io.StringIO()
-    console = rich.console.Console(file=stream, width=100)
-    console.print(table)
-    lines = [
-      stream.getvalue().rstrip(),
-      'Loaded {:.1%} of the parameters.'.format(self.share_of_parameters()),
-    ]
-    for name, (graph_shape, file_shape) in sorted(self.shape_differs.items()):
-      lines.append(
-        '{}: {} here, {} in the checkpoint; starts afresh.'.format(
-          name, graph_shape, file_shape
-        )
-      )
-    if self.shape_differs and all(
-      '-predict/' in name for name in self.shape_differs
-    ):
-      lines.append(
-        'Only prediction layers differ in shape: the checkpoint has another '
-        'number of classes or anchors.'
-      )
-    return '\n'.join(lines)
-
-
-def match_variables(
-  checkpoint: str,
-  variables: Sequence[tf.Variable],
-  prefix: str = '',
-  skip_variables_regex: str = '',
-) -> RestoreReport:
-  """Compares the graph's variables with a checkpoint's, by name and shape.
+def config_beside(prefix: str, model: Optional[str]) -> str:
+  """Returns the path of the `params.yaml` that training left.
 
   Args:
-    checkpoint: prefix of the checkpoint's files.
-    variables: of the model; without global step and optimizer slots.
-    prefix: what the graph's names have in front of the checkpoint's; only
-      variables that start with it are looked for.
-    skip_variables_regex: names (without prefix) that it matches at their
-      start are left alone.
+    prefix: of the checkpoint's files.
+    model: with it, '' is returned if there is no such file: the model's
+      defaults.
+
+  Raises:
+    ConfigError: there is no file, and `model` is not given.
   """
-  try:
-    skip = re.compile(skip_variables_regex) if skip_variables_regex else None
-  except re.error as error:
-    raise errors.ConfigError(
-      'train.checkpoint.skip_variables_regex: {!r} is not a regular '
-      'expression: {}.'.format(skip_variables_regex, error)
-    ) from error
-  checkpoint_files.check_intact(checkpoint)
-  shapes = dict(tf.train.list_variables(checkpoint))
-  loaded, skipped, shape_differs, absent, sizes = {}, [], {}, [], {}
-  outside_prefix = []
-  for variable in variables:
-    name = _name(variable)
-    shape = variable.shape.as_list()
-    sizes[name] = int(np.prod(shape))
-    if not name.startswith(prefix):
-      outside_prefix.append(name)
-      continue
-    file_name = name[len(prefix) :]
-    if skip and skip.match(file_name):
-      skipped.append(name)
-    elif file_name not in shapes:
-      absent.append(name)
-    elif shapes[file_name] != shape:
-      shape_differs[name] = (shape, shapes[file_name])
+  path = os.path.join(os.path.dirname(prefix), _PARAMS)
+  if tf.gfile.Exists(path):
+    return path
+  if model:
+    _log.warning("No '%s': %s with its default parameters.", path, model)
+    return ''
+  raise errors.ConfigError(
+    "config_file: '' is empty and there is no '{}' beside the checkpoint "
+    "'{}'. Give the parameters that it was trained with as --config_file, or "
+    '--model for the defaults of a model.'.format(path, prefix)
+  )
+
+
+def latest_step(directory: str) -> int:
+  """Step of `find_latest`, 0 if there is none."""
+  return step_of(find_latest(directory) or '')
+
+
+def appearing(
+  directory: str, min_interval: float, timeout: Optional[float]
+) -> Iterator[str]:
+  """Yields `find_latest` whenever it is another one.
+
+  Args:
+    directory: need not exist yet.
+    min_interval: seconds from one to the next, at least.
+    timeout: seconds to wait for each; None: no limit.
+  """
+  last = None
+  start = time.monotonic()
+  while True:
+    latest = find_latest(directory)
+    now = time.monotonic()
+    if latest != last:
+      last = latest
+      yield latest
+      time.sleep(max(0.0, now + min_interval - time.monotonic()))
+      start = time.monotonic()
+    elif timeout is not None and now - start > timeout:
+      return
     else:
-      loaded[name] = file_name
-  return RestoreReport(
-    checkpoint=checkpoint,
-    loaded=loaded,
-    skipped=skipped,
-    shape_differs=shape_differs,
-    absent=absent,
-    outside_prefix=outside_prefix,
-    sizes=sizes,
-    checkpoint_names=sorted(shapes),
-  )
+      time.sleep(_POLL)
 
 
-def check_coverage(
-  report: RestoreReport, backbone_scope: str, min_coverage: float
-) -> None:
-  """Raises UserError if too little of the backbone was found.
+def check_intact(prefix: str) -> None:
+  """Reads all values of a checkpoint, whose sums tell of any damage.
 
-  Args:
-    report: of `match_variables`.
-    backbone_scope: variable scope of the backbone.
-    min_coverage: least share of the backbone's variables, not counting those
-      skipped on purpose but counting those outside the prefix, in [0, 1].
+  Raises:
+    UnreadableCheckpointError: it is damaged; names an older one that is not.
   """
-  in_backbone = [
-    name
-    for name in report.sizes
-    if name.startswith(backbone_scope + '/') and name not in report.skipped
-  ]
-  found = sum(name in report.loaded for name in in_backbone)
-  if report.loaded and found >= min_coverage * len(in_backbone):
+  damage = _damage(prefix)
+  if damage is None:
     return
-  missing = [n for n in in_backbone if n not in report.loaded] or list(
-    report.sizes
-  )
-  raise errors.UserError(
-    "train.checkpoint.path: '{}' has {} of the {} variables of the backbone "
-    '({}), and {} of the model in all; at least {:.0%} of the backbone has to '
-    'be found (train.checkpoint.min_coverage).\n'
-    '  wanted, for example: {}\n'
-    '  the checkpoint has:  {}\n'
-    'Set train.checkpoint.prefix to what the names here have in front of the '
-    "checkpoint's names (e.g. '{}/'; '' if they agree), or choose the "
-    'architecture that the checkpoint was trained with.'.format(
-      report.checkpoint,
-      found,
-      len(in_backbone),
-      backbone_scope,
-      len(report.loaded),
-      min_coverage,
-      ', '.join(missing[:_NUM_EXAMPLES]),
-      ', '.join(report.checkpoint_names[:_NUM_EXAMPLES]) or 'nothing',
-      backbone_scope,
+  older = [p for p in find_all(os.path.dirname(prefix)) if p != prefix]
+  intact = next((p for p in reversed(older) if _damage(p) is None), None)
+  raise UnreadableCheckpointError(
+    "The checkpoint '{0}' cannot be read: {1}. It is damaged or not complete. "
+    'Copy it anew, delete its files ({2}.*), {3}.'.format(
+      prefix,
+      damage.rstrip('.'),
+      os.path.basename(prefix),
+      "or name '{}', which is intact".format(intact)
+      if intact
+      else 'or start afresh; no other here is intact',
     )
   )
 
 
-def warm_start(
-  path: str,
-  prefix: str,
-  skip_variables_regex: str,
-  min_coverage: float,
-  variables: Sequence[tf.Variable],
-  backbone_scope: str,
-) -> RestoreReport:
-  """Makes the variables' initial values those of a checkpoint.
+def prepare(directory: str) -> None:
+  """Makes TensorFlow restore `find_latest`, once that is known to be intact.
 
-  Args as `resolve_checkpoint`, `match_variables` and `check_coverage`.
+  Raises:
+    UnreadableCheckpointError: it is not.
   """
-  checkpoint = resolve_checkpoint(path)
-  report = match_variables(checkpoint, variables, prefix, skip_variables_regex)
-  check_coverage(report, backbone_scope, min_coverage)
-  _log.info('%s', report)
-  by_name = {_name(variable): variable for variable in variables}
-  tf.train.init_from_checkpoint(
-    checkpoint,
-    {file_name: by_name[name] for name, file_name in report.loaded.items()},
-  )
-  return report
+  latest = find_latest(directory)
+  if latest is None:
+    return
+  check_intact(latest)
+  state = os.path.join(directory, _STATE)
+  found = find_all(directory)
+  if found and step_of(found[-1]) > step_of(latest):
+    _log.warning(
+      "'%s' names %s, so the run goes back to it and will replace newer ones, "
+      'up to %s. Delete that file to go on from the newest.',
+      state,
+      os.path.basename(latest),
+      os.path.basename(found[-1]),
+    )
+  named = _named_by_state(directory)
+  if named == latest:
+    return
+  if os.path.basename(named or '') != os.path.basename(latest):
+    _log.warning(
+      "'%s' is lost, damaged, or names what is not there. The run goes on from "
+      '%s, the newest checkpoint.',
+      state,
+      os.path.basename(latest),
+    )
+  tf.train.update_checkpoint_state(directory, latest, found)
+
+
+def remove_leftovers(directory: str) -> None:
+  """Removes what saves that were killed have left in a directory."""
+  for name in _names(directory):
+    if _LEFTOVER.match(name):
+      path = os.path.join(directory, name)
+      _log.info("Removing '%s' of a save that did not end.", path)
+      if tf.gfile.IsDirectory(path):
+        tf.gfile.DeleteRecursively(path)
+      else:
+        tf.gfile.Remove(path)
+
+
+def remove_unfinished(prefix: str) -> None:
+  """Removes what a save that failed has written."""
+  remove_leftovers(os.path.dirname(prefix))
+  if _damage(prefix):
+    for path in _files_of(prefix):
+      tf.gfile.Remove(path)
+
+
+def check_restorable(prefix: str, variables: Sequence[tf.Variable]) -> None:
+  """Raises UserError unless a checkpoint holds all variables in their shapes.
+
+  Args:
+    prefix: of the checkpoint's files.
+    variables: what would be restored from it.
+  """
+  problems = _misfits(prefix, variables)
+  if problems:
+    raise errors.UserError(
+      "The checkpoint '{}' is of another architecture: {}Give the params.yaml "
+      'that was written beside it as --config_file, or the model_dir of a run '
+      'of this architecture.'.format(prefix, _told(problems, variables))
+    )
 
 
 def check_resumable(
   model_dir: Optional[str], variables: Sequence[tf.Variable]
 ) -> None:
   """Raises UserError if `model_dir` holds a run of another architecture."""
-  latest = checkpoint_files.find_latest(model_dir) if model_dir else None
-  if latest is None:
-    return
-  problems = _problems(latest, variables)
-  if not problems:
-    return
-  raise errors.UserError(
-    "model_dir '{}' holds a run of another architecture: {} of {} variables "
-    'do not fit its checkpoint {}.\n  {}\nUse another model_dir, the '
-    'params.yaml of that run as --config_file, or delete that run.'.format(
-      model_dir,
-      len(problems),
-      len(variables),
-      latest,
-      '\n  '.join(problems[:_NUM_EXAMPLES]),
+  latest = find_latest(model_dir) if model_dir else None
+  problems = _misfits(latest, variables) if latest else []
+  if problems:
+    raise errors.UserError(
+      "model_dir '{}' holds a run of another architecture: {}Use another "
+      'model_dir, the params.yaml of that run as --config_file, or delete that '
+      'run.'.format(model_dir, _told(problems, variables, latest))
     )
-  )
 
 
 def check_has_loss_scale(model_dir: Optional[str]) -> None:
   """Raises ConfigError if `model_dir` holds a run without mixed precision."""
-  latest = checkpoint_files.find_latest(model_dir) if model_dir else None
+  latest = find_latest(model_dir) if model_dir else None
   if latest is None:
     return
   if tf.train.load_checkpoint(latest).has_tensor(optimizers.LOSS_SCALE):
@@ -270,37 +305,72 @@ def check_has_loss_scale(model_dir: Optional[str]) -> None:
   )
 
 
-def check_restorable(checkpoint: str, variables: Sequence[tf.Variable]) -> None:
-  """Raises UserError unless a checkpoint holds all variables in their shapes.
+def _misfits(prefix: str, variables: Sequence[tf.Variable]) -> List[str]:
+  """Returns a line for each variable that a checkpoint does not hold."""
+  check_intact(prefix)
+  shapes = dict(tf.train.list_variables(prefix))
+  differing, absent = [], []
+  for variable in variables:
+    name, shape = name_of(variable), variable.shape.as_list()
+    if name not in shapes:
+      absent.append(name + ': absent there')
+    elif shapes[name] != shape:
+      differing.append(
+        '{}: {} here, {} there'.format(name, shape, shapes[name])
+      )
+  return sorted(differing) + absent
 
-  Args:
-    checkpoint: prefix of the checkpoint's files.
-    variables: what would be restored from it.
-  """
-  problems = _problems(checkpoint, variables)
-  if not problems:
-    return
-  raise errors.UserError(
-    "The checkpoint '{}' is of another architecture: {} of {} variables do "
-    'not fit it.\n  {}\nGive the params.yaml that was written beside it as '
-    '--config_file, or the model_dir of a run of this architecture.'.format(
-      checkpoint,
-      len(problems),
-      len(variables),
-      '\n  '.join(problems[:_NUM_EXAMPLES]),
-    )
+
+def _told(
+  problems: List[str],
+  variables: Sequence[tf.Variable],
+  prefix: str = '',
+) -> str:
+  return '{} of {} variables do not fit {}.\n  {}\n'.format(
+    len(problems),
+    len(variables),
+    'its checkpoint ' + prefix if prefix else 'it',
+    '\n  '.join(problems[:_NUM_EXAMPLES]),
   )
 
 
-def _problems(checkpoint: str, variables: Sequence[tf.Variable]) -> List[str]:
-  """Returns a line for each variable that a checkpoint does not hold."""
-  report = match_variables(checkpoint, variables)
-  return [
-    '{}: {} here, {} there'.format(name, *shapes)
-    for name, shapes in sorted(report.shape_differs.items())
-  ] + [name + ': absent there' for name in report.absent]
-
-
-def _name(variable: tf.Variable) -> str:
+def name_of(variable: tf.Variable) -> str:
+  """Returns the name that a checkpoint has for a variable."""
   # The op of a mirrored variable is that of the replica that asks.
   return variable.name.rsplit(':', 1)[0]
+
+
+def _names(directory: str) -> List[str]:
+  """Names in a directory; none if it does not exist."""
+  if not tf.gfile.IsDirectory(directory):
+    return []
+  return [name.rstrip('/') for name in tf.gfile.ListDirectory(directory)]
+
+
+def _named_by_state(directory: str) -> Optional[str]:
+  """What the file `checkpoint` names; None if it is absent or damaged."""
+  try:
+    state = tf.train.get_checkpoint_state(directory)
+  except ValueError:  # Empty, or no text.
+    return None
+  return state.model_checkpoint_path if state else None
+
+
+def _files_of(prefix: str) -> List[str]:
+  directory, name = os.path.split(prefix)
+  return [
+    os.path.join(directory, file)
+    for file in _names(directory)
+    if file != name and _FILE_ENDING.sub('', file) == name
+  ]
+
+
+def _damage(prefix: str) -> Optional[str]:
+  """Returns what is wrong with a checkpoint's files, or None."""
+  try:
+    reader = tf.train.load_checkpoint(prefix)
+    for name in reader.get_variable_to_shape_map():
+      reader.get_tensor(name)
+  except (tf.errors.OpError, ValueError) as error:
+    return str(error).splitlines()[0]
+  return None

@@ -8,7 +8,6 @@ from tensorflow.compat.v2 import summary as summary_v2
 from modeling import (
   base_model,
   checkpoint,
-  checkpoint_files,
   factory,
   learning_rates,
   model_stats,
@@ -19,6 +18,7 @@ from modeling.training import (
   optimizers,
   replica_clipping,
   replicas,
+  warm_start,
 )
 from utils import errors, mode_keys
 
@@ -195,9 +195,9 @@ class ModelFn:
       checkpoint.check_has_loss_scale(model_dir)
     # Files of a run of another architecture are left alone.
     self._write_stats(model, mode_keys.TRAIN)
-    resumes = model_dir and checkpoint_files.find_latest(model_dir)
+    resumes = model_dir and checkpoint.find_latest(model_dir)
     if settings.path and not resumes:
-      checkpoint.warm_start(
+      warm_start.warm_start(
         settings.path,
         settings.prefix or '',
         settings.skip_variables_regex,

@@ -14,7 +14,7 @@ from evaluation import report
 from executor import estimator_factory, failures, hardware
 from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
-from modeling import checkpoint_files, model_builder
+from modeling import checkpoint, model_builder
 from tests import tiny_run
 from utils import errors
 
@@ -138,11 +138,9 @@ def test_more_eval_samples_than_images_are_refused(trained):
 def _runner_of(params, monkeypatch, checkpoints, evaluate):
   """A runner that sees these checkpoints appear."""
   runner = runner_lib.Runner(params)
-  monkeypatch.setattr(
-    checkpoint_files, 'appearing', lambda *args: iter(checkpoints)
-  )
+  monkeypatch.setattr(checkpoint, 'appearing', lambda *args: iter(checkpoints))
   monkeypatch.setattr(evaluation_lib, 'checkpoints_to_score', lambda _: [])
-  monkeypatch.setattr(runner, '_evaluate_checkpoint', evaluate)
+  monkeypatch.setattr(runner, '_evaluate_once', evaluate)
   return runner
 
 
@@ -159,8 +157,8 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
       # What a saver raises whose files were deleted meanwhile.
       raise ValueError('The passed save_path is not a valid checkpoint')
     if path.endswith('-2'):
-      raise checkpoint_files.UnreadableCheckpointError('no such file')
-    return {'AP': float(checkpoint_files.step_of(path))}
+      raise checkpoint.UnreadableCheckpointError('no such file')
+    return {'AP': float(checkpoint.step_of(path))}
 
   paths = [base + '0', base + '1', base + '2', latest, base + '9']
   params = tiny_run.resolve(trained.model_dir, trained.records)
@@ -189,9 +187,9 @@ def test_checkpoints_that_are_there_come_first(trained, monkeypatch, tmp_path):
     tiny_run.resolve(tmp_path, trained.records, {'train': {'total_steps': 11}})
   )
   appearing = iter([paths[2], base + '11', base + '12'])
-  monkeypatch.setattr(checkpoint_files, 'appearing', lambda *args: appearing)
+  monkeypatch.setattr(checkpoint, 'appearing', lambda *args: appearing)
   monkeypatch.setattr(
-    runner, '_evaluate_checkpoint', lambda path: evaluated.append(path) or {}
+    runner, '_evaluate_once', lambda path: evaluated.append(path) or {}
   )
   runner.evaluate()
   assert evaluated == [*paths, base + '11']
@@ -249,14 +247,12 @@ def test_each_batch_size_means_what_it_says(trained):
     {
       'train': {'train_batch_size': 2},
       'eval': {'eval_batch_size': 3},
-      'predict': {'predict_batch_size': 5},
     },
   )
   estimator = estimator_factory.make_estimator(
     params,
     model_builder.ModelFn(params),
     hardware.detect(params),
-    predict_batch_key='predict.predict_batch_size',
     is_training=True,
   )
   assert isinstance(estimator, tf.estimator.tpu.TPUEstimator)
@@ -274,7 +270,7 @@ def test_each_batch_size_means_what_it_says(trained):
     with pytest.raises(_Asked) as info:
       run()
     sizes.append(info.value.args[0])
-  assert sizes == [2, 3, 5]
+  assert sizes == [2, 3, 3]
 
 
 def test_loss_that_is_not_finite_is_described(tmp_path):
@@ -307,7 +303,7 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
   ids = message.split('source ids of the batch: ')[1].split('.')[0]
   assert {int(i) for i in ids.split(', ')} <= set(range(100, 107))
   latest = tf.train.latest_checkpoint(params.model_dir)
-  assert checkpoint_files.step_of(latest) == 2
+  assert checkpoint.step_of(latest) == 2
 
 
 def _start(model_dir, *arguments):
@@ -338,7 +334,7 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   output = process.stdout.read()
   assert process.wait(timeout=120) == 128 + signal.SIGTERM
   latest = tf.train.latest_checkpoint(str(model_dir))
-  step = checkpoint_files.step_of(latest)
+  step = checkpoint.step_of(latest)
   assert 'Stopped by SIGTERM. The checkpoint {} was saved'.format(latest) in (
     output
   )
@@ -352,4 +348,4 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   assert 'continues from step {}.'.format(step) in output
   assert 'step {0}/{0}'.format(step + 2) in output
   latest = tf.train.latest_checkpoint(str(model_dir))
-  assert checkpoint_files.step_of(latest) == step + 2
+  assert checkpoint.step_of(latest) == step + 2

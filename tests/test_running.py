@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from executor import failures
 from executor import runner as runner_lib
-from modeling import checkpoint_files
+from modeling import checkpoint
 from tests import record_factory, tiny_run
 from utils import errors
 
@@ -19,7 +19,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _latest_step(model_dir):
-  return checkpoint_files.step_of(tf.train.latest_checkpoint(str(model_dir)))
+  return checkpoint.step_of(tf.train.latest_checkpoint(str(model_dir)))
 
 
 @pytest.fixture(scope='module')

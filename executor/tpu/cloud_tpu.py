@@ -24,7 +24,7 @@ _UNKNOWN = 'UNKNOWN'
 _RECREATE = 'delete it if it is still listed, and create it again'
 # States that end only if somebody does something.
 _LOST_STATES = {
-  _MISSING: 'create it (gcloud compute tpus create)',
+  _MISSING: 'check the flags, or create it (gcloud compute tpus create)',
   'PREEMPTED': _RECREATE,
   'TERMINATED': _RECREATE,
   'DELETING': _RECREATE,
@@ -46,7 +46,7 @@ class TpuStatus(NamedTuple):
   """
 
   state: str
-  health: str
+  health: str = _UNKNOWN
   version: Optional[str] = None
 
   @property
@@ -78,6 +78,10 @@ class CloudTpu:
     service: stands in for the Cloud TPU API.
     interval: seconds between questions.
 
+  Attributes:
+    name: name, or grpc:// addresses, from the flag or the environment.
+    has_api: whether the API knows it: an address is taken as it is.
+
   Raises:
     UserError: no name is known, or project and zone are not.
   """
@@ -101,44 +105,24 @@ class CloudTpu:
     except ValueError as error:
       raise errors.UserError(
         'use_tpu is true, but no TPU is named. Give its name or its '
-        'grpc://host:port address with --tpu, or train without a TPU with '
-        '--use_tpu=False.'
+        'grpc://host:port address with --tpu, or --use_tpu=False.'
       ) from error
     except OSError as error:
-      missing = ' and '.join(
-        flag
-        for flag, value in (
-          ('--gcp_project', platform.gcp_project),
-          ('--tpu_zone', platform.tpu_zone),
-        )
-        if not value
-      )
       raise errors.UserError(
-        "The TPU '{}' cannot be looked up: this machine is not on Google "
-        'Cloud, whose metadata would tell project and zone ({}). Give {}.'
-        ''.format(tpu_name(platform), error, missing)
+        "The TPU '{}' cannot be looked up: this machine is not on Google Cloud "
+        '({}). Give --gcp_project and --tpu_zone.'.format(
+          tpu_name(platform), error
+        )
       ) from error
-
-  @property
-  def name(self) -> str:
-    """Name, or grpc:// addresses, from the flag or the environment."""
-    return self._client.name()
-
-  @property
-  def has_api(self) -> bool:
-    """Whether the API knows it: an address is taken as it is."""
-    return self._client.api_available()
+    self.name = self._client.name()
+    self.has_api = self._client.api_available()
 
   def _where(self) -> str:
-    platform = self._platform
-    return "the TPU '{}' (--tpu) in {} of {}".format(
+    text = "the TPU '{}' (--tpu) in {} (--tpu_zone) of {} (--gcp_project)"
+    return text.format(
       self.name,
-      'zone {} (--tpu_zone)'.format(platform.tpu_zone)
-      if platform.tpu_zone
-      else "this machine's zone (--tpu_zone)",
-      'project {} (--gcp_project)'.format(platform.gcp_project)
-      if platform.gcp_project
-      else "this machine's project (--gcp_project)",
+      self._platform.tpu_zone or "this machine's zone",
+      self._platform.gcp_project or "this machine's project",
     )
 
   def status(self) -> TpuStatus:
@@ -151,29 +135,33 @@ class CloudTpu:
       # Its public functions ask once for each field, so that fields of two
       # moments would be mixed.
       node = self._client._fetch_cloud_tpu_metadata()
-      return TpuStatus(
-        node.get('state', _UNKNOWN),
-        node.get('health', _UNKNOWN),
-        node.get('tensorflowVersion'),
-      )
     except Exception as error:  # The client lets through what libraries raise.
-      code = _http_code(error)
+      # The first of a chain of errors, most of which wrap another.
+      root: Any = error
+      while root.__cause__ or root.__context__:
+        root = root.__cause__ or root.__context__
+      response = getattr(root, 'resp', None)
+      code = int(response.status) if response is not None else None
+      reason = ' '.join(str(root).split()).rstrip('. ')
       if code == 404:
-        return TpuStatus(_MISSING, _UNKNOWN)
-      if code and code < 500 and code not in _TRANSIENT_CODES:
-        raise errors.UserError(
-          'The Cloud TPU API refuses to tell about {}: {}. Check project and '
-          'zone, that the API is enabled there, and that this account may use '
-          'it.'.format(self._where(), _reason(error))
-        ) from error
-      if code or isinstance(_root(error), OSError):
-        _log.warning('The Cloud TPU API does not answer: %s.', _reason(error))
-        return TpuStatus(_UNKNOWN, _UNKNOWN)
+        return TpuStatus(_MISSING)
+      if (
+        (code or 0) >= 500
+        or code in _TRANSIENT_CODES
+        or (code is None and isinstance(root, OSError))
+      ):
+        _log.warning('The Cloud TPU API does not answer: %s.', reason)
+        return TpuStatus(_UNKNOWN)
       raise errors.UserError(
-        'The Cloud TPU API cannot be asked about {}: {}. Log in with gcloud '
-        'auth application-default login, or give the grpc://host:port address '
-        'of the TPU as --tpu.'.format(self._where(), _reason(error))
+        'The Cloud TPU API refuses to tell about {}: {}. Check project, zone '
+        'and account (gcloud auth application-default login), or give the '
+        'grpc://host:port address as --tpu.'.format(self._where(), reason)
       ) from error
+    return TpuStatus(
+      node.get('state', _UNKNOWN),
+      node.get('health', _UNKNOWN),
+      node.get('tensorflowVersion'),
+    )
 
   def wait_until_healthy(
     self,
@@ -199,41 +187,35 @@ class CloudTpu:
         return
       waited = time.monotonic() - begin
       advice = _LOST_STATES.get(status.state)
-      if not awaits_new_tpu:
-        if advice:
-          raise self._lost_error(status.state, advice)
-        if waited >= timeout:
-          raise errors.UserError(
-            '{} did not become healthy within {:.0f} s: state {}, health {}. '
-            'Look at it with gcloud compute tpus describe, or recreate it.'
-            ''.format(
-              _capitalised(self._where()), timeout, status.state, status.health
-            )
+      if advice and not awaits_new_tpu:
+        raise errors.UserError(
+          'This run cannot use {}: its state is {}. To go on, {}; the same '
+          'command then resumes from the last checkpoint.'.format(
+            self._where(), status.state, advice
           )
+        )
+      if waited >= timeout and not awaits_new_tpu:
+        raise errors.UserError(
+          'This run cannot use {}: not healthy within {:.0f} s, state {}, '
+          'health {}. See gcloud compute tpus describe, or recreate it.'.format(
+            self._where(), timeout, status.state, status.health
+          )
+        )
       if status != last_status or time.monotonic() - last_line >= _LOG_INTERVAL:
         last_status, last_line = status, time.monotonic()
-        line = 'TPU {}: state {}, health {}; waited {:.0f} s'.format(
-          self.name, status.state, status.health, waited
+        _log.info(
+          'TPU %s: state %s, health %s; waited %.0f s%s.',
+          self.name,
+          status.state,
+          status.health,
+          waited,
+          '; to go on, ' + advice
+          if advice
+          else ''
+          if awaits_new_tpu
+          else ' of at most {:.0f} s'.format(timeout),
         )
-        if advice:
-          line += '; to go on, ' + advice
-        elif not awaits_new_tpu:
-          line += ' of at most {:.0f} s'.format(timeout)
-        _log.info('%s.', line)
       time.sleep(self._interval)
-
-  def _lost_error(self, state: str, advice: str) -> errors.UserError:
-    if state == _MISSING:
-      return errors.UserError(
-        'There is no such TPU: {}. Check the three flags (gcloud compute tpus '
-        'list shows what there is), or {}.'.format(self._where(), advice)
-      )
-    return errors.UserError(
-      '{} cannot be used: its state is {}. To go on, {}; the same command then '
-      'resumes from the last checkpoint.'.format(
-        _capitalised(self._where()), state, advice
-      )
-    )
 
   def check_version(self, configures: bool) -> None:
     """Makes sure that the TPU runs TensorFlow 1.15.
@@ -247,39 +229,35 @@ class CloudTpu:
       UserError: it cannot be reached, or does not come back.
     """
     if configures:
-      _log.info(
-        'Setting the version of TPU %s to %s.', self.name, TENSORFLOW_VERSION
-      )
-      try:
-        self._client.configure_tpu_version(
-          TENSORFLOW_VERSION, restart_type='ifNeeded'
+      self._configure_version()
+    elif self.has_api:
+      version = self.status().version
+      if version and version.split('.')[:2] != TENSORFLOW_VERSION.split('.'):
+        raise WrongVersionError(
+          'TensorFlow {1} is needed, but {2} runs TensorFlow {0}. Give '
+          '--configure_tpu_version, or recreate the TPU with '
+          '--version={1}.'.format(version, TENSORFLOW_VERSION, self._where())
         )
-      except Exception as error:  # The client raises nothing more special.
-        # What a worker answers, the client raises without a type of its own.
-        is_lost = isinstance(error, (OSError, ValueError, RuntimeError))
-        kind = errors.UserError if is_lost else WrongVersionError
-        raise kind(
-          '--configure_tpu_version: the version of TPU {} cannot be set to {}: '
-          '{}. Recreate the TPU with --version={}, or leave the flag out.'
-          ''.format(self.name, TENSORFLOW_VERSION, error, TENSORFLOW_VERSION)
-        ) from error
-      if self.has_api:
-        self.wait_until_healthy()
-      return
-    if not self.has_api:
-      return
-    version = self.status().version
-    if version and version.split('.')[:2] != TENSORFLOW_VERSION.split('.'):
-      raise WrongVersionError(
-        '{} runs TensorFlow {}, but {} is needed. Give '
-        '--configure_tpu_version, which sets it and restarts the TPU if '
-        'needed, or recreate the TPU with --version={}.'.format(
-          _capitalised(self._where()),
-          version,
-          TENSORFLOW_VERSION,
-          TENSORFLOW_VERSION,
-        )
+
+  def _configure_version(self) -> None:
+    _log.info(
+      'Setting the version of TPU %s to %s.', self.name, TENSORFLOW_VERSION
+    )
+    try:
+      self._client.configure_tpu_version(
+        TENSORFLOW_VERSION, restart_type='ifNeeded'
       )
+    except Exception as error:  # The client raises nothing more special.
+      # What a worker answers, the client raises without a type of its own.
+      is_lost = isinstance(error, (OSError, ValueError, RuntimeError))
+      kind = errors.UserError if is_lost else WrongVersionError
+      raise kind(
+        '--configure_tpu_version: the version of TPU {0} cannot be set to {1}: '
+        '{2}. Recreate the TPU with --version={1}, or leave the flag '
+        'out.'.format(self.name, TENSORFLOW_VERSION, error)
+      ) from error
+    if self.has_api:
+      self.wait_until_healthy()
 
   def resolver(self) -> tf.distribute.cluster_resolver.TPUClusterResolver:
     """Tells TensorFlow where the TPU is; it has to be healthy."""
@@ -323,24 +301,3 @@ def connect(
       # that is created in the meantime has its version set, too.
       _log.warning('%s Asking the API again.', error)
     time.sleep(_INTERVAL)
-
-
-def _root(error: BaseException) -> BaseException:
-  """The first of a chain of errors, most of which wrap another."""
-  while error.__cause__ or error.__context__:
-    error = error.__cause__ or error.__context__
-  return error
-
-
-def _http_code(error: BaseException) -> Optional[int]:
-  """Status of the HTTP answer, if that is what went wrong."""
-  response = getattr(_root(error), 'resp', None)
-  return int(response.status) if response is not None else None
-
-
-def _reason(error: BaseException) -> str:
-  return ' '.join(str(_root(error)).split()).rstrip('. ')
-
-
-def _capitalised(text: str) -> str:
-  return text[:1].upper() + text[1:]

@@ -81,54 +81,19 @@ def repeat_if_lost(
   work: Callable[[], _Result],
   is_lost: Callable[[Exception], bool],
   recover: Callable[[], None],
+  step: Callable[[], int] = lambda: 0,
+  last_step: int = 0,
 ) -> _Result:
-  """Returns what `work` does, which starts anew after a loss of the TPU.
+  """Returns what `work` does, which starts anew after each loss of the TPU.
 
   Args:
-    work: leaves nothing behind if it fails.
-    is_lost: whether an error means that the TPU is gone.
-    recover: waits for a TPU and gets ready to work on it.
-
-  Raises:
-    UserError: the TPU is lost again and again.
-  """
-  num_losses = 0
-  while True:
-    try:
-      return work()
-    except Exception as raised:  # Which ones count, `is_lost` decides.
-      error = raised
-    # Not within `except`: what the API raises would have `error` as its cause.
-    if not is_lost(error):
-      raise error
-    num_losses += 1
-    if num_losses > _MAX_LOSSES_WITHOUT_PROGRESS:
-      raise errors.UserError(
-        'The TPU was lost {} times in a row during one evaluation (the last '
-        'time: {}). Look at its log.'.format(num_losses, _first_line(error))
-      ) from error
-    _log.warning(
-      'The TPU was lost (%s). Its work starts anew once it can be used again.',
-      _first_line(error),
-    )
-    recover()
-
-
-def run_to_the_end(
-  work: Callable[[], None],
-  is_lost: Callable[[Exception], bool],
-  recover: Callable[[], None],
-  step: Callable[[], int],
-  last_step: int,
-) -> None:
-  """Repeats `work` after each loss of the TPU.
-
-  Args:
-    work: trains from the last checkpoint up to `last_step`.
+    work: goes on from the last checkpoint, or leaves nothing behind if it
+      fails.
     is_lost: whether an error means that the TPU is gone.
     recover: waits for a TPU and gets ready to work on it.
     step: that of the last checkpoint.
-    last_step: `work` is done when `step` is there.
+    last_step: `work` that returned is done when `step` is there: a
+      `TPUEstimator` returns as if it were done when a session is lost.
 
   Raises:
     UserError: the TPU is lost again and again, without a checkpoint between.
@@ -136,18 +101,17 @@ def run_to_the_end(
   num_losses = 0
   while True:
     before = step()
-    error = None
+    result = error = None
     try:
-      work()
+      result = work()
     except Exception as raised:  # Which ones count, `is_lost` decides.
       error = raised
     # Not within `except`: what the API raises would have `error` as its cause.
     if error is not None and not is_lost(error):
       raise error
-    # A `TPUEstimator` returns as if it were done when a session is lost.
     after = step()
     if error is None and after >= last_step:
-      return
+      return result
     num_losses = 1 if after > before else num_losses + 1
     reason = _first_line(error) if error else 'training ended early'
     if num_losses > _MAX_LOSSES_WITHOUT_PROGRESS:
@@ -159,8 +123,8 @@ def run_to_the_end(
         )
       ) from error
     _log.warning(
-      'The TPU was lost (%s). Training goes on from step %d once it can be '
-      'used again.',
+      'The TPU was lost (%s). Work goes on from step %d once it can be used '
+      'again.',
       reason,
       after,
     )

@@ -1,14 +1,14 @@
 """Sums over the parts of a batch, computed in turn in the memory of one."""
 
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import tensorflow.compat.v1 as tf
-from tensorflow.python.ops import control_flow_ops
 
 from utils import errors
 
-# Of all operations that compute a part.
+# Of the operations that compute the parts after the first one.
 SCOPE = 'accumulation'
+_FIRST_SCOPE = 'first_part'
 
 
 def sum_over_parts(
@@ -16,10 +16,10 @@ def sum_over_parts(
 ) -> Any:
   """Adds up what `compute` returns for equal parts of a batch.
 
-  The graph of `compute` is built once, as the body of a loop whose iterations
-  do not overlap. Its update ops run in every iteration. Variables that it
-  creates are resource variables outside of the loop, with the names that they
-  have without it.
+  The graph of `compute` is built twice: for the first part, which tells what
+  there is to add up, and as the body of a loop over the others, whose
+  iterations do not overlap. Its update ops run for every part. Variables that
+  it creates are resource variables with the names that they have without it.
 
   Args:
     compute: takes a part, returns a nest of float tensors of static shape, or
@@ -34,87 +34,57 @@ def sum_over_parts(
     ConfigError: n is not a multiple of `num_parts`.
   """
   parts = tf.nest.map_structure(lambda t: _split(t, num_parts), batch)
-  sums = []
+  scope = tf.get_variable_scope()
+  updates = tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
 
-  def body(index):
-    graph = tf.get_default_graph()
-    loop = graph._get_control_flow_context()
-    updates = tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
-    num_outside = len(updates)
+  def terms_of(index: Any, reuse: bool) -> Any:
     # A reference to a variable is read once, before the loop: what an
     # iteration assigns, the next would not see.
-    with tf.variable_scope(tf.get_variable_scope(), use_resource=True):
-      terms = compute(
+    with tf.variable_scope(scope, reuse=reuse or None, use_resource=True):
+      return compute(
         tf.nest.map_structure(lambda t: tf.gather(t, index), parts)
       )
-    sums.append(
-      tf.nest.map_structure(
-        lambda t: None if t is None else _sum_over_iterations(loop, t), terms
-      )
-    )
+
+  def body(index: tf.Tensor, *sums: tf.Tensor) -> List[tf.Tensor]:
+    num_outside = len(updates)
+    terms = _tensors(terms_of(index, reuse=True))
     # Nothing outside may wait for an op of the body.
     own_updates = updates[num_outside:]
     del updates[num_outside:]
     with tf.control_dependencies(own_updates):
-      return index + 1
+      return [index + 1, *map(tf.add, sums, terms)]
 
-  tf.while_loop(
-    lambda index: index < num_parts,
+  num_before = len(updates)
+  with tf.name_scope(_FIRST_SCOPE):
+    first = terms_of(0, reuse=False)
+  # The memory of the first part is free when the second begins.
+  with tf.control_dependencies([*updates[num_before:], *_tensors(first)]):
+    start = tf.identity(1)
+  _, *sums = tf.while_loop(
+    lambda index, *unused_sums: index < num_parts,
     body,
-    [tf.constant(0)],
+    [start, *_tensors(first)],
     parallel_iterations=1,
     back_prop=False,
     name=SCOPE,
   )
-  return sums[0]
+  remaining = iter(sums)
+  return tf.nest.map_structure(
+    lambda term: None if term is None else next(remaining), first
+  )
 
 
-def check_divides(num_parts: int, num_images: int, whose: str) -> None:
-  """Raises ConfigError if the images of one device make no equal parts.
-
-  Args:
-    num_parts: train.gradient_accumulation_steps.
-    num_images: of a batch, on one device.
-    whose: ends the sentence about the images.
-  """
-  if num_images % num_parts:
-    raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} does not divide the {} images '
-      '{}. Use a divisor of {}, or another batch size.'.format(
-        num_parts, num_images, whose, num_images
-      )
-    )
+def _tensors(terms: Any) -> List[tf.Tensor]:
+  return [term for term in tf.nest.flatten(terms) if term is not None]
 
 
 def _split(tensor: tf.Tensor, num_parts: int) -> tf.Tensor:
   """[n, ...] to [num_parts, n / num_parts, ...]."""
   size, *rest = tensor.shape.as_list()
-  check_divides(num_parts, size, 'of a batch on one device')
+  if size % num_parts:
+    raise errors.ConfigError(
+      'train.gradient_accumulation_steps: {} does not divide the {} images of '
+      'a batch on one device. Use a divisor of {}, or another batch '
+      'size.'.format(num_parts, size, size)
+    )
   return tf.reshape(tensor, [num_parts, size // num_parts, *rest])
-
-
-def _sum_over_iterations(
-  loop: control_flow_ops.WhileContext, term: tf.Tensor
-) -> tf.Tensor:
-  """Sum over all iterations, outside of the loop whose body has `term`.
-
-  `tf.while_loop` asks for the loop's variables before its body is built, but
-  which variables a network has, and so which gradients, is known afterwards.
-  TensorFlow adds variables to a loop in this way for the gradients of loops.
-  """
-  loop.Exit()
-  zeros = tf.zeros(term.shape, term.dtype)
-  loop.Enter()
-  loop.AddName(zeros.name)
-  enter = control_flow_ops._Enter(
-    zeros, loop.name, is_constant=False, parallel_iterations=1
-  )
-  loop.loop_enters.append(enter)
-  merge = control_flow_ops.merge([enter, enter])[0]
-  before_exit, before_body = control_flow_ops.switch(merge, loop.pivot)
-  following = control_flow_ops._NextIteration(before_body + term)
-  merge.op._update_input(1, following)
-  result = control_flow_ops.exit(before_exit)
-  loop.loop_exits.append(result)
-  loop.ExitResult([result])
-  return result

@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from configs import checkpoint_config, params_dict, resolver
+from configs import params_dict, resolver
 from modeling import checkpoint as checkpoint_lib
 from ops import preprocess_ops
 from serving import contract
@@ -93,7 +93,7 @@ def export(
     resolved = resolver.resolve(
       model=model,
       config_file=config_file
-      or checkpoint_config.config_beside(checkpoint, model),
+      or checkpoint_lib.config_beside(checkpoint, model),
       params_override=params_override,
       flags={'use_tpu': use_tpu},
       mode='export',

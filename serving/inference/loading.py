@@ -2,7 +2,7 @@
 
 from typing import Optional, Tuple
 
-from configs import checkpoint_config, resolver
+from configs import resolver
 from modeling import checkpoint as checkpoint_lib
 from serving import predictors
 from serving.predictors import predictor
@@ -56,7 +56,7 @@ def load(
   resolved = resolver.resolve(
     model=model,
     config_file=(
-      config_file or checkpoint_config.config_beside(checkpoint, model)
+      config_file or checkpoint_lib.config_beside(checkpoint, model)
     ),
     params_override=params_override,
     flags={'use_tpu': False},

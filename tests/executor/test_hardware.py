@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import estimator_factory, hardware, plan, run_start
+from executor import estimator_factory, hardware, plan, run_check, run_start
 from tests import golden_numbers
 from utils import errors
 
@@ -71,35 +71,21 @@ def test_workers_have_no_tpu(monkeypatch, job):
   assert 'unset TF_CONFIG' in message
 
 
-def test_batch_has_to_divide_by_the_replicas():
-  params = golden_numbers.make_params({'train': {'train_batch_size': 12}})
-  eight = hardware.Hardware(hardware.GPU, 8, '8 GPUs')
-  with pytest.raises(errors.ConfigError, match='train.train_batch_size: 12'):
-    _make_estimator(params, eight)
-
-
 @pytest.mark.parametrize(
-  'block,predict_key,refused',
+  'kind,is_training,refused',
   [
-    ('eval', 'eval.eval_batch_size', 'eval.eval_batch_size'),
-    ('predict', 'predict.predict_batch_size', 'predict.predict_batch_size'),
-    ('predict', 'eval.eval_batch_size', None),
+    (hardware.GPU, True, 'train.train_batch_size: 12'),
+    (hardware.TPU, True, 'train.train_batch_size: 12'),
+    (hardware.TPU, False, 'eval.eval_batch_size: 12'),
   ],
 )
-def test_batch_size_is_refused_by_the_key_that_holds_it(
-  block, predict_key, refused
-):
-  params = golden_numbers.make_params(
-    {block: {block + '_batch_size': 12}, 'train': {'train_batch_size': 16}}
-  )
-  eight_cores = hardware.Hardware(hardware.TPU, 8, '8 cores')
-  if refused is None:
-    estimator_factory.check_batch_sizes(
-      params, eight_cores, predict_key, is_training=False
-    )
-    return
-  with pytest.raises(errors.ConfigError, match=refused + ': 12'):
-    _make_estimator(params, eight_cores, predict_key, is_training=False)
+def test_batch_has_to_divide_by_the_replicas(kind, is_training, refused):
+  key = 'train' if is_training else 'eval'
+  params = golden_numbers.make_params({key: {key + '_batch_size': 12}})
+  eight = hardware.Hardware(kind, 8, 'eight')
+  with pytest.raises(errors.ConfigError, match=refused):
+    run_check.check_hardware(params, eight, is_training)
+  run_check.check_hardware(params, eight, not is_training)
 
 
 def test_one_device_evaluates_any_batch_under_a_strategy(tmp_path):
@@ -107,24 +93,12 @@ def test_one_device_evaluates_any_batch_under_a_strategy(tmp_path):
     {'model_dir': str(tmp_path), 'eval': {'eval_batch_size': 3}}
   )
   eight = hardware.Hardware(hardware.GPU, 8, '8 GPUs')
-  estimator = _make_estimator(params, eight)
+  run_check.check_hardware(params, eight, is_training=False)
+  estimator = estimator_factory.make_estimator(
+    params, lambda features, params: None, eight, is_training=True
+  )
   assert estimator.config.train_distribute is not None
   assert estimator.config.eval_distribute is None
-
-
-def _make_estimator(
-  params,
-  found,
-  predict_batch_key='eval.eval_batch_size',
-  is_training=True,
-):
-  return estimator_factory.make_estimator(
-    params,
-    lambda features, labels, mode, params: None,
-    found,
-    predict_batch_key,
-    is_training=is_training,
-  )
 
 
 @pytest.mark.parametrize('kind', [hardware.CPU, hardware.GPU, hardware.TPU])

@@ -7,7 +7,7 @@ import rich.console
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from executor import estimator_factory, hardware, memory_saving, plan
+from executor import estimator_factory, hardware, plan, run_check
 from executor import runner as runner_lib
 from tests import golden_numbers, tiny_run
 from utils import errors
@@ -20,30 +20,41 @@ def _params(train, **blocks):
   return golden_numbers.make_params({'train': train, **blocks})
 
 
+def _check(params, found):
+  run_check.check_hardware(params, found, is_training=True)
+
+
 def test_nothing_is_on_by_default():
   params = _params({})
   for found in (_CPU, _TWO_GPUS):
-    memory_saving.check(params, found)
-    assert memory_saving.describe(params, found) == []
+    _check(params, found)
+    assert 'memory' not in _plan(params, found)
+
+
+def _plan(params, found):
+  console = rich.console.Console(width=200, file=io.StringIO())
+  console.print(plan.plan_table(params, found, 'train'))
+  return console.file.getvalue()
 
 
 def test_parts_have_to_divide_what_a_device_has():
   params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 8})
-  memory_saving.check(params, _CPU)
+  _check(params, _CPU)
   with pytest.raises(errors.ConfigError) as info:
-    memory_saving.check(params, _TWO_GPUS)
-  message = str(info.value)
-  assert message.startswith('train.gradient_accumulation_steps: 8 ')
-  assert 'the 4 images' in message
-  assert 'train.train_batch_size: 8' in message
+    _check(params, _TWO_GPUS)
+  assert str(info.value) == (
+    'train.train_batch_size: 8 images do not divide over 2 replicas in 8 parts '
+    'each (train.gradient_accumulation_steps). Use a multiple of 16, such as '
+    '16.'
+  )
 
 
 @pytest.mark.parametrize('kind', [hardware.CPU, hardware.TPU])
 def test_mixed_precision_is_for_gpus(kind):
   params = _params({'mixed_precision': True})
-  memory_saving.check(params, _TWO_GPUS)
+  _check(params, _TWO_GPUS)
   with pytest.raises(errors.ConfigError) as info:
-    memory_saving.check(params, hardware.Hardware(kind, 1, 'one ' + kind))
+    _check(params, hardware.Hardware(kind, 1, 'one ' + kind))
   message = str(info.value)
   assert message.startswith('train.mixed_precision: true ')
   assert 'one ' + kind in message
@@ -69,26 +80,16 @@ def test_plan_names_what_is_on():
     'recompute_grad': True,
     'mixed_precision': True,
   }
-  console = rich.console.Console(width=200, file=io.StringIO())
-  console.print(plan.plan_table(_params(settings), _TWO_GPUS, 'train'))
-  text = console.file.getvalue()
+  text = _plan(_params(settings), _TWO_GPUS)
   for words in ('2 parts of 2 images', 'computed again', 'float16'):
     assert words in text
 
 
-def test_parts_are_described():
-  params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 2})
-  (text,) = memory_saving.describe(params, _TWO_GPUS)
-  assert text.startswith('gradients of 2 parts of 2 images')
-
-
-def test_recomputation_is_described_and_refused_on_a_tpu():
+def test_recomputation_is_refused_on_a_tpu():
   params = _params({'recompute_grad': True})
-  memory_saving.check(params, _TWO_GPUS)
-  (text,) = memory_saving.describe(params, _TWO_GPUS)
-  assert 'computed again' in text
+  _check(params, _TWO_GPUS)
   with pytest.raises(errors.ConfigError, match='train.recompute_grad: true'):
-    memory_saving.check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
+    _check(params, hardware.Hardware(hardware.TPU, 8, '8 cores'))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,10 @@ def test_recomputation_is_described_and_refused_on_a_tpu():
 def test_shared_statistics_of_gpus_are_refused(train):
   params = _params(train, batch_norm_activation={'use_sync_bn': True})
   with pytest.raises(errors.ConfigError, match='use_sync_bn'):
-    memory_saving.check(params, _TWO_GPUS)
-  memory_saving.check(params, _CPU)
+    _check(params, _TWO_GPUS)
+  _check(params, _CPU)
   params.override({'batch_norm_activation': {'batch_norm_trainable': False}})
-  memory_saving.check(params, _TWO_GPUS)
+  _check(params, _TWO_GPUS)
 
 
 def test_a_run_goes_on_with_less_memory(tmp_path):

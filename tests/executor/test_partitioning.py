@@ -58,11 +58,11 @@ def test_a_replica_of_one_core_has_whole_images(num_cores):
     ([[4, 2]], 8, '4 numbers of parts'),
     ([[1, -4, -2, 1]], 8, '4 numbers of parts'),
     ([8], 8, '4 numbers of parts'),
-    ([], 8, 'one or two items'),
-    ([[1, 8, 1, 1], [1, 8, 1, 1]], 8, 'one or two items'),
+    ([], 8, 'has to part the images'),
+    ([[1, 8, 1, 1], [1, 8, 1, 1]], 8, 'parts the labels'),
     # Without parts all cores would compute the same.
-    (None, 8, 'null, so the 8 cores of a replica'),
-    ([None, 'None'], 8, 'does not part the images'),
+    (None, 8, 'null has to part the images among the 8 cores'),
+    ([None, 'None'], 8, 'has to part the images'),
     (['None', 'None'], 8, "such as [[1, 8, 1, 1], 'None']"),
   ],
 )

@@ -6,7 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver as resolver_lib
-from executor import estimator_factory, hardware
+from executor import estimator_factory, hardware, run_check
 from executor import runner as runner_lib
 from executor.tpu import cloud_tpu
 from tests import golden_numbers, tiny_run
@@ -36,7 +36,6 @@ def _estimator(params, num_replicas, is_training=True):
     params,
     lambda features, labels, mode, params: None,
     found,
-    'eval.eval_batch_size',
     is_training=is_training,
   )
 
@@ -192,16 +191,14 @@ def test_a_run_that_only_evaluates_leaves_the_training_tpu_alone(monkeypatch):
 
 def test_pod_evaluates_elsewhere_or_not_at_all():
   with pytest.raises(errors.ConfigError, match='platform.eval_master') as info:
-    hardware.for_evaluation(
-      _params({'train': {'num_shards': 32}}), _training_hardware(32)
-    )
+    run_check.check_evaluation_place(_params({'train': {'num_shards': 32}}))
   for words in ('32 cores', "'local'", '--eval_master', '--mode=eval'):
     assert words in str(info.value)
 
 
 def test_name_is_no_address_for_evaluation():
   with pytest.raises(errors.ConfigError, match="'my-tpu' is neither") as info:
-    hardware.for_evaluation(_params(eval_master='my-tpu'), _training_hardware())
+    run_check.check_evaluation_place(_params(eval_master='my-tpu'))
   assert "'local'" in str(info.value)
 
 

@@ -1,21 +1,178 @@
-"""Warm start finds what fits, reports it, and refuses too little."""
+"""Which checkpoint a run goes on from, and which ones cannot be read."""
 
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint, checkpoint_files
+from modeling import checkpoint
 from modeling.training import optimizers
 from utils import errors
+
+_DATA = '.data-00000-of-00001'
+
+
+def _save(directory, *steps):
+  with tf.Graph().as_default(), tf.Session() as session:
+    tf.get_variable('weight', initializer=np.arange(1000, dtype=np.float32))
+    session.run(tf.global_variables_initializer())
+    saver = tf.train.Saver()
+    for step in steps:
+      saver.save(session, str(directory / 'model.ckpt'), step)
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+  """A directory with the checkpoints of steps 2, 4 and 10."""
+  directory = tmp_path_factory.mktemp('saved')
+  _save(directory, 2, 4, 10)
+  return directory
+
+
+@pytest.fixture
+def run(saved, tmp_path):
+  """A copy elsewhere, whose file `checkpoint` names the first directory."""
+  return shutil.copytree(str(saved), str(tmp_path / 'run')) and tmp_path / 'run'
+
+
+def _edit_state(text):
+  def edit(run):
+    state = (run / 'checkpoint').read_text()
+    name = re.compile('model.ckpt-10')
+    (run / 'checkpoint').write_text(name.sub(text, state, count=1))
+
+  return edit
+
+
+def _delete(*steps):
+  def delete(run):
+    for step in steps:
+      for path in run.glob('model.ckpt-{}.*'.format(step)):
+        path.unlink()
+
+  return delete
+
+
+@pytest.mark.parametrize(
+  'change,step,warning',
+  [
+    (lambda run: None, 10, None),
+    (lambda run: (run / 'checkpoint').unlink(), 10, 'the newest checkpoint'),
+    (lambda run: (run / 'checkpoint').write_text(''), 10, 'the newest'),
+    (
+      lambda run: (run / 'checkpoint').write_bytes(b'\xff\x00' * 9),
+      10,
+      'the newest checkpoint',
+    ),
+    (_edit_state('model.ckpt-99'), 10, 'the newest checkpoint'),
+    (_edit_state('model.ckpt-2'), 2, 'replace newer ones, up to model.ckpt-10'),
+    (_delete(10), 4, 'goes on from model.ckpt-4'),
+  ],
+  ids=['moved', 'lost', 'empty', 'garbage', 'missing', 'gone back', 'deleted'],
+)
+def test_the_directory_decides_what_is_restored(
+  run, caplog, change, step, warning
+):
+  change(run)
+  path = str(run / 'model.ckpt-{}'.format(step))
+  assert checkpoint.find_latest(str(run)) == path
+  checkpoint.prepare(str(run))
+  # What estimators restore.
+  assert tf.train.latest_checkpoint(str(run)) == path
+  lines = [
+    record.getMessage()
+    for record in caplog.records
+    if record.name == checkpoint.__name__
+  ]
+  assert len(lines) == (warning is not None)
+  assert (warning or '') in ''.join(lines)
+
+
+def test_nothing_is_found_where_nothing_is(tmp_path):
+  assert checkpoint.find_latest(str(tmp_path)) is None
+  assert checkpoint.find_latest(str(tmp_path / 'absent')) is None
+  checkpoint.prepare(str(tmp_path))
+  # What a kill in the first save may leave.
+  (tmp_path / ('model.ckpt-0' + _DATA)).touch()
+  assert checkpoint.find_latest(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize('rest', ['checkpoint', 'model.ckpt-10' + _DATA])
+def test_parts_of_a_run_are_not_a_new_run(run, rest):
+  for path in run.iterdir():
+    if path.name != rest:
+      path.unlink()
+  if rest == 'checkpoint':
+    (run / rest).write_text('model_checkpoint_path: "model.ckpt-10"')
+  with pytest.raises(errors.UserError, match='parts of one: ' + rest):
+    checkpoint.find_latest(str(run))
+
+
+def _cut(path, size):
+  with open(str(path), 'r+b') as f:
+    f.truncate(size)
+
+
+def _flip(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize('ending', [_DATA, '.index'])
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda path: _cut(path, 100),
+    lambda path: _cut(path, 0),
+    _flip,
+    lambda path: path.unlink(),
+  ],
+  ids=['cut', 'empty', 'flipped', 'absent'],
+)
+def test_damage_names_the_intact_one(run, damage, ending):
+  path = run / 'model.ckpt-10'
+  damage(run / (path.name + ending))
+  _cut(run / ('model.ckpt-4' + _DATA), 9)
+  with pytest.raises(checkpoint.UnreadableCheckpointError) as info:
+    checkpoint.prepare(str(run))
+  assert str(info.value).startswith(
+    "The checkpoint '{}' cannot be read: ".format(path)
+  )
+  assert "name '{}', which is intact".format(run / 'model.ckpt-2') in str(
+    info.value
+  )
+
+
+def test_leftovers_of_killed_saves_are_removed(run):
+  names = set(os.listdir(str(run)))
+  directory = run / ('model.ckpt-12_temp_' + '0a' * 16)
+  directory.mkdir()
+  (directory / 'part-00000-of-00001').touch()
+  (run / ('checkpoint.tmp' + '0a' * 16)).touch()
+  (run / 'notes.tmp').touch()
+  checkpoint.remove_leftovers(str(run))
+  assert set(os.listdir(str(run))) == names | {'notes.tmp'}
+
+
+def test_checkpoints_appear(tmp_path):
+  appearing = checkpoint.appearing(str(tmp_path), 0, 0)
+  assert list(appearing) == []
+  _save(tmp_path, 1)
+  appearing = checkpoint.appearing(str(tmp_path), 0, 0)
+  assert next(appearing).endswith('model.ckpt-1')
+  _save(tmp_path, 5)
+  assert [os.path.basename(path) for path in appearing] == ['model.ckpt-5']
 
 
 def _variable(name, shape):
   return tf.get_variable(name, shape, initializer=tf.zeros_initializer())
 
 
-def _save(directory, values, step=None):
+def _save_values(directory, values, step=None):
   """Writes a checkpoint of named arrays; returns its prefix."""
   with tf.Graph().as_default(), tf.Session() as session:
     variables = [
@@ -28,61 +185,8 @@ def _save(directory, values, step=None):
     )
 
 
-def _classifier(directory):
-  return _save(
-    directory,
-    {
-      'conv2d/kernel': np.full([3, 3, 3, 4], 1.0),
-      'conv2d_1/kernel': np.full([4, 4], 2.0),
-      'dense/kernel': np.full([4, 10], 3.0),
-    },
-  )
-
-
-def _detector():
-  with tf.variable_scope('resnet10'):
-    backbone = [
-      _variable('conv2d/kernel', [3, 3, 3, 4]),
-      _variable('conv2d_1/kernel', [4, 4]),
-    ]
-  return backbone + [_variable('fpn/l3/kernel', [4, 4])]
-
-
-def test_prefix_is_cut_and_values_arrive(tmp_path):
-  path = _classifier(tmp_path)
-  with tf.Graph().as_default(), tf.Session() as session:
-    variables = _detector()
-    report = checkpoint.warm_start(
-      path, 'resnet10/', '', 0.5, variables, 'resnet10'
-    )
-    session.run(tf.global_variables_initializer())
-    values = session.run(variables)
-  assert report.loaded == {
-    'resnet10/conv2d/kernel': 'conv2d/kernel',
-    'resnet10/conv2d_1/kernel': 'conv2d_1/kernel',
-  }
-  assert [v.flat[0] for v in values] == [1.0, 2.0, 0.0]
-  # The neck does not start with the prefix, so it is not looked for.
-  assert report.outside_prefix == ['fpn/l3/kernel']
-  assert report.share_of_parameters() == pytest.approx(124 / 140)
-  rows = [line.split() for line in str(report).splitlines()]
-  row = next(cells for cells in rows if 'outside' in cells)
-  assert row[1:8] == ['outside', 'the', 'prefix', '│', '1', '│', '16']
-
-
-def test_coverage_counts_the_backbone_outside_the_prefix(tmp_path):
-  path = _save(tmp_path, {'kernel': np.ones([3, 3, 3, 4])})
-  with tf.Graph().as_default():
-    report = checkpoint.match_variables(path, _detector(), 'resnet10/conv2d/')
-  assert list(report.loaded) == ['resnet10/conv2d/kernel']
-  with pytest.raises(errors.UserError, match='1 of the 2') as info:
-    checkpoint.check_coverage(report, 'resnet10', 0.75)
-  assert 'wanted, for example: resnet10/conv2d_1/kernel' in str(info.value)
-  checkpoint.check_coverage(report, 'resnet10', 0.5)
-
-
 def test_directory_means_its_latest_checkpoint(tmp_path):
-  path = _save(tmp_path, {'a': [1.0]}, step=7)
+  path = _save_values(tmp_path, {'a': [1.0]}, step=7)
   assert checkpoint.resolve_checkpoint(str(tmp_path)) == path
   assert path.endswith('model.ckpt-7')
 
@@ -91,7 +195,7 @@ def test_directory_means_its_latest_checkpoint(tmp_path):
   'ending', ['', '.index', '.meta', '.data-00000-of-00001']
 )
 def test_a_file_of_a_checkpoint_stands_for_it(tmp_path, ending):
-  path = _classifier(tmp_path)
+  path = _save_values(tmp_path, {'a': [1.0]})
   assert os.path.exists(path + (ending or '.index'))
   assert checkpoint.resolve_checkpoint(path + ending) == path
 
@@ -105,97 +209,8 @@ def test_missing_checkpoint_is_named(tmp_path, make_directory):
     checkpoint.resolve_checkpoint(str(path))
 
 
-def test_unreadable_checkpoint_is_named(tmp_path):
-  path = _classifier(tmp_path)
-  with open(path + '.index', 'wb') as f:
-    f.write(b'garbage')
-  with tf.Graph().as_default(), pytest.raises(errors.UserError, match=path):
-    checkpoint.match_variables(path, _detector())
-
-
-def test_wrong_prefix_fails_with_names_of_both_sides(tmp_path):
-  path = _classifier(tmp_path)
-  with tf.Graph().as_default():
-    variables = _detector()
-    with pytest.raises(errors.UserError) as info:
-      checkpoint.warm_start(path, '', '', 0.5, variables, 'resnet10')
-  message = str(info.value)
-  assert 'resnet10/conv2d/kernel' in message
-  assert 'dense/kernel' in message
-  assert '0 of the 2' in message
-  assert 'train.checkpoint.min_coverage' in message
-
-
-@pytest.mark.parametrize('min_coverage,fails', [(0.5, False), (0.51, True)])
-def test_coverage_counts_backbone_variables(tmp_path, min_coverage, fails):
-  path = _save(tmp_path, {'conv2d/kernel': np.ones([3, 3, 3, 4])})
-  with tf.Graph().as_default():
-    report = checkpoint.match_variables(path, _detector(), 'resnet10/')
-  assert report.absent == ['resnet10/conv2d_1/kernel']
-  if fails:
-    with pytest.raises(errors.UserError, match='1 of the 2'):
-      checkpoint.check_coverage(report, 'resnet10', min_coverage)
-  else:
-    checkpoint.check_coverage(report, 'resnet10', min_coverage)
-
-
-def test_skip_regex_matches_the_name_without_prefix(tmp_path):
-  path = _classifier(tmp_path)
-  with tf.Graph().as_default():
-    report = checkpoint.match_variables(
-      path, _detector(), 'resnet10/', r'conv2d_1'
-    )
-  assert report.skipped == ['resnet10/conv2d_1/kernel']
-  # What was skipped on purpose does not count as missing.
-  checkpoint.check_coverage(report, 'resnet10', 1.0)
-
-
-def test_bad_skip_regex_is_a_config_error(tmp_path):
-  path = _classifier(tmp_path)
-  with tf.Graph().as_default(), pytest.raises(
-    errors.ConfigError, match='skip_variables_regex'
-  ):
-    checkpoint.match_variables(path, _detector(), '', '(')
-
-
-def test_other_class_count_loads_all_but_the_prediction(tmp_path):
-  path = _save(
-    tmp_path,
-    {
-      'resnet10/conv2d/kernel': np.ones([2, 2]),
-      'retinanet/class_net/class-predict/kernel': np.ones([2, 9 * 91]),
-    },
-  )
-  with tf.Graph().as_default():
-    variables = [
-      _variable('resnet10/conv2d/kernel', [2, 2]),
-      _variable('retinanet/class_net/class-predict/kernel', [2, 9 * 4]),
-    ]
-    report = checkpoint.warm_start(path, '', '', 0.5, variables, 'resnet10')
-  assert list(report.loaded) == ['resnet10/conv2d/kernel']
-  text = str(report)
-  assert 'another number of classes' in text
-  assert '[2, 36] here, [2, 819] in the checkpoint' in text
-
-
-def test_report_counts_every_kind(tmp_path):
-  path = _save(tmp_path, {'a': np.ones([3]), 'b': np.ones([2])})
-  with tf.Graph().as_default():
-    variables = [
-      _variable('a', [3]),
-      _variable('b', [4]),
-      _variable('c', [5]),
-      _variable('d', [6]),
-    ]
-    report = checkpoint.match_variables(path, variables, '', 'd')
-  assert (list(report.loaded), list(report.shape_differs)) == (['a'], ['b'])
-  assert (report.absent, report.skipped) == (['c'], ['d'])
-  assert report.share_of_parameters() == pytest.approx(3 / 18)
-  assert 'Loaded 16.7% of the parameters' in str(report)
-
-
 def test_resuming_another_architecture_is_refused(tmp_path):
-  _save(tmp_path, {'resnet18/conv2d/kernel': np.ones([2, 2])}, step=5)
+  _save_values(tmp_path, {'resnet18/conv2d/kernel': np.ones([2, 2])}, step=5)
   with tf.Graph().as_default():
     same = [_variable('resnet18/conv2d/kernel', [2, 2])]
     checkpoint.check_resumable(str(tmp_path), same)
@@ -207,7 +222,7 @@ def test_resuming_another_architecture_is_refused(tmp_path):
 
 
 def test_restoring_another_architecture_is_refused(tmp_path):
-  path = _save(tmp_path, {'a': np.ones([2, 2]), 'b': np.ones([2])})
+  path = _save_values(tmp_path, {'a': np.ones([2, 2]), 'b': np.ones([2])})
   with tf.Graph().as_default():
     same = [_variable('a', [2, 2])]
     checkpoint.check_restorable(path, same)
@@ -218,7 +233,7 @@ def test_restoring_another_architecture_is_refused(tmp_path):
   assert "'{}' is of another architecture: 2 of 3".format(path) in message
   assert 'b: [3] here, [2] there\n  c: absent there' in message
   with tf.Graph().as_default(), pytest.raises(
-    checkpoint_files.UnreadableCheckpointError
+    checkpoint.UnreadableCheckpointError
   ):
     checkpoint.check_restorable(str(tmp_path / 'gone'), [_variable('a', [1])])
 

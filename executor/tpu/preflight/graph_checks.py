@@ -1,10 +1,58 @@
-"""Builds a graph of one replica and looks for what a TPU cannot run."""
+"""Operations of a TPU graph without kernel of XLA or without static shape."""
 
+import contextlib
+import functools
+import gc
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+  Any,
+  Dict,
+  Iterator,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
-from executor.tpu.preflight import layout, static_shapes, tpu_graph, xla_kernels
+import tensorflow.compat.v1 as tf
+from tensorflow.python.framework import kernels
+
+from executor.tpu.preflight import layout, tpu_graph
 from utils import errors
+
+# XLA's compiler for a CPU, which shares the kernels of the one for a TPU.
+_COMPILER = 'XLA_CPU_JIT'
+# XLA's compiler for a CPU has them, that for a TPU has not.
+_NOT_ON_A_TPU = frozenset([tf.float16, tf.float64, tf.complex128, tf.string])
+# What a TPU runs although no kernel of `_COMPILER` is there: loops become
+# functions before they are compiled; the rest comes with the TPU alone.
+WITHOUT_KERNEL = frozenset(
+  [
+    *('Enter', 'Exit', 'LoopCond', 'Merge', 'NextIteration', 'Switch'),
+    *('CrossReplicaSum', 'InfeedDequeueTuple', 'OutfeedEnqueueTuple'),
+    'TPUReplicateMetadata',
+  ]
+)
+# A kernel that is there may refuse a value of a bool attribute.
+_REFUSED = {'ResizeNearestNeighbor': ('align_corners', False)}
+# (type, output) of what may be of any shape: XLA works it out while it
+# compiles, or it is scratch memory of a GPU's kernel, empty on a TPU.
+_WITHOUT_SHAPE = frozenset(
+  [
+    *(('BroadcastGradientArgs', 0), ('BroadcastGradientArgs', 1)),
+    *(('FusedBatchNormGradV3', 3), ('FusedBatchNormGradV3', 4)),
+    ('FusedBatchNormV3', 5),
+  ]
+)
+
+
+class Offender(NamedTuple):
+  """An operation that a TPU cannot run, and why."""
+
+  op_type: str
+  op_name: str
+  reason: str
 
 
 class GraphReport(NamedTuple):
@@ -45,42 +93,121 @@ def check(
     What was found, and the graph, None if it cannot be built.
   """
   start = time.perf_counter()
-  try:
-    params = layout.with_batches_that_divide(params)
-    graph = tpu_graph.build(params, mode)
-  except errors.UserError as error:
-    return GraphReport(mode, None, 0, 0.0, 0, 0, [str(error)]), None
-  kernels = xla_kernels.find_offenders(graph.operations)
-  shapes = static_shapes.find_offenders(graph.operations)
-  problems = _summaries(
-    mode,
-    [(o.op_type, o.reason, o.op_name, o.scope) for o in kernels]
-    + [(o.op_type, 'no static shape', o.op_name, o.scope) for o in shapes],
-  )
+  with _no_garbage_collection():
+    try:
+      params = layout.with_batches_that_divide(params)
+      graph = tpu_graph.build(params, mode)
+    except errors.UserError as error:
+      return GraphReport(mode, None, 0, 0.0, 0, 0, [str(error)]), None
+    no_kernel = without_kernel(graph.operations)
+    no_shape = without_shape(graph.operations)
   return GraphReport(
     mode,
     len(graph.operations),
     graph.replica_batch_size,
     time.perf_counter() - start,
-    len(kernels),
-    len(shapes),
-    problems,
+    len(no_kernel),
+    len(no_shape),
+    _summaries(mode, no_kernel + no_shape),
   ), graph
 
 
-def _summaries(
-  mode: str, offenders: Sequence[Tuple[str, str, str, str]]
-) -> List[str]:
-  """One message for all offenders with the same type and reason.
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+  """What a graph is made of stays: looking for garbage in it costs a tenth."""
+  was_enabled = gc.isenabled()
+  gc.disable()
+  try:
+    yield
+  finally:
+    if was_enabled:
+      gc.enable()
 
-  Args:
-    mode: of the graph.
-    offenders: (type, reason, name, scope) of operations.
-  """
+
+def without_kernel(operations: Sequence[tf.Operation]) -> List[Offender]:
+  """Operations without a kernel, or without one for their types."""
+  _load_kernels()
+  # Thousands of operations are of a hundred kinds.
+  reasons: Dict[Any, Optional[str]] = {}
+  offenders = []
+  for op in operations:
+    kind = (op.type, *(t.dtype for t in (*op.inputs, *op.outputs)))
+    if kind not in reasons:
+      reasons[kind] = _reason(op, kind[1:])
+    reason = reasons[kind]
+    if op.type in _REFUSED:
+      attribute, refused = _REFUSED[op.type]
+      if op.get_attr(attribute) == refused:
+        reason = "XLA's kernel refuses {}={}".format(attribute, refused)
+    if reason:
+      offenders.append(Offender(op.type, op.name, reason))
+  return offenders
+
+
+def without_shape(operations: Sequence[tf.Operation]) -> List[Offender]:
+  """Operations with outputs whose shapes are not known, one for each."""
+  return [
+    Offender(op.type, op.name, 'no static shape')
+    for op in operations
+    for tensor in op.outputs
+    if not tensor.shape.is_fully_defined() and not _may_be_unknown(tensor)
+  ]
+
+
+def _may_be_unknown(tensor: tf.Tensor) -> bool:
+  if tensor.op.type == 'ZerosLike':
+    # The gradient of what nothing uses.
+    tensor = tensor.op.inputs[0]
+  return (tensor.op.type, tensor.value_index) in _WITHOUT_SHAPE
+
+
+@functools.lru_cache(maxsize=None)
+def _load_kernels() -> None:
+  """TensorFlow registers the kernels of XLA when something is compiled."""
+  with tf.Graph().as_default(), tf.Session() as session:
+    (one,) = tf.xla.experimental.compile(lambda: [tf.ones([]) * 1.0])
+    session.run(one)
+
+
+def _reason(op: tf.Operation, dtypes: Sequence[tf.DType]) -> Optional[str]:
+  """Why an operation cannot be compiled; None if it can."""
+  wrong = sorted({t.base_dtype.name for t in dtypes if t in _NOT_ON_A_TPU})
+  if wrong:
+    return 'a TPU does not compute in ' + ', '.join(wrong)
+  if op.type in WITHOUT_KERNEL:
+    return None
+  known = [
+    kernel
+    for kernel in kernels.get_registered_kernels_for_op(op.type).kernel
+    if kernel.device_type == _COMPILER
+  ]
+  if not known:
+    return 'XLA has no kernel for it'
+  lacking = [_lacking_types(kernel, op) for kernel in known]
+  if all(lacking):
+    return 'XLA has no kernel for it in ' + ', '.join(sorted(lacking[0]))
+  return None
+
+
+def _lacking_types(kernel: Any, op: tf.Operation) -> set:
+  """Names of the types of an operation that a kernel does not take."""
+  lacking = set()
+  for constraint in kernel.constraint:
+    dtypes = op.get_attr(constraint.name)
+    if not isinstance(dtypes, (list, tuple)):
+      dtypes = [dtypes]
+    allowed = constraint.allowed_values.list.type
+    lacking.update(t.name for t in dtypes if t.as_datatype_enum not in allowed)
+  return lacking
+
+
+def _summaries(mode: str, offenders: Sequence[Offender]) -> List[str]:
+  """One message for all offenders with the same type and reason."""
   alike: Dict[Tuple[str, str], List[str]] = {}
-  for op_type, reason, name, scope in offenders:
+  for op_type, name, reason in offenders:
+    layer = name.rpartition('/')[0]
     alike.setdefault((op_type, reason), []).append(
-      "'{}' (layer '{}')".format(name, scope) if scope else "'{}'".format(name)
+      "'{}'{}".format(name, layer and " (layer '{}')".format(layer))
     )
   return [
     '{} in {}, operation {}{}: {}. Change what makes this layer.'.format(

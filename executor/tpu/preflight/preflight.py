@@ -1,22 +1,25 @@
 """All that can be known about a run on a TPU before there is one."""
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
+import rich.box
 import rich.console
+import rich.table
 
 from executor import hardware as hardware_lib
 from executor import partitioning, run_check
 from executor.tpu.preflight import (
   background_check,
+  core_memory,
   graph_checks,
-  hbm_estimate,
   layout,
-  preflight_report,
   tpu_graph,
 )
 from utils import errors
 
-_GB = 2**30
+_MB, _GB = 2**20, 2**30
+# Memory of a core of each kind of TPU (GB).
+_CORE_MEMORY = {'v2': 8, 'v3': 16}
 
 
 def run(
@@ -46,15 +49,22 @@ def run(
   found = layout.check_layout(params, evaluates)
   problems = list(found.problems)
   if trains:
-    problems += _check_run(params, evaluates)
-  console.print(preflight_report.layout_table(found))
+    problems += _problem(
+      lambda: run_check.check(params, trains=True, evaluates=evaluates)
+    )
+  console.print(_table('TPU layout', [('what', 'value'), *found.rows], 2))
   if evaluates and not trains:
-    _note_evaluation_place(params, console)
+    for text in _problem(lambda: run_check.check_evaluation_place(params)):
+      console.print('Without evaluation only: ' + text)
   graph = None
   if found.num_replicas is not None:
     graph = _check_graphs(params, problems, console)
   if graph is not None:
-    problems += _check_memory(params, graph, core_memory_gb, console)
+    parts = core_memory.estimate(graph, partitioning.image_parts(params))
+    console.print(_memory_table(parts))
+    problems += _memory_problems(
+      parts, graph.replica_batch_size, core_memory_gb
+    )
   if problems:
     raise errors.ConfigError(
       'This would not work on a TPU:\n{}'.format(
@@ -65,17 +75,10 @@ def run(
   console.print('TPU preflight: ready.')
 
 
-def _note_evaluation_place(params: Any, console: rich.console.Console) -> None:
-  """Says so if only a training without evaluation would work."""
+def _problem(check: Any) -> List[str]:
+  """The message of a check, if it raises one."""
   try:
-    hardware_lib.check_evaluation_place(params)
-  except errors.ConfigError as error:
-    console.print('Without evaluation only: {}'.format(error))
-
-
-def _check_run(params: Any, evaluates: bool) -> List[str]:
-  try:
-    run_check.check(params, trains=True, evaluates=evaluates)
+    check()
   except errors.UserError as error:
     return [str(error)]
   return []
@@ -86,50 +89,75 @@ def _check_graphs(
 ) -> Optional[tpu_graph.TpuGraph]:
   """Checks all graphs, adds to `problems`; returns that of training."""
   if hardware_lib.evaluates_on_tpu(params):
-    with background_check.CheckBeside(params, tpu_graph.EVAL) as beside:
+    with background_check.check_beside(params, tpu_graph.EVAL) as report_beside:
       report, graph = graph_checks.check(params, tpu_graph.TRAIN)
-      reports = [report, beside.report()]
+      reports = [report, report_beside()]
   else:
     report, graph = graph_checks.check(params, tpu_graph.TRAIN)
     reports = [report]
-  console.print(preflight_report.graph_table(reports))
+  rows = [('mode', 'operations', 'images', 'no kernel', 'no shape', 'seconds')]
   for report in reports:
-    # Whatever the layout says about it is said there, once.
-    problems += [
-      problem
-      for problem in report.problems
-      if report.num_operations is not None or not _is_known(problem, problems)
-    ]
+    if report.num_operations is None:
+      rows.append((report.mode, 'cannot be built', '', '', '', ''))
+      # Whatever the layout says about it is said there, once.
+      keys = {problem.split(':')[0] for problem in problems}
+      problems += [p for p in report.problems if p.split(':')[0] not in keys]
+      continue
+    rows.append(
+      (
+        report.mode,
+        str(report.num_operations),
+        str(report.replica_batch_size),
+        str(report.num_without_kernel),
+        str(report.num_without_shape),
+        '{:.1f}'.format(report.seconds),
+      )
+    )
+    problems += report.problems
+  title = 'Graphs of one replica, as TPUEstimator builds them'
+  console.print(_table(title, rows))
   return graph
 
 
-def _is_known(message: str, problems: List[str]) -> bool:
-  """Whether a problem names the key that a message begins with."""
-  key = message.split(':')[0]
-  return any(problem.startswith(key + ':') for problem in problems)
+def _memory_table(parts: Dict[str, int]) -> rich.table.Table:
+  rows = [('part', 'MB')]
+  for part, size in [*parts.items(), ('all', sum(parts.values()))]:
+    rows.append((part, '{:.1f}'.format(size / _MB)))
+  table = _table('Memory of a core in training, estimate', rows)
+  table.caption = ', '.join(
+    '{:.0%} of the {} GB of a {} core'.format(
+      sum(parts.values()) / (size * _GB), size, kind
+    )
+    for kind, size in _CORE_MEMORY.items()
+  )
+  return table
 
 
-def _check_memory(
-  params: Any,
-  graph: tpu_graph.TpuGraph,
-  core_memory_gb: float,
-  console: rich.console.Console,
+def _memory_problems(
+  parts: Dict[str, int], batch_size: int, core_memory_gb: float
 ) -> List[str]:
-  needed = hbm_estimate.estimate(graph, partitioning.image_parts(params))
-  console.print(preflight_report.memory_table(needed))
-  if needed.total <= core_memory_gb * _GB:
+  total = sum(parts.values())
+  if total <= core_memory_gb * _GB:
     return []
-  largest = max(needed.parts, key=needed.parts.get)
+  largest = max(parts, key=parts.get)
   return [
     'train.train_batch_size: {} images on a replica need about {:.1f} GB of '
     'each core, which has {:g} (--core_memory_gb); {} alone {:.1f}. Lower the '
     'batch, compute it in parts (train.gradient_accumulation_steps), give more '
     'cores (--num_cores), part the images (train.num_cores_per_replica), or '
     'use a TPU with more memory.'.format(
-      graph.replica_batch_size,
-      needed.total / _GB,
-      core_memory_gb,
-      largest,
-      needed.parts[largest] / _GB,
+      batch_size, total / _GB, core_memory_gb, largest, parts[largest] / _GB
     )
   ]
+
+
+def _table(title: str, rows: Any, text_columns: int = 1) -> rich.table.Table:
+  """A table whose first row names the columns."""
+  table = rich.table.Table(
+    title=title, title_justify='left', box=rich.box.SIMPLE
+  )
+  for i, column in enumerate(rows[0]):
+    table.add_column(column, justify='left' if i < text_columns else 'right')
+  for row in rows[1:]:
+    table.add_row(*row)
+  return table

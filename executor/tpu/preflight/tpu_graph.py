@@ -1,13 +1,13 @@
 """The graph that a TPU would be given, built without a TPU."""
 
 import contextlib
-import gc
 import tempfile
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.python.tpu import topology, tpu_system_metadata
+from tensorflow.python.util import deprecation
 from tensorflow_estimator.python.estimator.tpu import error_handling
 
 from configs import params_dict
@@ -23,30 +23,24 @@ MODES = (TRAIN, EVAL)
 
 _ADDRESS = 'tpu.invalid:8470'
 _CLUSTER_ATTRIBUTE = '_tpu_replicate'
-_PREDICT = tf.estimator.ModeKeys.PREDICT
-_STOPPING_SIGNALS = ('signals/padding_mask', 'signals/stopping')
 
 
 class TpuGraph(NamedTuple):
   """The graph of one mode, as `TPUEstimator` builds it.
 
   Attributes:
-    mode: one of `MODES`.
     graph: all of it, host side included.
     operations: those inside the computation of one replica, in the order in
       which they were made. In training they are the body of the loop over
       `train.iterations_per_loop` steps and the loop itself.
-    infeed: what each replica takes from its host for a step.
-    infeed_names: for each, its place in the input, as 'labels/cls_targets/3'.
+    infeed: what each replica takes from its host for a step, images first.
     num_replicas: copies of the computation.
     replica_batch_size: images of a step of one replica.
   """
 
-  mode: str
   graph: tf.Graph
   operations: List[tf.Operation]
   infeed: List[tf.Tensor]
-  infeed_names: List[str]
   num_replicas: int
   replica_batch_size: int
 
@@ -56,8 +50,8 @@ def build(params: Any, mode: str) -> TpuGraph:
 
   It is `TPUEstimator`'s own, of the estimator that a run makes, on a TPU that
   is made up: `train.num_shards` cores, 8 on each host, of which evaluation uses
-  those of one host. Nothing is read and nothing is written:
-  shapes come from the parser, and no checkpoint is looked for.
+  those of one host. Nothing is read and nothing is written: shapes come from
+  the parser, and no checkpoint is looked for.
 
   Args:
     params: the whole config, with `use_tpu`.
@@ -73,36 +67,22 @@ def build(params: Any, mode: str) -> TpuGraph:
     raise errors.ConfigError(
       'use_tpu: false, but a graph for a TPU is wanted. Give --use_tpu.'
     )
-  is_training = mode == TRAIN
-  hardware = hardware_lib.tpu(params, is_training)
   estimator_mode, input_mode = _modes(params, mode)
   graph = tf.Graph()
   with tempfile.TemporaryDirectory() as directory:
-    params = _detached(params, directory)
-    estimator = estimator_factory.make_estimator(
-      params,
-      model_builder.ModelFn(params),
-      hardware._replace(resolver=_Resolver()),
-      predict_batch_key='eval.eval_batch_size',
-      is_training=is_training,
+    # Weights are no part of the computation.
+    params = params_dict.ParamsDict(params.as_dict())
+    params.override(
+      {'model_dir': directory, 'train': {'checkpoint': {'path': ''}}}
     )
-    _pretend_system(
-      estimator,
-      params.train.num_shards
-      if is_training
-      else hardware_lib.num_evaluating_cores(params),
-    )
+    estimator = _estimator(params, is_training=mode == TRAIN)
     infeed = _Infeed(params, input_mode)
-    with graph.as_default(), _quiet_tensorflow(), _no_garbage_collection():
+    with graph.as_default(), _quiet_tensorflow():
       try:
         _call_model_fn(estimator, infeed, estimator_mode)
       except errors.UserError:
         raise
-      except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-      ) as error:
+      except (ValueError, TypeError, RuntimeError) as error:
         raise errors.UserError(
           'The graph of mode {!r} cannot be built for a TPU: {}'.format(
             mode, error
@@ -116,15 +96,10 @@ def build(params: Any, mode: str) -> TpuGraph:
   (dequeue,) = [op for op in operations if op.type == 'InfeedDequeueTuple']
   with estimator._ctx.with_mode(estimator_mode) as context:
     num_replicas = context.num_replicas
-  names = infeed.names(has_signals=estimator_mode == _PREDICT)
-  if len(names) != len(dequeue.outputs):
-    raise AssertionError('The infeed is not what the input pipeline delivers.')
   return TpuGraph(
-    mode=mode,
     graph=graph,
     operations=operations,
     infeed=list(dequeue.outputs),
-    infeed_names=names,
     num_replicas=num_replicas,
     replica_batch_size=infeed.batch_size,
   )
@@ -137,16 +112,7 @@ def _modes(params: Any, mode: str) -> Tuple[str, str]:
   _, input_mode = evaluation.evaluator_for(params)
   if input_mode == mode_keys.EVAL:
     return tf.estimator.ModeKeys.EVAL, input_mode
-  return _PREDICT, input_mode
-
-
-def _detached(params: Any, model_dir: str) -> Any:
-  """Params that know of no file: weights are no part of the computation."""
-  detached = params_dict.ParamsDict(params.as_dict())
-  detached.override(
-    {'model_dir': model_dir, 'train': {'checkpoint': {'path': ''}}}
-  )
-  return detached
+  return tf.estimator.ModeKeys.PREDICT, input_mode
 
 
 class _Resolver(tf.distribute.cluster_resolver.SimpleClusterResolver):
@@ -159,10 +125,19 @@ class _Resolver(tf.distribute.cluster_resolver.SimpleClusterResolver):
     )
 
 
-def _pretend_system(
-  estimator: tf.estimator.tpu.TPUEstimator, num_cores: int
-) -> None:
-  """Tells an estimator about the TPU that it would ask."""
+def _estimator(params: Any, is_training: bool) -> tf.estimator.tpu.TPUEstimator:
+  """The estimator of a run, told about the TPU that it would ask."""
+  estimator = estimator_factory.make_estimator(
+    params,
+    model_builder.ModelFn(params),
+    hardware_lib.tpu(params, is_training)._replace(resolver=_Resolver()),
+    is_training=is_training,
+  )
+  num_cores = (
+    params.train.num_shards
+    if is_training
+    else hardware_lib.num_evaluating_cores(params)
+  )
   num_hosts = -(-num_cores // hardware_lib.CORES_PER_HOST)
   system = tpu_system_metadata._TPUSystemMetadata(
     num_cores=num_cores,
@@ -173,6 +148,7 @@ def _pretend_system(
   )
   for master in (estimator.config.master, estimator.config.evaluation_master):
     estimator._ctx._lazy_tpu_system_metadata_dict[master] = system
+  return estimator
 
 
 def _topology(num_cores: int, num_hosts: int) -> Any:
@@ -213,34 +189,23 @@ class _Infeed:
 
   def __init__(self, params: Any, mode: str):
     self._input_fn = input_reader.InputFn('', params, mode)
-    self._shapes: Any = None
+    self._built: Any = None
     self.batch_size: Optional[int] = None
 
   def __call__(self, params: Dict[str, Any]) -> tf.data.Dataset:
     self.batch_size = params['batch_size']
-    records = tf.data.Dataset.from_tensors(tf.constant(''))
-    dataset = self._input_fn.batches(records, self.batch_size)
-    self._shapes = dataset.output_shapes
-    return dataset
-
-  def names(self, has_signals: bool) -> List[str]:
-    """Names in the order in which `TPUEstimator` flattens what it is given."""
-    shapes = self._shapes
-    if isinstance(shapes, tuple):
-      images, labels = shapes
-      shapes = {'images': images, 'labels': labels}
-    names = list(_paths(shapes))
-    # They tell the loop of a prediction where the data ends.
-    return names + list(_STOPPING_SIGNALS) if has_signals else names
-
-
-def _paths(structure: Any, prefix: str = '') -> Iterator[str]:
-  if not isinstance(structure, dict):
-    yield prefix
-    return
-  for key in sorted(structure):
-    path = '{}/{}'.format(prefix, key) if prefix else str(key)
-    yield from _paths(structure[key], path)
+    if self._built is None:
+      records = tf.data.Dataset.from_tensors(tf.constant(''))
+      self._built = self._input_fn.batches(records, self.batch_size)
+      return self._built
+    # Each host of a pod asks, and the shapes are all that counts.
+    return tf.data.Dataset.from_tensors(
+      tf.nest.map_structure(
+        lambda dtype, shape: tf.placeholder(dtype, shape),
+        self._built.output_types,
+        self._built.output_shapes,
+      )
+    )
 
 
 def _call_model_fn(
@@ -257,23 +222,17 @@ def _call_model_fn(
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-  """What a graph is made of stays: looking for garbage in it costs a tenth."""
-  was_enabled = gc.isenabled()
-  gc.disable()
-  try:
-    yield
-  finally:
-    if was_enabled:
-      gc.enable()
-
-
-@contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-  """Leaves it to the checks to report what TensorFlow would log."""
+  """Leaves it to the checks to report what TensorFlow would log.
+
+  To look for deprecated arguments takes a tenth of the time, too.
+  """
   verbosity = tf.logging.get_verbosity()
+  warns = deprecation._PRINT_DEPRECATION_WARNINGS
   tf.logging.set_verbosity(tf.logging.FATAL)
+  deprecation._PRINT_DEPRECATION_WARNINGS = False
   try:
     yield
   finally:
     tf.logging.set_verbosity(verbosity)
+    deprecation._PRINT_DEPRECATION_WARNINGS = warns

@@ -110,7 +110,7 @@ def test_workers_refuse_to_evaluate_alone(tmp_path, records, set_task):
     ({'train_batch_size': 3}, 'train.train_batch_size: 3'),
     (
       {'train_batch_size': 4, 'gradient_accumulation_steps': 4},
-      'train.gradient_accumulation_steps: 4',
+      'in 4 parts each',
     ),
     ({'mixed_precision': True}, 'train.mixed_precision: true'),
   ],

@@ -9,6 +9,7 @@ from configs import params_dict
 from executor import estimator_factory, hardware
 from executor import runner as runner_lib
 from executor.tpu import preemption
+from modeling import model_builder
 from tests import tiny_run
 from tests.executor.tpu import fake_tpu_api
 from tools import synthetic_batch
@@ -124,7 +125,7 @@ class _Training:
     self.num_recoveries += 1
 
   def run(self):
-    preemption.run_to_the_end(
+    preemption.repeat_if_lost(
       self._work,
       is_lost=self._is_lost,
       recover=self._recover,
@@ -276,28 +277,22 @@ def test_run_resumes_from_its_checkpoint_on_the_new_tpu(
   runner_lib.Runner(params).train()
   assert detected == [False, True]
   assert lose.steps == [1, 2, 3]
-  assert 'Training goes on from step 2' in caplog.text
+  assert 'Work goes on from step 2' in caplog.text
   latest = tf.train.latest_checkpoint(params.model_dir)
   assert latest.endswith('model.ckpt-3')
 
 
 @pytest.fixture
 def tpu_run(tmp_path, monkeypatch):
-  """A `Runner` on a TPU that is made up, and what it makes estimators of."""
-  model_fns = []
+  """A `Runner` on a TPU that is made up, and how often that was found."""
+  found = []
 
-  def make_estimator(params, model_fn, *args, **kwargs):
-    del params, args, kwargs
-    model_fns.append(model_fn)
+  def detect(params, awaits_new_tpu=False):
+    del params
+    found.append(awaits_new_tpu)
+    return hardware.Hardware(hardware.TPU, 1, 'a TPU')
 
-  monkeypatch.setattr(
-    hardware,
-    'detect',
-    lambda params, awaits_new_tpu=False: hardware.Hardware(
-      hardware.TPU, 1, 'a TPU'
-    ),
-  )
-  monkeypatch.setattr(estimator_factory, 'make_estimator', make_estimator)
+  monkeypatch.setattr(hardware, 'detect', detect)
 
   def make(**platform):
     params = tiny_run.resolve(
@@ -310,13 +305,16 @@ def tpu_run(tmp_path, monkeypatch):
         'train': {'transpose_input': False},
       },
     )
-    return runner_lib.Runner(params), params, model_fns
+    return runner_lib.Runner(params), params, found
 
   return make
 
 
 def test_every_session_with_a_tpu_ends_when_it_is_lost(tpu_run):
-  _, params, (model_fn,) = tpu_run()
+  _, params, _ = tpu_run()
+  model_fn = model_builder.ModelFn(
+    params, make_tpu_scaffold=preemption.OneSessionScaffold
+  )
   with tf.Graph().as_default():
     images, labels = tf.nest.map_structure(
       tf.convert_to_tensor, synthetic_batch.make(params, 1)
@@ -348,7 +346,7 @@ def test_every_session_with_a_tpu_ends_when_it_is_lost(tpu_run):
 def test_an_evaluation_elsewhere_does_not_wait_for_the_training_tpu(
   master, error, is_repeated, tpu_run, monkeypatch
 ):
-  runner, _, model_fns = tpu_run(eval_master=master)
+  runner, _, found = tpu_run(eval_master=master)
   results = [error, 0.5]
   made = []
 
@@ -370,5 +368,5 @@ def test_an_evaluation_elsewhere_does_not_wait_for_the_training_tpu(
   else:
     with pytest.raises(type(error)):
       runner._evaluate()
-  # Whether the estimator that trains was made for a TPU found anew.
-  assert len(model_fns) == (1 if master else 2)
+  # Whether the TPU that trains was waited for.
+  assert found == ([False] if master else [False, True])

@@ -91,7 +91,7 @@ def test_what_divides_has_no_problem(settings, num_replicas):
     ),
     (
       {'train': {**_PARTED, 'input_partition_dims': [None, 'None']}},
-      "train.input_partition_dims: [None, 'None'] does not part",
+      "train.input_partition_dims: [None, 'None'] has to part",
       "such as [[1, 2, 1, 1], 'None']",
     ),
     (

@@ -3,12 +3,10 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from executor.tpu.preflight import (
-  device_bytes,
-  hbm_estimate,
-  kept_activations,
-  static_shapes,
+  activations,
+  core_memory,
+  graph_checks,
   tpu_graph,
-  xla_kernels,
 )
 from tests import tiny_run
 
@@ -26,14 +24,14 @@ _BATCH, _SIDE = 2, 16
   ],
 )
 def test_last_two_dimensions_are_padded(shape, dtype, expected):
-  assert device_bytes.padded_bytes(shape, dtype) == expected
+  assert core_memory.padded_bytes(shape, dtype) == expected
 
 
 def test_what_is_fed_arrives_in_the_order_that_pads_least():
   # 8 x 640 as rows and lanes, which are multiples of 8 and 128.
   expected = 8 * 640 * 640 * 3 * 2
   for shape in ([8, 640, 640, 3], [640, 640, 3, 8]):
-    assert device_bytes.compact_bytes(shape, tf.bfloat16) == expected
+    assert core_memory.compact_bytes(shape, tf.bfloat16) == expected
 
 
 def _small_graph(optimizer=None):
@@ -51,11 +49,9 @@ def _small_graph(optimizer=None):
     loss = tf.reduce_sum(tf.square(tf.nn.sigmoid(second)))
     (optimizer or tf.train.MomentumOptimizer(0.1, 0.9)).minimize(loss)
   return tpu_graph.TpuGraph(
-    mode='train',
     graph=graph,
     operations=graph.get_operations(),
     infeed=[images],
-    infeed_names=['images'],
     num_replicas=1,
     replica_batch_size=_BATCH,
   ), {'images': images, 'first': first, 'active': active, 'second': second}
@@ -63,8 +59,8 @@ def _small_graph(optimizer=None):
 
 def test_the_backward_pass_keeps_what_fusion_does_not_compute_again():
   graph, tensors = _small_graph()
-  kept = kept_activations.KeptActivations(graph.operations, graph.infeed)
-  rank_4 = [t for t in kept.find() if t.shape.ndims == 4]
+  kept = activations.find_kept(graph.operations, graph.infeed)
+  rank_4 = [t for t in kept if t.shape.ndims == 4]
   # The output of batch norm is not: relu's is there. Nor the biased output
   # and the sigmoid: they follow from the second convolution's.
   second = tensors['second'].op.inputs[0]
@@ -77,7 +73,7 @@ def test_memory_of_a_small_graph_as_computed_by_hand():
   vector = 128 * 4
   kernels = 9 * 8 * 128 * 4 + 8 * 128 * 4
   trained = kernels + 3 * vector  # gamma, beta, bias
-  parts = hbm_estimate.estimate(graph).parts
+  parts = core_memory.estimate(graph)
   assert parts.pop('weights') == trained + 2 * vector  # the moving averages
   assert parts.pop('slots of the optimizer') == trained
   assert parts.pop('gradients') == trained
@@ -100,15 +96,15 @@ def test_memory_of_a_small_graph_as_computed_by_hand():
 )
 def test_slots_of_each_optimizer(optimizer, num_slots):
   graph, _ = _small_graph(optimizer)
-  parts = hbm_estimate.estimate(graph).parts
+  parts = core_memory.estimate(graph)
   assert parts['slots of the optimizer'] == num_slots * parts['gradients']
   assert parts['gradients'] > 0
 
 
 def test_parting_images_divides_activations_and_not_weights():
   graph, _ = _small_graph()
-  whole = hbm_estimate.estimate(graph).parts
-  parted = hbm_estimate.estimate(graph, [1, 2, 1, 1]).parts
+  whole = core_memory.estimate(graph)
+  parted = core_memory.estimate(graph, [1, 2, 1, 1])
   assert parted['infeed'] * 2 == whole['infeed']
   assert parted['weights'] == whole['weights']
   moments = 2 * 128 * 4
@@ -129,7 +125,7 @@ def _tiny_params(batch_size=8, **train):
 
 def _of_model(params):
   graph = tpu_graph.build(params, tpu_graph.TRAIN)
-  return graph, hbm_estimate.estimate(graph).parts
+  return graph, core_memory.estimate(graph)
 
 
 @pytest.mark.slow
@@ -155,5 +151,5 @@ def test_a_batch_in_parts_keeps_what_a_part_needs():
     name = 'activations of ' + network
     # Moments of batch norm do not depend on the batch.
     assert 0.5 <= in_parts[name] / whole[name] < 0.56
-  assert xla_kernels.find_offenders(graph.operations) == []
-  assert static_shapes.find_offenders(graph.operations) == []
+  assert graph_checks.without_kernel(graph.operations) == []
+  assert graph_checks.without_shape(graph.operations) == []

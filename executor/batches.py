@@ -1,0 +1,72 @@
+"""Global batches and how they divide over replicas and parts."""
+
+from typing import Any, NamedTuple, Optional
+
+from executor import hardware as hardware_lib
+
+
+class Batch(NamedTuple):
+  """A global batch.
+
+  Attributes:
+    key: dotted, of its size.
+    size: images.
+    num_replicas: that share it.
+    num_parts: in which a replica computes its share, one after the other.
+  """
+
+  key: str
+  size: int
+  num_replicas: int
+  num_parts: int = 1
+
+  @property
+  def size_that_divides(self) -> int:
+    """The size, or the next smaller one that divides, if there is one."""
+    unit = self.num_replicas * self.num_parts
+    return self.size // unit * unit or unit
+
+  @property
+  def parts(self) -> str:
+    """In words; '' if there is but one."""
+    return '' if self.num_parts == 1 else ' in {} parts'.format(self.num_parts)
+
+  @property
+  def problem(self) -> Optional[str]:
+    """A message if it does not divide."""
+    if self.size == self.size_that_divides:
+      return None
+    parts = self.parts and self.parts + (
+      ' each (train.gradient_accumulation_steps)'
+    )
+    return (
+      '{}: {} images do not divide over {} replicas{}. Use a multiple of {}, '
+      'such as {}.'.format(
+        self.key,
+        self.size,
+        self.num_replicas,
+        parts,
+        self.num_replicas * self.num_parts,
+        self.size_that_divides,
+      )
+    )
+
+
+def training(params: Any, num_replicas: int) -> Batch:
+  """The batch of a training step on all replicas."""
+  return Batch(
+    'train.train_batch_size',
+    params.train.train_batch_size,
+    num_replicas,
+    params.train.gradient_accumulation_steps,
+  )
+
+
+def evaluation(params: Any, hardware: hardware_lib.Hardware) -> Batch:
+  """That of an evaluation, on one device under a distribution strategy."""
+  is_shared = hardware.kind == hardware_lib.TPU
+  return Batch(
+    'eval.eval_batch_size',
+    params.eval.eval_batch_size,
+    hardware.num_replicas if is_shared else 1,
+  )
