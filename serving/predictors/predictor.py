@@ -1,6 +1,5 @@
 """What every way of running a trained model has in common."""
 
-import abc
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -87,7 +86,7 @@ def detections_of_image(
   )
 
 
-class Predictor(abc.ABC):
+class Predictor:
   """A trained model that takes images of any size.
 
   Args:
@@ -128,6 +127,6 @@ class Predictor(abc.ABC):
       detections += found[: len(batch)]
     return detections
 
-  @abc.abstractmethod
   def _predict_batch(self, images: List[np.ndarray]) -> List[ImageDetections]:
     """As `predict`, of `batch_size` images."""
+    raise NotImplementedError
