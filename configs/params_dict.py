@@ -318,6 +318,13 @@ def override_params_dict(
   return params
 
 
+def with_overrides(params: ParamsDict, changes: Dict[str, Any]) -> ParamsDict:
+  """Returns an unlocked copy in which a nested dict replaces values."""
+  changed = ParamsDict(params)
+  changed.override(changes)
+  return changed
+
+
 def read_yaml_to_params_dict(path: str) -> ParamsDict:
   """Reads a YAML file (local or gs://) into a ParamsDict."""
   return ParamsDict(text_overrides.read_file(path))

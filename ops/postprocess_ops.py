@@ -15,6 +15,11 @@ NMS_VERSIONS = registry.Registry('postprocess.nms_version')
 _log = logging.getLogger(__name__)
 
 
+def nms_version(params: Any) -> str:
+  """Returns the version of NMS that a block `postprocess` asks for."""
+  return 'batched' if params.use_batched_nms else params.nms_version
+
+
 class MultilevelDetectionGenerator:
   """Decodes boxes, clips them to the image and suppresses duplicates.
 
@@ -31,15 +36,13 @@ class MultilevelDetectionGenerator:
     self._levels = range(min_level, max_level + 1)
     self._apply_nms = params.apply_nms
     self._apply_sigmoid = params.apply_sigmoid
-    version = params.nms_version
     if params.use_batched_nms:
       _log.warning(
         'postprocess.use_batched_nms is deprecated; it overrides '
         "nms_version: %r. Write nms_version: 'batched'.",
-        version,
+        params.nms_version,
       )
-      version = 'batched'
-    self._suppress = NMS_VERSIONS.get(version)
+    self._suppress = NMS_VERSIONS.get(nms_version(params))
     self._nms_params = params
 
   def __call__(

@@ -8,7 +8,8 @@ import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from utils import errors
+from modeling import served_output
+from utils import errors, files
 
 FILE_NAME = 'contract.json'
 # Where a SavedModel keeps files that TensorFlow does not read.
@@ -27,12 +28,14 @@ class TensorSpec(NamedTuple):
     name: name of the tensor in the artefact.
     dtype: NumPy's name of the dtype; 'string' for bytes.
     shape: None where a dimension is dynamic.
+    kind: what an output is, see `modeling.served_output`; '' of an input.
   """
 
   key: str
   name: str
   dtype: str
   shape: Tuple[Optional[int], ...]
+  kind: str
 
 
 class Artefact(NamedTuple):
@@ -44,7 +47,6 @@ class Artefact(NamedTuple):
     input_type: image_bytes, image_tensor, raw_image_tensor or tf_example.
     inputs: what is fed.
     outputs: what comes out.
-    has_nms: whether the outputs are detections; else raw boxes and scores.
     variant: what sets it apart from others of its format, e.g. 'float16'.
     num_bytes: size of the file; None of a directory.
   """
@@ -54,9 +56,18 @@ class Artefact(NamedTuple):
   input_type: str
   inputs: List[TensorSpec]
   outputs: List[TensorSpec]
-  has_nms: bool
   variant: str = ''
   num_bytes: Optional[int] = None
+
+  @property
+  def name(self) -> str:
+    """Format and variant, for messages."""
+    return ' '.join(filter(None, (self.format, self.variant)))
+
+  @property
+  def has_nms(self) -> bool:
+    """Whether no duplicates are left to suppress."""
+    return served_output.RAW_SCORES not in {s.kind for s in self.outputs}
 
 
 class Contract(NamedTuple):
@@ -109,18 +120,22 @@ class Contract(NamedTuple):
 
   def listing(self) -> str:
     """Names all artefacts, for messages."""
-    return ', '.join(
-      ' '.join(filter(None, (a.format, a.variant))) for a in self.artefacts
-    )
+    return ', '.join(artefact.name for artefact in self.artefacts)
 
   def write(self, export_dir: str) -> None:
     """Writes `assets.extra/contract.json` into a directory."""
-    directory = os.path.join(export_dir, DIRECTORY)
-    os.makedirs(directory, exist_ok=True)
-    path = os.path.join(directory, FILE_NAME)
-    with open(path, 'w', encoding='utf-8') as target:
-      json.dump(_to_json(self), target, indent=2)
-      target.write('\n')
+    fields = dict(self._asdict(), artefacts=[])
+    for artefact in self.artefacts:
+      fields['artefacts'].append(
+        dict(
+          artefact._asdict(),
+          inputs=[spec._asdict() for spec in artefact.inputs],
+          outputs=[spec._asdict() for spec in artefact.outputs],
+          has_nms=artefact.has_nms,
+        )
+      )
+    path = os.path.join(export_dir, DIRECTORY, FILE_NAME)
+    files.write_json(path, fields, indent=2)
 
 
 def read(export_dir: str) -> Contract:
@@ -132,12 +147,11 @@ def read(export_dir: str) -> Contract:
   path = os.path.join(export_dir, DIRECTORY, FILE_NAME)
   try:
     with open(path, encoding='utf-8') as source:
-      fields = json.load(source)
-    contract = _from_json(fields)
+      contract = _from_json(json.load(source))
   except (OSError, ValueError, TypeError, KeyError) as error:
     raise errors.UserError(
       "'{}' cannot be read as the contract of an exported model: {}. Give a "
-      'directory that export_saved_model.py wrote.'.format(path, error)
+      'directory that this export_saved_model.py wrote.'.format(path, error)
     ) from error
   if not contract.artefacts:
     raise errors.UserError(
@@ -146,39 +160,16 @@ def read(export_dir: str) -> Contract:
   return contract
 
 
-def _to_json(contract: Contract) -> Dict[str, Any]:
-  fields = contract._asdict()
-  fields['artefacts'] = [
-    dict(
-      artefact._asdict(),
-      inputs=[spec._asdict() for spec in artefact.inputs],
-      outputs=[spec._asdict() for spec in artefact.outputs],
-    )
-    for artefact in contract.artefacts
-  ]
-  return fields
-
-
 def _from_json(fields: Dict[str, Any]) -> Contract:
-  artefacts = [
-    Artefact(
-      **dict(
-        artefact,
-        inputs=[_tensor_spec(spec) for spec in artefact['inputs']],
-        outputs=[_tensor_spec(spec) for spec in artefact['outputs']],
-      )
-    )
-    for artefact in fields['artefacts']
-  ]
-  return Contract(
-    **dict(
-      fields,
-      image_size=tuple(fields['image_size']),
-      padded_size=tuple(fields['padded_size']),
-      artefacts=artefacts,
-    )
-  )
-
-
-def _tensor_spec(fields: Dict[str, Any]) -> TensorSpec:
-  return TensorSpec(**dict(fields, shape=tuple(fields['shape'])))
+  artefacts = []
+  for artefact in fields['artefacts']:
+    for key in ('inputs', 'outputs'):
+      artefact[key] = [
+        TensorSpec(**dict(spec, shape=tuple(spec['shape'])))
+        for spec in artefact[key]
+      ]
+    # It follows from the outputs.
+    artefact.pop('has_nms')
+    artefacts.append(Artefact(**artefact))
+  sizes = {key: tuple(fields[key]) for key in ('image_size', 'padded_size')}
+  return Contract(**dict(fields, artefacts=artefacts, **sizes))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import export_saved_model
-from serving import predictors
+from serving.predictors import checkpoint
 from tests import record_factory, tiny_export
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -47,7 +47,7 @@ def _run(*arguments):
 
 
 def _expected(model):
-  predictor = predictors.from_checkpoint(model.checkpoint, model.params)
+  predictor = checkpoint.CheckpointPredictor(model.checkpoint, model.params)
   images = list(tiny_export.images(5))
   return [
     found.clipped_to(*image.shape[:2])

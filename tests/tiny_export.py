@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import params_dict, resolver
-from serving.export import export
+from serving import export_options
+from serving.export import export, request
 from serving.graph import serving_graph
 from tests import record_factory, tiny_run
 
@@ -38,7 +39,9 @@ def resolve(*changes):
 def make(directory, *changes, image_size=(64, 64)):
   """Writes a checkpoint of random weights; returns the `Model`."""
   params = resolve(*changes)
-  built = serving_graph.build(params, 'raw_image_tensor', 1, image_size)
+  built = serving_graph.build(
+    params, export_options.ExportOptions(image_size=image_size)
+  )
   draw = np.random.RandomState(0)
   with built.graph.as_default(), tf.Session() as session:
     variables = tf.global_variables()
@@ -53,6 +56,15 @@ def make(directory, *changes, image_size=(64, 64)):
     )
   resolver.save_params(params, str(directory))
   return Model(params, checkpoint, str(directory))
+
+
+def request_of(model, image_size=(64, 64), params=None, **options):
+  """An `ExportRequest` for a `Model`."""
+  return request.ExportRequest(
+    params or model.params,
+    model.checkpoint,
+    export_options.ExportOptions(image_size=image_size, **options),
+  )
 
 
 def export_text(directory, trained, export_format='text', **kwargs):

@@ -13,7 +13,7 @@ _Rectangle = Tuple[int, int, int, int]  # left, top, right, bottom
 
 def draw_detections(
   image: Union[np.ndarray, Image.Image],
-  boxes: np.ndarray,
+  boxes: Optional[np.ndarray],
   classes: np.ndarray,
   scores: Optional[np.ndarray] = None,
   label_map: Optional[Dict[int, str]] = None,
@@ -28,7 +28,7 @@ def draw_detections(
   Args:
     image: uint8 [height, width, 3] (RGB), or a Pillow image.
     boxes: [N, 4], ymin, xmin, ymax, xmax in pixels; those without area are
-      left out.
+      left out. None: the classes are those of the whole image.
     classes: int [N].
     scores: [N]; None for groundtruth, which has none. Detections of score 0 or
       less are absent ones and are left out.
@@ -46,10 +46,13 @@ def draw_detections(
   font_size = max(11, round(shorter_side / 34))
   names = fonts.drawable(frozenset((label_map or {}).items()))
 
+  has_boxes = boxes is not None
+  if not has_boxes:
+    boxes = np.tile([0, 0, image.height, image.width], [len(classes), 1])
   shown = _shown(boxes, scores, min_score)
   rectangles = {row: _rectangle(boxes[row], image.size) for row in shown}
   # The highest scores come last here, so that they end up on top.
-  for row in reversed(shown):
+  for row in reversed(shown) if has_boxes else ():
     draw.rectangle(
       rectangles[row], outline=class_color(classes[row]), width=line_width
     )

@@ -53,29 +53,44 @@ TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
 class Comparison(NamedTuple):
   """One artefact beside the checkpoint."""
 
-  artefact: contract.Artefact
-  agreement: detection_difference.Agreement
+  name: str
+  measured: detection_difference.Agreement
   tolerance: Tolerance
-
-  @property
-  def name(self) -> str:
-    return ' '.join(filter(None, (self.artefact.format, self.artefact.variant)))
 
   @property
   def is_within(self) -> bool:
     # Written so that a value that is not a number is no success.
     return (
-      self.agreement.box_error <= self.tolerance.box_error
-      and self.agreement.score_error <= self.tolerance.score_error
-      and self.agreement.mean_score_error <= self.tolerance.mean_score_error
-      and self.agreement.matched_share >= self.tolerance.matched_share
+      self.measured.box_error <= self.tolerance.box_error
+      and self.measured.score_error <= self.tolerance.score_error
+      and self.measured.mean_score_error <= self.tolerance.mean_score_error
+      and self.measured.matched_share >= self.tolerance.matched_share
     )
 
   @property
   def verdict(self) -> str:
     if not self.is_within:
       return 'differs'
-    return 'ok' if self.agreement.num_compared else 'nothing compared'
+    return 'ok' if self.measured.num_compared else 'nothing compared'
+
+  def cells(self) -> List[str]:
+    """What was measured, with what is allowed."""
+    measured, allowed = self.measured, self.tolerance
+    share = 'none'
+    if measured.num_compared:
+      share = '{:.1%} of {}'.format(
+        measured.matched_share, measured.num_compared
+      )
+    return [
+      'boxes {:.4f} px (<= {:g})'.format(measured.box_error, allowed.box_error),
+      'scores {:.5f} (<= {:g})'.format(
+        measured.score_error, allowed.score_error
+      ),
+      'their mean {:.5f} (<= {:g})'.format(
+        measured.mean_score_error, allowed.mean_score_error
+      ),
+      'matched {} (>= {:.0%})'.format(share, allowed.matched_share),
+    ]
 
 
 def check(
@@ -85,7 +100,7 @@ def check(
 ) -> List[Comparison]:
   """Runs a few images through the checkpoint and through each artefact.
 
-  They come from `eval.eval_file_pattern`, else from the request's
+  They come from `eval.eval_file_pattern`, else from the option
   `representative_file_pattern`, else they are made up. The differences are
   logged as a table.
 
@@ -98,37 +113,36 @@ def check(
     UserError: an artefact does not run or differs by more than the tolerance
       of its format.
   """
+  images, origin = _images(export_request)
+  settings = export_request.params.postprocess
   reference = checkpoint.CheckpointPredictor(
     export_request.checkpoint, export_request.params, written.image_size
   )
-  images, origin = _images(export_request)
-  # The caller of an image_tensor resizes, and rounds; that is no difference.
-  shown = {False: images, True: images}
-  if any(a.input_type == 'image_tensor' for a in written.artefacts):
-    shown[True] = _fitted(images, written.image_size)
-  expected = {}
+  expected: Dict[bool, List] = {}
   comparisons = []
   for artefact in written.artefacts:
+    # The caller of an image_tensor resizes, and rounds; that is no difference.
     is_fitted = artefact.input_type == 'image_tensor'
+    shown = _fitted(images, written.image_size) if is_fitted else images
     if is_fitted not in expected:
-      expected[is_fitted] = reference.predict(shown[is_fitted])
+      expected[is_fitted] = reference.predict(shown)
     tolerance = TOLERANCES[artefact.format, artefact.variant]
     model = exported.ExportedPredictor(export_dir, written, artefact)
     measured = detection_difference.compare(
       expected[is_fitted],
-      model.predict(shown[is_fitted]),
+      model.predict(shown),
       [
         min(s / side for s, side in zip(written.image_size, image.shape))
-        for image in shown[is_fitted]
+        for image in shown
       ],
       least_iou=tolerance.least_iou,
       score_tolerance=tolerance.mean_score_error,
-      score_threshold=export_request.params.postprocess.score_threshold,
-      max_detections=export_request.params.postprocess.max_total_size,
+      score_threshold=settings.score_threshold,
+      max_detections=settings.max_total_size,
     )
-    comparisons.append(Comparison(artefact, measured, tolerance))
+    comparisons.append(Comparison(artefact.name, measured, tolerance))
   _log.info('%s', _table(comparisons, len(images), origin))
-  unknown = [c.name for c in comparisons if not c.agreement.num_compared]
+  unknown = [c.name for c in comparisons if not c.measured.num_compared]
   if unknown:
     _log.warning(
       'NOT COMPARED: %s. In these images (%s) no score exceeds '
@@ -137,35 +151,37 @@ def check(
       'these classes: --params_override=eval.eval_file_pattern=...',
       ', '.join(unknown),
       origin,
-      export_request.params.postprocess.score_threshold,
+      settings.score_threshold,
     )
+  _raise_what_differs(comparisons)
+  return comparisons
+
+
+def _raise_what_differs(comparisons: Sequence[Comparison]) -> None:
   failed = [c for c in comparisons if not c.is_within]
   if failed:
     raise errors.UserError(
       '{} differs from the checkpoint by more than the format allows: {}. '
       'Nothing was exported. --nocheck exports without this check.'.format(
         ', '.join(c.name for c in failed),
-        '; '.join(c.name + ': ' + ', '.join(_cells(c)) for c in failed),
+        '; '.join(c.name + ': ' + ', '.join(c.cells()) for c in failed),
       )
     )
-  return comparisons
 
 
 def _images(
   export_request: request.ExportRequest,
 ) -> Tuple[List[np.ndarray], str]:
   """Returns images and where they come from."""
+  params, _, options = export_request
   for key, pattern in (
-    ('eval.eval_file_pattern', export_request.params.eval.eval_file_pattern),
-    (
-      'representative_file_pattern',
-      export_request.representative_file_pattern,
-    ),
+    ('eval.eval_file_pattern', params.eval.eval_file_pattern),
+    ('representative_file_pattern', options.representative_file_pattern),
   ):
     images = _from_records(pattern, key)
     if images:
       return images, key
-  height, width = export_request.image_size
+  height, width = options.image_size
   made_up = [
     image
     for size in ((height, width), (height, 2 * width))
@@ -194,24 +210,6 @@ def _fitted(
   ]
 
 
-def _cells(comparison: Comparison) -> List[str]:
-  """What was measured, with what is allowed."""
-  measured, tolerance = comparison.agreement, comparison.tolerance
-  share = 'none'
-  if measured.num_compared:
-    share = '{:.1%} of {}'.format(measured.matched_share, measured.num_compared)
-  return [
-    'boxes {:.4f} px (<= {:g})'.format(measured.box_error, tolerance.box_error),
-    'scores {:.5f} (<= {:g})'.format(
-      measured.score_error, tolerance.score_error
-    ),
-    'their mean {:.5f} (<= {:g})'.format(
-      measured.mean_score_error, tolerance.mean_score_error
-    ),
-    'matched {} (>= {:.0%})'.format(share, tolerance.matched_share),
-  ]
-
-
 def _table(
   comparisons: Sequence[Comparison], num_images: int, origin: str
 ) -> str:
@@ -222,7 +220,7 @@ def _table(
     show_header=False,
   )
   for comparison in comparisons:
-    table.add_row(comparison.name, *_cells(comparison), comparison.verdict)
+    table.add_row(comparison.name, *comparison.cells(), comparison.verdict)
   stream = io.StringIO()
   rich.console.Console(file=stream, width=160).print(table)
   return stream.getvalue().rstrip()

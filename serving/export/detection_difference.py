@@ -44,7 +44,8 @@ def compare(
 
   Partners have the same class and overlap by `least_iou`; the closest go first.
   A detection whose score is close to the lowest that an image can show may be
-  missing on the other side: rounding decides about it.
+  missing on the other side: rounding decides about it. Without boxes the class
+  alone counts.
 
   Args:
     expected: detections of each image.
@@ -60,8 +61,9 @@ def compare(
   for a, b, scale in zip(expected, found, scales):
     pairs = _pairs(a, b, least_iou)
     for i, j in pairs:
-      difference = np.abs(a.boxes[i] - b.boxes[j]).max() * scale
-      box_errors.append(float(difference))
+      if a.boxes is not None:
+        difference = np.abs(a.boxes[i] - b.boxes[j]).max() * scale
+        box_errors.append(float(difference))
       score_errors.append(float(abs(a.scores[i] - b.scores[j])))
     lowest = max(
       _lowest_score(side, score_threshold, max_detections) for side in (a, b)
@@ -88,7 +90,8 @@ def _lowest_score(
   score_threshold: float,
   max_detections: int,
 ) -> float:
-  if len(detections.scores) < max_detections:
+  is_full = len(detections.scores) >= max_detections
+  if detections.boxes is not None and not is_full:
     return score_threshold
   return float(detections.scores.min())
 
@@ -96,8 +99,9 @@ def _lowest_score(
 def _pairs(
   a: predictor.ImageDetections, b: predictor.ImageDetections, least_iou: float
 ) -> List[Sequence[int]]:
-  iou = _pairwise_iou(a.boxes, b.boxes)
-  iou *= a.classes[:, np.newaxis] == b.classes
+  iou = np.float64(a.classes[:, np.newaxis] == b.classes)
+  if a.boxes is not None:
+    iou *= _pairwise_iou(a.boxes, b.boxes)
   pairs = []
   order = np.argsort(-iou, axis=None, kind='stable')
   for i, j in zip(*np.unravel_index(order, iou.shape)):

@@ -8,16 +8,15 @@ from typing import Any, Optional, Sequence, Tuple, Union
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from configs import params_dict, resolver
+from configs import factory, params_dict, resolver
 from modeling import checkpoint as checkpoint_lib
 from ops import preprocess_ops
-from serving import contract
+from serving import contract, export_options
 from serving.export import finished_directory, formats, request
 from utils import errors, label_map, version
 
 _log = logging.getLogger(__name__)
 
-_PARAMS = 'params.yaml'
 _LABEL_MAP = 'label_map.txt'
 
 
@@ -30,17 +29,10 @@ def export(
   use_tpu: bool = False,
   batch_size: Optional[int] = 1,
   image_size: Optional[Tuple[int, int]] = None,
-  input_type: str = 'raw_image_tensor',
-  input_name: str = 'input',
-  output_image_info: bool = True,
-  output_normalized_coordinates: bool = False,
-  cast_num_detections_to_float: bool = False,
-  cast_detection_classes_to_float: bool = False,
   override_export_dir: bool = False,
   export_format: Union[str, Sequence[str]] = 'saved_model',
-  freeze: bool = False,
   check: bool = True,
-  **format_options: Any,
+  **further_options: Any,
 ) -> contract.Contract:
   """Writes a trained model in one or several formats.
 
@@ -52,24 +44,15 @@ def export(
     config_file: parameters; by default the `params.yaml` beside the
       checkpoint.
     params_override: parameters that go before those of the file.
-    use_tpu: write a second meta graph of the SavedModel, for TPUs.
+    use_tpu: see `export_options.ExportOptions`.
     batch_size: images at once; None or -1 for any number, with NMS `batched`
       unless `params_override` names a version.
-    image_size: (height, width) in pixels that images are fitted into; by
-      default that of the config's parser, as in evaluation.
-    input_type: see `serving_inputs.build`.
-    input_name: signature key of the input.
-    output_image_info: whether `image_info` is an output.
-    output_normalized_coordinates: boxes as shares of the original image's
-      sides; otherwise in pixels of the resized image.
-    cast_num_detections_to_float: int32 to float32.
-    cast_detection_classes_to_float: int32 to float32.
+    image_size: see `export_options.ExportOptions`.
     override_export_dir: replace `export_dir` if it holds an export.
     export_format: names of formats, in a sequence or separated by commas.
-    freeze: the SavedModel holds weights as constants in place of variables.
     check: run a few images through the checkpoint and through each format, and
       fail where they differ too much.
-    **format_options: other fields of `request.ExportRequest`.
+    **further_options: other attributes of `export_options.ExportOptions`.
 
   Returns:
     What was written, as in `assets.extra/contract.json`.
@@ -79,13 +62,7 @@ def export(
     UserError: `export_dir` exists, the checkpoint cannot be read or does not
       fit the model, or a check failed.
   """
-  writers = {name: formats.FORMATS.get(name) for name in _names(export_format)}
-  batch_size = None if batch_size == -1 else batch_size
-  if use_tpu and batch_size is None:
-    raise errors.ConfigError(
-      'batch_size: -1 (any number) is not possible with use_tpu: true, since '
-      'TPUs compile for one size. Give the number of images.'
-    )
+  chosen = {n: formats.FORMATS.get(n) for n in _names(export_format)}
   checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
   with finished_directory.finished_directory(
     export_dir, override_export_dir, sources=[checkpoint]
@@ -98,29 +75,24 @@ def export(
       flags={'use_tpu': use_tpu},
       mode='export',
     )
-    params = resolved.params
-    if batch_size is None:
-      params = _dynamic_batch_params(resolved)
-    export_request = request.ExportRequest(
-      params=params,
-      checkpoint=checkpoint,
-      input_type=input_type,
-      batch_size=batch_size,
-      image_size=_image_size(params, image_size),
-      input_name=input_name,
-      output_image_info=output_image_info,
-      output_normalized_coordinates=output_normalized_coordinates,
-      cast_num_detections_to_float=cast_num_detections_to_float,
-      cast_detection_classes_to_float=cast_detection_classes_to_float,
+    options = export_options.ExportOptions(
       use_tpu=use_tpu,
-      freeze=freeze,
-      **format_options,
+      batch_size=None if batch_size == -1 else batch_size,
+      image_size=_image_size(resolved.params, image_size),
+      **further_options,
     )
-    export_request.check(writers, is_compared=check)
+    params = resolved.params
+    if options.batch_size is None:
+      params = _dynamic_batch_params(resolved)
+    export_request = request.ExportRequest(params, checkpoint, options)
+    export_request.check(chosen, is_compared=check)
+    for chosen_format in chosen.values():
+      if chosen_format.check:
+        chosen_format.check(export_request)
     artefacts = []
-    for name, write in writers.items():
+    for name, chosen_format in chosen.items():
       _log.info('Writing %s.', name)
-      artefacts += write(export_request, directory)
+      artefacts += chosen_format.write(export_request, directory)
     written = _contract(export_request, artefacts)
     _write_assets(params, written, directory)
     if check:
@@ -140,15 +112,14 @@ def export(
 
 def _image_size(params: Any, given: Optional[Sequence[int]]) -> Tuple[int, int]:
   """(height, width) to export; warns of one that was not trained for."""
-  key = params.architecture.parser
-  trained = getattr(params, key).output_size
+  trained = factory.parser_settings(params).output_size
   size = trained if given is None else given
   if tuple(size) != tuple(trained):
     _log.warning(
       'input_image_size: %d,%d is not the size of %s.output_size, %d,%d, at '
       'which the model was trained and evaluated; it will detect worse.',
       *size,
-      key,
+      params.architecture.parser,
       *trained,
     )
   return size[0], size[1]
@@ -171,10 +142,9 @@ def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:
     old,
     old,
   )
-  params = params_dict.ParamsDict(resolved.params)
-  params.override({'postprocess': {'nms_version': 'batched'}})
-  params.lock()
-  return params
+  return params_dict.with_overrides(
+    resolved.params, {'postprocess': {'nms_version': 'batched'}}
+  )
 
 
 def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
@@ -191,32 +161,28 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
   return list(dict.fromkeys(names))
 
 
-def _stride(export_request: request.ExportRequest) -> int:
-  return 2**export_request.params.architecture.max_level
-
-
 def _contract(
   export_request: request.ExportRequest,
   artefacts: Sequence[contract.Artefact],
 ) -> contract.Contract:
-  params = export_request.params
+  params, checkpoint, options = export_request
   return contract.Contract(
     model=params.type,
-    image_size=export_request.image_size,
+    image_size=options.image_size,
     padded_size=preprocess_ops.padded_size(
-      export_request.image_size, _stride(export_request)
+      options.image_size, export_request.model.stride
     ),
-    batch_size=export_request.batch_size,
+    batch_size=options.batch_size,
     coordinates=(
       contract.NORMALIZED
-      if export_request.output_normalized_coordinates
+      if options.output_normalized_coordinates
       else contract.PIXELS
     ),
     mean_rgb=[round(float(x), 6) for x in preprocess_ops.MEAN_RGB],
     stddev_rgb=[round(float(x), 6) for x in preprocess_ops.STDDEV_RGB],
     num_classes=params.architecture.num_classes,
-    checkpoint=os.path.basename(export_request.checkpoint),
-    step=_step(export_request.checkpoint),
+    checkpoint=os.path.basename(checkpoint),
+    step=_step(checkpoint),
     versions={
       'tpu-detection': version.VERSION,
       'tensorflow': tf.__version__,

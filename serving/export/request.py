@@ -1,13 +1,16 @@
 """What is to be exported."""
 
+import os
 import re
-from typing import Any, Collection, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, NamedTuple, Set
 
-from serving.graph import serving_graph, serving_inputs
+from modeling import base_model, factory
+from serving import contract, export_options
+from serving.graph import frozen, serving_graph, serving_inputs
 from utils import errors
 
 # What is of use to one format alone.
-_FORMAT_OF_FIELD = {
+_FORMAT_OF_OPTION = {
   'use_tpu': 'saved_model',
   'freeze': 'saved_model',
   'tflite_types': 'tflite',
@@ -22,42 +25,24 @@ class ExportRequest(NamedTuple):
   Attributes:
     params: the whole config.
     checkpoint: prefix of the checkpoint's files.
-    input_type: raw_image_tensor, image_tensor, image_bytes or tf_example.
-    batch_size: images at once; None for any number.
-    image_size: (height, width) in pixels that images are fitted into.
-    input_name: signature key of the input.
-    output_image_info: whether `image_info` is an output.
-    output_normalized_coordinates: boxes as shares of the original image's
-      sides; otherwise in pixels of the resized image.
-    cast_num_detections_to_float: int32 to float32.
-    cast_detection_classes_to_float: int32 to float32.
-    use_tpu: the SavedModel gets a second meta graph, for TPUs.
-    freeze: the SavedModel holds weights as constants.
-    tflite_types: of float32, float16 and int8.
-    representative_file_pattern: TFRecords that int8 is calibrated with.
-    representative_images: how many of them.
-    onnx_opset: version of ONNX's operators.
+    options: with an image size.
   """
 
   params: Any
   checkpoint: str
-  input_type: str = 'raw_image_tensor'
-  batch_size: Optional[int] = 1
-  image_size: Tuple[int, int] = (640, 640)
-  input_name: str = 'input'
-  output_image_info: bool = True
-  output_normalized_coordinates: bool = False
-  cast_num_detections_to_float: bool = False
-  cast_detection_classes_to_float: bool = False
-  use_tpu: bool = False
-  freeze: bool = False
-  tflite_types: Sequence[str] = ('float32',)
-  representative_file_pattern: str = ''
-  representative_images: int = 100
-  onnx_opset: int = 13
+  options: export_options.ExportOptions
+
+  @property
+  def model(self) -> base_model.DetectionModel:
+    return factory.model_generator(self.params)
+
+  @property
+  def kinds(self) -> Set[str]:
+    """Kinds of the outputs that the model may have."""
+    return {output.kind for output in self.model.served_outputs.values()}
 
   def check(self, formats: Collection[str], is_compared: bool) -> None:
-    """Looks at what can be looked at before anything is built.
+    """Looks at what concerns more than one format.
 
     Args:
       formats: names of those that will be written.
@@ -66,56 +51,65 @@ class ExportRequest(NamedTuple):
     Raises:
       ConfigError: a value cannot work, or would have no effect.
     """
+    options = self.options
     serving_inputs.check(
-      self.input_type,
-      self.batch_size,
-      self.image_size,
-      2**self.params.architecture.max_level,
+      options.input_type,
+      options.batch_size,
+      options.image_size,
+      self.model.stride,
     )
-    if not _SIGNATURE_KEY.fullmatch(self.input_name):
+    if options.use_tpu and options.batch_size is None:
+      raise errors.ConfigError(
+        'batch_size: -1 (any number) is not possible with use_tpu: true, since '
+        'TPUs compile for one size. Give the number of images.'
+      )
+    if options.use_tpu and options.freeze:
+      raise errors.ConfigError(
+        'freeze: true is not possible with use_tpu: true, whose two graphs '
+        'share their variables. Leave one of them out.'
+      )
+    if not _SIGNATURE_KEY.fullmatch(options.input_name):
       raise errors.ConfigError(
         'input_name: {!r} has to be of letters, digits, and _ . / -.'.format(
-          self.input_name
+          options.input_name
         )
       )
-    for field, format_name in _FORMAT_OF_FIELD.items():
+    for name, format_name in _FORMAT_OF_OPTION.items():
       if format_name not in formats:
-        self._check_not_given(field, 'export_format: ' + format_name)
-    if 'tflite' not in formats or 'int8' not in self.tflite_types:
+        self._check_not_given(name, 'export_format: ' + format_name)
+    if 'tflite' not in formats or 'int8' not in options.tflite_types:
       self._check_not_given('representative_images', 'tflite_types: int8')
       if not is_compared:
         self._check_not_given(
           'representative_file_pattern', 'tflite_types: int8'
         )
 
-  def _check_not_given(self, field: str, needed: str) -> None:
-    value, default = getattr(self, field), self._field_defaults[field]
+  def _check_not_given(self, name: str, needed: str) -> None:
+    value = getattr(self.options, name)
+    default = self.options._field_defaults[name]
     if isinstance(default, tuple):
       value, default = ','.join(value), ','.join(default)
     if value != default:
       raise errors.ConfigError(
         '{}: {} has no effect without {}. Leave it out.'.format(
-          field, value, needed
+          name, value, needed
         )
       )
 
-  def build_graph(
-    self, use_bfloat16: bool = False
-  ) -> serving_graph.ServingGraph:
-    """Returns the serving graph that is asked for.
+  def frozen(self) -> frozen.FrozenModel:
+    """Returns the model with its weights.
 
-    Args:
-      use_bfloat16: compute in bfloat16, for TPUs.
+    Raises:
+      UserError: the checkpoint does not fit the model.
     """
-    return serving_graph.build(
-      params=self.params,
-      input_type=self.input_type,
-      batch_size=self.batch_size,
-      image_size=self.image_size,
-      input_name=self.input_name,
-      output_image_info=self.output_image_info,
-      output_normalized_coordinates=self.output_normalized_coordinates,
-      cast_num_detections_to_float=self.cast_num_detections_to_float,
-      cast_detection_classes_to_float=self.cast_detection_classes_to_float,
-      use_bfloat16=use_bfloat16,
-    )
+    graph = serving_graph.build(self.params, self.options)
+    return frozen.freeze(graph, self.checkpoint)
+
+
+def write_file(
+  directory: str, file_name: str, content: bytes, **fields: Any
+) -> contract.Artefact:
+  """Writes one file; `fields` are further ones of its artefact."""
+  with open(os.path.join(directory, file_name), 'wb') as target:
+    target.write(content)
+  return contract.Artefact(path=file_name, num_bytes=len(content), **fields)

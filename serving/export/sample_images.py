@@ -4,9 +4,10 @@ import itertools
 from typing import Iterator
 
 import numpy as np
+import tensorflow.compat.v1 as tf
+from google.protobuf import message
 
 from dataloader import image_reader, record_files
-from serving.inference import sources
 from utils import errors
 
 _MAX_PIXELS = 10**8
@@ -28,16 +29,22 @@ def from_records(
   Raises:
     DataError: no file matches.
   """
+  files = record_files.find_files(file_pattern, key)
+  yield from itertools.islice(_readable(files), count)
+
+
+def _readable(files) -> Iterator[np.ndarray]:
   decoder = image_reader.Decoder(_MAX_PIXELS)
-  items = sources.items(record_files.find_files(file_pattern, key), decoder)
-  yield from itertools.islice(_readable(items), count)
-
-
-def _readable(items) -> Iterator[np.ndarray]:
-  for item in items:
+  for path in files:
     try:
-      yield item.read().pixels
-    except errors.DataError:
+      for record in tf.python_io.tf_record_iterator(path):
+        features = tf.train.Example.FromString(record).features.feature
+        encoded = b''.join(features['image/encoded'].bytes_list.value[:1])
+        try:
+          yield decoder.open(encoded, as_in_training=True).decode().pixels
+        except errors.DataError:
+          continue
+    except (tf.errors.OpError, message.DecodeError):
       continue
 
 

@@ -1,18 +1,18 @@
 """The graph of a served model: from what is fed to its signature's outputs."""
 
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from configs import params_dict
-from modeling import factory
-from serving.graph import serving_inputs, signature
+from modeling import checkpoint as checkpoint_lib
+from modeling import factory, served_output
+from serving import contract, export_options
+from serving.graph import serving_inputs, signature, tpu_graph
 from utils import mode_keys
 
-# Where preprocessing ends and the network begins.
-_IMAGES, _IMAGE_INFO = 'NetworkImages', 'NetworkImageInfo'
-# What architecture.output_flat_fpn_features adds.
-_FLAT_FEATURES = 'RawFpnFeatures:0'
+# What architecture.output_flat_fpn_features adds; clients fetch it by name.
+FLAT_FEATURES = 'RawFpnFeatures'
 
 
 class ServingGraph(NamedTuple):
@@ -22,89 +22,105 @@ class ServingGraph(NamedTuple):
     graph: holds nothing else.
     inputs: placeholders by signature key.
     outputs: tensors by signature key.
+    kinds: of the outputs, see `served_output`.
     images: float32 [batch, height, width, 3], what the network gets.
     image_info: float32 [batch, 4, 2], how images were resized.
-    further: tensors that clients fetch by name, outside of the signature.
   """
 
   graph: tf.Graph
   inputs: Dict[str, tf.Tensor]
   outputs: Dict[str, tf.Tensor]
+  kinds: Dict[str, str]
   images: tf.Tensor
   image_info: tf.Tensor
-  further: Sequence[tf.Tensor] = ()
+
+  def input_specs(self) -> List[contract.TensorSpec]:
+    return [_spec(key, tensor) for key, tensor in self.inputs.items()]
+
+  def output_specs(self) -> List[contract.TensorSpec]:
+    return [
+      _spec(key, tensor, self.kinds[key])
+      for key, tensor in sorted(self.outputs.items())
+    ]
+
+  def restored_session(self, checkpoint: str) -> tf.Session:
+    """Returns a session in which the variables have a checkpoint's values.
+
+    Raises:
+      UserError: the checkpoint does not hold all variables in their shapes.
+    """
+    with self.graph.as_default():
+      variables = tf.global_variables()
+      checkpoint_lib.check_restorable(checkpoint, variables)
+      saver = tf.train.Saver(variables)
+    session = tf.Session(
+      graph=self.graph, config=tf.ConfigProto(allow_soft_placement=True)
+    )
+    saver.restore(session, checkpoint)
+    return session
 
 
 def build(
   params: Any,
-  input_type: str,
-  batch_size: Optional[int],
-  image_size: Tuple[int, int],
-  input_name: str = 'input',
-  output_image_info: bool = True,
-  output_normalized_coordinates: bool = False,
-  cast_num_detections_to_float: bool = False,
-  cast_detection_classes_to_float: bool = False,
+  options: export_options.ExportOptions,
   use_bfloat16: bool = False,
+  on_tpu: bool = False,
 ) -> ServingGraph:
   """Builds a model in prediction mode in a graph of its own.
 
   Args:
     params: the whole config.
-    input_type: see `serving_inputs.build`.
-    batch_size: images at once; None for any number.
-    image_size: (height, width) in pixels that images are fitted into.
-    input_name: signature key of the input.
-    output_image_info: whether `image_info` is an output.
-    output_normalized_coordinates: boxes as shares of the original image's
-      sides; otherwise in pixels of the resized image.
-    cast_num_detections_to_float: int32 to float32.
-    cast_detection_classes_to_float: int32 to float32.
+    options: of the export, with an image size.
     use_bfloat16: compute in bfloat16, whatever `params` says; for TPUs.
-
-  Raises:
-    ConfigError: an argument has a value that cannot work.
+    on_tpu: decoding and preprocessing stay on the host, network and NMS are
+      compiled for one TPU core; the batch size has to be static.
   """
-  params = _inference_params(params, use_bfloat16)
-  graph = tf.Graph()
-  with graph.as_default():
-    inputs = serving_inputs.build(
-      input_type, batch_size, image_size, 2**params.architecture.max_level
-    )
-    images = tf.identity(inputs.images, _IMAGES)
-    image_info = tf.identity(inputs.image_info, _IMAGE_INFO)
-    model = factory.model_generator(params)
-    outputs = model.build_outputs(
-      images, {'image_info': image_info}, mode_keys.PREDICT
-    )
-    served = signature.named_outputs(
-      outputs,
-      image_info,
-      output_image_info=output_image_info,
-      output_normalized_coordinates=output_normalized_coordinates,
-      cast_num_detections_to_float=cast_num_detections_to_float,
-      cast_detection_classes_to_float=cast_detection_classes_to_float,
-    )
-    further = []
-    if params.architecture.output_flat_fpn_features:
-      further.append(graph.get_tensor_by_name(_FLAT_FEATURES))
-  return ServingGraph(
-    graph,
-    {input_name: inputs.placeholder},
-    served,
-    images,
-    image_info,
-    further,
-  )
-
-
-def _inference_params(params: Any, use_bfloat16: bool) -> Any:
-  params = params_dict.ParamsDict(params)
   changes = {
     'architecture': {'use_bfloat16': use_bfloat16},
     # With moving statistics synchronised batch norm computes the same, but
     # cannot be fused.
     'batch_norm_activation': {'use_sync_bn': False},
   }
-  params.override(changes)
-  return params
+  graph = tf.Graph()
+  with graph.as_default():
+    tf.get_variable_scope().set_use_resource(True)
+    model = factory.model_generator(params_dict.with_overrides(params, changes))
+    inputs = serving_inputs.build(
+      options.input_type, options.batch_size, options.image_size, model.stride
+    )
+    images = tf.identity(inputs.images, 'NetworkImages')
+    image_info = tf.identity(inputs.image_info, 'NetworkImageInfo')
+
+    def network(images, image_info):
+      outputs = model.build_outputs(
+        images, {'image_info': image_info}, mode_keys.PREDICT
+      )
+      return signature.named_outputs(
+        outputs, image_info, model.served_outputs, options
+      )
+
+    if on_tpu:
+      network = tpu_graph.on_tpu(network, further=[FLAT_FEATURES])
+    served = network(images, image_info)
+    known = dict(model.served_outputs)
+    if options.output_image_info:
+      known.update(served_output.OF_EVERY_MODEL)
+      served['image_info'] = tf.identity(image_info, known['image_info'].node)
+  return ServingGraph(
+    graph=graph,
+    inputs={options.input_name: inputs.placeholder},
+    outputs=served,
+    kinds={key: known[key].kind for key in served},
+    images=images,
+    image_info=image_info,
+  )
+
+
+def _spec(key: str, tensor: tf.Tensor, kind: str = '') -> contract.TensorSpec:
+  return contract.TensorSpec(
+    key=key,
+    name=tensor.name,
+    dtype=tensor.dtype.name,
+    shape=tuple(tensor.shape.as_list()),
+    kind=kind,
+  )

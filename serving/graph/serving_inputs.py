@@ -54,10 +54,8 @@ def check(
   if input_type == _RAW and tuple(image_size) != tuple(padded_size):
     raise errors.ConfigError(
       'input_image_size: {},{} does not suit input_type: {}, which pads '
-      'nothing: height and width have to be multiples of the stride of '
-      'architecture.max_level. The next larger size is {},{}.'.format(
-        *image_size, _RAW, *padded_size
-      )
+      'nothing: both have to be multiples of {}. The next larger size is '
+      '{},{}.'.format(*image_size, _RAW, stride, *padded_size)
     )
 
 
@@ -76,10 +74,9 @@ def build(
     image_size: (height, width) in pixels that images are fitted into.
     stride: the sides of the network's image are multiples of it.
 
-  Raises:
-    ConfigError: an argument has a value that cannot work.
+  An image size that `check` refuses for `raw_image_tensor` is that of the image
+  within a padded one.
   """
-  check(input_type, batch_size, image_size, stride)
   make = INPUT_TYPES.get(input_type)
   padded_size = preprocess_ops.padded_size(image_size, stride)
   return make(_Layout(batch_size, tuple(image_size), padded_size))
@@ -87,14 +84,17 @@ def build(
 
 @INPUT_TYPES.register(_RAW)
 def _raw_image_tensor(layout: _Layout) -> ServingInputs:
-  images = _image_placeholder(tf.float32, layout)
-  return ServingInputs(images, images, _constant_info(images, layout))
+  images = _image_placeholder(tf.float32, layout.batch_size, layout.padded_size)
+  info = _constant_info(images, layout, layout.padded_size)
+  return ServingInputs(images, images, info)
 
 
 @INPUT_TYPES.register('image_tensor')
 def _image_tensor(layout: _Layout) -> ServingInputs:
-  placeholder = _image_placeholder(tf.uint8, layout)
   height, width = layout.image_size
+  placeholder = _image_placeholder(
+    tf.uint8, layout.batch_size, layout.image_size
+  )
   # The size is the desired one, so that there is nothing to resize.
   rows = tf.reshape(tf.cast(placeholder, tf.float32), [-1, width, 3])
   images = tf.reshape(
@@ -104,7 +104,8 @@ def _image_tensor(layout: _Layout) -> ServingInputs:
   below, right = (p - s for p, s in zip(layout.padded_size, layout.image_size))
   if below or right:
     images = tf.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
-  return ServingInputs(placeholder, images, _constant_info(placeholder, layout))
+  info = _constant_info(placeholder, layout, layout.image_size)
+  return ServingInputs(placeholder, images, info)
 
 
 @INPUT_TYPES.register('image_bytes')
@@ -160,9 +161,9 @@ def _map(
   )
 
 
-def _constant_info(images: tf.Tensor, layout: _Layout) -> tf.Tensor:
-  size = [float(side) for side in layout.image_size]
-  info = tf.constant([[size, size, [1.0, 1.0], [0.0, 0.0]]])
+def _constant_info(images: tf.Tensor, layout: _Layout, size: Size) -> tf.Tensor:
+  rows = [size, layout.image_size, (1, 1), (0, 0)]
+  info = tf.constant([rows], tf.float32)
   batch_size = layout.batch_size or tf.shape(images)[0]
   return tf.tile(info, [batch_size, 1, 1])
 
@@ -171,10 +172,10 @@ def _batch_dimension(layout: _Layout) -> int:
   return layout.batch_size or -1
 
 
-def _image_placeholder(dtype: tf.DType, layout: _Layout) -> tf.Tensor:
-  return tf.placeholder(
-    dtype, [layout.batch_size, *layout.image_size, 3], 'Placeholder'
-  )
+def _image_placeholder(
+  dtype: tf.DType, batch_size: Optional[int], size: Size
+) -> tf.Tensor:
+  return tf.placeholder(dtype, [batch_size, *size, 3], 'Placeholder')
 
 
 def _string_placeholder(layout: _Layout) -> tf.Tensor:

@@ -4,28 +4,17 @@ from typing import Dict
 
 import tensorflow.compat.v1 as tf
 
-# Names of the nodes by signature key; clients fetch them by either.
-TENSOR_NAMES = {
-  'num_detections': 'NumDetections',
-  'detection_boxes': 'DetectionBoxes',
-  'detection_classes': 'DetectionClasses',
-  'detection_scores': 'DetectionScores',
-  'raw_boxes': 'RawBoxes',
-  'raw_encoded_boxes': 'RawEncodedBoxes',
-  'raw_scores': 'RawScores',
-  'image_info': 'ImageInfo',
-}
-# Keys whose boxes are decoded, with or without NMS.
-_BOX_KEYS = ('detection_boxes', 'raw_boxes')
+from modeling import served_output
+from serving import export_options
+
+_DECODED_BOXES = (served_output.BOXES, served_output.RAW_BOXES)
 
 
 def named_outputs(
   outputs: Dict[str, tf.Tensor],
   image_info: tf.Tensor,
-  output_image_info: bool,
-  output_normalized_coordinates: bool,
-  cast_num_detections_to_float: bool,
-  cast_detection_classes_to_float: bool,
+  served_outputs: Dict[str, served_output.ServedOutput],
+  options: export_options.ExportOptions,
 ) -> Dict[str, tf.Tensor]:
   """Picks, converts and names what a served model puts out.
 
@@ -33,32 +22,27 @@ def named_outputs(
     outputs: of the model, in prediction mode; boxes `[ymin, xmin, ymax, xmax]`
       in pixels of the model's image.
     image_info: float32 [batch, 4, 2], see `preprocess_ops.ResizePlan`.
-    output_image_info: whether it is one of the outputs.
-    output_normalized_coordinates: whether boxes become shares of the original
-      image's sides.
-    cast_num_detections_to_float: int32 to float32.
-    cast_detection_classes_to_float: int32 to float32.
+    served_outputs: those of them that are served.
+    options: of the export.
 
   Returns:
-    Tensors by signature key, of nodes named as in `TENSOR_NAMES`.
+    Tensors by signature key, of the nodes that `served_outputs` names.
   """
-  served = {key: outputs[key] for key in TENSOR_NAMES if key in outputs}
-  if output_image_info:
-    served['image_info'] = image_info
-  if output_normalized_coordinates:
-    for key in _BOX_KEYS:
-      if key in served:
-        served[key] = _normalize(served[key], image_info)
-  for key, is_cast in (
-    ('num_detections', cast_num_detections_to_float),
-    ('detection_classes', cast_detection_classes_to_float),
-  ):
-    if is_cast and key in served:
-      served[key] = tf.cast(served[key], tf.float32)
-  return {
-    key: tf.identity(tensor, TENSOR_NAMES[key])
-    for key, tensor in served.items()
+  is_cast = {
+    served_output.COUNT: options.cast_num_detections_to_float,
+    served_output.CLASSES: options.cast_detection_classes_to_float,
   }
+  named = {}
+  for key, (node, kind) in served_outputs.items():
+    if key not in outputs:
+      continue
+    tensor = outputs[key]
+    if options.output_normalized_coordinates and kind in _DECODED_BOXES:
+      tensor = _normalize(tensor, image_info)
+    if is_cast.get(kind):
+      tensor = tf.cast(tensor, tf.float32)
+    named[key] = tf.identity(tensor, node)
+  return named
 
 
 def _normalize(boxes: tf.Tensor, image_info: tf.Tensor) -> tf.Tensor:

@@ -1,92 +1,52 @@
-"""A serving graph whose network runs on a TPU."""
+"""The part of a serving graph that runs on a TPU."""
 
-from typing import Dict, List
+from typing import Callable, Dict, Sequence
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import function
 from tensorflow.python.tpu import functional as tpu_functional
 from tensorflow.python.tpu.ops import tpu_ops
 
-from serving.graph import frozen, variable_graph
+Network = Callable[..., Dict[str, tf.Tensor]]
 
 
-def build(
-  model: frozen.FrozenModel, variables: variable_graph.Variables
-) -> None:
-  """Adds a model to the default graph, split between host and TPU.
+def on_tpu(network: Network, further: Sequence[str]) -> Network:
+  """Returns a network that is compiled for one TPU core.
 
-  Decoding and preprocessing stay on the host; network and NMS are compiled for
-  one TPU core. Inputs and outputs have the names that they have in the model.
+  Each call goes to the next core of the host, as with models that a
+  TPUEstimator exports. Nodes keep the names that they have in the network.
 
   Args:
-    model: with a static batch size.
-    variables: in the default graph, by the names of the weights whose place
-      they take; the other weights are constants.
+    network: of tensors with static shapes to tensors by key.
+    further: nodes of the network that clients fetch as well, where they exist.
   """
-  boundary = [model.images, model.image_info]
-  host_keys = [key for key in model.outputs if key == 'image_info']
-  host_outputs = [model.outputs[key] for key in host_keys]
-  tpu_outputs = model.further + [
-    name for key, name in model.outputs.items() if key not in host_keys
-  ]
-  host = tf.graph_util.extract_sub_graph(
-    model.graph_def, _nodes(boundary + host_outputs)
-  )
-  images, image_info = variable_graph.import_graph(
-    host, {}, return_elements=boundary
-  )
-  network_def = tf.graph_util.extract_sub_graph(
-    _with_placeholders(
-      model.graph_def, {model.images: images, model.image_info: image_info}
-    ),
-    _nodes(tpu_outputs),
-  )
-  used = {node.name for node in network_def.node}
 
-  def network(*inputs):
-    return variable_graph.import_graph(
-      network_def,
-      variables,
-      name='network',
-      input_map={
-        name: tensor
-        for name, tensor in zip(boundary, inputs)
-        if _nodes([name])[0] in used
-      },
-      return_elements=tpu_outputs,
+  def wrapped(*inputs: tf.Tensor) -> Dict[str, tf.Tensor]:
+    outputs: Dict[str, tf.Tensor] = {}
+
+    def collected(*inputs):
+      outputs.update(network(*inputs))
+      outputs.update(
+        (op.name, op.outputs[0])
+        for op in tf.get_default_graph().get_operations()
+        if op.name in further
+      )
+      return list(outputs.values())
+
+    @function.Defun(capture_resource_var_by_value=False)
+    def on_any_core():
+      return tf.tpu.rewrite(collected, list(inputs))
+
+    results = tpu_functional.TPUPartitionedCall(
+      args=on_any_core.captured_inputs,
+      device_ordinal=tpu_ops.tpu_ordinal_selector(),
+      Tout=[o.type for o in on_any_core.definition.signature.output_arg],
+      f=on_any_core,
     )
+    served = {}
+    for (key, inner), result in zip(outputs.items(), results):
+      result.set_shape(inner.shape)
+      served[key] = tf.identity(result, inner.op.name)
+    return {key: served[key] for key in served if key not in further}
 
-  # Each call goes to the next core of the host, as with models that a
-  # TPUEstimator exports.
-  @function.Defun(capture_resource_var_by_value=False)
-  def on_any_core():
-    return tf.tpu.rewrite(network, [images, image_info])
-
-  results = tpu_functional.TPUPartitionedCall(
-    args=on_any_core.captured_inputs,
-    device_ordinal=tpu_ops.tpu_ordinal_selector(),
-    Tout=[o.type for o in on_any_core.definition.signature.output_arg],
-    f=on_any_core,
-  )
-  for name, result in zip(_nodes(tpu_outputs), results):
-    tf.identity(result, name)
-
-
-def _with_placeholders(
-  graph_def: tf.GraphDef, tensors: Dict[str, tf.Tensor]
-) -> tf.GraphDef:
-  """Cuts a graph at tensors, which become placeholders of their names."""
-  dtypes = {_nodes([name])[0]: tensor.dtype for name, tensor in tensors.items()}
-  cut = tf.GraphDef()
-  cut.CopyFrom(graph_def)
-  for node in cut.node:
-    if node.name in dtypes:
-      node.op = 'Placeholder'
-      node.ClearField('input')
-      node.ClearField('attr')
-      node.attr['dtype'].type = dtypes[node.name].as_datatype_enum
-  return cut
-
-
-def _nodes(tensors: List[str]) -> List[str]:
-  return [name.split(':')[0] for name in tensors]
+  return wrapped

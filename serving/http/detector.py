@@ -1,6 +1,6 @@
 """Detections of one picture, for the page."""
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
 import numpy as np
 
@@ -22,12 +22,12 @@ def to_json(
 
   Returns:
     `width` and `height` of the image and `detections`, best first, each with
-    `box` ([ymin, xmin, ymax, xmax], pixels, to two decimals), `class`, `name`,
+    `box` ([ymin, xmin, ymax, xmax], pixels, to two decimals; [] if the class is
+    that of the whole image), `class`, `name`,
     `score` (to four) and `color` (of CSS).
   """
   height, width = image.shape[:2]
-  detections = detections.clipped_to(height, width)
-  rows: Sequence[Any] = zip(*(values.tolist() for values in detections))
+  rows = detections.clipped_to(height, width).rows()
   return {
     'width': width,
     'height': height,
@@ -39,6 +39,6 @@ def to_json(
         'score': round(score, 4),
         'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
       }
-      for box, class_id, score in rows
+      for class_id, score, box in rows
     ],
   }

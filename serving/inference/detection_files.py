@@ -4,6 +4,8 @@ import csv
 import json
 from typing import Dict, List, Optional
 
+import numpy as np
+
 from evaluation import batches
 from serving.inference import image_ids, pipeline, writers
 from utils import files
@@ -28,15 +30,11 @@ class CocoJsonWriter(writers.Writer):
     self._file = writers.UnfinishedText(path)
 
   def add(self, result: pipeline.Result) -> None:
-    found = result.detections
-    boxes = batches.to_coco_boxes(found.boxes).tolist()
-    for box, class_id, score in zip(boxes, found.classes, found.scores):
-      detection = {
-        'image_id': result.image_id,
-        'category_id': int(class_id),
-        'bbox': box,
-        'score': float(score),
-      }
+    for class_id, score, box in result.detections.rows():
+      detection = {'image_id': result.image_id, 'category_id': class_id}
+      if box:
+        detection['bbox'] = batches.to_coco_boxes(np.float32([box]))[0].tolist()
+      detection['score'] = score
       self._file.stream.write(',\n' if self._num_detections else '[')
       self._file.stream.write(json.dumps(detection, allow_nan=False))
       self._num_detections += 1
@@ -66,7 +64,7 @@ class CocoJsonWriter(writers.Writer):
 
 
 class CsvWriter(writers.Writer):
-  """A table with a row for each detection.
+  """A table with a row for each detection, or for each of the top classes.
 
   Args:
     path: of the file to write.
@@ -97,7 +95,7 @@ class CsvWriter(writers.Writer):
     self._num_rows = 0
 
   def add(self, result: pipeline.Result) -> None:
-    for box, class_id, score in zip(*result.detections):
+    for class_id, score, box in result.detections.rows():
       if score < self._min_score:
         continue
       self._num_rows += 1
@@ -105,7 +103,7 @@ class CsvWriter(writers.Writer):
         [
           result.name,
           class_id,
-          self._label_map.get(int(class_id), ''),
+          self._label_map.get(class_id, ''),
           '{:.6f}'.format(score),
           *('{:.2f}'.format(edge) for edge in box),
         ]

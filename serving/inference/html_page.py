@@ -8,7 +8,6 @@ import tempfile
 from typing import Any, Dict, Iterator, List, Optional
 
 import jinja2
-import numpy as np
 from PIL import Image
 
 from serving.inference import pipeline, writers
@@ -64,12 +63,8 @@ class HtmlWriter(writers.Writer):
     height, width = result.pixels.shape[:2]
     # Scores are exact, so that the page counts what the table holds.
     detections = [
-      [int(class_id), float(score), *np.round(box, 1).tolist()]
-      for box, class_id, score in zip(
-        result.detections.boxes.astype(float),
-        result.detections.classes,
-        result.detections.scores,
-      )
+      [class_id, score, *(round(edge, 1) for edge in box)]
+      for class_id, score, box in result.detections.rows()
       if score >= self._least_score
     ]
     large = Image.fromarray(result.pixels)

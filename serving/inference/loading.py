@@ -4,8 +4,7 @@ from typing import Optional, Tuple
 
 from configs import resolver
 from modeling import checkpoint as checkpoint_lib
-from serving import predictors
-from serving.predictors import predictor
+from serving.predictors import checkpoint, exported, predictor
 from utils import errors
 
 # Flags that say something about one of the two alone.
@@ -50,19 +49,17 @@ def load(
         )
       )
   if saved_model_dir:
-    return predictors.load(saved_model_dir, format or None, variant)
+    return exported.load(saved_model_dir, format or None, variant)
   size = _size(image_size) if image_size else None
-  checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
+  prefix = checkpoint_lib.resolve_checkpoint(checkpoint_path)
   resolved = resolver.resolve(
     model=model,
-    config_file=(
-      config_file or checkpoint_lib.config_beside(checkpoint, model)
-    ),
+    config_file=config_file or checkpoint_lib.config_beside(prefix, model),
     params_override=params_override,
     flags={'use_tpu': False},
     mode='export',
   )
-  return predictors.from_checkpoint(checkpoint, resolved.params, size)
+  return checkpoint.CheckpointPredictor(prefix, resolved.params, size)
 
 
 def _size(text: str) -> Tuple[int, int]:

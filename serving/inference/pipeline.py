@@ -132,7 +132,7 @@ def _predict(
 def _usable(
   detections: predictor_lib.ImageDetections, height: int, width: int
 ) -> Union[predictor_lib.ImageDetections, errors.DataError]:
-  if all(np.isfinite(values).all() for values in detections):
+  if detections.is_finite():
     return detections.clipped_to(height, width)
   return errors.DataError(
     'the model gave numbers that are not finite, as one whose training has '

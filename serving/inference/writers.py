@@ -54,7 +54,7 @@ class Drawing:
     found = result.detections
     return drawing.draw_detections(
       result.pixels,
-      found.boxes[:count],
+      None if found.boxes is None else found.boxes[:count],
       found.classes[:count],
       found.scores[:count],
       self._label_map,

@@ -1,19 +1,18 @@
 """Runs a checkpoint as it was trained."""
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
-from configs import params_dict
+from configs import factory, params_dict
 from modeling import checkpoint as checkpoint_lib
-from modeling import factory
-from ops import preprocess_ops
-from serving.predictors import batch_predictor, predictor, preprocessing
-from utils import errors, label_map, mode_keys
+from serving import export_options
+from serving.graph import serving_graph
+from serving.predictors import predictor, preprocessing
+from utils import errors, label_map
 
 
-class CheckpointPredictor(batch_predictor.BatchPredictor):
+class CheckpointPredictor(predictor.Predictor):
   """The graph of an evaluation, fed with images.
 
   Args:
@@ -21,7 +20,7 @@ class CheckpointPredictor(batch_predictor.BatchPredictor):
     params: the whole config, not changed. It always computes in float32 on
       this machine's devices, and always suppresses duplicates.
     image_size: (height, width) into which images are fitted; None: that of the
-      parser. It is padded to multiples of the coarsest level's stride.
+      parser. It is padded to multiples of the model's stride.
 
   Raises:
     UserError: there is no such checkpoint, or it is of another architecture.
@@ -33,28 +32,23 @@ class CheckpointPredictor(batch_predictor.BatchPredictor):
     params: Any,
     image_size: Optional[Sequence[int]] = None,
   ):
-    params = on_this_machine(params)
-    image_size = image_size or parser_of(params).output_size
+    params = params_dict.with_overrides(
+      params, {'use_tpu': False, 'postprocess': {'apply_nms': True}}
+    )
+    image_size = image_size or factory.parser_settings(params).output_size
     super().__init__(image_size, label_map=_label_map(params))
+    self._graph = serving_graph.build(
+      params,
+      export_options.ExportOptions(
+        batch_size=None, image_size=self.image_size, output_image_info=False
+      ),
+    )
     self._preprocessor = preprocessing.Preprocessor(
-      self.image_size, padded_size(params, self.image_size)
+      self.image_size, self._graph.images.shape.as_list()[1:3]
     )
-    checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint)
-    with tf.Graph().as_default() as graph:
-      height, width = padded_size(params, self.image_size)
-      self._images = tf.placeholder(tf.float32, [None, height, width, 3])
-      self._image_info = tf.placeholder(tf.float32, [None, 4, 2])
-      outputs = factory.model_generator(params).build_outputs(
-        self._images, {'image_info': self._image_info}, mode_keys.PREDICT
-      )
-      self._outputs = [outputs[key] for key in batch_predictor.OUTPUTS]
-      variables = tf.global_variables()
-      checkpoint_lib.check_restorable(checkpoint, variables)
-      saver = tf.train.Saver(variables)
-    self._session = tf.Session(
-      graph=graph, config=tf.ConfigProto(allow_soft_placement=True)
+    self._session = self._graph.restored_session(
+      checkpoint_lib.resolve_checkpoint(checkpoint)
     )
-    saver.restore(self._session, checkpoint)
 
   def _predict_batch(
     self, images: List[np.ndarray]
@@ -62,48 +56,25 @@ class CheckpointPredictor(batch_predictor.BatchPredictor):
     prepared = [self._preprocessor.prepare(image) for image in images]
     infos = np.stack([image.image_info for image in prepared])
     outputs = self._session.run(
-      self._outputs,
+      self._graph.outputs,
       {
-        self._images: np.stack([image.pixels for image in prepared]),
-        self._image_info: infos,
+        self._graph.images: np.stack([image.pixels for image in prepared]),
+        self._graph.image_info: infos,
       },
     )
+    kinds = self._graph.kinds
     return [
-      batch_predictor.detections_of_image(*row, scale=info[2])
-      for *row, info in zip(*outputs, infos)
+      predictor.detections_of_image(
+        {kinds[key]: values[row] for key, values in outputs.items()}, info[2]
+      )
+      for row, info in enumerate(infos)
     ]
 
 
-def on_this_machine(params: Any) -> params_dict.ParamsDict:
-  """A copy of a config for prediction in float32, duplicates suppressed."""
-  params = params_dict.ParamsDict(params.as_dict())
-  params.override(
-    {
-      'use_tpu': False,
-      'architecture': {'use_bfloat16': False},
-      'postprocess': {'apply_nms': True},
-    }
-  )
-  return params
-
-
-def parser_of(params: Any) -> Any:
-  """Returns the block of the model's parser."""
-  return getattr(params, params.architecture.parser)
-
-
-def padded_size(params: Any, image_size: Sequence[int]) -> Tuple[int, int]:
-  """(height, width) of the network's input, pixels."""
-  return preprocess_ops.padded_size(
-    image_size, 2**params.architecture.max_level
-  )
-
-
-def _label_map(params: Any) -> Any:
+def _label_map(params: Any) -> Optional[Dict[int, str]]:
   """Names of `eval.label_map_file`; None if it is not there any more."""
-  if not params.eval.label_map_file:
-    return None
   try:
-    return label_map.read_label_map(params.eval.label_map_file)
+    path = params.eval.label_map_file
+    return label_map.read_label_map(path) if path else None
   except errors.DataError:
     return None

@@ -2,27 +2,17 @@
 
 import io
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from serving import contract as contract_lib
-from serving.predictors import (
-  batch_predictor,
-  predictor,
-  preprocessing,
-  runtimes,
-  suppression,
-)
-from utils import errors, label_map, registry
+from serving.predictors import predictor, preprocessing, runtimes, suppression
+from utils import errors, label_map
 
 _LABEL_MAP = 'label_map.txt'
-
-FEEDS = registry.Registry('input_type')
-# Of any size: the model resizes them.
-_ENCODED = ('image_bytes', 'tf_example')
 
 
 class _Fed(NamedTuple):
@@ -38,7 +28,7 @@ class _Fed(NamedTuple):
   scale: np.ndarray
 
 
-class ExportedPredictor(batch_predictor.BatchPredictor):
+class ExportedPredictor(predictor.Predictor):
   """An artefact of an export.
 
   Args:
@@ -59,43 +49,28 @@ class ExportedPredictor(batch_predictor.BatchPredictor):
     super().__init__(
       contract.image_size, placeholder.shape[0], _label_map(export_dir)
     )
-    self._artefact = artefact
-    self._is_normalized = contract.coordinates == contract_lib.NORMALIZED
-    self._prepare = FEEDS.get(artefact.input_type)(contract)
+    self._feed = _feed_of(contract, artefact)
     self._run = run or runtimes.load(export_dir, artefact)
-    self._finish = _identity
+    self._kinds = {spec.key: spec.kind for spec in artefact.outputs}
+    self._suppress = None
     if not artefact.has_nms:
-      self._finish = suppression.Suppression(export_dir, contract, artefact)
+      self._suppress = suppression.Suppression(export_dir, contract, artefact)
 
   def _predict_batch(
     self, images: List[np.ndarray]
   ) -> List[predictor.ImageDetections]:
-    fed = [self._prepare(image) for image in images]
-    outputs = self._finish(self._run(_stack([f.value for f in fed])))
+    fed = [self._feed(image) for image in images]
+    outputs = self._run(_stack([f.value for f in fed]))
+    by_kind = {self._kinds[key]: values for key, values in outputs.items()}
+    if self._suppress is not None:
+      by_kind = self._suppress(by_kind)
     return [
-      batch_predictor.detections_of_image(
-        outputs['num_detections'][row],
-        self._in_pixels(image, outputs['detection_boxes'][row]),
-        outputs['detection_classes'][row],
-        outputs['detection_scores'][row],
-        scale=of_image.scale,
+      predictor.detections_of_image(
+        {kind: values[row] for kind, values in by_kind.items()},
+        of_image.scale,
       )
-      for row, (image, of_image) in enumerate(zip(images, fed))
+      for row, of_image in enumerate(fed)
     ]
-
-  def _in_pixels(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Boxes as of a model that puts out pixels."""
-    if not self._is_normalized:
-      return boxes
-    is_encoded = self._artefact.input_type in _ENCODED
-    size = image.shape[:2] if is_encoded else _fed_size(self._artefact)
-    return boxes * np.tile(np.float32(size), 2)
-
-
-def _fed_size(artefact: contract_lib.Artefact) -> Tuple[int, int]:
-  """(height, width) of what a model without decoding is fed, pixels."""
-  (placeholder,) = artefact.inputs
-  return placeholder.shape[1:3]
 
 
 def load(
@@ -128,65 +103,39 @@ def load(
   return ExportedPredictor(export_dir, contract, artefact)
 
 
-@FEEDS.register('raw_image_tensor')
-def _raw_image_tensor(contract: contract_lib.Contract):
-  preprocessor = preprocessing.Preprocessor(
-    contract.image_size, contract.padded_size
-  )
-
-  def feed(image):
-    prepared = preprocessor.prepare(image)
-    return _Fed(prepared.pixels, prepared.image_info[2])
-
-  return feed
-
-
-@FEEDS.register('image_tensor')
-def _image_tensor(contract: contract_lib.Contract):
-  preprocessor = preprocessing.Preprocessor(
-    contract.image_size, contract.image_size
-  )
-
-  def feed(image):
-    prepared = preprocessor.prepare(image)
-    return _Fed(
-      preprocessing.to_pixels(prepared.pixels), prepared.image_info[2]
-    )
-
-  return feed
-
-
-@FEEDS.register('image_bytes')
-def _image_bytes(contract: contract_lib.Contract):
-  preprocessor = preprocessing.Preprocessor(
-    contract.image_size, contract.padded_size
-  )
+def _feed_of(
+  contract: contract_lib.Contract, artefact: contract_lib.Artefact
+) -> Callable[[np.ndarray], _Fed]:
+  """Returns how an artefact is fed with one image."""
+  input_type = artefact.input_type
   is_normalized = contract.coordinates == contract_lib.NORMALIZED
+  size = contract.image_size
+  padded_size = size if input_type == 'image_tensor' else contract.padded_size
+  preprocessor = preprocessing.Preprocessor(size, padded_size)
 
-  def feed(image):
-    # Shares of the original image need no scale.
-    scale = (
-      np.ones([2], np.float32)
-      if is_normalized
-      else preprocessor.image_info(image)[2]
-    )
-    return _Fed(_lossless(image), scale)
+  def feed_encoded(image):
+    # The model resizes. Its shares of the original image are made pixels of it.
+    if is_normalized:
+      scale = 1 / np.float32(image.shape[:2])
+    else:
+      scale = preprocessor.image_info(image)[2]
+    value = _lossless(image)
+    return _Fed(_example(value) if input_type == 'tf_example' else value, scale)
 
-  return feed
+  def feed_pixels(image):
+    pixels, info = preprocessor.prepare(image)
+    if input_type == 'image_tensor':
+      pixels = preprocessing.to_pixels(pixels)
+    # To the model, what it is fed is the original image.
+    return _Fed(pixels, info[2] / (padded_size if is_normalized else 1))
+
+  return feed_encoded if artefact.inputs[0].dtype == 'string' else feed_pixels
 
 
-@FEEDS.register('tf_example')
-def _tf_example(contract: contract_lib.Contract):
-  feed_bytes = _image_bytes(contract)
-
-  def feed(image):
-    encoded, scale = feed_bytes(image)
-    example = tf.train.Example()
-    feature = example.features.feature['image/encoded']
-    feature.bytes_list.value.append(encoded)
-    return _Fed(example.SerializeToString(), scale)
-
-  return feed
+def _example(encoded: bytes) -> bytes:
+  example = tf.train.Example()
+  example.features.feature['image/encoded'].bytes_list.value.append(encoded)
+  return example.SerializeToString()
 
 
 def _lossless(image: np.ndarray) -> bytes:
@@ -200,10 +149,6 @@ def _stack(values: List[Any]) -> np.ndarray:
   if isinstance(values[0], bytes):
     return np.array(values, dtype=object)
   return np.stack(values)
-
-
-def _identity(outputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-  return outputs
 
 
 def _label_map(export_dir: str) -> Optional[Dict[int, str]]:

@@ -1,57 +1,132 @@
-"""What every way of running a trained detector has in common."""
+"""What every way of running a trained model has in common."""
 
-import abc
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from modeling import served_output
+from serving.predictors import preprocessing
+
+# Of a model that takes any batch, so that memory stays bounded.
+_LARGEST_BATCH = 8
+# Of a model that classifies.
+_NUM_TOP_CLASSES = 5
+
 
 class ImageDetections(NamedTuple):
-  """Detections of one image, best first.
+  """What was found in one image, best first.
 
   Attributes:
     boxes: float32 [n, 4], `[ymin, xmin, ymax, xmax]`, pixels of the image as
-      it was given, whatever size the model resized it to.
-    classes: int32 [n]; background, class 0, does not occur.
+      it was given, whatever size the model resized it to; None if the classes
+      are those of the whole image.
+    classes: int32 [n]; background, class 0, does not occur in boxes.
     scores: float32 [n], descending.
+    masks: [n, height, width], each within its box; None without.
   """
 
-  boxes: np.ndarray
+  boxes: Optional[np.ndarray]
   classes: np.ndarray
   scores: np.ndarray
+  masks: Optional[np.ndarray] = None
+
+  def rows(self) -> List[Tuple[int, float, List[float]]]:
+    """Returns (class, score, box) of each; the box is [] without boxes."""
+    boxes = [[]] * len(self.classes) if self.boxes is None else self.boxes
+    return [
+      (int(class_id), float(score), [float(edge) for edge in box])
+      for class_id, score, box in zip(self.classes, self.scores, boxes)
+    ]
+
+  def is_finite(self) -> bool:
+    return all(
+      np.isfinite(values).all() for values in self if values is not None
+    )
 
   def clipped_to(self, height: int, width: int) -> 'ImageDetections':
     """Boxes end at the edges of an image; those beyond it are left out.
 
     A model clips to the square that it fits an image into.
     """
+    if self.boxes is None:
+      return self
     boxes = np.clip(self.boxes, 0, np.float32([height, width] * 2))
     kept = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
-    return ImageDetections(boxes[kept], self.classes[kept], self.scores[kept])
+    return ImageDetections(
+      *(
+        None if values is None else values[kept]
+        for values in (boxes, *self[1:])
+      )
+    )
 
 
-class Predictor(abc.ABC):
-  """A trained detector that takes images of any size.
+def detections_of_image(
+  outputs: Dict[str, np.ndarray], scale: np.ndarray
+) -> ImageDetections:
+  """Takes what was found in one image out of a model's outputs.
 
-  Attributes:
-    image_size: (height, width) that the model works on, pixels.
+  Args:
+    outputs: by their kinds, see `served_output`; without the batch dimension.
+    scale: [2], (y, x) by which boxes are divided to get pixels of the original
+      image.
+  """
+  if served_output.PROBABILITIES in outputs:
+    scores = outputs[served_output.PROBABILITIES].astype(np.float32)
+    top = np.argsort(-scores, kind='stable')[:_NUM_TOP_CLASSES]
+    return ImageDetections(None, top.astype(np.int32), scores[top])
+  # The rest of the rows is padding.
+  count = int(outputs[served_output.COUNT])
+  boxes = outputs[served_output.BOXES][:count] / np.tile(scale, 2)
+  masks = outputs.get(served_output.MASKS)
+  return ImageDetections(
+    boxes.astype(np.float32),
+    np.rint(outputs[served_output.CLASSES][:count]).astype(np.int32),
+    outputs[served_output.SCORES][:count].astype(np.float32),
+    None if masks is None else masks[:count],
+  )
+
+
+class Predictor:
+  """A trained model that takes images of any size.
+
+  Args:
+    image_size: (height, width) into which images are fitted, pixels.
     batch_size: the number of images that go through the model at once; None
       if any number does.
     label_map: class names by id, where they are known.
   """
 
-  image_size: Tuple[int, int]
-  batch_size: Optional[int]
-  label_map: Optional[Dict[int, str]] = None
+  def __init__(
+    self,
+    image_size: Sequence[int],
+    batch_size: Optional[int] = None,
+    label_map: Optional[Dict[int, str]] = None,
+  ):
+    self.image_size = (int(image_size[0]), int(image_size[1]))
+    self.batch_size = batch_size
+    self.label_map = label_map
 
-  @abc.abstractmethod
   def predict(self, images: Sequence[np.ndarray]) -> List[ImageDetections]:
-    """Detects objects; safe to call from several threads.
+    """Runs the model; safe to call from several threads.
 
     Args:
       images: each uint8 [height, width, 3], RGB; any number of them, of any
         sizes. What one gets does not depend on the others.
 
     Returns:
-      The detections of each image, in order.
+      What was found in each image, in order.
     """
+    for image in images:
+      preprocessing.check_image(image)
+    size = self.batch_size or _LARGEST_BATCH
+    detections = []
+    for start in range(0, len(images), size):
+      batch = list(images[start : start + size])
+      missing = (self.batch_size or len(batch)) - len(batch)
+      found = self._predict_batch(batch + batch[-1:] * missing)
+      detections += found[: len(batch)]
+    return detections
+
+  def _predict_batch(self, images: List[np.ndarray]) -> List[ImageDetections]:
+    """As `predict`, of `batch_size` images."""
+    raise NotImplementedError

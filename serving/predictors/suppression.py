@@ -7,11 +7,17 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from modeling import factory
-from ops import box_coding, postprocess_ops
+from modeling import served_output
+from ops import anchors, box_coding, postprocess_ops
 from serving import contract as contract_lib
 
 _PARAMS = 'params.yaml'
+_KINDS = {
+  'num_detections': served_output.COUNT,
+  'detection_boxes': served_output.BOXES,
+  'detection_classes': served_output.CLASSES,
+  'detection_scores': served_output.SCORES,
+}
 
 
 class Suppression:
@@ -35,38 +41,46 @@ class Suppression:
       mode='export',
     ).params
     settings = params.postprocess
-    version = 'batched' if settings.use_batched_nms else settings.nms_version
-    suppress = postprocess_ops.NMS_VERSIONS.get(version)
-    is_normalized = contract.coordinates == contract_lib.NORMALIZED
-    specs = {spec.key: spec for spec in artefact.outputs}
-    self._boxes_key = (
-      'raw_boxes' if 'raw_boxes' in specs else 'raw_encoded_boxes'
+    suppress = postprocess_ops.NMS_VERSIONS.get(
+      postprocess_ops.nms_version(settings)
+    )
+    shapes = {spec.kind: spec.shape for spec in artefact.outputs}
+    is_decoded = served_output.RAW_BOXES in shapes
+    self._fed_kinds = (
+      served_output.RAW_BOXES
+      if is_decoded
+      else served_output.RAW_ENCODED_BOXES,
+      served_output.RAW_SCORES,
     )
     with tf.Graph().as_default() as graph:
-      fed_boxes = tf.placeholder(tf.float32, specs[self._boxes_key].shape)
-      scores = tf.placeholder(tf.float32, specs['raw_scores'].shape)
-      if self._boxes_key == 'raw_boxes':
-        boxes = tf.squeeze(fed_boxes, axis=2)
+      fed = [tf.placeholder(tf.float32, shapes[k]) for k in self._fed_kinds]
+      boxes, scores = fed
+      if is_decoded:
+        boxes = tf.squeeze(boxes, axis=2)
       else:
-        boxes = _decode(fed_boxes, params, contract)
-        if is_normalized:
-          boxes /= np.tile(np.float32(contract.padded_size), 2)
-      detections = suppress(boxes, scores, settings)
+        boxes = _decode(boxes, params, contract)
+      found = suppress(boxes, scores, settings)
     session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
     )
-    self._call = session.make_callable(detections, [fed_boxes, scores])
+    self._call = session.make_callable(
+      {kind: found[key] for key, kind in _KINDS.items()}, fed
+    )
 
   def __call__(self, outputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    return self._call(outputs[self._boxes_key], outputs['raw_scores'])
+    """Takes raw outputs and returns detections, both by kind."""
+    return self._call(*(outputs[kind] for kind in self._fed_kinds))
 
 
 def _decode(
   encoded_boxes: tf.Tensor, params: Any, contract: contract_lib.Contract
 ) -> tf.Tensor:
-  """Boxes [batch, n, 4] in pixels of the network's image, clipped."""
-  by_level = factory.anchor_boxes(params, *contract.padded_size)
+  """Boxes [batch, n, 4], clipped, in the frame of the contract."""
+  by_level = anchors.from_params(params, contract.padded_size).boxes_by_level
   anchor_boxes = np.concatenate([by_level[level] for level in sorted(by_level)])
   boxes = box_coding.decode_boxes(encoded_boxes, tf.constant(anchor_boxes))
   size = tf.constant([[contract.image_size]], tf.float32)
-  return postprocess_ops.clip_boxes(boxes, size)
+  boxes = postprocess_ops.clip_boxes(boxes, size)
+  if contract.coordinates == contract_lib.NORMALIZED:
+    boxes /= np.tile(np.float32(contract.padded_size), 2)
+  return boxes

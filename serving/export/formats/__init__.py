@@ -1,13 +1,27 @@
-"""Formats that a model can be exported in.
+"""Formats that a model can be exported in."""
 
-A format is a function of an `ExportRequest` and a directory to write into,
-which returns the artefacts that it wrote.
-"""
+from typing import Callable, List, NamedTuple, Optional
 
-from serving.export import saved_model
-from serving.export.formats import frozen_graph, onnx_model, tflite
+from serving import contract
+from serving.export import request
+from serving.export.formats import frozen_graph, onnx_model, saved_model, tflite
 from utils import registry
 
+
+class Format(NamedTuple):
+  """A format.
+
+  Attributes:
+    write: writes a request into a directory; returns what it wrote.
+    check: raises ConfigError if it cannot carry out a request.
+  """
+
+  write: Callable[[request.ExportRequest, str], List[contract.Artefact]]
+  check: Optional[Callable[[request.ExportRequest], None]] = None
+
+
 FORMATS = registry.Registry('export_format')
-for _format in (saved_model, frozen_graph, onnx_model, tflite):
-  FORMATS.register(_format.FORMAT)(_format.write)
+FORMATS.register(saved_model.FORMAT)(Format(saved_model.write))
+FORMATS.register(frozen_graph.FORMAT)(Format(frozen_graph.write))
+FORMATS.register(onnx_model.FORMAT)(Format(onnx_model.write, onnx_model.check))
+FORMATS.register(tflite.FORMAT)(Format(tflite.write, tflite.check))

@@ -1,14 +1,15 @@
 """ONNX, with non-maximum suppression."""
 
 import logging
-import os
-from typing import Any, Dict, List
+from typing import Any, List
 
 import onnx
 import tensorflow.compat.v1 as tf
 import tf2onnx
 from onnx import helper
 
+from modeling import served_output
+from ops import postprocess_ops
 from serving import contract
 from serving.export import request
 from serving.export.formats import onnx_nms, tensor_inputs
@@ -21,11 +22,21 @@ logging.getLogger('tf2onnx').setLevel(logging.WARNING)
 # Squeeze, Unsqueeze and Split take their axes as inputs since the first one;
 # the last one is what onnxruntime 1.10 runs.
 OPSETS = range(13, 16)
-_FILE_NAME = 'model.onnx'
 _DTYPES = {
   'float32': onnx.TensorProto.FLOAT,
   'int32': onnx.TensorProto.INT32,
 }
+
+
+def check(export_request: request.ExportRequest) -> None:
+  """Raises ConfigError if a request cannot be carried out."""
+  opset = export_request.options.onnx_opset
+  if opset not in OPSETS:
+    raise errors.ConfigError(
+      'onnx_opset: {} is not supported; supported are {}.'.format(
+        opset, ', '.join(map(str, OPSETS))
+      )
+    )
 
 
 def write(
@@ -33,96 +44,101 @@ def write(
 ) -> List[contract.Artefact]:
   """Writes `model.onnx`; inputs and outputs are named as the signature's keys.
 
-  Args:
-    export_request: what to export; encoded images become float tensors.
-    directory: must be there.
-
   Raises:
-    UserError: the checkpoint does not fit the model.
-    ConfigError: a value of the request cannot work.
+    UserError: the checkpoint does not fit the model, or an operation of it has
+      no counterpart in ONNX.
   """
-  if export_request.onnx_opset not in OPSETS:
-    raise errors.ConfigError(
-      'onnx_opset: {} is not supported; supported are {}.'.format(
-        export_request.onnx_opset, ', '.join(map(str, OPSETS))
-      )
-    )
-  onnx_request, frozen_model = tensor_inputs.freeze(
+  onnx_request = tensor_inputs.adapted(
     export_request, 'ONNX', input_types=['image_tensor']
   )
-  model = _convert(frozen_model, export_request.onnx_opset)
-  specs = {spec.key: spec for spec in frozen_model.output_specs}
-  has_nms = export_request.params.postprocess.apply_nms
-  if has_nms:
-    specs = _append_nms(model, specs, export_request)
-  else:
-    specs = {key: spec._replace(name=key) for key, spec in specs.items()}
+  frozen_model = onnx_request.frozen()
+  model = _convert(frozen_model, onnx_request)
+  outputs = _renamed(frozen_model.outputs)
+  if (
+    export_request.kinds >= tensor_inputs.RAW_BOXES
+    and export_request.params.postprocess.apply_nms
+  ):
+    outputs = _append_nms(model, outputs, export_request)
   onnx.checker.check_model(model)
-  content = model.SerializeToString()
-  with open(os.path.join(directory, _FILE_NAME), 'wb') as target:
-    target.write(content)
   return [
-    contract.Artefact(
+    request.write_file(
+      directory,
+      'model.onnx',
+      model.SerializeToString(),
       format=FORMAT,
-      path=_FILE_NAME,
-      input_type=onnx_request.input_type,
-      inputs=[s._replace(name=s.key) for s in frozen_model.input_specs],
-      outputs=list(specs.values()),
-      has_nms=has_nms,
-      num_bytes=len(content),
+      input_type=onnx_request.options.input_type,
+      inputs=_renamed(frozen_model.inputs),
+      outputs=outputs,
     )
   ]
 
 
-def _convert(frozen_model: frozen.FrozenModel, opset: int) -> Any:
-  renamed = {
-    name: key
-    for names in (frozen_model.inputs, frozen_model.outputs)
-    for key, name in names.items()
-  }
+def _renamed(specs: List[contract.TensorSpec]) -> List[contract.TensorSpec]:
+  return [spec._replace(name=spec.key) for spec in specs]
+
+
+def _convert(
+  frozen_model: frozen.FrozenModel, onnx_request: request.ExportRequest
+) -> Any:
+  inputs, outputs = (
+    {spec.name: spec.key for spec in specs}
+    for specs in (frozen_model.inputs, frozen_model.outputs)
+  )
   with tf.Graph().as_default() as graph:
-    tf.import_graph_def(frozen_model.graph_def, name='')
-    for spec in frozen_model.output_specs:
-      graph.get_tensor_by_name(spec.name).set_shape(spec.shape)
-    converted = tf2onnx.tfonnx.process_tf_graph(
-      graph,
-      opset=opset,
-      input_names=list(frozen_model.inputs.values()),
-      output_names=list(frozen_model.outputs.values()),
-      tensors_to_rename=renamed,
-    )
+    frozen_model.add_to_graph()
+    try:
+      converted = tf2onnx.tfonnx.process_tf_graph(
+        graph,
+        opset=onnx_request.options.onnx_opset,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        tensors_to_rename={**inputs, **outputs},
+      )
+    except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+      raise errors.UserError(
+        'export_format: onnx cannot carry the model {!r}: {}. Leave onnx '
+        'out.'.format(onnx_request.params.type, error)
+      ) from error
     optimized = tf2onnx.optimizer.optimize_graph(converted)
   return optimized.make_model('detector')
 
 
 def _append_nms(
   model: Any,
-  specs: Dict[str, contract.TensorSpec],
+  raw_specs: List[contract.TensorSpec],
   export_request: request.ExportRequest,
-) -> Dict[str, contract.TensorSpec]:
+) -> List[contract.TensorSpec]:
   """Replaces raw outputs by detections; returns what comes out."""
   settings = _settings(export_request)
-  batch_size, num_boxes = specs['raw_boxes'].shape[:2]
-  onnx_nms.append(model.graph, 'raw_boxes', 'raw_scores', num_boxes, settings)
+  raw = {spec.kind: spec for spec in raw_specs}
+  boxes = raw[served_output.RAW_BOXES]
+  batch_size, num_boxes = boxes.shape[:2]
+  onnx_nms.append(
+    model.graph,
+    boxes.name,
+    raw[served_output.RAW_SCORES].name,
+    num_boxes,
+    settings,
+  )
   slots = (batch_size, settings.max_detections)
-  shapes = {
-    'num_detections': ('int32', (batch_size,)),
-    'detection_boxes': ('float32', slots + (4,)),
-    'detection_classes': (
-      'float32' if settings.has_float_classes else 'int32',
-      slots,
-    ),
-    'detection_scores': ('float32', slots),
-  }
-  _cast_to_float(model.graph, shapes, export_request)
-  new = {
-    key: contract.TensorSpec(key, key, dtype, shape)
-    for key, (dtype, shape) in shapes.items()
-  }
-  if 'image_info' in specs:
-    new['image_info'] = specs['image_info']._replace(name='image_info')
-  raw = [o for o in model.graph.output if o.name not in new]
-  for output in raw:
+  class_dtype = 'float32' if settings.has_float_classes else 'int32'
+  count_dtype = 'int32'
+  if export_request.options.cast_num_detections_to_float:
+    _cast_to_float(model.graph, 'num_detections')
+    count_dtype = 'float32'
+  kinds = served_output
+  new = [
+    contract.TensorSpec(key, key, dtype, shape, kind)
+    for key, dtype, shape, kind in (
+      ('num_detections', count_dtype, (batch_size,), kinds.COUNT),
+      ('detection_boxes', 'float32', slots + (4,), kinds.BOXES),
+      ('detection_classes', class_dtype, slots, kinds.CLASSES),
+      ('detection_scores', 'float32', slots, kinds.SCORES),
+    )
+  ]
+  rest = [spec for spec in raw_specs if spec.kind == served_output.IMAGE_INFO]
+  kept = {spec.name for spec in rest}
+  for output in [o for o in model.graph.output if o.name not in kept]:
     model.graph.output.remove(output)
   model.graph.output.extend(
     helper.make_tensor_value_info(
@@ -131,34 +147,29 @@ def _append_nms(
       # A dimension without a number needs a name.
       ['batch' if side is None else side for side in spec.shape],
     )
-    for spec in new.values()
-    if spec.key != 'image_info'
+    for spec in new
   )
-  return new
+  return new + rest
 
 
-def _cast_to_float(
-  graph: Any, shapes: Dict[str, Any], export_request: request.ExportRequest
-) -> None:
-  """Casts the outputs that are asked for as float32, in place."""
-  if export_request.cast_num_detections_to_float:
-    (node,) = [n for n in graph.node if 'num_detections' in n.output]
-    node.output[0] = 'nms/num_detections'
-    graph.node.append(
-      helper.make_node(
-        'Cast',
-        ['nms/num_detections'],
-        ['num_detections'],
-        name='num_detections_to_float',
-        to=onnx.TensorProto.FLOAT,
-      )
+def _cast_to_float(graph: Any, name: str) -> None:
+  """Casts an output of NMS, in place."""
+  (node,) = [n for n in graph.node if name in n.output]
+  node.output[0] = 'nms/' + name
+  graph.node.append(
+    helper.make_node(
+      'Cast',
+      ['nms/' + name],
+      [name],
+      name=name + '_to_float',
+      to=onnx.TensorProto.FLOAT,
     )
-    shapes['num_detections'] = ('float32', shapes['num_detections'][1])
+  )
 
 
 def _settings(export_request: request.ExportRequest) -> onnx_nms.NmsSettings:
   settings = export_request.params.postprocess
-  version = 'batched' if settings.use_batched_nms else settings.nms_version
+  version = postprocess_ops.nms_version(settings)
   is_batched = version == 'batched'
   return onnx_nms.NmsSettings(
     max_detections=settings.max_total_size,
@@ -175,6 +186,6 @@ def _settings(export_request: request.ExportRequest) -> onnx_nms.NmsSettings:
     padding_score=0.0 if is_batched else -1.0,
     pads_with_best_box=version == 'v1',
     has_float_classes=(
-      is_batched or export_request.cast_detection_classes_to_float
+      is_batched or export_request.options.cast_detection_classes_to_float
     ),
   )

@@ -4,6 +4,7 @@ from typing import Iterator
 
 import numpy as np
 
+from ops import preprocess_ops
 from serving.export import request, sample_images
 from serving.predictors import preprocessing
 from utils import errors
@@ -12,19 +13,18 @@ from utils import errors
 def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   """Yields images of `representative_file_pattern`, as they are stored.
 
-  Args:
-    export_request: names records and their number.
-
   Raises:
     ConfigError: there is no image that can be read.
   """
-  pattern = export_request.representative_file_pattern
+  options = export_request.options
+  pattern, count = (
+    options.representative_file_pattern,
+    options.representative_images,
+  )
   is_empty = True
   try:
     for image in sample_images.from_records(
-      pattern,
-      export_request.representative_images,
-      'representative_file_pattern',
+      pattern, count, 'representative_file_pattern'
     ):
       is_empty = False
       yield image
@@ -33,9 +33,7 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   if is_empty:
     raise errors.ConfigError(
       'representative_file_pattern: {!r} holds no image that can be read, or '
-      'representative_images: {} is below 1.'.format(
-        pattern, export_request.representative_images
-      )
+      'representative_images: {} is below 1.'.format(pattern, count)
     )
 
 
@@ -49,15 +47,17 @@ def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   Raises:
     ConfigError: there is no image that can be read.
   """
+  options = export_request.options
   preprocessor = preprocessing.Preprocessor(
-    export_request.image_size, export_request.image_size
+    options.image_size,
+    preprocess_ops.padded_size(options.image_size, export_request.model.stride),
   )
   waiting = []
   for image in images(export_request):
     waiting.append(preprocessor.prepare(image).pixels)
-    if len(waiting) == export_request.batch_size:
+    if len(waiting) == options.batch_size:
       yield np.stack(waiting)
       waiting = []
   if waiting:
-    missing = export_request.batch_size - len(waiting)
+    missing = options.batch_size - len(waiting)
     yield np.stack(waiting + waiting[-1:] * missing)

@@ -1,18 +1,19 @@
 """TensorFlow Lite: float32, weights in float16, or integers.
 
-The models end with raw boxes and scores, since TensorFlow 1.15 converts no NMS;
-the one of integers with encoded boxes. Inputs and outputs are float32 in all.
+Detectors end with raw boxes and scores, since TensorFlow 1.15 converts no NMS;
+those of integers with encoded boxes. Inputs and outputs are float32 in all.
 """
 
 import contextlib
 import os
 import re
 import sysconfig
-from typing import Any, Iterator, List
+from typing import Iterator, List
 
 import tensorflow.compat.v1 as tf
 from tensorflow.lite.python import convert
 
+from modeling import served_output
 from serving import contract
 from serving.export import request
 from serving.export.formats import representative, tensor_inputs
@@ -23,104 +24,107 @@ FORMAT = 'tflite'
 TYPES = ('float32', 'float16', 'int8')
 
 
-def write(
-  export_request: request.ExportRequest, directory: str
-) -> List[contract.Artefact]:
-  """Writes `model.tflite` (float32), `model_float16.tflite` and so on.
-
-  Args:
-    export_request: what to export; images become float tensors.
-    directory: must be there.
-
-  Raises:
-    UserError: the checkpoint does not fit the model, or the converter refuses
-      it.
-    ConfigError: a value of the request cannot work.
-  """
-  _check(export_request)
-  lite_request, model = tensor_inputs.freeze(
-    export_request._replace(output_image_info=False), 'TFLite', input_types=()
-  )
-  artefacts = []
-  for name in export_request.tflite_types:
-    outputs = _outputs(model, name)
-    content = _convert(_converter(model, outputs), name, lite_request)
-    file_name = 'model{}.tflite'.format('' if name == TYPES[0] else '_' + name)
-    with open(os.path.join(directory, file_name), 'wb') as target:
-      target.write(content)
-    artefacts.append(
-      contract.Artefact(
-        format=FORMAT,
-        path=file_name,
-        input_type=lite_request.input_type,
-        inputs=model.input_specs,
-        outputs=outputs,
-        has_nms=False,
-        variant='' if name == TYPES[0] else name,
-        num_bytes=len(content),
+def check(export_request: request.ExportRequest) -> None:
+  """Raises ConfigError if a request cannot be carried out."""
+  options, kinds = export_request.options, export_request.kinds
+  if served_output.PROBABILITIES not in kinds and not (
+    kinds >= tensor_inputs.RAW_BOXES
+  ):
+    raise errors.ConfigError(
+      'export_format: tflite carries raw boxes and scores, or probabilities; '
+      'the model {!r} puts out {}. Leave tflite out.'.format(
+        export_request.params.type, ', '.join(sorted(kinds))
       )
     )
-  return artefacts
-
-
-def _check(export_request: request.ExportRequest) -> None:
-  if not export_request.tflite_types:
+  if not options.tflite_types:
     raise errors.ConfigError(
       'tflite_types: nothing is named; known are {}.'.format(', '.join(TYPES))
     )
-  for name in export_request.tflite_types:
+  for name in options.tflite_types:
     if name not in TYPES:
       raise errors.ConfigError(
         "tflite_types: '{}' is unknown; known are {}.{}".format(
           name, ', '.join(TYPES), errors.did_you_mean(name, TYPES)
         )
       )
-  if export_request.batch_size is None:
+  if options.batch_size is None:
     raise errors.ConfigError(
       'batch_size: -1 (any number) is not possible with export_format: tflite, '
       'whose models have one size. Give the number of images.'
     )
-  pattern = export_request.representative_file_pattern
-  if 'int8' in export_request.tflite_types and not pattern:
-    raise errors.ConfigError(
-      'tflite_types: int8 needs representative_file_pattern: TFRecords of '
-      'images such as the model will see, to find the range of each value.'
-    )
-  if 'int8' in export_request.tflite_types:
+  if 'int8' in options.tflite_types:
+    if not options.representative_file_pattern:
+      raise errors.ConfigError(
+        'tflite_types: int8 needs representative_file_pattern: TFRecords of '
+        'images such as the model will see, to find the range of each value.'
+      )
     # Before the conversion takes its time.
     next(representative.images(export_request))
+
+
+def write(
+  export_request: request.ExportRequest, directory: str
+) -> List[contract.Artefact]:
+  """Writes `model.tflite` (float32), `model_float16.tflite` and so on.
+
+  Raises:
+    UserError: the checkpoint does not fit the model, or the converter refuses
+      it.
+  """
+  lite_request = tensor_inputs.adapted(export_request, 'TFLite')
+  lite_request = lite_request._replace(
+    options=lite_request.options._replace(output_image_info=False)
+  )
+  model = lite_request.frozen()
+  artefacts = []
+  for name in lite_request.options.tflite_types:
+    outputs = _outputs(model, name)
+    variant = '' if name == TYPES[0] else name
+    artefacts.append(
+      request.write_file(
+        directory,
+        'model{}.tflite'.format(variant and '_' + variant),
+        _convert(model, outputs, name, lite_request),
+        format=FORMAT,
+        input_type=lite_request.options.input_type,
+        inputs=model.inputs,
+        outputs=outputs,
+        variant=variant,
+      )
+    )
+  return artefacts
 
 
 def _outputs(
   model: frozen.FrozenModel, type_name: str
 ) -> List[contract.TensorSpec]:
   if type_name != 'int8':
-    return model.output_specs
+    return model.outputs
   # What decodes boxes mixes integers and floats, which no kernel takes.
-  return [spec for spec in model.output_specs if spec.key != 'raw_boxes']
-
-
-def _converter(
-  model: frozen.FrozenModel, output_specs: List[contract.TensorSpec]
-) -> tf.lite.TFLiteConverter:
-  with tf.Graph().as_default() as graph:
-    tf.import_graph_def(model.graph_def, name='')
-    inputs = _tensors(graph, model.input_specs)
-    outputs = _tensors(graph, output_specs)
-  return tf.lite.TFLiteConverter(model.graph_def, inputs, outputs)
+  return [s for s in model.outputs if s.kind != served_output.RAW_BOXES]
 
 
 def _convert(
-  converter: tf.lite.TFLiteConverter,
+  model: frozen.FrozenModel,
+  output_specs: List[contract.TensorSpec],
   type_name: str,
   lite_request: request.ExportRequest,
 ) -> bytes:
+  with tf.Graph().as_default():
+    inputs, outputs = model.add_to_graph()
+  converter = tf.lite.TFLiteConverter(
+    model.graph_def,
+    list(inputs.values()),
+    [outputs[spec.key] for spec in output_specs],
+  )
   if type_name == 'float16':
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.lite.constants.FLOAT16]
   elif type_name == 'int8':
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _batches(lite_request)
+    converter.representative_dataset = lambda: (
+      [batch] for batch in representative.batches(lite_request)
+    )
   try:
     with _converter_on_path():
       return converter.convert()
@@ -153,17 +157,3 @@ def _converter_on_path() -> Iterator[None]:
     yield
   finally:
     os.environ['PATH'] = before
-
-
-def _batches(lite_request: request.ExportRequest) -> Iterator[List[Any]]:
-  for batch in representative.batches(lite_request):
-    yield [batch]
-
-
-def _tensors(graph: tf.Graph, specs: List[contract.TensorSpec]) -> List[Any]:
-  tensors = []
-  for spec in specs:
-    tensor = graph.get_tensor_by_name(spec.name)
-    tensor.set_shape(spec.shape)
-    tensors.append(tensor)
-  return tensors

@@ -19,5 +19,5 @@ def writes_text(monkeypatch):
     return []
 
   for name in ('text', *formats.FORMATS.names()):
-    monkeypatch.setitem(formats.FORMATS._entries, name, write)
+    monkeypatch.setitem(formats.FORMATS._entries, name, formats.Format(write))
   return requests

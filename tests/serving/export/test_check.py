@@ -7,22 +7,12 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from serving import contract, predictors
-from serving.export import check, export, formats, request
+from serving import contract
+from serving.export import check, export, formats
 from serving.graph import frozen
-from serving.predictors import exported, predictor, runtimes
-from tests import tiny_export, tiny_run
+from serving.predictors import checkpoint, exported, predictor, runtimes
+from tests import tiny_export
 from utils import errors
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
-
-
-@pytest.fixture(scope='module')
-def records(tmp_path_factory):
-  return tiny_run.write_data(tmp_path_factory.mktemp('data'))
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +31,9 @@ def written(model, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def reference(model):
-  return predictors.from_checkpoint(model.checkpoint, model.params, (64, 64))
+  return checkpoint.CheckpointPredictor(
+    model.checkpoint, model.params, (64, 64)
+  )
 
 
 @pytest.fixture()
@@ -52,15 +44,11 @@ def checks_quickly(reference, monkeypatch):
   )
 
 
-def _request(model, **changes):
-  return request.ExportRequest(
-    model.params, model.checkpoint, image_size=(64, 64)
-  )._replace(**changes)
-
-
 def _check(model, directory, **changes):
   return check.check(
-    _request(model, **changes), directory, contract.read(directory)
+    tiny_export.request_of(model, **changes),
+    directory,
+    contract.read(directory),
   )
 
 
@@ -78,7 +66,7 @@ def test_images_come_from_where_they_can(
     caplog.clear()
     (comparison,) = _check(model, written, **changes)
     assert '4 image(s): ' + origin in caplog.text
-    assert comparison.agreement.num_compared > 10
+    assert comparison.measured.num_compared > 10
 
 
 def _changed(changes):
@@ -166,8 +154,8 @@ def test_a_verdict_needs_detections(model, written, caplog, checks_quickly):
   (comparison,) = _check(model, written)
   assert comparison.verdict == 'ok'
   assert 'NOT COMPARED' not in caplog.text
-  wrong = comparison.agreement._replace(box_error=1.0)
-  assert comparison._replace(agreement=wrong).verdict == 'differs'
+  wrong = comparison.measured._replace(box_error=1.0)
+  assert comparison._replace(measured=wrong).verdict == 'differs'
 
 
 def test_every_variant_has_a_tolerance():

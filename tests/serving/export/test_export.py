@@ -80,7 +80,7 @@ def test_contract_says_what_was_written(exported):
   assert artefact.input_type == 'raw_image_tensor'
   assert artefact.has_nms
   assert artefact.inputs == [
-    contract.TensorSpec('input', 'Placeholder:0', 'float32', (1, 64, 64, 3))
+    contract.TensorSpec('input', 'Placeholder:0', 'float32', (1, 64, 64, 3), '')
   ]
 
 
@@ -241,6 +241,7 @@ def test_config_is_looked_for_beside_the_checkpoint(
     ),
     ({'export_format': ''}, errors.ConfigError, "export_format: '' is unknown"),
     ({'batch_size': -1, 'use_tpu': True}, errors.ConfigError, 'batch_size: -1'),
+    ({'freeze': True, 'use_tpu': True}, errors.ConfigError, 'freeze: true'),
     ({'batch_size': 0}, errors.ConfigError, 'batch_size: 0'),
     ({'input_type': 'bytes'}, errors.ConfigError, 'input_type'),
     ({'image_size': (65, 64)}, errors.ConfigError, '80,64'),

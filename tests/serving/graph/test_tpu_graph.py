@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from configs import resolver
-from serving.export import request, saved_model
+from serving.export.formats import saved_model
 from tests import record_factory, tiny_export, tiny_run
 
 
@@ -30,12 +30,8 @@ def written(tmp_path_factory):
   for use_tpu in (True, False):
     directory = tmp_path_factory.mktemp('export')
     saved_model.write(
-      request.ExportRequest(
-        params=params,
-        checkpoint=model.checkpoint,
-        input_type='image_bytes',
-        image_size=(64, 64),
-        use_tpu=use_tpu,
+      tiny_export.request_of(
+        model, params=params, input_type='image_bytes', use_tpu=use_tpu
       ),
       str(directory),
     )

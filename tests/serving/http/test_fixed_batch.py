@@ -5,7 +5,7 @@ import pytest
 import requests
 import tensorflow.compat.v1 as tf
 
-from serving import predictors
+from serving.predictors import checkpoint
 from tests import record_factory
 from tests.serving.http import serving_run
 
@@ -46,7 +46,7 @@ def test_a_fixed_batch_is_filled_up(
     input_name='img',
   )
   images = [record_factory.pixels(64, 64, seed=i) for i in range(5)]
-  expected = predictors.from_checkpoint(*trained).predict(images)
+  expected = checkpoint.CheckpointPredictor(*trained).predict(images)
   # The directory of versions.
   with serving_run.serving(str(tmp_path / 'cells'), tmp_path) as running:
     url = running.url + '/v1/models/cells/versions/12:predict'

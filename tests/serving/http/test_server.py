@@ -15,7 +15,7 @@ import pytest
 import requests
 from PIL import Image
 
-from serving import predictors
+from serving.predictors import checkpoint
 from tests import record_factory
 from tests.serving.http import serving_run
 from tests.serving.http.test_image_check import png_of_size
@@ -75,7 +75,7 @@ def test_predictions_are_those_of_the_checkpoint(trained, server):
   images = [record_factory.pixels(40 + 9 * i, 60, seed=i) for i in range(3)]
   # Lossless: two decoders of JPEG differ by a little.
   encoded = [record_factory.encode(image) for image in images]
-  expected = predictors.from_checkpoint(*trained).predict(images)
+  expected = checkpoint.CheckpointPredictor(*trained).predict(images)
   response = server.predict(encoded)
   assert response.status_code == 200
   assert response.headers['content-type'] == 'application/json'

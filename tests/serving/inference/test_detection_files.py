@@ -4,7 +4,6 @@ import csv
 import json
 import os
 
-import numpy as np
 import pytest
 
 from serving.inference import detection_files, image_ids
@@ -48,7 +47,7 @@ def test_coco_json_without_detections_and_numbers(tmp_path):
 
 
 def _first(detections, count):
-  return type(detections)(*(np.asarray(field)[:count] for field in detections))
+  return type(detections)(*(field[:count] for field in detections[:3]))
 
 
 def test_csv(tmp_path):

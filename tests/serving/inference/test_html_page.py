@@ -40,9 +40,8 @@ def _write(path, *added, **kwargs):
 
 def _without_dog(name):
   result = results.result(name)
-  return result._replace(
-    detections=predictor.ImageDetections(*(f[:1] for f in result.detections))
-  )
+  found = predictor.ImageDetections(*(f[:1] for f in result.detections[:3]))
+  return result._replace(detections=found)
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from configs import params_dict
 from dataloader import input_reader
 from modeling import factory
-from serving import predictors
+from serving.predictors import checkpoint
 from tests import record_factory, tiny_export
 from utils import errors, mode_keys
 
@@ -15,13 +15,8 @@ _SIZES = ((48, 64), (90, 30), (20, 33))
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
-
-
-@pytest.fixture(scope='module')
 def predictor(model):
-  return predictors.from_checkpoint(model.directory, model.params)
+  return checkpoint.CheckpointPredictor(model.directory, model.params)
 
 
 def _images():
@@ -92,7 +87,9 @@ def test_any_number_of_images_each_by_itself(predictor):
 
 
 def test_other_size_is_padded(model):
-  smaller = predictors.from_checkpoint(model.checkpoint, model.params, [40, 70])
+  smaller = checkpoint.CheckpointPredictor(
+    model.checkpoint, model.params, [40, 70]
+  )
   (found,) = smaller.predict([record_factory.pixels(80, 140)])
   assert smaller.image_size == (40, 70)
   # Found in half the size, boxes fill the image and do not leave it.
@@ -113,7 +110,7 @@ def test_how_a_config_exports_and_trains_does_not_matter(
       'eval': {'label_map_file': str(labels)},
     }
   )
-  other = predictors.from_checkpoint(model.checkpoint, params)
+  other = checkpoint.CheckpointPredictor(model.checkpoint, params)
   (expected,), (found,) = (p.predict(_images()[:1]) for p in (predictor, other))
   np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-4)
   assert other.label_map == {1: 'cell', 2: 'platelet'}
@@ -142,6 +139,6 @@ def test_what_is_no_image(predictor, image, named):
 def test_checkpoint_of_another_architecture(model):
   params = tiny_export.resolve({'fpn': {'fpn_feat_dims': 16}})
   with pytest.raises(errors.UserError, match='another architecture'):
-    predictors.from_checkpoint(model.checkpoint, params)
+    checkpoint.CheckpointPredictor(model.checkpoint, params)
   with pytest.raises(errors.UserError, match='does not exist'):
-    predictors.from_checkpoint(model.checkpoint + '0', model.params)
+    checkpoint.CheckpointPredictor(model.checkpoint + '0', model.params)

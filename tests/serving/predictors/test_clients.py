@@ -6,20 +6,15 @@ import os
 import numpy as np
 import pytest
 
-from serving import predictors
 from serving.export import export
-from tests import record_factory, tiny_export, tiny_run
+from serving.predictors import checkpoint
+from tests import record_factory, tiny_run
 
 _CLIENTS = os.path.join(
   os.path.dirname(os.path.dirname(os.path.abspath(tiny_run.__file__))),
   'docs',
   'clients',
 )
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +50,7 @@ def test_agrees_with_the_checkpoint(model, exported, name):
     client.SCORE_THRESHOLD = settings.score_threshold
     client.MOST = settings.max_total_size
   detect = client.load(exported)
-  reference = predictors.from_checkpoint(
+  reference = checkpoint.CheckpointPredictor(
     model.directory, model.params, (60, 64)
   )
   for i, size in enumerate(((48, 64), (90, 31), (20, 33))):

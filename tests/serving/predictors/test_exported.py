@@ -9,9 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
-from serving import contract, predictors
-from serving.export import check, detection_difference, export, request
-from tests import record_factory, tiny_export, tiny_run
+from serving import contract
+from serving.export import check, detection_difference, export
+from serving.predictors import checkpoint
+from serving.predictors import exported as exported_lib
+from tests import record_factory, tiny_export
 from utils import errors
 
 _ALL = ('saved_model', 'frozen_graph', 'onnx', 'tflite')
@@ -20,16 +22,6 @@ _UNALIGNED_FORMATS = ('saved_model', 'onnx', 'tflite')
 _SIZES = ((48, 64), (90, 30), (20, 33))
 # Padded to 64 x 64.
 _UNALIGNED = (56, 62)
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
-
-
-@pytest.fixture(scope='module')
-def records(tmp_path_factory):
-  return tiny_run.write_data(tmp_path_factory.mktemp('data'))
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +65,7 @@ def unaligned(model, records, tmp_path_factory):
 def expected(model):
   """By size of the model's image."""
   return {
-    size: predictors.from_checkpoint(
+    size: checkpoint.CheckpointPredictor(
       model.checkpoint, model.params, size
     ).predict(_images())
     for size in ((64, 64), _UNALIGNED)
@@ -111,7 +103,7 @@ def _agreement(found, expected, least_iou, score_tolerance=0.05):
 
 @pytest.mark.parametrize('name', _ALL)
 def test_detects_what_the_checkpoint_does(exported, expected, name):
-  predictor = predictors.load(exported, name)
+  predictor = exported_lib.load(exported, name)
   assert predictor.batch_size == 1
   assert predictor.image_size == (64, 64)
   _assert_same(predictor.predict(_images()), expected[64, 64])
@@ -119,14 +111,14 @@ def test_detects_what_the_checkpoint_does(exported, expected, name):
 
 @pytest.mark.parametrize('name', _UNALIGNED_FORMATS)
 def test_shares_of_a_padded_image(unaligned, expected, name):
-  predictor = predictors.load(unaligned, name)
+  predictor = exported_lib.load(unaligned, name)
   assert predictor.batch_size == 2
   _assert_same(predictor.predict(_images()), expected[_UNALIGNED])
 
 
 @pytest.mark.parametrize('name', _ALL)
 def test_several_threads(exported, expected, name):
-  predictor = predictors.load(exported, name)
+  predictor = exported_lib.load(exported, name)
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     # Neighbours run different images at the same time.
     orders = [1, -1] * 4
@@ -140,12 +132,7 @@ def test_several_threads(exported, expected, name):
 def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
   caplog.set_level(logging.INFO)
   check.check(
-    request.ExportRequest(
-      model.params,
-      model.checkpoint,
-      image_size=(64, 64),
-      representative_file_pattern=records,
-    ),
+    tiny_export.request_of(model, representative_file_pattern=records),
     exported,
     contract.read(exported),
   )
@@ -164,7 +151,7 @@ def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
 
 
 def test_weights_of_16_bits(exported, expected):
-  found = predictors.load(exported, 'tflite', 'float16').predict(_images())
+  found = exported_lib.load(exported, 'tflite', 'float16').predict(_images())
   measured = _agreement(found, expected[64, 64], least_iou=0.9)
   assert measured.matched_share > 0.9
   assert measured.box_error < 1
@@ -185,7 +172,7 @@ def test_integers(request, expected, export_name, size):
   directory = request.getfixturevalue(export_name)
   artefact = contract.read(directory).artefact('tflite', 'int8')
   assert 'raw_boxes' not in [spec.key for spec in artefact.outputs]
-  found = predictors.load(directory, 'tflite', 'int8').predict(_images())
+  found = exported_lib.load(directory, 'tflite', 'int8').predict(_images())
   measured = _agreement(found, expected[size], 0.5, score_tolerance=0.1)
   assert measured.matched_share > 0.6
   assert 1e-4 < measured.mean_score_error < 0.1
@@ -201,7 +188,7 @@ def test_any_number_of_images(model, tmp_path, expected):
     export_format='onnx',
     check=False,
   )
-  predictor = predictors.load(str(tmp_path / 'any'))
+  predictor = exported_lib.load(str(tmp_path / 'any'))
   assert predictor.batch_size is None
   _assert_same(predictor.predict(_images()), expected[64, 64])
   _assert_same(predictor.predict(_images()[:1]), expected[64, 64][:1])
@@ -220,31 +207,27 @@ def test_uint8_images_and_raw_outputs(model, tmp_path, expected):
   )
   # One that is not resized, so that nothing is rounded.
   images = [record_factory.pixels(64, 64)]
-  whole = predictors.from_checkpoint(model.checkpoint, model.params)
+  whole = checkpoint.CheckpointPredictor(model.checkpoint, model.params)
   for name in names:
     artefact = contract.read(str(tmp_path / 'raw')).artefact(name)
     assert artefact.inputs[0].dtype == 'uint8'
     assert not artefact.has_nms
-    predictor = predictors.load(str(tmp_path / 'raw'), name)
+    predictor = exported_lib.load(str(tmp_path / 'raw'), name)
     _assert_same(predictor.predict(images), whole.predict(images))
     measured = _agreement(predictor.predict(_images()), expected[64, 64], 0.8)
     assert measured.matched_share > 0.6
     assert measured.mean_score_error < 0.02
 
 
-def test_saved_model_goes_first(exported):
-  assert predictors.load(exported)._artefact.format == 'saved_model'
-
-
 def test_what_is_no_export(tmp_path, exported):
   with pytest.raises(errors.UserError, match='export_saved_model.py'):
-    predictors.load(str(tmp_path))
+    exported_lib.load(str(tmp_path))
   with pytest.raises(errors.UserError, match='holds no tflite int4; it holds'):
-    predictors.load(exported, 'tflite', 'int4')
+    exported_lib.load(exported, 'tflite', 'int4')
   with pytest.raises(errors.ConfigError, match="'float16' does not say of"):
-    predictors.load(exported, variant='float16')
+    exported_lib.load(exported, variant='float16')
   with pytest.raises(errors.ConfigError, match="format: 'tflit' is unknown"):
-    predictors.load(exported, 'tflit')
+    exported_lib.load(exported, 'tflit')
 
 
 @pytest.mark.parametrize(
@@ -265,13 +248,13 @@ def test_damaged_files(exported, tmp_path, name, file_name):
     with open(path, 'wb') as target:
       target.write(b'\xff' * size)
     with pytest.raises(errors.UserError, match='may be damaged') as raised:
-      predictors.load(directory, name)
+      exported_lib.load(directory, name)
     assert directory in str(raised.value)
   os.truncate(path, size // 2)
   with pytest.raises(errors.UserError, match='damaged') as raised:
-    predictors.load(directory, name)
+    exported_lib.load(directory, name)
   assert directory in str(raised.value)
   if name != 'saved_model':
     os.remove(path)
     with pytest.raises(errors.UserError, match='is absent'):
-      predictors.load(directory, name)
+      exported_lib.load(directory, name)

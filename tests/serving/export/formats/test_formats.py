@@ -7,21 +7,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from ops import preprocess_ops
-from serving.export import formats, request
+from serving.export import formats
 from serving.export.formats import representative, tensor_inputs, tflite
 from tests import record_factory, tiny_export, tiny_run
 from utils import errors
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  return tiny_export.make(tmp_path_factory.mktemp('model'))
-
-
-def _request(model, **changes):
-  return request.ExportRequest(
-    model.params, model.checkpoint, image_size=(64, 64)
-  )._replace(**changes)
 
 
 @pytest.mark.parametrize(
@@ -52,30 +41,29 @@ def _request(model, **changes):
     ),
   ],
 )
-def test_refused(model, tmp_path, name, changes, told):
-  write = formats.FORMATS.get(name)
+def test_refused(model, name, changes, told):
+  check = formats.FORMATS.get(name).check
   with pytest.raises(errors.ConfigError, match=told):
-    write(_request(model, **changes), str(tmp_path))
-  assert os.listdir(str(tmp_path)) == []
+    check(tiny_export.request_of(model, **changes))
 
 
 def test_records_without_images(model, tmp_path):
   records = record_factory.write_records(
     tmp_path / 'set', [record_factory.make_record(encoded=b'no image')]
   )
-  changed = _request(model, representative_file_pattern=records)
+  changed = tiny_export.request_of(model, representative_file_pattern=records)
   with pytest.raises(errors.ConfigError, match='no image that can be read'):
     list(representative.batches(changed))
   good = tiny_run.write_data(tmp_path)
-  changed = changed._replace(
-    representative_file_pattern=good, representative_images=0
+  changed = tiny_export.request_of(
+    model, representative_file_pattern=good, representative_images=0
   )
   with pytest.raises(errors.ConfigError, match='images: 0 is below 1'):
     list(representative.batches(changed))
 
 
 def test_batches_that_calibrate(model, tmp_path):
-  changed = _request(
+  changed = tiny_export.request_of(
     model,
     representative_file_pattern=tiny_run.write_data(tmp_path),
     representative_images=5,
@@ -102,7 +90,7 @@ def test_what_a_converter_says_is_told(model, tmp_path, monkeypatch):
 
   monkeypatch.setattr(tf.lite.TFLiteConverter, 'convert', fail)
   with pytest.raises(errors.UserError) as raised:
-    tflite.write(_request(model), str(tmp_path))
+    tflite.write(tiny_export.request_of(model), str(tmp_path))
   assert str(raised.value) == (
     'TensorFlow 1.15 cannot convert this model to TFLite (float32): F '
     'x.cc:1] Check failed: 3 vs. 4'
@@ -111,13 +99,16 @@ def test_what_a_converter_says_is_told(model, tmp_path, monkeypatch):
 
 
 def test_boxes_of_padded_models_are_clipped_to_the_image(model):
-  asked = _request(model, input_type='image_bytes', image_size=(40, 60))
-  changed, frozen_model = tensor_inputs.freeze(asked, 'ONNX', ())
-  assert changed.input_type == 'raw_image_tensor'
-  assert changed.image_size == (48, 64)
+  asked = tiny_export.request_of(
+    model, input_type='image_bytes', image_size=(40, 60)
+  )
+  changed = tensor_inputs.adapted(asked, 'ONNX')
+  assert changed.options.input_type == 'raw_image_tensor'
+  frozen_model = changed.frozen()
+  names = {spec.key: spec.name for spec in frozen_model.outputs}
   boxes, info = tiny_export.run(
     frozen_model.graph_def,
-    [frozen_model.outputs['raw_boxes'], frozen_model.outputs['image_info']],
+    [names['raw_boxes'], names['image_info']],
     {'Placeholder:0': np.random.RandomState(0).randn(1, 48, 64, 3)},
   )
   assert boxes[..., 2].max() == 39
