@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 RUFF := .venv/bin/ruff
 
-.PHONY: help setup demo test test-slow lint format bench
+.PHONY: help setup demo test test-all lint format bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -15,11 +15,11 @@ setup: ## Make .venv with Python 3.7 and install requirements.lock
 demo: setup ## Train a small detector on synthetic images (about 6 minutes)
 	$(PYTHON) tools/demo.py
 
-test: setup ## Run the tests (at most 12 minutes on 2 cores)
+test: setup ## Run the quick tests (at most 6 minutes on 2 cores)
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-slow: setup ## Run the tests that train for minutes
-	$(PYTHON) -m pytest -m slow
+test-all: setup ## Run all tests (at most 45 minutes)
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: setup ## Check style and format, change nothing
 	$(RUFF) check .

@@ -1,79 +1,110 @@
-"""Measures input, network, memory, start-up and graphs on this machine.
+"""Measures input, network, memory, formats, runs and graphs on this machine.
 
   make bench
+  python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1
 
 Speeds are shares of what the machine reaches in the same run, so they can be
 compared between machines and busy hours; each line names what it should be.
+The modules of tools/bench say what each figure is.
 """
 
+import importlib
+import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from typing import List
+from typing import Any, List
 
 from absl import flags
 
+from tools.bench import turns
 from utils import program
 
+_FIGURES = {
+  'input': ('pipeline', 'measure'),
+  'network': ('network', 'measure'),
+  'memory': ('training', 'measure_memory'),
+  'formats': ('formats', 'measure'),
+  'runs': ('runs', 'measure'),
+  'graphs': ('training', 'measure_graphs'),
+}
+
 FLAGS = flags.FLAGS
+flags.DEFINE_enum('figure', None, list(_FIGURES), 'Default: all, in turn.')
+flags.DEFINE_string('file_pattern', None, 'TFRecords; default: BCCD.')
 flags.DEFINE_string(
   'bccd_dir',
   os.path.join(os.environ.get('DETECTION_TEST_DATA', '../shared/data'), 'bccd'),
   'BCCD data set. Without it generated images are read instead, which are '
   'smaller: their speeds say little.',
 )
-
-_TOOLS = os.path.dirname(os.path.abspath(__file__))
-
-
-def _run(tool: str, *arguments: str) -> None:
-  # Warnings of TensorFlow 1.15 about numpy would hide the figures.
-  command = [sys.executable, '-W', 'ignore', os.path.join(_TOOLS, tool)]
-  subprocess.run(command + list(arguments), check=True)
+flags.DEFINE_integer('rounds', None, "Rounds; default: a figure's own.", 1)
+flags.DEFINE_integer('size', None, "Image side; default: a figure's own.", 128)
+flags.DEFINE_integer('depth', 50, 'Depth of the ResNet.')
+flags.DEFINE_integer('batches', 40, 'Of each measurement of the pipeline.', 1)
+flags.DEFINE_list('presets', [], 'Presets of the graphs; default: all.')
+flags.DEFINE_integer('steps', 0, 'Training steps to time for each graph.', 0)
+flags.DEFINE_string('worker', None, 'Used by the program itself.')
 
 
 def _write_records(directory: str) -> str:
   """Writes TFRecords to read; returns their pattern."""
-  if not os.path.isdir(FLAGS.bccd_dir):
-    print("BCCD is not in '{}': generated images.".format(FLAGS.bccd_dir))
-    from tools import demo_data
-    from tools.record_sources import conversion, report
+  from tools import demo_data
+  from tools.record_sources import coco, conversion, report
 
+  findings = report.Report()
+  if os.path.isdir(FLAGS.bccd_dir):
+    annotated = coco.read_coco(
+      os.path.join(FLAGS.bccd_dir, 'instances_train.json'),
+      os.path.join(FLAGS.bccd_dir, 'JPEGImages'),
+      findings,
+    )
+  else:
+    print("BCCD is not in '{}': generated images.".format(FLAGS.bccd_dir))
     annotated = demo_data.write_images(
       os.path.join(directory, 'images'), seed=0, first=0, count=200
     )
-    conversion.convert(
-      annotated, report.Report(), directory, 'train', num_shards=4
-    )
-  else:
-    _run(
-      'create_tf_record.py',
-      '--coco_json=' + os.path.join(FLAGS.bccd_dir, 'instances_train.json'),
-      '--image_dir=' + os.path.join(FLAGS.bccd_dir, 'JPEGImages'),
-      '--output_dir=' + directory,
-      '--name=train',
-    )
+  conversion.convert(annotated, findings, directory, 'train', num_shards=8)
   return os.path.join(directory, 'train-*.tfrecord')
+
+
+def _measure(figure: str, directory: str) -> None:
+  """Measures one figure, in this process."""
+  if figure in ('input', 'runs') and not FLAGS.file_pattern:
+    FLAGS.file_pattern = _write_records(directory)
+  module, function = _FIGURES[figure]
+  getattr(_module(module), function)(FLAGS)
+
+
+def _module(name: str) -> Any:
+  # They import TensorFlow.
+  return importlib.import_module('tools.bench.' + name)
 
 
 def main(argv: List[str]) -> None:
   del argv  # Unused.
+  program.quieten_tensorflow()
+  if FLAGS.worker:
+    module, arguments = json.loads(FLAGS.worker)
+    print(json.dumps(_module(module).work(*arguments)))
+    return
+  if FLAGS.figure:
+    with tempfile.TemporaryDirectory() as directory:
+      _measure(FLAGS.figure, directory)
+    return
   print(
     '{}, {} CPUs, Python {}'.format(
       platform.platform(), os.cpu_count(), platform.python_version()
-    )
+    ),
+    flush=True,
   )
-  with tempfile.TemporaryDirectory() as directory:
-    records = '--file_pattern=' + _write_records(directory)
-    sys.stdout.flush()
-    _run('bench_input.py', records)
-    _run('bench_network.py')
-    _run('bench_memory.py')
-    _run('bench_export.py')
-    _run('bench_runs.py', records)
-  _run('bench_graphs.py')
+  # Each in a process of its own: what one leaves would slow the next.
+  for figure in _FIGURES:
+    subprocess.run(
+      turns.benchmark_command(*sys.argv[1:], '--figure=' + figure), check=True
+    )
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ others are stopped. Ctrl-C lets all save a checkpoint; a second one kills them.
 With --evaluator one more process evaluates checkpoints as they appear.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 from absl import flags
 
@@ -67,35 +66,24 @@ def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
 
 
 class _Process:
-  """A process whose lines get a prefix; `start` starts it."""
+  """A process whose lines get a prefix."""
 
   def __init__(
-    self,
-    command: List[str],
-    name: str,
-    config: Dict[str, Any],
-    cores: Optional[List[int]],
+    self, command: List[str], name: str, config: Any, cores: List[int]
   ):
     self.name = name
-    self._command = command
-    self._config = config
-    self._cores = cores
     self._signals: List[int] = []
-    self._process: Optional[subprocess.Popen] = None
-    self._copier = threading.Thread(target=self._copy, daemon=True)
-
-  def start(self) -> None:
     self._process = subprocess.Popen(
-      self._command,
-      env={**os.environ, cluster.VARIABLE: json.dumps(self._config)},
+      command,
+      env={**os.environ, cluster.VARIABLE: json.dumps(config)},
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       # Ctrl-C reaches this program, which passes it on.
       start_new_session=True,
     )
+    self._copier = threading.Thread(target=self._copy, daemon=True)
     self._copier.start()
-    if self._cores:
-      os.sched_setaffinity(self._process.pid, self._cores)
+    os.sched_setaffinity(self._process.pid, cores)
 
   def _copy(self) -> None:
     prefix = '[{}] '.format(self.name).encode('utf-8')
@@ -116,14 +104,13 @@ class _Process:
 
   def kill(self, reason: str) -> None:
     """Ends it, if it runs, and says why."""
-    if self._process and self._process.poll() is None:
+    if self._process.poll() is None:
       print('{} is killed: {}.'.format(self.name, reason), file=sys.stderr)
       self._process.kill()
 
   def finish(self) -> None:
-    if self._process:
-      self._process.wait()
-      self._copier.join()
+    self._process.wait()
+    self._copier.join()
 
 
 def launch(
@@ -156,47 +143,28 @@ def launch(
     )
   if shutil.which(command[0]) is None:
     raise errors.ConfigError("'{}' is no program.".format(command[0]))
-  processes = [
-    _Process(
-      command,
-      name,
-      config,
-      available[i * cores : (i + 1) * cores] if cores else None,
-    )
-    for i, (name, config) in enumerate(configs.items())
-  ]
-  with _noted_signals() as signals:
-    try:
-      for process in processes:
-        process.start()
-      return _wait(processes, signals)
-    finally:
-      for process in processes:
-        process.kill('this program ends')
-        process.finish()
-
-
-@contextlib.contextmanager
-def _noted_signals() -> Iterator[List[int]]:
-  """Collects Ctrl-C and SIGTERM in place of ending."""
+  processes: List[_Process] = []
+  # The first is passed on, the second kills.
   signals: List[int] = []
   previous = {
     number: signal.signal(number, lambda number, frame: signals.append(number))
     for number in (signal.SIGINT, signal.SIGTERM)
   }
   try:
-    yield signals
+    for i, (name, config) in enumerate(configs.items()):
+      own = available[i * cores : (i + 1) * cores] if cores else available
+      processes.append(_Process(command, name, config, own))
+    return _wait(processes, signals)
   finally:
+    for process in processes:
+      process.kill('this program ends')
+      process.finish()
     for number, handler in previous.items():
       signal.signal(number, handler)
 
 
 def _wait(processes: List[_Process], signals: List[int]) -> int:
   """Waits for all; once one has failed, the others have to follow.
-
-  Args:
-    processes: that were started.
-    signals: that came; the first is passed on, the second kills.
 
   Returns:
     The exit code of the first that failed, or 0.
@@ -236,9 +204,7 @@ def main(argv: List[str]) -> None:
     raise errors.ConfigError(
       'No command: python tools/launch_local.py -n 2 -- python main.py ...'
     )
-  code = launch(command, FLAGS.num_workers, FLAGS.evaluator, FLAGS.cores)
-  if code:
-    sys.exit(code)
+  sys.exit(launch(command, FLAGS.num_workers, FLAGS.evaluator, FLAGS.cores))
 
 
 if __name__ == '__main__':

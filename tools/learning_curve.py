@@ -1,7 +1,8 @@
-"""Draws how loss, learning rate and AP went over the steps of a training."""
+"""Loss, learning rate and AP over the steps of a training, as a picture."""
 
+import collections
 import os
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -10,10 +11,9 @@ from matplotlib import figure
 from evaluation import report
 from utils import errors
 
-# Tags by panel. Where the parts of the loss are absent, their sum is drawn.
-_LOSS_PARTS = ('cls_loss', 'box_loss', 'l2_regularization_loss')
-_LOSS_SUM = 'loss'
-_LEARNING_RATE = 'learning_rate'
+_LOSS, _LEARNING_RATE = 'loss', 'learning_rate'
+# Drawn only where their parts are absent.
+_SUMS = (_LOSS, 'model_loss', 'total_loss')
 _METRICS = ('AP', 'AP50', 'AP75')
 _SMOOTHED_SHARE = 50  # a running mean covers 1/50 of the points
 
@@ -37,23 +37,16 @@ def read_scalars(directory: str) -> Dict[str, Curve]:
   Returns:
     Curves by tag; none if there are no event files.
   """
-  points: Dict[str, Dict[int, Tuple[float, float]]] = {}
-  pattern = os.path.join(directory, '*tfevents*')
-  for path in sorted(tf.io.gfile.glob(pattern)):
-    for event in _events(path):
-      for value in event.summary.value:
-        number = _scalar(value)
-        if number is None:
-          continue
-        of_tag = points.setdefault(value.tag, {})
-        earlier = of_tag.get(event.step)
-        if earlier is None or event.wall_time >= earlier[0]:
-          of_tag[event.step] = (event.wall_time, number)
+  points = collections.defaultdict(dict)
+  paths = tf.io.gfile.glob(os.path.join(directory, '*tfevents*'))
+  events = [event for path in paths for event in _events(path)]
+  for event in sorted(events, key=lambda event: event.wall_time):
+    for value in event.summary.value:
+      number = _scalar(value)
+      if number is not None:
+        points[value.tag][event.step] = number
   return {
-    tag: Curve(
-      np.array(sorted(of_tag)),
-      np.array([of_tag[step][1] for step in sorted(of_tag)]),
-    )
+    tag: Curve(*map(np.array, zip(*sorted(of_tag.items()))))
     for tag, of_tag in points.items()
   }
 
@@ -72,32 +65,32 @@ def plot_learning_curve(model_dir: str, output: str) -> List[str]:
     errors.DataError: the directory holds no loss.
     errors.UserError: the picture cannot be written.
   """
-  if not tf.io.gfile.isdir(model_dir):
-    raise errors.DataError(
-      "model_dir '{}' does not exist, or is no directory.".format(model_dir)
-    )
-  training = read_scalars(model_dir)
-  losses = [tag for tag in _LOSS_PARTS if tag in training]
-  losses = losses or [tag for tag in (_LOSS_SUM,) if tag in training]
+  exists = tf.io.gfile.isdir(model_dir)
+  training = read_scalars(model_dir) if exists else {}
+  losses = sorted(tag for tag in training if tag.endswith('loss'))
+  parts = [tag for tag in losses if tag not in _SUMS]
   if not losses:
     raise errors.DataError(
-      "model_dir '{}' holds no event file with a loss; known scalars are: "
-      '{}. Give the model_dir of a training.'.format(
+      "model_dir '{}' holds no event file with a loss; scalars: {}. Give the "
+      'model_dir of a training.'.format(
         model_dir, ', '.join(sorted(training)) or 'none'
       )
     )
-  panels = [('loss', 'log', {tag: training[tag] for tag in losses})]
-  if _LEARNING_RATE in training:
-    rate = {_LEARNING_RATE: training[_LEARNING_RATE]}
-    panels.append(('learning rate', 'linear', rate))
-  metrics = _read_metrics(model_dir)
-  if metrics:
-    panels.append(('average precision', 'linear', metrics))
+  panels = [
+    ('loss', 'log', {tag: training[tag] for tag in parts or losses[:1]}),
+    (
+      'learning rate',
+      'linear',
+      {tag: training[tag] for tag in (_LEARNING_RATE,) if tag in training},
+    ),
+    ('average precision', 'linear', _read_metrics(model_dir)),
+  ]
+  panels = [panel for panel in panels if panel[-1]]
   _save(_draw(panels), output)
   return [tag for _, _, curves in panels for tag in curves]
 
 
-def _events(path: str):
+def _events(path: str) -> Iterator[Any]:
   events = tf.train.summary_iterator(path)
   while True:
     try:
@@ -106,7 +99,7 @@ def _events(path: str):
       return
 
 
-def _scalar(value):
+def _scalar(value: Any) -> Optional[float]:
   """Returns the number of a summary of either TensorFlow version, or None."""
   if value.WhichOneof('value') == 'simple_value':
     return value.simple_value
@@ -117,22 +110,17 @@ def _scalar(value):
 
 def _read_metrics(model_dir: str) -> Dict[str, Curve]:
   """Returns curves of AP; named with the folder if there are several."""
-  folders = sorted(
-    path
-    for path in tf.io.gfile.glob(os.path.join(model_dir, 'eval*'))
-    if tf.io.gfile.isdir(path)
-  )
-  curves = {}
-  for folder in folders:
-    scalars = read_scalars(folder)
-    for tag in _METRICS:
-      if tag in scalars:
-        name = os.path.basename(folder.rstrip('/'))
-        curves[tag if len(folders) == 1 else name + '/' + tag] = scalars[tag]
-  return curves
+  folders = tf.io.gfile.glob(os.path.join(model_dir, 'eval*'))
+  folders = sorted(filter(tf.io.gfile.isdir, folders))
+  return {
+    tag if len(folders) == 1 else os.path.basename(folder) + '/' + tag: curve
+    for folder in folders
+    for tag, curve in read_scalars(folder).items()
+    if tag in _METRICS
+  }
 
 
-def _draw(panels) -> figure.Figure:
+def _draw(panels: List[Tuple[str, str, Dict[str, Curve]]]) -> figure.Figure:
   drawing = figure.Figure(figsize=(8.5, 2.6 * len(panels)), dpi=120)
   axes = drawing.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
   for axis, (title, scale, curves) in zip(axes, panels):
@@ -151,7 +139,7 @@ def _draw(panels) -> figure.Figure:
   return drawing
 
 
-def _draw_curve(axis, tag: str, curve: Curve) -> None:
+def _draw_curve(axis: Any, tag: str, curve: Curve) -> None:
   label = report.loss_label(tag)
   window = len(curve.steps) // _SMOOTHED_SHARE
   if window < 2 or tag == _LEARNING_RATE:
@@ -162,12 +150,8 @@ def _draw_curve(axis, tag: str, curve: Curve) -> None:
   (line,) = axis.plot(curve.steps, curve.values, alpha=0.25, linewidth=0.7)
   mean = np.convolve(curve.values, np.full([window], 1 / window), 'valid')
   first = (window - 1) // 2
-  axis.plot(
-    curve.steps[first : first + len(mean)],
-    mean,
-    label=label,
-    color=line.get_color(),
-  )
+  steps = curve.steps[first : first + len(mean)]
+  axis.plot(steps, mean, label=label, color=line.get_color())
 
 
 def _save(drawing: figure.Figure, output: str) -> None:

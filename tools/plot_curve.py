@@ -5,19 +5,20 @@
 Works while the training runs, too.
 """
 
+from typing import List
+
 from absl import flags
 
 from utils import program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('model_dir', None, 'Directory of the training.')
-flags.DEFINE_string(
-  'output', 'curve.png', 'Picture to write: .png, .svg or .pdf.'
-)
+flags.DEFINE_string('output', 'curve.png', 'Picture: .png, .svg or .pdf.')
 flags.mark_flag_as_required('model_dir')
 
 
-def main(unused_argv) -> None:
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
   program.quieten_tensorflow()
   from tools import learning_curve
 

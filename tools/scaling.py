@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 from configs import resolver
 from utils import program
 
-CORES = (8, 32, 256, 1024)
+CORES = (8, 256, 1024)
 # Assumed: the share of a device's peak that a network reaches; how often what
 # is kept for the backward pass is written or read; what a core of a host does,
 # of a core measured here.
@@ -236,7 +236,10 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
         cores,
         batch,
         sharing,
-        *('{:.1f}'.format(1e3 * seconds) for seconds in (*step, step.seconds)),
+        *(
+          '{:.1f}'.format(1e3 * seconds)
+          for seconds in (*step[2:], step.seconds)
+        ),
         '{:.0f}'.format(speed),
         '{:.2f}'.format(step.compute / step.seconds),
         step.limit,
@@ -259,9 +262,8 @@ def main(argv: Sequence[str]) -> None:
   for network in NETWORKS:
     _print_table(
       '{}: batch of {} a core'.format(network.name, network.batch_per_core),
-      'device | cores | batch | cores an image | host ms | transfer ms | '
-      'compute ms | all-reduce ms | sync BN ms | step ms | images/s | '
-      'efficiency | limit | hours',
+      'device | cores | batch | cores an image | compute ms | all-reduce ms | '
+      'sync BN ms | step ms | images/s | efficiency | limit | hours',
       step_rows(network),
     )
 

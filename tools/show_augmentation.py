@@ -17,9 +17,7 @@ from absl import flags
 from utils import errors, program
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-  'model', None, "Model; by default the config's `type`, else retinanet."
-)
+flags.DEFINE_string('model', None, "Model; default: the config's `type`.")
 flags.DEFINE_string('config_file', None, 'YAML or JSON file of parameters.')
 flags.DEFINE_string(
   'params_override',
@@ -56,6 +54,7 @@ def main(argv: List[str]) -> None:
   _check_output(FLAGS.output)
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
+  from configs import factory as config_factory
   from configs import resolver
   from dataloader import record_files
   from tools import augmentation_sheet
@@ -88,7 +87,7 @@ def main(argv: List[str]) -> None:
       FLAGS.output,
       len(rows),
       FLAGS.num_samples,
-      params.retinanet_parser.aug_policy or 'none',
+      config_factory.parser_settings(params).aug_policy or 'none',
     )
   )
 

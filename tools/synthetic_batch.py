@@ -1,61 +1,70 @@
-"""A batch of noise with targets, for timing networks without data."""
+"""A batch of training images of noise, as the input pipeline delivers it."""
 
+import io
+import os
+import tempfile
 from typing import Any, Dict, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
-from ops import anchors, preprocess_ops
+from configs import params_dict
+from dataloader import image_reader, input_reader
+from tools.record_sources import annotations, writer
+from utils import mode_keys
 
-_POSITIVE_SHARE = 1e-3
+_SIZE, _BOXES = 128, 8
 
 
-def make(params: Any, batch_size: int) -> Tuple[tf.Tensor, Dict[str, Any]]:
-  """Images and training targets as a training run has them.
+def make(params: Any, batch_size: int) -> Tuple[tf.Variable, Dict[str, Any]]:
+  """Returns images and labels for a training step without data.
 
   Args:
-    params: a RetinaNet config.
+    params: the whole config.
     batch_size: number of images.
 
   Returns:
-    A variable of images [batch, height, width, 3], padded to the stride of
-    the highest level, and labels as the input pipeline delivers them, of which
-    one anchor in a thousand is positive.
+    A float32 variable of images in the layout of the input pipeline, and
+    constant labels.
   """
-  rng = np.random.RandomState(0)
-  architecture, anchor = params.architecture, params.anchor
-  height, width = preprocess_ops.padded_size(
-    params.retinanet_parser.output_size, 2**architecture.max_level
+  # The same batch each time.
+  params = params_dict.ParamsDict(params)
+  params.override({'train': {'seed': 0}})
+  with tempfile.TemporaryDirectory() as directory:
+    path = os.path.join(directory, 'noise.tfrecord')
+    _write_record(path)
+    with tf.Graph().as_default(), tf.Session() as session:
+      input_fn = input_reader.InputFn(path, params, mode_keys.TRAIN)
+      dataset = input_fn({'batch_size': batch_size})
+      iterator = tf.data.make_initializable_iterator(dataset)
+      session.run(iterator.initializer)
+      images, labels = session.run(iterator.get_next())
+  return (
+    # A constant network would be computed once for all.
+    tf.Variable(images.astype(np.float32), trainable=False),
+    tf.nest.map_structure(tf.constant, labels),
   )
-  images = tf.Variable(
-    rng.randn(batch_size, height, width, 3).astype(np.float32), trainable=False
+
+
+def _write_record(path: str) -> None:
+  """Writes one image of noise with boxes of one class."""
+  random = np.random.RandomState(0)
+  noise = random.randint(0, 256, [_SIZE, _SIZE, 3]).astype(np.uint8)
+  png = io.BytesIO()
+  Image.fromarray(noise).save(png, 'PNG')
+  boxes = [
+    annotations.Box('any', *low, *high, area=1.0)
+    for low, high in zip(
+      random.uniform(0, 0.6 * _SIZE, [_BOXES, 2]),
+      random.uniform(0.7 * _SIZE, _SIZE, [_BOXES, 2]),
+    )
+  ]
+  example = writer.make_example(
+    annotations.AnnotatedImage(1, 'noise.png', path, boxes),
+    image_reader.Encoded(png.getvalue(), 'PNG', _SIZE, _SIZE),
+    boxes,
+    {'any': 1},
   )
-  boxes = anchors.Anchors(
-    architecture.min_level,
-    architecture.max_level,
-    anchor.num_scales,
-    anchor.aspect_ratios,
-    anchor.anchor_size,
-    (height, width),
-  ).boxes_by_level
-  per_location = anchor.num_scales * len(anchor.aspect_ratios)
-  class_targets, box_targets, positives = {}, {}, np.zeros(batch_size)
-  for level in boxes:
-    cells = [-(-side // 2**level) for side in (height, width)]
-    shape = [batch_size, *cells, per_location]
-    is_positive = rng.rand(*shape) < _POSITIVE_SHARE
-    positives += is_positive.sum((1, 2, 3))
-    classes = rng.randint(1, architecture.num_classes, shape)
-    class_targets[level] = tf.constant(
-      np.where(is_positive, classes, -1), tf.int32
-    )
-    offsets = rng.randn(*shape, 4) * is_positive[..., None]
-    box_targets[level] = tf.constant(
-      offsets.reshape(shape[:3] + [-1]), tf.float32
-    )
-  labels = {
-    'cls_targets': class_targets,
-    'box_targets': box_targets,
-    'num_positives': tf.constant(positives, tf.float32),
-  }
-  return images, labels
+  with tf.io.TFRecordWriter(path) as record_writer:
+    record_writer.write(example.SerializeToString())

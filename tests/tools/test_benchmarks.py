@@ -7,72 +7,77 @@ import sys
 
 import pytest
 
-from configs import presets
 from tests import record_factory
-from tools import bench_graphs
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
-def _run(tool, *arguments):
-  return subprocess.run(
-    [sys.executable, os.path.join('tools', tool), *arguments],
+def _run(figure, *arguments):
+  run = subprocess.run(
+    [
+      sys.executable,
+      'tools/benchmark.py',
+      '--figure=' + figure,
+      '--rounds=1',
+      '--depth=10',
+      *arguments,
+    ],
     cwd=_ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,
   )
+  assert run.returncode == 0, run.stderr
+  return run.stdout.splitlines()
+
+
+def _rows(lines, columns):
+  """Numbers of the rows of a table by name; names have 28 characters."""
+  rows = {line[:28].strip(): line[28:].split() for line in lines}
+  return {
+    name: tuple(map(float, cells))
+    for name, cells in rows.items()
+    if len(cells) == columns and all(c[0].isdigit() for c in cells)
+  }
 
 
 def test_graph_of_a_preset():
-  run = _run('bench_graphs.py', '--presets=retinanet_demo', '--steps=1')
-  assert run.returncode == 0, run.stderr
-  (row,) = [
-    line for line in run.stdout.splitlines() if 'retinanet_demo' in line
-  ]
-  build_seconds, nodes, most, step_seconds, peak = map(float, row.split()[1:])
+  lines = _run('graphs', '--presets=retinanet_demo', '--steps=1')
+  ((name, figures),) = _rows(lines, 4).items()
+  assert name == 'retinanet_demo'
+  build_seconds, nodes, step_seconds, peak = figures
   assert 0 < build_seconds < 100
-  # A preset may not outgrow its bound unnoticed.
-  assert 1000 < nodes <= most
+  # Paid at every start; 3840 when it was measured.
+  assert 1000 < nodes < 4100
   assert 0 < step_seconds < 100
   assert 0.1 < peak < 10
 
 
 @pytest.mark.slow
 def test_network_and_what_detection_adds():
-  run = _run('bench_network.py', '--size=128', '--depth=10', '--rounds=1')
-  assert run.returncode == 0, run.stderr
-  speeds = re.findall(r'(\w+) +([\d.]+) GFLOP/s', run.stdout)
-  assert [name for name, _ in speeds] == [
-    'convolution',
-    'training',
-    'prediction',
-  ]
-  convolution, training, _ = (float(speed) for _, speed in speeds)
-  share = float(re.search(r'training / convolution ([\d.]+)', run.stdout)[1])
+  text = '\n'.join(_run('network', '--size=128'))
+  speeds = dict(re.findall(r'(\w+) +([\d.]+) GFLOP/s', text))
+  assert list(speeds) == ['convolution', 'training', 'prediction']
+  share = float(re.search(r'training / convolution ([\d.]+)', text)[1])
   # Of one round: printed with one and with three decimals.
-  assert share == pytest.approx(training / convolution, rel=0.02)
-  rows = [line for line in run.stdout.splitlines() if 'with NMS' in line]
-  assert [row.split()[2] for row in rows] == ['v1', 'v2', 'batched']
-  for row in rows:
-    assert 0.5 < float(row.split()[3]) < 20
-    # The random scores give NMS work.
-    assert ' 100 detections' in row
+  assert share == pytest.approx(
+    float(speeds['training']) / float(speeds['convolution']), rel=0.02
+  )
+  # The random scores give NMS work.
+  found = re.findall(r'with NMS (\w+) +([\d.]+) .* 100 detections', text)
+  assert [version for version, _ in found] == ['v1', 'v2', 'batched']
+  assert all(0.5 < float(ratio) < 20 for _, ratio in found)
 
 
 @pytest.mark.slow
 def test_memory():
-  run = _run('bench_memory.py', '--size=128', '--batch_size=16')
-  assert run.returncode == 0, run.stderr
-  rows = [
-    line for line in run.stdout.splitlines() if line.startswith('SpineNet-49')
-  ]
-  plain, recomputed, parts, both = [float(row[28:37]) for row in rows]
-  assert 0.5 < plain < 10
-  # The interpreter is a large share at this size.
-  assert recomputed < 0.8 * plain
-  assert both < 0.8 * plain
-  assert parts < plain
+  rows = _rows(_run('memory', '--size=256'), 3)
+  for network in ('SpineNet-49', 'ResNet-50-FPN'):
+    plain = rows[network + ', plain']
+    assert 0.5 < plain[0] < 10 and plain[1] == 1
+    assert rows[network + ', recomputed'][1] < 0.8
+    assert rows[network + ', both'][1] < 0.8
+    assert rows[network + ', in 4 parts'][1] < 1
 
 
 @pytest.mark.slow
@@ -82,18 +87,11 @@ def test_runs(tmp_path):
       tmp_path / 'part{}.tfrecord'.format(index),
       [record_factory.make_record() for _ in range(4)],
     )
-  run = _run(
-    'bench_runs.py',
-    '--size=128',
-    '--depth=10',
-    '--runs=1',
-    '--file_pattern={}'.format(tmp_path / '*.tfrecord'),
-  )
-  assert run.returncode == 0, run.stderr
-  assert float(re.search(r'first step: ([\d.]+) s', run.stdout).group(1)) > 1
+  pattern = '--file_pattern={}'.format(tmp_path / '*.tfrecord')
+  text = '\n'.join(_run('runs', '--size=128', pattern))
+  assert float(re.search(r'first step: ([\d.]+) s', text).group(1)) > 1
   numbers = re.search(
-    r'one worker (.*) images/s, two workers (.*): efficiency ([\d.]+)',
-    run.stdout,
+    r'one worker (.*) images/s, two workers (.*): efficiency ([\d.]+)', text
   ).groups()
   one, two, efficiency = map(float, numbers)
   assert 0 < one < 1000
@@ -105,39 +103,20 @@ def test_runs(tmp_path):
 def test_input(tmp_path):
   path = tmp_path / 'part.tfrecord'
   record_factory.write_records(path, [record_factory.make_record()] * 8)
-  run = _run(
-    'bench_input.py',
-    '--file_pattern={}'.format(path),
-    '--rounds=1',
-    '--batches=2',
+  lines = _run('input', '--file_pattern={}'.format(path), '--batches=2')
+  rows = _rows(lines, 4)
+  share = float(re.search(r'pipeline / floor ([\d.]+)', '\n'.join(lines))[1])
+  assert share == pytest.approx(
+    rows['pipeline'][0] / rows['floor'][0], abs=0.006
   )
-  assert run.returncode == 0, run.stderr
-  lines = run.stdout.splitlines()
-  speeds = [float(line[26:36]) for line in lines[1:4]]
-  share = float(re.search(r'pipeline / floor ([\d.]+)', lines[4]).group(1))
-  assert share == pytest.approx(speeds[1] / speeds[0], abs=0.006)
 
 
 @pytest.mark.slow
 def test_formats():
-  run = _run('bench_export.py', '--size=128', '--depth=10', '--rounds=2')
-  assert run.returncode == 0, run.stderr
-  lines = run.stdout.splitlines()
-  rows = {line.split()[0]: line.split()[1:] for line in lines}
-  for name in ('saved_model', 'frozen_graph', 'onnx', 'tflite'):
-    preprocessing, network, _, median, high = map(float, rows[name])
+  lines = _run('formats', '--size=128')
+  rows = _rows(lines, 5)
+  assert list(rows) == ['saved_model', 'frozen_graph', 'onnx', 'tflite']
+  for preprocessing, network, _, median, high in rows.values():
     assert 0 < preprocessing < median <= high
     assert 0 < network < median
   assert lines[-1].startswith('fastest: ')
-
-
-def test_every_preset_has_a_bound():
-  names = {preset.name for preset in presets.find_presets()}
-  assert set(bench_graphs.MOST_NODES) == names
-
-
-def test_unknown_preset():
-  run = _run('bench_graphs.py', '--presets=retinanet_dem')
-  assert run.returncode == 2
-  assert "mean 'retinanet_demo'" in run.stderr
-  assert 'Traceback' not in run.stderr

@@ -1,25 +1,12 @@
 """tools/check_records.py as a program: what it prints, and exit code."""
 
-import os
-import subprocess
-import sys
-
 from PIL import Image
 
-from tests import record_factory
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+from tests import programs, record_factory
 
 
 def _check_records(*arguments):
-  return subprocess.run(
-    [sys.executable, 'tools/check_records.py', *arguments],
-    cwd=os.path.abspath(_ROOT),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-    timeout=120,
-  )
+  return programs.run('tools/check_records.py', *arguments)
 
 
 def test_problems_are_listed_and_counted(tmp_path):

@@ -3,19 +3,16 @@
 import io
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from tests import programs
 from tools.record_sources import coco, conversion, shards, voc
 from tools.record_sources import report as report_lib
 from utils import errors, label_map
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 def _save_image(path, width=40, height=30, **options):
@@ -421,13 +418,7 @@ def test_splits_must_agree_on_the_classes(voc_dirs, tmp_path):
 
 
 def _run_program(*args):
-  return subprocess.run(
-    [sys.executable, '-m', 'tools.create_tf_record', *args],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  return programs.run('tools/create_tf_record.py', *args)
 
 
 def test_strict_turns_problems_into_exit_code_1(voc_dirs, tmp_path):

@@ -1,9 +1,5 @@
 """Learning curves from event files."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -11,10 +7,9 @@ from PIL import Image
 from tensorflow.compat.v2 import summary as summary_v2
 
 from evaluation import report
+from tests import programs
 from tools import learning_curve
 from utils import errors
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 def _write(directory, points, suffix=''):
@@ -87,7 +82,7 @@ def test_the_picture_shows_losses_rate_and_metrics(tmp_path):
   (tmp_path / 'eval_annotation_file.json').write_text('{}')
   output = str(tmp_path / 'curve.png')
   shown = learning_curve.plot_learning_curve(str(tmp_path), output)
-  assert shown == ['cls_loss', 'box_loss', 'learning_rate', 'AP']
+  assert shown == ['box_loss', 'cls_loss', 'learning_rate', 'AP']
   with Image.open(output) as picture:
     pixels = np.asarray(picture.convert('RGB'), int)
   assert pixels.shape == (3 * 312, 1020, 3)
@@ -126,7 +121,7 @@ def test_metrics_of_several_evaluations_are_told_apart(tmp_path):
 
 
 def test_a_directory_without_a_loss_is_named(tmp_path):
-  with pytest.raises(errors.DataError, match='absent.* does not exist'):
+  with pytest.raises(errors.DataError, match='absent.*no event file'):
     learning_curve.plot_learning_curve(str(tmp_path / 'absent'), 'curve.png')
   _write(tmp_path, {1: {'AP': 0.5}})
   with pytest.raises(errors.DataError, match='no event file with a loss.*AP'):
@@ -145,20 +140,12 @@ def test_a_picture_that_cannot_be_written_is_named(tmp_path, name, reason):
 def test_the_command_draws(tmp_path):
   _training(tmp_path, 3)
   output = tmp_path / 'a.png'
-  done = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'tools.plot_curve',
-      '--model_dir={}'.format(tmp_path),
-      '--output={}'.format(output),
-    ],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
+  done = programs.run(
+    'tools/plot_curve.py',
+    '--model_dir={}'.format(tmp_path),
+    '--output={}'.format(output),
   )
   assert done.returncode == 0, done.stderr
-  assert 'a.png shows cls_loss, box_loss, learning_rate' in done.stdout
+  assert 'a.png shows box_loss, cls_loss, learning_rate' in done.stdout
   with Image.open(str(output)) as picture:
     picture.verify()

@@ -3,30 +3,22 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
+from tests import programs
 from tools import score_detections
 from utils import errors
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _DATA = os.environ.get('DETECTION_TEST_DATA', os.path.join('..', 'shared/data'))
 
 
 def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, 'tools/score_detections.py', *arguments],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  return programs.run('tools/score_detections.py', *arguments)
 
 
 def _find(name):
-  for folder, _, names in os.walk(os.path.join(_ROOT, _DATA)):
+  for folder, _, names in os.walk(os.path.join(programs.ROOT, _DATA)):
     if name in names:
       return os.path.join(folder, name)
   return pytest.skip('{} is not in {}'.format(name, _DATA))

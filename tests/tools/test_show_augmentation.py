@@ -1,18 +1,12 @@
 """The contact sheet of augmented samples."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests import golden_numbers, record_factory
+from tests import golden_numbers, programs, record_factory
 from tools import augmentation_sheet
 from utils import errors
-
-_ROOT = os.path.dirname(os.path.dirname(golden_numbers.__file__))
 
 
 def _params(**parser):
@@ -27,21 +21,14 @@ def _params(**parser):
 
 def test_the_program_writes_a_sheet(tmp_path):
   output = str(tmp_path / 'sheet.png')
-  finished = subprocess.run(
-    [
-      sys.executable,
-      'tools/show_augmentation.py',
-      '--file_pattern=' + golden_numbers.RECORDS,
-      '--params_override=retinanet_parser.aug_policy=randaugment-2-5',
-      '--output=' + output,
-      '--num_images=3',
-      '--num_samples=2',
-      '--tile_size=100',
-    ],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
+  finished = programs.run(
+    'tools/show_augmentation.py',
+    '--file_pattern=' + golden_numbers.RECORDS,
+    '--params_override=retinanet_parser.aug_policy=randaugment-2-5',
+    '--output=' + output,
+    '--num_images=3',
+    '--num_samples=2',
+    '--tile_size=100',
   )
   assert finished.returncode == 0, finished.stderr
   assert '3 images, 2 samples of each' in finished.stdout
@@ -62,16 +49,10 @@ def test_the_program_writes_a_sheet(tmp_path):
   ],
 )
 def test_what_is_wrong_is_said(arguments, message, tmp_path):
-  finished = subprocess.run(
-    [
-      sys.executable,
-      'tools/show_augmentation.py',
-      '--output=' + str(tmp_path / 'x.png'),
-      *arguments,
-    ],
-    cwd=_ROOT,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
+  finished = programs.run(
+    'tools/show_augmentation.py',
+    '--output=' + str(tmp_path / 'x.png'),
+    *arguments,
   )
   assert finished.returncode in (1, 2)
   assert finished.stderr.startswith('Error: ')

@@ -1,0 +1,108 @@
+"""The input pipeline against the least that any pipeline has to do.
+
+The pipeline is the model's with its defaults, in training mode at 640x640 with
+scale jitter 0.8 to 1.2 and batches of 8. The floor reads the same records,
+decodes the JPEGs, resizes them to fit 640x640 (the rest is padded, as a batch
+needs one size) and batches them, with 2 parallel calls.
+"""
+
+import resource
+import time
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from configs import resolver
+from dataloader import input_reader
+from tools.bench import turns
+from utils import mode_keys
+
+_SIZE, _BATCH = 640, 8
+_FLOOR, _PIPELINE = 'floor', 'pipeline'
+_AUGMENTED = 'pipeline, AutoAugment v0'
+# The policies of the pipelines.
+_POLICIES = {_PIPELINE: '', _AUGMENTED: 'v0'}
+_ROUNDS = 5
+# What is prefetched while the clock does not run is not measured.
+_WARM_UP_BATCHES = 4
+
+
+def _floor(file_pattern: str) -> tf.data.Dataset:
+  """Decoded, resized and padded images, float32 [8, 640, 640, 3]."""
+  files = tf.io.gfile.glob(file_pattern)
+
+  def load(record: tf.Tensor) -> tf.Tensor:
+    spec = {'image/encoded': tf.FixedLenFeature([], tf.string)}
+    encoded = tf.io.parse_single_example(record, spec)['image/encoded']
+    image = tf.image.decode_jpeg(encoded, channels=3)
+    return tf.image.resize_image_with_pad(image, _SIZE, _SIZE)
+
+  dataset = tf.data.Dataset.from_tensor_slices(files).repeat()
+  dataset = dataset.interleave(tf.data.TFRecordDataset, len(files), 1)
+  return dataset.map(load, 2).batch(_BATCH, drop_remainder=True).prefetch(1)
+
+
+def _pipeline(file_pattern: str, policy: str) -> tf.data.Dataset:
+  """The model's training input with an AutoAugment policy, or ''."""
+  parser = {'aug_scale_min': 0.8, 'aug_scale_max': 1.2, 'aug_policy': policy}
+  params = resolver.resolve(
+    params_override=turns.override(_SIZE, parser=parser),
+    flags={'use_tpu': True},
+  ).params
+  input_fn = input_reader.InputFn(file_pattern, params, mode_keys.TRAIN)
+  return input_fn({'batch_size': _BATCH})
+
+
+def work(name: str, file_pattern: str, batches: int) -> turns.Figures:
+  """Measures one dataset."""
+  start = time.perf_counter()
+  if name == _FLOOR:
+    dataset = _floor(file_pattern)
+  else:
+    dataset = _pipeline(file_pattern, _POLICIES[name])
+  iterator = tf.data.make_initializable_iterator(dataset)
+  fetches = [tensor.op for tensor in tf.nest.flatten(iterator.get_next())]
+  with tf.Session() as session:
+    session.run(iterator.initializer)
+    session.run(fetches)
+    first_batch_seconds = time.perf_counter() - start
+    for _ in range(_WARM_UP_BATCHES):
+      session.run(fetches)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    for _ in range(batches):
+      session.run(fetches)
+  count = batches * _BATCH
+  return {
+    'images/s': count / (time.perf_counter() - start),
+    'CPU ms': (time.process_time() - start_cpu) / count * 1e3,
+    'peak GB': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    'first batch s': first_batch_seconds,
+  }
+
+
+def measure(options: Any) -> None:
+  """Prints the table of the input and its shares."""
+  results = turns.measure(
+    {
+      name: turns.in_own_process(
+        'pipeline', name, options.file_pattern, options.batches
+      )
+      for name in (_FLOOR, *_POLICIES)
+    },
+    options.rounds or _ROUNDS,
+  )
+  columns = ('images/s', 'CPU ms', 'peak GB', 'first batch s')
+  turns.print_table(
+    ('input', *columns),
+    (
+      (name, *(results.median(name, column) for column in columns))
+      for name in results
+    ),
+  )
+  print('at most, for the pipeline: peak 1.2 GB, first batch 4 s')
+  for name, other, goal in (
+    (_PIPELINE, _FLOOR, 'at least 0.5, aim 0.65'),
+    (_AUGMENTED, _PIPELINE, 'at least 0.55'),
+  ):
+    share = results.ratio(name, other, 'images/s')
+    print('{} / {} {:.2f} ({})'.format(name, other, share, goal))

@@ -1,0 +1,126 @@
+"""Training graphs and steps: how long to build, how large, how much memory.
+
+The memory figure compares ways to train with little memory; that of the graphs
+measures every preset, since both time and nodes are paid at every start.
+"""
+
+import resource
+import time
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from configs import presets, resolver
+from executor import estimator_factory, hardware
+from modeling import model_builder
+from tools import synthetic_batch
+from tools.bench import turns
+from utils import errors
+
+_SIZE, _BATCH = 256, 8
+_SPINENET49 = {
+  'architecture': {'backbone': 'spinenet', 'multilevel_features': 'identity'},
+  'spinenet': {'model_id': '49'},
+}
+_NETWORKS = {'SpineNet-49': _SPINENET49, 'ResNet-50-FPN': {}}
+_WAYS = {
+  'plain': {},
+  'recomputed': {'recompute_grad': True},
+  'in 4 parts': {'gradient_accumulation_steps': 4},
+  'both': {'recompute_grad': True, 'gradient_accumulation_steps': 4},
+}
+_MOST_SECONDS_TO_BUILD = 40
+
+
+def work(config: Any, batch_size: int, steps: int) -> turns.Figures:
+  """Builds a training graph, and trains `steps` steps after a first.
+
+  Returns:
+    Seconds to build the graph and its nodes and, if there are steps, seconds
+    of each and the peak memory of the process in GB, with interpreter, weights
+    and gradients.
+  """
+  params = resolver.resolve(
+    config_file=config, flags={'use_tpu': False, 'skip_host_call': True}
+  ).params
+  images, labels = synthetic_batch.make(params, batch_size)
+  start = time.perf_counter()
+  tf.train.get_or_create_global_step()
+  spec = model_builder.ModelFn(params)(
+    images, labels, tf.estimator.ModeKeys.TRAIN
+  )
+  figures = {
+    'build s': time.perf_counter() - start,
+    'nodes': len(tf.get_default_graph().get_operations()),
+  }
+  if steps:
+    config = estimator_factory.session_config(
+      params, hardware.detect(params), is_training=True
+    )
+    with tf.Session(config=config) as session:
+      session.run(tf.global_variables_initializer())
+      session.run(spec.train_op)
+      start = time.perf_counter()
+      for _ in range(steps):
+        session.run(spec.train_op)
+      figures['step s'] = (time.perf_counter() - start) / steps
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures['peak GB'] = peak / 2**20
+  return figures
+
+
+def measure_memory(options: Any) -> None:
+  """Prints peak memory by network and way, and its ratio to the plain way."""
+  size = options.size or _SIZE
+  jobs = {
+    (network, way): turns.in_own_process(
+      'training',
+      turns.override(size, train=settings, **changes),
+      _BATCH,
+      1,
+      # What is freed goes back to the system at once (glibc).
+      MALLOC_MMAP_THRESHOLD_=str(2**20),
+    )
+    for network, changes in _NETWORKS.items()
+    for way, settings in _WAYS.items()
+  }
+  results = turns.measure(jobs, options.rounds or 1)
+  print('training step of {0} images of {1} x {1} pixels'.format(_BATCH, size))
+  turns.print_table(
+    ('network', 'peak GB', 'ratio', 'step s'),
+    (
+      (
+        '{}, {}'.format(*job),
+        results.median(job, 'peak GB'),
+        results.ratio(job, (job[0], 'plain'), 'peak GB'),
+        results.median(job, 'step s'),
+      )
+      for job in jobs
+    ),
+  )
+  print('at most, for the ratio of SpineNet-49, recomputed: 0.6')
+
+
+def measure_graphs(options: Any) -> None:
+  """Prints a row for each preset.
+
+  Raises:
+    errors.UserError: a graph takes too long to build.
+  """
+  slow = []
+
+  def row(preset):
+    job = turns.in_own_process('training', preset.path, 1, options.steps)
+    figures = job()
+    if figures['build s'] > _MOST_SECONDS_TO_BUILD:
+      slow.append(preset.name)
+    return (preset.name, *figures.values())
+
+  header = ('training graph', 'build s', 'nodes', 'step s', 'peak GB')
+  turns.print_table(
+    header if options.steps else header[:3],
+    map(row, presets.find_presets(options.presets)),
+  )
+  print('building takes at most {} s each'.format(_MOST_SECONDS_TO_BUILD))
+  if slow:
+    raise errors.UserError('Too slow to build: {}.'.format(', '.join(slow)))
