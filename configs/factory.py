@@ -45,6 +45,11 @@ def declared_keys(model: str) -> Sequence[Key]:
   )
 
 
+def eval_types(model: str) -> Sequence[str]:
+  """Returns the values of `eval.type` that score what a model predicts."""
+  return _MODELS.get(model).EVAL_TYPES
+
+
 def config_generator(model: str) -> params_dict.ParamsDict:
   """Returns a fresh ParamsDict of a model's defaults.
 

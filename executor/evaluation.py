@@ -34,14 +34,17 @@ def check_settings(params: Any, evaluates: bool) -> None:
   name = params.eval.type
   if not evaluates and name in evaluator_registry.ELSEWHERE:
     return
-  fitting = config_factory.eval_types(params.type)
+  fitting = {
+    *config_factory.eval_types(params.type),
+    evaluator_registry.LOSSES_ALONE,
+  }
   if name not in fitting:
     raise errors.ConfigError(
       "eval.type: {!r} is not available for '{}'; use {} ({}: losses "
       'alone).{}'.format(
         name,
         params.type,
-        ', '.join(fitting),
+        ', '.join(sorted(fitting)),
         evaluator_registry.LOSSES_ALONE,
         errors.did_you_mean(name, fitting),
       )

@@ -6,7 +6,7 @@ from typing import Any, Iterator
 import tensorflow.compat.v1 as tf
 
 from dataloader import record_files
-from evaluation import groundtruth_agreement
+from evaluation import evaluator_registry, groundtruth_agreement
 from executor import batches, evaluation, failures, run_start, run_warnings
 from executor import hardware as hardware_lib
 from utils import errors

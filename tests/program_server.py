@@ -17,7 +17,6 @@ def _run(request):
   os.chdir(request['cwd'])
   os.environ.update(request['env'])
   sys.argv = request['argv']
-  sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
   code = 0
   try:
     runpy.run_path(sys.argv[0], run_name='__main__')

@@ -229,7 +229,10 @@ def test_bad_setting_is_named(tmp_path, override, words):
   [
     ({'eval': {'type': 'bbox'}}, "eval.type: 'bbox' .*; use box, customized"),
     ({'eval': {'type': 'lvis_box'}}, "eval.type: 'lvis_box' is not available"),
-    ({'eval': {'type': 'box_and_mask'}}, "eval.type: 'box_and_mask' is not available"),
+    (
+      {'eval': {'type': 'box_and_mask'}},
+      "eval.type: 'box_and_mask' is not available",
+    ),
     ({'eval': {'backend': 'cocoeval'}}, "eval.backend: 'cocoeval' is unknown"),
     ({'postprocess': {'apply_nms': False}}, 'postprocess.apply_nms: false'),
   ],
