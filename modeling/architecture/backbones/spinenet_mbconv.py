@@ -186,8 +186,7 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
           raise errors.ConfigError(
             'An image of {} x {} pixels (height x width) has a map of {} x {} '
             'at level {} and of {} x {} at level {}, which {} cannot bring to '
-            'the same size. Use multiples of 128 '
-            '(retinanet_parser.output_size).'.format(
+            'the same size. Use multiples of 128.'.format(
               *image_size,
               *from_size,
               levels[parent],
