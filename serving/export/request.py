@@ -33,7 +33,7 @@ class ExportRequest(NamedTuple):
   options: export_options.ExportOptions
 
   @property
-  def model(self) -> base_model.DetectionModel:
+  def model(self) -> base_model.Model:
     return factory.model_generator(self.params)
 
   @property
