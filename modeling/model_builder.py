@@ -20,6 +20,7 @@ from modeling.training import (
   replicas,
   warm_start,
 )
+from ops import image_layout
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -85,7 +86,7 @@ class ModelFn:
   def _train(self, images: tf.Tensor, labels: Tensors) -> Any:
     params = self._params
     model = factory.model_generator(params)
-    images = undo_input_transpose(
+    images = image_layout.undo_input_layout(
       images,
       params.train.transpose_input,
       params.architecture.space_to_depth_block_size,
@@ -304,21 +305,3 @@ def _over_replicas(losses: Tensors) -> Tensors:
 
 def _source_ids(labels: Any) -> Optional[tf.Tensor]:
   return labels.get('source_id') if isinstance(labels, dict) else None
-
-
-def undo_input_transpose(
-  images: tf.Tensor, transpose_input: bool, space_to_depth_block_size: int
-) -> tf.Tensor:
-  """Brings training images back to [batch, height, width, channels].
-
-  Args:
-    images: if `transpose_input`, [height, width, channels, batch], or with
-      space-to-depth [height, width, batch, channels].
-    transpose_input: whether the input pipeline transposed them.
-    space_to_depth_block_size: above 1 with space-to-depth.
-  """
-  if not transpose_input:
-    return images
-  if space_to_depth_block_size > 1:
-    return tf.transpose(images, [2, 0, 1, 3])
-  return tf.transpose(images, [3, 0, 1, 2])

@@ -15,7 +15,7 @@ from dataloader import (
   tf_example_decoder,
 )
 from dataloader.autoaugment import randomness
-from ops import box_ops, preprocess_ops
+from ops import box_ops, image_layout, preprocess_ops
 from utils import mode_keys
 
 Tensors = base_parser.Tensors
@@ -232,7 +232,10 @@ class DetectionParser(base_parser.Parser):
         )
       )
     if self._is_training:
-      return self._transform_images(images), labels
+      images = image_layout.to_input_layout(
+        images, self._transpose_input, self._block_size
+      )
+      return images, labels
     if self._mode == mode_keys.EVAL:
       return images, labels
     return {'images': images, 'labels': labels}
@@ -318,32 +321,6 @@ class DetectionParser(base_parser.Parser):
       'is_crowds': rows(tf.cast(objects.is_crowd, tf.int32), 0),
       self._count_key: objects.num_objects[:, tf.newaxis],
     }
-
-  def _transform_images(self, images: tf.Tensor) -> tf.Tensor:
-    """Layout of training images, [N, H, W, C] to what the model undoes.
-
-    With blocks of b pixels [H/b, W/b, N, C*b^2], or [N, H/b, W/b, C*b^2]
-    without transposition; else [H, W, C, N] or unchanged.
-    """
-    block = self._block_size
-    batch, height, width, channels = images.shape.as_list()
-    if block > 1:
-      images = tf.reshape(
-        images,
-        [batch, height // block, block, width // block, block, channels],
-      )
-      order = (
-        [1, 3, 0, 2, 4, 5] if self._transpose_input else [0, 1, 3, 2, 4, 5]
-      )
-      images = tf.transpose(images, order)
-      return tf.reshape(
-        images, images.shape.as_list()[:3] + [channels * block**2]
-      )
-    if not self._transpose_input:
-      return images
-    # Transposing a matrix is several times faster than four dimensions.
-    images = tf.transpose(tf.reshape(images, [batch, -1]))
-    return tf.reshape(images, [height, width, channels, batch])
 
 
 def arguments(params: Any, mode: str) -> Dict[str, Any]:

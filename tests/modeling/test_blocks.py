@@ -13,7 +13,7 @@ from modeling.architecture import (
 )
 from modeling.architecture.backbones import resnet
 from modeling.architecture.necks import fpn
-from modeling.model_builder import undo_input_transpose
+from ops.image_layout import undo_input_layout
 from tests import golden_numbers
 from utils import errors
 
@@ -190,13 +190,13 @@ def test_space_to_depth_stem_equals_the_ordinary_one():
 
 @pytest.mark.parametrize('block_size', [1, 2])
 @pytest.mark.parametrize('transpose', [True, False])
-def test_undo_input_transpose(block_size, transpose):
+def test_undo_input_layout(block_size, transpose):
   images = np.arange(2 * 3 * 4 * 5).reshape([2, 3, 4, 5])
   order = [0, 1, 2, 3]
   if transpose:
     order = [1, 2, 0, 3] if block_size > 1 else [1, 2, 3, 0]
   with tf.Graph().as_default():
-    restored = undo_input_transpose(
+    restored = undo_input_layout(
       tf.constant(images.transpose(order)), transpose, block_size
     )
     np.testing.assert_array_equal(_run(restored), images)
