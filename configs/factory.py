@@ -34,8 +34,8 @@ def declared_keys(model: str) -> Sequence[Key]:
   """
   module = _MODELS.get(model)
   parser = 'input parser, and the block of its parameters'
-  scored = 'what is scored: {}; customized = the losses alone'.format(
-    ', '.join(module.EVAL_TYPES)
+  scored = '{} (the losses alone)'.format(
+    ', '.join(dict.fromkeys((*module.EVAL_TYPES, 'customized')))
   )
   return (
     Key('type', model, 'which model is built'),
