@@ -6,7 +6,9 @@ from configs import restrictions
 from configs.keys import (
   COUNT,
   COUNT_FROM_0,
+  EACH_FROM_0,
   FROM_0,
+  INT,
   LIST,
   POSITIVE,
   POSITIVE_LIST,
@@ -20,6 +22,9 @@ from configs.keys import (
   Values,
   block,
 )
+
+# The background, and something to detect.
+_CLASSES = Values('int', 'at least 2', lambda x: x >= 2)
 
 _PLATFORM = block(
   'platform',
@@ -47,8 +52,7 @@ ARCHITECTURE = block(
   Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
   Key('min_level', 3, 'lowest level; stride 2^level pixels', COUNT_FROM_0),
   Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),
-  # The background, and something to detect.
-  Key('num_classes', 91, 'classes, with the background as 0', Values(least=2)),
+  Key('num_classes', 91, 'classes, with the background as 0', _CLASSES),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
   Key('space_to_depth_block_size', 1, 'blocks folded into channels', COUNT),
   Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
@@ -182,12 +186,8 @@ _LEARNING_RATE = block(
   Key('warmup_learning_rate', 0.0067, 'at step 0', FROM_0),
   Key('warmup_steps', 500, 'length of the warm-up (steps)', COUNT_FROM_0),
   Key('init_learning_rate', 0.08, 'after the warm-up', FROM_0),
-  Key(
-    'learning_rate_levels', [0.008, 0.0008], 'later rates (step only)', FROM_0
-  ),
-  Key(
-    'learning_rate_steps', [15000, 20000], 'where they begin (steps)', FROM_0
-  ),
+  Key('learning_rate_levels', [0.008, 0.0008], 'later rates', EACH_FROM_0),
+  Key('learning_rate_steps', [15000, 20000], 'their first steps', EACH_FROM_0),
 )
 
 _CHECKPOINT = block(
@@ -212,7 +212,7 @@ TRAIN = block(
   Key('recompute_grad', False, 'recompute activations, do not keep them'),
   Key('mixed_precision', False, 'float16 on GPUs, where that is safe'),
   Key('total_steps', 22500, 'length of the training (steps)', COUNT_FROM_0),
-  Key('seed', None, 'makes training repeatable', Values('int')),
+  Key('seed', None, 'makes training repeatable', INT),
   Key('num_shards', 8, 'TPU cores; the flag --num_cores', COUNT),
   Key('num_cores_per_replica', None, 'TPU cores that share an image', COUNT),
   Key('input_partition_dims', None, 'parts of an image, see tpu.md', LIST),

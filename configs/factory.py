@@ -66,7 +66,7 @@ def config_generator(model: str) -> params_dict.ParamsDict:
     if leaf in block:
       raise ValueError('{} is declared twice.'.format(key.path))
     block[leaf] = key.default
-  kinds = {key.path: value_check.allowed_values(key).kind for key in keys}
+  kinds = {key.path: value_check.kind(key) for key in keys}
   return params_dict.ParamsDict(defaults, kinds=kinds)
 
 

@@ -18,7 +18,7 @@ _BLOCK = re.compile(
 def _meanings(model: str) -> Dict[str, str]:
   meanings = {}
   for key in factory.declared_keys(model):
-    kind = value_check.allowed_values(key).kind
+    kind = value_check.kind(key)
     tells_kind = kind == value_check.kind_of(key.default)
     meanings[key.path] = (
       key.meaning if tells_kind else kind + ': ' + key.meaning

@@ -100,10 +100,8 @@ def read_file(path: str) -> Dict[str, Any]:
     errors.ConfigError: missing, not YAML, or no mapping; the file is named.
   """
   text = files.read_text(path)
-  try:
+  with errors.naming("File '{}': ".format(path)):
     return _mapping(text)
-  except errors.ConfigError as error:
-    raise errors.ConfigError("File '{}': {}".format(path, error)) from error
 
 
 def _mapping(text: str) -> Dict[str, Any]:
@@ -145,14 +143,13 @@ def _parse_csv(text: str) -> Dict[str, Any]:
 def _typed(name: str, value: str) -> Any:
   if value.startswith(_TAKEN_AS_TEXT):
     return value
-  try:
+  name = _shorten(name)
+  with errors.naming(
+    "{0}={1} cannot be read; quote the value: {0}='...'. ".format(
+      name, _shorten(value)
+    )
+  ):
     return yaml_loader.load(value)
-  except errors.ConfigError as error:
-    raise errors.ConfigError(
-      "{}={} cannot be read; quote the value: {}='...'. ({})".format(
-        _shorten(name), _shorten(value), _shorten(name), error
-      )
-    ) from error
 
 
 def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
