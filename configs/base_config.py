@@ -6,7 +6,9 @@ from configs import restrictions
 from configs.keys import (
   COUNT,
   COUNT_FROM_0,
+  EACH_FROM_0,
   FROM_0,
+  INT,
   LIST,
   POSITIVE,
   POSITIVE_LIST,
@@ -21,6 +23,9 @@ from configs.keys import (
   block,
 )
 
+# The background, and something to detect.
+_CLASSES = Values('int', 'at least 2', lambda x: x >= 2)
+
 _PLATFORM = block(
   'platform',
   Key('tpu', None, 'TPU name or grpc:// address', TEXT),
@@ -32,14 +37,14 @@ _PLATFORM = block(
 
 RUN = (
   Key('model_dir', '', 'output directory'),
-  Key('use_tpu', True, 'TPU; off unless a file or flag sets it', null=True),
-  Key('isolate_session_state', False, 'option of the sessions, on any device'),
+  Key('use_tpu', True, 'off unless a file or flag sets it', null=True),
+  Key('isolate_session_state', False, 'option of sessions'),
   Key('enable_summary', False, 'training scalars; by default without TPU'),
   Key('tpu_job_name', None, "name of the TPU worker's job", TEXT),
   *_PLATFORM,
 )
 
-_SECOND_DATA_SET = 'only copy-paste of masked objects has a second data set'
+_SECOND_DATA_SET = 'only copy-paste of masks has a second data set'
 
 ARCHITECTURE = block(
   'architecture',
@@ -47,8 +52,7 @@ ARCHITECTURE = block(
   Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
   Key('min_level', 3, 'lowest level; stride 2^level pixels', COUNT_FROM_0),
   Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),
-  # The background, and something to detect.
-  Key('num_classes', 91, 'classes, with the background as 0', Values(least=2)),
+  Key('num_classes', 91, 'classes, with the background as 0', _CLASSES),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
   Key('space_to_depth_block_size', 1, 'blocks folded into channels', COUNT),
   Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
@@ -80,7 +84,7 @@ DROPBLOCK = block(
 _DROP_CONNECT = Key(
   'init_drop_connect_rate',
   None,
-  'stochastic depth rate of the last block; null = off',
+  'stochastic depth of the last block',
   RATE,
 )
 _NATIVE_RESIZE = Key(
@@ -167,7 +171,7 @@ POSTPROCESS = block(
 
 PREDICT = block(
   'predict',
-  Key('predict_batch_size', 8, 'batch without groundtruth (images)', COUNT),
+  Key('predict_batch_size', 8, 'images', COUNT),
 )
 
 _OPTIMIZER = block(
@@ -180,14 +184,10 @@ _LEARNING_RATE = block(
   'learning_rate',
   Key('type', 'step', 'step or cosine'),
   Key('warmup_learning_rate', 0.0067, 'at step 0', FROM_0),
-  Key('warmup_steps', 500, 'length of the warm-up (steps)', COUNT_FROM_0),
+  Key('warmup_steps', 500, 'length of warm-up', COUNT_FROM_0),
   Key('init_learning_rate', 0.08, 'after the warm-up', FROM_0),
-  Key(
-    'learning_rate_levels', [0.008, 0.0008], 'later rates (step only)', FROM_0
-  ),
-  Key(
-    'learning_rate_steps', [15000, 20000], 'where they begin (steps)', FROM_0
-  ),
+  Key('learning_rate_levels', [0.008, 0.0008], 'later rates', EACH_FROM_0),
+  Key('learning_rate_steps', [15000, 20000], 'their first steps', EACH_FROM_0),
 )
 
 _CHECKPOINT = block(
@@ -207,12 +207,12 @@ _PRE_PARSER_DATASET = block(
 TRAIN = block(
   'train',
   Key('iterations_per_loop', 100, 'steps of one TPU loop', COUNT),
-  Key('train_batch_size', 64, 'batch over all devices (images)', COUNT),
+  Key('train_batch_size', 64, 'images, on all devices', COUNT),
   Key('gradient_accumulation_steps', 1, 'parts of a batch, in turn', COUNT),
   Key('recompute_grad', False, 'recompute activations, do not keep them'),
   Key('mixed_precision', False, 'float16 on GPUs, where that is safe'),
-  Key('total_steps', 22500, 'length of the training (steps)', COUNT_FROM_0),
-  Key('seed', None, 'makes training repeatable', Values('int')),
+  Key('total_steps', 22500, 'length of training', COUNT_FROM_0),
+  Key('seed', None, 'makes training repeatable', INT),
   Key('num_shards', 8, 'TPU cores; the flag --num_cores', COUNT),
   Key('num_cores_per_replica', None, 'TPU cores that share an image', COUNT),
   Key('input_partition_dims', None, 'parts of an image, see tpu.md', LIST),
@@ -230,7 +230,7 @@ TRAIN = block(
   ),
   Key('l2_weight_decay', 1e-4, 'weight decay', FROM_0),
   Key('gradient_clip_norm', 0.0, 'global norm; 0 = off', FROM_0),
-  Key('train_file_pattern', '', 'pattern or comma-separated files'),
+  Key('train_file_pattern', '', 'pattern or files'),
   Key('train_dataset_type', 'tfrecord', 'tfrecord'),
   Key('skip_broken_images', False, 'skip and count what does not decode'),
   Key('transpose_input', True, 'batch last in memory; off without a TPU'),
@@ -240,12 +240,12 @@ TRAIN = block(
 
 EVAL = block(
   'eval',
-  Key('eval_batch_size', 8, 'batch (images)', COUNT),
+  Key('eval_batch_size', 8, 'images', COUNT),
   Key('eval_samples', None, 'images; null = the whole set', COUNT_FROM_0),
   Key('min_eval_interval', 180, 'pause between two (seconds)', COUNT_FROM_0),
   Key('eval_timeout', None, 'wait for a checkpoint (seconds)', COUNT_FROM_0),
   Key('num_steps_per_eval', 1000, 'train steps between evaluations', COUNT),
-  Key('eval_file_pattern', '', 'pattern or comma-separated files'),
+  Key('eval_file_pattern', '', 'pattern or files'),
   Key('eval_dataset_type', 'tfrecord', 'tfrecord'),
   Key('use_json_file', True, 'groundtruth from eval.val_json_file'),
   Key('val_json_file', '', 'COCO json; empty = from the TFRecords'),

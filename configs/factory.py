@@ -34,8 +34,8 @@ def declared_keys(model: str) -> Sequence[Key]:
   """
   module = _MODELS.get(model)
   parser = 'input parser, and the block of its parameters'
-  scored = 'what is scored: {}; customized = the losses alone'.format(
-    ', '.join(module.EVAL_TYPES)
+  scored = '{} (the losses alone)'.format(
+    ', '.join(dict.fromkeys((*module.EVAL_TYPES, 'customized')))
   )
   return (
     Key('type', model, 'which model is built'),
@@ -66,7 +66,7 @@ def config_generator(model: str) -> params_dict.ParamsDict:
     if leaf in block:
       raise ValueError('{} is declared twice.'.format(key.path))
     block[leaf] = key.default
-  kinds = {key.path: value_check.allowed_values(key).kind for key in keys}
+  kinds = {key.path: value_check.kind(key) for key in keys}
   return params_dict.ParamsDict(defaults, kinds=kinds)
 
 

@@ -1,6 +1,6 @@
 """Declaration of a parameter: all that is known of a key, in one place."""
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 
 class Values(NamedTuple):
@@ -8,32 +8,37 @@ class Values(NamedTuple):
 
   Attributes:
     kind: one of `value_check.KINDS`; '': that of the default.
-    least, above, most, below: bounds of a number, or of each one of a list.
-    length: of a list; None: any.
-    min_length: of a list.
+    limit: what is allowed of that kind, in words; '': everything.
+    holds: whether a value is within the limit.
   """
 
   kind: str = ''
-  least: Optional[float] = None
-  above: Optional[float] = None
-  most: Optional[float] = None
-  below: Optional[float] = None
-  length: Optional[int] = None
-  min_length: int = 0
+  limit: str = ''
+  holds: Callable[[Any], bool] = lambda value: True
 
 
 TEXT = Values('str')
+INT = Values('int')
 LIST = Values('list')
 TEXT_OR_LIST = Values('str or list')
-SIZE = Values('list of int', least=1, length=2)
-POSITIVE_LIST = Values('list of float', above=0, min_length=1)
-COUNT = Values('int', least=1)
-COUNT_FROM_0 = Values('int', least=0)
-FROM_0 = Values(least=0)
-POSITIVE = Values('float', above=0)
-SHARE = Values('float', least=0, most=1)
-POSITIVE_SHARE = Values('float', above=0, most=1)
-RATE = Values('float', least=0, below=1)
+COUNT = Values('int', 'at least 1', lambda x: x >= 1)
+COUNT_FROM_0 = Values('int', 'at least 0', lambda x: x >= 0)
+FROM_0 = Values('float', 'at least 0', lambda x: x >= 0)
+EACH_FROM_0 = Values('', 'each at least 0', lambda x: min(x, default=0) >= 0)
+POSITIVE = Values('float', 'above 0', lambda x: x > 0)
+SHARE = Values('float', 'at least 0 and at most 1', lambda x: 0 <= x <= 1)
+POSITIVE_SHARE = Values('float', 'above 0 and at most 1', lambda x: 0 < x <= 1)
+RATE = Values('float', 'at least 0 and below 1', lambda x: 0 <= x < 1)
+SIZE = Values(
+  'list of int',
+  'with 2 items, each at least 1',
+  lambda x: len(x) == 2 and min(x) >= 1,
+)
+POSITIVE_LIST = Values(
+  'list of float',
+  'with 1 or more items, each above 0',
+  lambda x: min(x, default=0) > 0,
+)
 
 
 class Key(NamedTuple):

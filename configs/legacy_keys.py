@@ -1,4 +1,4 @@
-"""Translates parameter names of April 2020 to the present ones.
+"""Translation of parameter names of April 2020 to the present ones.
 
 Since then, what several blocks repeated (levels, classes, batch norm) moved to
 one place. Old names are translated one by one, so files that mix both vintages
@@ -6,62 +6,47 @@ work too; each old name is reported once per text.
 """
 
 import copy
+import fnmatch
 import logging
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List
 
 from utils import errors
 
 _LOGGER = logging.getLogger(__name__)
 
-_LEVEL_BLOCKS = (
-  'anchor',
-  'fpn',
-  'nasfpn',
-  'spinenet',
-  'retinanet_head',
-  'postprocess',
-)
-_BATCH_NORM_BLOCKS = ('resnet', 'spinenet', 'fpn', 'nasfpn', 'retinanet_head')
-_BATCH_NORM_KEYS = (
-  'batch_norm_momentum',
-  'batch_norm_epsilon',
-  'batch_norm_trainable',
-  'use_sync_bn',
-)
-_DROPBLOCK_KEYS = ('dropblock_keep_prob', 'dropblock_size')
-
-
-def _merged_keys() -> Dict[str, List[str]]:
-  """Returns {new key: old keys whose values had to agree}."""
-  merged = {
-    'architecture.num_classes': [
-      'retinanet_head.num_classes',
-      'retinanet_loss.num_classes',
-    ],
-    'architecture.use_bfloat16': ['retinanet_parser.use_bfloat16'],
-    'retinanet_head.num_convs': ['retinanet_head.retinanet_head_num_convs'],
-    'retinanet_head.num_filters': ['retinanet_head.retinanet_head_num_filters'],
-    'batch_norm_activation.activation': [
-      block + '.activation'
-      for block in ('resnet', 'spinenet', 'retinanet_head')
-    ],
-  }
-  for name in ('min_level', 'max_level'):
-    merged['architecture.' + name] = [
-      '{}.{}'.format(block, name) for block in _LEVEL_BLOCKS
-    ]
-  for name in _BATCH_NORM_KEYS:
-    merged['batch_norm_activation.' + name] = [
-      '{}.batch_norm.{}'.format(block, name) for block in _BATCH_NORM_BLOCKS
-    ]
-  for name in _DROPBLOCK_KEYS:
-    merged['dropblock.' + name] = [
-      '{}.dropblock.{}'.format(block, name) for block in ('resnet', 'nasfpn')
-    ]
-  return merged
-
-
-_MERGED = _merged_keys()
+# Present key: (blocks that had it, name there); all values had to agree. A
+# model has its own names of blocks for *.
+_LEVEL_BLOCKS = ('anchor', 'fpn', 'nasfpn', 'spinenet', '*_head', 'postprocess')
+_NORM_BLOCKS = ('resnet', 'spinenet', 'fpn', 'nasfpn', '*_head')
+_MERGED = {
+  'architecture.num_classes': (('*_head', '*_loss'), 'num_classes'),
+  'architecture.use_bfloat16': (('*_parser',), 'use_bfloat16'),
+  'architecture.min_level': (_LEVEL_BLOCKS, 'min_level'),
+  'architecture.max_level': (_LEVEL_BLOCKS, 'max_level'),
+  'batch_norm_activation.activation': (
+    ('resnet', 'spinenet', '*_head'),
+    'activation',
+  ),
+  **{
+    'batch_norm_activation.' + name: (_NORM_BLOCKS, 'batch_norm.' + name)
+    for name in (
+      'batch_norm_momentum',
+      'batch_norm_epsilon',
+      'batch_norm_trainable',
+      'use_sync_bn',
+    )
+  },
+  **{
+    'dropblock.' + name: (('resnet', 'nasfpn'), 'dropblock.' + name)
+    for name in ('dropblock_keep_prob', 'dropblock_size')
+  },
+}
+_CHOICES = {
+  'resnet': 'architecture.backbone',
+  'spinenet': 'architecture.backbone',
+  'fpn': 'architecture.multilevel_features',
+  'nasfpn': 'architecture.multilevel_features',
+}
 
 _SPINENET_KEYS = (
   'spinenet.filter_size_scale',
@@ -104,13 +89,6 @@ def _has(tree: Dict[str, Any], path: str) -> bool:
   return _find(tree, path) is not _ABSENT
 
 
-def _set(tree: Dict[str, Any], path: str, value: Any) -> None:
-  *blocks, leaf = path.split('.')
-  for name in blocks:
-    tree = tree.setdefault(name, {})
-  tree[leaf] = value
-
-
 def _remove(tree: Dict[str, Any], path: str) -> Any:
   """Removes a dotted key and the blocks that it leaves empty."""
   name, _, rest = path.partition('.')
@@ -120,6 +98,10 @@ def _remove(tree: Dict[str, Any], path: str) -> Any:
   if not tree[name]:
     del tree[name]
   return value
+
+
+def _in_words(values: Dict[str, Any]) -> str:
+  return ', '.join('{}={!r}'.format(*item) for item in values.items())
 
 
 class _Translation:
@@ -138,21 +120,20 @@ class _Translation:
         return value
     return default
 
+  def blocks(self, pattern: str) -> List[str]:
+    return fnmatch.filter(self._current, pattern)
+
   def is_old(self, old: str, new: str) -> bool:
     """Whether the text uses `old`, which the model knows as `new` only."""
     return (
       _has(self.changes, old)
       and not _has(self._current, old)
-      and (not new or _has(self._current, new))
+      and _has(self._current, new)
     )
 
   def in_use(self, path: str) -> bool:
     block = path.split('.')[0]
-    if block in ('resnet', 'spinenet'):
-      return self.effective('architecture.backbone') == block
-    if block in ('fpn', 'nasfpn'):
-      return self.effective('architecture.multilevel_features') == block
-    return True
+    return block not in _CHOICES or self.effective(_CHOICES[block]) == block
 
   def take(self, old: str, note: str) -> Any:
     """Removes an old key from the text, reports it, returns its value."""
@@ -171,75 +152,69 @@ class _Translation:
     if any(value != first for value in values.values()):
       raise errors.ConfigError(
         '{} is one value for the whole model now, but the old names disagree: '
-        '{}. Keep one of them.'.format(
-          new,
-          ', '.join('{}={!r}'.format(*item) for item in values.items()),
-        )
+        '{}. Keep one of them.'.format(new, _in_words(values))
       )
-    _set(self.changes, new, first)
+    block, name = new.split('.')
+    self.changes.setdefault(block, {})[name] = first
 
 
 def _translate_merged(text: _Translation) -> None:
-  for new, old_keys in _MERGED.items():
-    values = {}
-    for old in old_keys:
-      if not text.is_old(old, new):
-        continue
+  for new, (patterns, name) in _MERGED.items():
+    blocks = [block for pattern in patterns for block in text.blocks(pattern)]
+    _merge(text, ['{}.{}'.format(block, name) for block in blocks], new)
+  for head in text.blocks('*_head'):
+    for name in ('num_convs', 'num_filters'):
+      _merge(text, ['{0}.{0}_{1}'.format(head, name)], head + '.' + name)
+
+
+def _merge(text: _Translation, old_keys: List[str], new: str) -> None:
+  values = {}
+  for old in old_keys:
+    if text.is_old(old, new):
       if text.in_use(old):
         values[old] = text.take(old, 'use {}'.format(new))
       else:
         text.take(old, 'ignored, its block is not in use; see {}'.format(new))
-    text.put(new, values)
+  text.put(new, values)
 
 
-def _translate_autoaugment(text: _Translation) -> None:
-  new = 'retinanet_parser.aug_policy'
-  use_key = 'retinanet_parser.use_autoaugment'
-  name_key = 'retinanet_parser.autoaugment_policy_name'
+def _translate_autoaugment(text: _Translation, parser: str) -> None:
+  new = parser + '.aug_policy'
   note = 'use {}'.format(new)
   present = text.effective(new, '')
+  use_key = parser + '.use_autoaugment'
+  name_key = parser + '.autoaugment_policy_name'
   used = [key for key in (use_key, name_key) if text.is_old(key, new)]
-  if not used:
-    return
   is_on, name = bool(present), present or 'v0'
   if use_key in used:
     is_on = text.take(use_key, note)
-    _expect_bool(use_key, is_on)
+    if not isinstance(is_on, bool):
+      raise errors.ConfigError(
+        '{} must be bool, but {!r} is {}.'.format(
+          use_key, is_on, type(is_on).__name__
+        )
+      )
   if name_key in used:
     name = text.take(name_key, note)
-  text.put(new, {' and '.join(used): name if is_on else ''})
-
-
-def _expect_bool(key: str, value: Any) -> None:
-  if not isinstance(value, bool):
-    raise errors.ConfigError(
-      '{} must be bool, but {!r} is {}.'.format(
-        key, value, type(value).__name__
-      )
-    )
+  if used:
+    text.put(new, {' and '.join(used): name if is_on else ''})
 
 
 def _translate_spinenet(text: _Translation) -> None:
   new = 'spinenet.model_id'
   used = [key for key in _SPINENET_KEYS if text.is_old(key, new)]
   if used:
-    in_use = text.in_use(new)
     present = _SPINENET_MODELS.get(text.effective(new), _SPINENET_MODELS['49'])
     scales = dict(zip(_SPINENET_KEYS, present))
     for key in used:
       scales[key] = text.take(key, 'use {}'.format(new))
     models = {numbers: name for name, numbers in _SPINENET_MODELS.items()}
-    model_id: Optional[str] = models.get(tuple(scales.values()))
-    if model_id:
-      text.put(new, {', '.join(used): model_id})
-    elif in_use:
+    if tuple(scales.values()) in models:
+      text.put(new, {', '.join(used): models[tuple(scales.values())]})
+    elif text.in_use(new):
       raise errors.ConfigError(
         'No SpineNet has {}; known are {}.'.format(
-          ', '.join('{}={!r}'.format(*item) for item in scales.items()),
-          '; '.join(
-            '{}: {}'.format(name, numbers)
-            for name, numbers in _SPINENET_MODELS.items()
-          ),
+          _in_words(scales), _in_words(_SPINENET_MODELS)
         )
       )
   old = 'spinenet.block_specs'
@@ -249,15 +224,6 @@ def _translate_spinenet(text: _Translation) -> None:
       raise errors.ConfigError(
         '{} is not supported; choose a network by {}.'.format(old, new)
       )
-
-
-def _translate_anchors_per_location(text: _Translation) -> None:
-  old = 'retinanet_head.anchors_per_location'
-  if _find(text.changes, old) not in (None, _ABSENT):
-    text.take(
-      old,
-      'ignored, it follows from anchor.num_scales and anchor.aspect_ratios',
-    )
 
 
 def _translate_space_to_depth(text: _Translation) -> None:
@@ -272,15 +238,6 @@ def _translate_space_to_depth(text: _Translation) -> None:
     _remove(text.changes, old)
   else:
     text.take(old, 'ignored, {} is given too'.format(new))
-
-
-_STEPS: Tuple[Callable[[_Translation], None], ...] = (
-  _translate_merged,
-  _translate_autoaugment,
-  _translate_spinenet,
-  _translate_anchors_per_location,
-  _translate_space_to_depth,
-)
 
 
 def translate(
@@ -301,18 +258,23 @@ def translate(
       different batch norms in two blocks.
   """
   text = _Translation(changes, current)
-  for step in _STEPS:
-    step(text)
-  if text.found_old:
-    moved = {
-      key: value
-      for key, value in _CHANGED_DEFAULTS.items()
-      if not _has(text.changes, key) and _has(current, key)
-    }
-    if moved:
-      _LOGGER.info(
-        'Other defaults held with the old names; set these to get them back: '
-        '%s',
-        ', '.join('{}={!r}'.format(*item) for item in moved.items()),
-      )
+  _translate_merged(text)
+  for parser in text.blocks('*_parser'):
+    _translate_autoaugment(text, parser)
+  _translate_spinenet(text)
+  for head in text.blocks('*_head'):
+    old = head + '.anchors_per_location'
+    if _find(text.changes, old) not in (None, _ABSENT):
+      text.take(old, 'ignored, it follows from the block anchor')
+  _translate_space_to_depth(text)
+  moved = {
+    key: value
+    for key, value in _CHANGED_DEFAULTS.items()
+    if not _has(text.changes, key) and _has(current, key)
+  }
+  if text.found_old and moved:
+    _LOGGER.info(
+      'Other defaults held with the old names; set these to get them back: %s',
+      _in_words(moved),
+    )
   return text.changes

@@ -310,11 +310,9 @@ def override_params_dict(
     errors.ConfigError: see `text_overrides.parse` and `ParamsDict.override`.
   """
   parsed = text_overrides.parse(dict_string_or_file)
-  changes = legacy_keys.translate(parsed.values, params.as_dict())
-  try:
+  with errors.naming(after=parsed.hint()):
+    changes = legacy_keys.translate(parsed.values, params.as_dict())
     params.override(changes, is_strict)
-  except errors.UnknownKeyError as error:
-    raise errors.UnknownKeyError(str(error) + parsed.hint()) from error
   return params
 
 

@@ -5,9 +5,9 @@ python -m configs.reference docs/config.md
 
 import re
 import sys
-from typing import Dict
 
 from configs import factory, value_check, yaml_loader
+from configs.keys import Key
 from utils import files
 
 _BLOCK = re.compile(
@@ -15,15 +15,12 @@ _BLOCK = re.compile(
 )
 
 
-def _meanings(model: str) -> Dict[str, str]:
-  meanings = {}
-  for key in factory.declared_keys(model):
-    kind = value_check.allowed_values(key).kind
-    tells_kind = kind == value_check.kind_of(key.default)
-    meanings[key.path] = (
-      key.meaning if tells_kind else kind + ': ' + key.meaning
-    )
-  return meanings
+def _comment(key: Key) -> str:
+  kind = value_check.kind(key)
+  tells_kind = kind == value_check.kind_of(key.default)
+  return '{}{}{}'.format(
+    '' if tells_kind else kind + ': ', key.meaning, ', or null' * key.null
+  )
 
 
 def with_parameters(document: str) -> str:
@@ -32,7 +29,8 @@ def with_parameters(document: str) -> str:
   def block(match):
     begin, model, end = match.groups()
     defaults = factory.config_generator(model).as_dict()
-    text = yaml_loader.dump_with_comments(defaults, _meanings(model), 0)
+    comments = {key.path: _comment(key) for key in factory.declared_keys(model)}
+    text = yaml_loader.dump_with_comments(defaults, comments, 0)
     return begin + text + end
 
   return _BLOCK.sub(block, document)

@@ -102,13 +102,6 @@ class _Resolution:
     self.set(path, value, 'device')
 
 
-def _parse(name: str, text: Any) -> text_overrides.Parsed:
-  try:
-    return text_overrides.parse(text)
-  except errors.ConfigError as error:
-    raise type(error)('--{}: {}'.format(name, error)) from error
-
-
 def _model_name(model: Optional[str], texts: _Texts) -> str:
   if model:
     # Whatever else is wrong with it, it has to exist.
@@ -182,10 +175,8 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
           )
         )
       value = value == 'bfloat16'
-    try:
+    with errors.naming('--{}: '.format(name)):
       resolution.set(_FLAG_KEYS[name], value, 'flag')
-    except errors.ConfigError as error:
-      raise type(error)('--{}: {}'.format(name, error)) from error
   if resolution.sources['use_tpu'] == 'default':
     resolution.set('use_tpu', False, 'flag')
   for path in _DATA_KEYS if data_dir else ():
@@ -229,20 +220,20 @@ def resolve(
   Raises:
     errors.ConfigError: unknown model, key or file, or a value that cannot work.
   """
-  texts = [
-    ('config_file', _parse('config_file', config_file)),
-    ('params_override', _parse('params_override', params_override)),
-  ]
+  texts = []
+  for name, source in (
+    ('config_file', config_file),
+    ('params_override', params_override),
+  ):
+    with errors.naming('--{}: '.format(name)):
+      texts.append((name, text_overrides.parse(source)))
   params = factory.config_generator(_model_name(model, texts))
   resolution = _Resolution(params)
   for i, (name, parsed) in enumerate(texts):
     current = _with_choices(params, texts[i:])
-    try:
+    with errors.naming('--{}: '.format(name), parsed.hint()):
       changes = legacy_keys.translate(parsed.values, current)
       resolution.apply(changes, name.rpartition('_')[2])
-    except errors.ConfigError as error:
-      hint = parsed.hint()
-      raise type(error)('--{}: {}{}'.format(name, error, hint)) from error
   _apply_flags(resolution, flags or {})
   _apply_device_rules(resolution, mode)
   factory.check(params)

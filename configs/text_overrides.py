@@ -1,9 +1,9 @@
-"""Reads parameters from text: `a.b=1,c=2`, YAML, JSON, or a file's path."""
+"""Parameters in text: `a.b=1,c=2`, YAML, JSON, or a file's path."""
 
 import copy
 import os
 import re
-from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, NamedTuple, Union
 
 from configs import yaml_loader
 from utils import errors, files
@@ -62,10 +62,8 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
   Raises:
     errors.ConfigError: no form fits; the message says why for each of them.
   """
-  if isinstance(source, dict):
-    return Parsed(copy.deepcopy(source), 'dict', '')
-  if source is None or source == '':
-    return Parsed({}, 'dict', '')
+  if source in (None, '') or isinstance(source, dict):
+    return Parsed(copy.deepcopy(source or {}), 'dict', '')
   if not isinstance(source, str):
     raise errors.ConfigError(
       'Parameters must be a dict or text, not {!r}.'.format(source)
@@ -76,25 +74,21 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
     )
   if len(source) < 4096 and '\n' not in source and os.path.isfile(source):
     return Parsed(read_file(source), 'file', source)
-  values, csv_problem = _parse_csv(source)
-  if values is not None:
-    return Parsed(values, 'csv', source)
+  try:
+    return Parsed(_parse_csv(source), 'csv', source)
+  except _NotCsvError as error:
+    csv_problem = str(error)
   if files.is_remote(source) and not re.search(r'\s|=', source):
     return Parsed(read_file(source), 'file', source)
   try:
-    values = yaml_loader.load(source)
-    if values is None:
-      return Parsed({}, 'yaml', source)
-    yaml_problem = 'it is {} instead of a mapping'.format(type(values).__name__)
+    return Parsed(_mapping(source), 'yaml', source)
   except errors.ConfigError as error:
-    values, yaml_problem = None, str(error)
-  if isinstance(values, dict):
-    return Parsed(values, 'yaml', source)
-  if '=' not in source and '\n' not in source and ':' not in source:
+    yaml_problem = str(error)
+  if not re.search('[=\n:]', source):
     # Nothing but a path looks like this.
     return Parsed(read_file(source), 'file', source)
   raise errors.ConfigError(
-    "Cannot read the parameters '{}'. As key=value pairs: {}. As YAML: {}. As "
+    "Cannot read the parameters '{}'. As key=value pairs: {}. As YAML: {} As "
     'a path: no such file.'.format(_shorten(source), csv_problem, yaml_problem)
   )
 
@@ -106,69 +100,72 @@ def read_file(path: str) -> Dict[str, Any]:
     errors.ConfigError: missing, not YAML, or no mapping; the file is named.
   """
   text = files.read_text(path)
-  try:
-    values = yaml_loader.load(text)
-  except errors.ConfigError as error:
-    raise errors.ConfigError("File '{}': {}".format(path, error)) from error
+  with errors.naming("File '{}': ".format(path)):
+    return _mapping(text)
+
+
+def _mapping(text: str) -> Dict[str, Any]:
+  values = yaml_loader.load(text)
   if values is None:
     return {}
   if not isinstance(values, dict):
     raise errors.ConfigError(
-      "File '{}' must hold a mapping of parameters, but it is {}.".format(
-        path, type(values).__name__
+      'It is {} instead of a mapping of parameters.'.format(
+        type(values).__name__
       )
     )
   return values
 
 
-def _parse_csv(text: str) -> Tuple[Optional[Dict[str, Any]], str]:
-  """Returns (nested dict, '') or (None, why the text is not key=value)."""
+class _NotCsvError(Exception):
+  """Why a text is not a=1,b=2."""
+
+
+def _parse_csv(text: str) -> Dict[str, Any]:
   items = []
   position = 0
   while position < len(text):
     match = _ITEM.match(text, position)
     if not match:
-      return None, "'{}' at character {} is not key=value".format(
-        _shorten(text[position:]) or 'the end', position + 1
+      raise _NotCsvError(
+        "'{}' at character {} is not key=value".format(
+          _shorten(text[position:]), position + 1
+        )
       )
     items.append((match.group('name'), match.group('value').strip()))
     position = match.end()
   nested = {}
   for name, value in items:
     _insert(nested, name, _typed(name, value))
-  return nested, ''
+  return nested
 
 
 def _typed(name: str, value: str) -> Any:
   if value.startswith(_TAKEN_AS_TEXT):
     return value
-  try:
+  name = _shorten(name)
+  with errors.naming(
+    "{0}={1} cannot be read; quote the value: {0}='...'. ".format(
+      name, _shorten(value)
+    )
+  ):
     return yaml_loader.load(value)
-  except errors.ConfigError as error:
-    raise errors.ConfigError(
-      "{}={} cannot be read; quote the value: {}='...'. ({})".format(
-        _shorten(name), _shorten(value), _shorten(name), error
-      )
-    ) from error
 
 
 def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
-  parts = name.split('.')
-  if not all(parts) or len(parts) > _MOST_PARTS:
+  *blocks, leaf = name.split('.')
+  if not all((*blocks, leaf)) or len(blocks) >= _MOST_PARTS:
     raise errors.ConfigError(
       "'{}' has an empty part between dots, or more than {} parts.".format(
         _shorten(name), _MOST_PARTS
       )
     )
-  block = nested
-  for part in parts[:-1]:
-    block = block.setdefault(part, {})
-    if not isinstance(block, dict):
-      raise errors.ConfigError(
-        "{}: '{}' is given both a value and keys below it.".format(name, part)
-      )
-  if isinstance(block.get(parts[-1]), dict) and not isinstance(value, dict):
+  for block in blocks:
+    nested = nested.setdefault(block, {})
+    if not isinstance(nested, dict):
+      break
+  if not isinstance(nested, dict) or isinstance(nested.get(leaf), dict):
     raise errors.ConfigError(
       '{} is given both a value and keys below it.'.format(name)
     )
-  block[parts[-1]] = value
+  nested[leaf] = value

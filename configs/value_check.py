@@ -1,10 +1,9 @@
 """Check of a parameter's value: its kind, its limits, null."""
 
 import numbers
-import operator
-from typing import Any, Callable, Dict, Iterable
+from typing import Any, Callable, Dict, Iterable, Optional
 
-from configs.keys import Key, Values
+from configs.keys import Key
 from utils import errors
 
 
@@ -37,12 +36,6 @@ _FITS: Dict[str, Callable[[Any], bool]] = {
 KINDS = tuple(_FITS)
 # Of TensorFlow's int32.
 _MOST_INT = 2**31 - 1
-_BOUNDS = (
-  ('least', operator.ge, 'at least {}'),
-  ('above', operator.gt, 'above {}'),
-  ('most', operator.le, 'at most {}'),
-  ('below', operator.lt, 'below {}'),
-)
 
 
 def kind_of(value: Any) -> str:
@@ -78,6 +71,11 @@ def type_error(path: str, value: Any, kind: str) -> errors.ConfigError:
   )
 
 
+def kind(key: Key) -> str:
+  """Returns the kind of a declared key, one of `KINDS`."""
+  return key.values.kind or kind_of(key.default)
+
+
 def check(values: Dict[str, Any], keys: Iterable[Key]) -> None:
   """Raises ConfigError for the first value that cannot work.
 
@@ -86,63 +84,24 @@ def check(values: Dict[str, Any], keys: Iterable[Key]) -> None:
     keys: declarations of all of them.
   """
   for key in keys:
-    value, allowed = values[key.path], allowed_values(key)
-    if value is None and _takes_null(key):
-      continue
-    if key.no_effect and value != key.default:
+    problem = _problem(key, values[key.path])
+    if problem:
       raise errors.ConfigError(
-        '{}: {!r} would have no effect: {}. Leave it out; its default is '
-        '{!r}.'.format(key.path, value, key.meaning, key.default)
-      )
-    if value is None:
-      raise errors.ConfigError(
-        '{}: null means nothing here; it has to be {}. Leave it out for the '
-        'default, {!r}.'.format(key.path, _in_words(allowed), key.default)
-      )
-    if not _holds(value, allowed):
-      raise errors.ConfigError(
-        '{}: {!r} cannot work; it has to be {}.'.format(
-          key.path, value, _in_words(allowed)
-        )
+        '{}: {}. Its default is {!r}.'.format(key.path, problem, key.default)
       )
 
 
-def _takes_null(key: Key) -> bool:
-  return key.null or key.default in (None, '')
-
-
-def allowed_values(key: Key) -> Values:
-  """Returns what a key may hold, with its kind and the bounds of an int."""
-  values = key.values._replace(kind=key.values.kind or kind_of(key.default))
-  if values.kind in ('int', 'list of int'):
-    values = values._replace(most=values.most or _MOST_INT)
-  return values
-
-
-def _holds(value: Any, allowed: Values) -> bool:
-  if _is_list(value) and (
-    len(value) < allowed.min_length or allowed.length not in (None, len(value))
-  ):
-    return False
-  return all(
-    compare(number, getattr(allowed, name))
-    for name, compare, _ in _BOUNDS
-    if getattr(allowed, name) is not None
-    for number in (value if _is_list(value) else [value])
-  )
-
-
-def _in_words(values: Values) -> str:
-  bounds = ' and '.join(
-    words.format(getattr(values, name))
-    for name, _, words in _BOUNDS
-    if getattr(values, name) is not None
-  )
-  if not values.kind.startswith('list'):
-    return ' '.join([values.kind, bounds]).rstrip()
-  text = values.kind
-  if values.length is not None:
-    text += ' with {} items'.format(values.length)
-  elif values.min_length:
-    text += ' with {} or more items'.format(values.min_length)
-  return text + (', each ' + bounds if bounds else '')
+def _problem(key: Key, value: Any) -> Optional[str]:
+  allowed = ' '.join(filter(None, [kind(key), key.values.limit]))
+  if value is None:
+    if key.null or key.default in (None, ''):
+      return None
+    return 'null means nothing here; it has to be {}'.format(allowed)
+  if key.no_effect and value != key.default:
+    return '{!r} would have no effect: {}'.format(value, key.meaning)
+  numbers = value if _is_list(value) else [value]
+  if any(_is_int(number) and number > _MOST_INT for number in numbers):
+    return '{!r} is too large; an int is at most {}'.format(value, _MOST_INT)
+  if key.values.holds(value):
+    return None
+  return '{!r} cannot work; it has to be {}'.format(value, allowed)

@@ -1,4 +1,4 @@
-"""The one YAML reader for every source of parameters."""
+"""YAML of parameters: the one reader and the one writer."""
 
 import re
 from typing import Any, Dict, Iterator, Tuple
@@ -16,12 +16,7 @@ _MOST_INT, _MOST_FLOAT = 2**63 - 1, 3.4e38
 
 
 class ParamsLoader(yaml.SafeLoader):
-  """Safe loader of a bounded document of texts, numbers, lists and mappings.
-
-  Under it scientific notation is a number everywhere: YAML 1.1 reads `1e-4`,
-  `1e5` and `1.5e3` as text, because it wants a point and a signed exponent; a
-  learning rate written so would become a string.
-  """
+  """Safe loader of a bounded document of texts, numbers, lists and mappings."""
 
   def __init__(self, stream: str):
     super().__init__(stream)
@@ -88,14 +83,12 @@ def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:
   return yaml.MarkedYAMLError(problem=text, problem_mark=place.start_mark)
 
 
-# What YAML 1.1 misses; all that it knows stays as it is (`1.e3` is text).
+# YAML 1.1 wants a point and a signed exponent, so that `1e-4` and `1e5` would
+# be text; all that it knows stays as it is (`1.e3` is text).
 _FLOAT = re.compile(
   r'^[-+]?(?:'
   r'(?:[0-9][0-9_]*(?:\.[0-9][0-9_]*)?|\.[0-9][0-9_]*)[eE][-+]?[0-9]+'
   r'|\.[0-9][0-9_]*)$'
-)
-ParamsLoader.add_implicit_resolver(
-  'tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789')
 )
 
 
@@ -105,19 +98,16 @@ def _refuse(loader: ParamsLoader, node: yaml.Node) -> None:
   )
 
 
-# Dates are no values of parameters, but names of directories may look so.
-for _name in ('timestamp', 'value'):
-  ParamsLoader.add_constructor(
-    'tag:yaml.org,2002:' + _name, ParamsLoader.construct_yaml_str
-  )
-for _name in ('binary', 'set', 'omap', 'pairs'):
-  ParamsLoader.add_constructor('tag:yaml.org,2002:' + _name, _refuse)
+for _name, _construct in (
+  # Dates are no values of parameters, but names of directories may look so.
+  ('timestamp', ParamsLoader.construct_yaml_str),
+  ('value', ParamsLoader.construct_yaml_str),
+  # In files that were saved with Python tags.
+  ('python/tuple', ParamsLoader.construct_yaml_seq),
+  *((name, _refuse) for name in ('binary', 'set', 'omap', 'pairs')),
+):
+  ParamsLoader.add_constructor('tag:yaml.org,2002:' + _name, _construct)
 ParamsLoader.add_constructor(None, _refuse)
-# Tuples in files that were saved with Python tags.
-ParamsLoader.add_constructor(
-  'tag:yaml.org,2002:python/tuple',
-  lambda loader, node: loader.construct_sequence(node, deep=True),
-)
 
 
 def load(text: str) -> Any:
@@ -150,27 +140,23 @@ class _ParamsDumper(yaml.SafeDumper):
   def ignore_aliases(self, data: Any) -> bool:
     return True
 
+  def represent_list(self, data: Any) -> yaml.Node:
+    return self.represent_sequence('tag:yaml.org,2002:seq', data, True)
 
-def _represent_list(dumper: yaml.Dumper, value: Any) -> yaml.Node:
-  return dumper.represent_sequence(
-    'tag:yaml.org,2002:seq', value, flow_style=True
+  def represent_str(self, data: str) -> yaml.Node:
+    # A comment behind a value needs it on one line.
+    style = '"' if _LINE_BREAK.search(data) else None
+    return self.represent_scalar('tag:yaml.org,2002:str', data, style)
+
+
+for _kind in (list, tuple):
+  _ParamsDumper.add_representer(_kind, _ParamsDumper.represent_list)
+_ParamsDumper.add_representer(str, _ParamsDumper.represent_str)
+# The dumper quotes what would be read back as another type, such as '1e-4'.
+for _class in (ParamsLoader, _ParamsDumper):
+  _class.add_implicit_resolver(
+    'tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789')
   )
-
-
-def _represent_str(dumper: yaml.Dumper, value: str) -> yaml.Node:
-  # A comment behind a value needs it on one line.
-  style = '"' if _LINE_BREAK.search(value) else None
-  return dumper.represent_scalar('tag:yaml.org,2002:str', value, style)
-
-
-_ParamsDumper.add_representer(str, _represent_str)
-_ParamsDumper.add_representer(list, _represent_list)
-_ParamsDumper.add_representer(tuple, _represent_list)
-# The dumper quotes what would be read back as another type; it has to know
-# our floats as well, or the string '1e-4' would come back as a number.
-_ParamsDumper.add_implicit_resolver(
-  'tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789')
-)
 
 
 def dump(value: Any) -> str:

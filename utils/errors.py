@@ -5,8 +5,9 @@ and exits with `exit_code`. The message says what is wrong (key or file), the
 value received, the values allowed, and what to do.
 """
 
+import contextlib
 import difflib
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 _SHOWN = 120
 
@@ -35,6 +36,15 @@ class UnknownKeyError(ConfigError, KeyError):
 
 class DataError(UserError, ValueError):
   """A record, image or annotation file cannot be used."""
+
+
+@contextlib.contextmanager
+def naming(before: str = '', after: str = '') -> Iterator[None]:
+  """Adds to the message of a ConfigError where what is wrong stands."""
+  try:
+    yield
+  except ConfigError as error:
+    raise type(error)(before + str(error) + after) from error
 
 
 def shown(value: Any) -> str:

@@ -9,7 +9,6 @@ from configs.keys import (
   RATE,
   SHARE,
   Key,
-  Values,
   block,
 )
 
@@ -40,9 +39,7 @@ _LOSS = block(
   Key('focal_loss_alpha', 0.25, 'weight of positives', SHARE),
   Key('focal_loss_gamma', 1.5, 'focusing exponent', FROM_0),
   Key('huber_loss_delta', 0.1, 'knee (encoded box units)', POSITIVE),
-  Key(
-    'box_loss_weight', 50, 'factor of the box loss', Values('float', least=0)
-  ),
+  Key('box_loss_weight', 50, 'factor of the box loss', FROM_0),
   Key('normalizer_momentum', 0.0, '> 0: moving average of positives', RATE),
 )
 

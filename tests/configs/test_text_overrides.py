@@ -195,7 +195,7 @@ def test_other_types_are_value_errors(source):
     ('nosuch/file.yaml', ["'nosuch/file.yaml'", 'No such file']),
     ('/nosuch', ["'/nosuch'", 'No such file']),
     ('runs/lr=0.1/p.yaml', ['runs/lr=0.1/p.yaml', 'no such file']),
-    ('- a\n- b', ['it is list instead of a mapping']),
+    ('- a\n- b', ['It is list instead of a mapping']),
   ],
 )
 def test_unreadable_text_says_what_was_tried(text, parts):
