@@ -317,9 +317,19 @@ def override_params_dict(
 
 
 def with_overrides(params: ParamsDict, changes: Dict[str, Any]) -> ParamsDict:
-  """Returns an unlocked copy in which a nested dict replaces values."""
+  """Returns an unlocked copy of a config with other values.
+
+  Args:
+    params: the config.
+    changes: values by dotted key; those that the config lacks are left out.
+  """
   changed = ParamsDict(params)
-  changed.override(changes)
+  known = dict(params.leaves())
+  for key, value in changes.items():
+    if key in known:
+      for part in reversed(key.split('.')):
+        value = {part: value}
+      changed.override(value)
   return changed
 
 

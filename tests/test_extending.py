@@ -112,7 +112,7 @@ def test_detector_of_three_files(project, tmp_path):
     '--model=dots',
     '--checkpoint_path=' + str(model_dir / 'model.ckpt-3'),
     '--export_dir=' + str(export_dir),
-    '--formats=saved_model,onnx',
+    '--export_format=saved_model,onnx',
     '--input_type=image_tensor',
     '--input_image_size=64,64',
   )
@@ -129,7 +129,7 @@ def test_detector_of_three_files(project, tmp_path):
       '--output_json=' + str(output / 'found.json'),
       '--min_score_threshold=0',
     )
-    assert (output / 'picture.png').exists()
+    assert (output / 'picture.jpg').exists()
     assert json.loads((output / 'found.json').read_text())
 
 
@@ -160,7 +160,7 @@ def test_classifier_of_three_files(project, tmp_path):
     '--model=colour',
     '--checkpoint_path=' + str(model_dir / 'model.ckpt-3'),
     '--export_dir=' + str(export_dir),
-    '--formats=saved_model,onnx',
+    '--export_format=saved_model,onnx',
     '--input_type=image_tensor',
     '--input_image_size=64,64',
   )

@@ -52,6 +52,21 @@ def _imports(tree):
       yield node.lineno, node.module.split('.')[0]
 
 
+def _rooms_of_serving(tree):
+  """Parts of serving/ that are imported."""
+  for node in ast.walk(tree):
+    names = []
+    if isinstance(node, ast.Import):
+      names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.level == 0:
+      names = ['{}.{}'.format(node.module, alias.name) for alias in node.names]
+    for name in names:
+      layer, _, rest = name.partition('.')
+      room = rest.partition('.')[0]
+      if layer == 'serving' and room in _SERVING:
+        yield node.lineno, room
+
+
 def _edits_search_path(node):
   return (
     isinstance(node, ast.Attribute)
@@ -73,6 +88,14 @@ def layout_problems(path, source):
       upward = set(_ALLOWED) | _SCRIPTS | {'main', 'export_saved_model'}
       if name in upward - _ALLOWED[layer]:
         problems.append('{}:{}: imports {}'.format(path, line, name))
+  if layer == 'serving':
+    # What stands beside the rooms knows none.
+    allowed = _SERVING.get(path.split(os.sep)[1], set())
+    problems.extend(
+      '{}:{}: imports serving.{}'.format(path, line, room)
+      for line, room in _rooms_of_serving(tree)
+      if room not in allowed
+    )
   problems.extend(
     '{}:{}: touches sys.path'.format(path, node.lineno)
     for node in ast.walk(tree)
@@ -101,6 +124,13 @@ def test_imports_run_downward():
     ('dataloader/a.py', 'from modeling.architecture import resnet'),
     ('evaluation/a.py', 'import executor.predictor as p'),
     ('executor/a.py', 'from tools import demo'),
+    ('executor/a.py', 'from serving import contract'),
+    ('serving/a.py', 'from executor import plan'),
+    ('serving/contract.py', 'from serving.graph import frozen'),
+    ('serving/graph/a.py', 'from serving import predictors'),
+    ('serving/predictors/a.py', 'import serving.export.export'),
+    ('serving/http/a.py', 'from serving.export.formats import tflite'),
+    ('serving/export/a.py', 'from serving.inference import sources'),
     ('executor/a.py', 'import main'),
     ('tools/a.py', 'import six'),
     ('main.py', 'from __future__ import print_function'),
@@ -117,3 +147,6 @@ def test_downward_and_relative_imports_are_fine():
     'import os\nfrom . import x\nfrom ops import nms\nimport utils.errors'
   )
   assert layout_problems(os.path.join('modeling', 'a.py'), source) == []
+  source = 'from serving import contract\nfrom serving.graph import frozen'
+  path = os.path.join('serving', 'export', 'a.py')
+  assert layout_problems(path, source) == []

@@ -78,6 +78,47 @@ def path_endings(path: str) -> List[str]:
   return ['/'.join(parts[i:]) for i in range(len(parts))]
 
 
+class Unfinished:
+  """A local file that appears under its name once it is whole.
+
+  As a context it gives the temporary path, and is finished at its end, or
+  discarded by an error.
+
+  Args:
+    path: its directory is made if needed.
+
+  Attributes:
+    temporary: what to write: hidden, in the same directory, of the same ending.
+  """
+
+  def __init__(self, path: str):
+    directory, name = os.path.split(path)
+    os.makedirs(directory or '.', exist_ok=True)
+    stem, ending = os.path.splitext(name)
+    self._path = path
+    self.temporary = os.path.join(
+      directory, '.{}.{}{}'.format(stem, os.getpid(), ending)
+    )
+
+  def finish(self) -> None:
+    os.replace(self.temporary, self._path)
+
+  def discard(self) -> None:
+    """Removes what there is."""
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(self.temporary)
+
+  def __enter__(self) -> str:
+    return self.temporary
+
+  def __exit__(self, error_type: Any, *_: Any) -> None:
+    try:
+      if error_type is None:
+        self.finish()
+    finally:
+      self.discard()
+
+
 def write_text(path: str, text: str) -> None:
   """Writes a file so that readers see the old or the new text, never a part.
 
@@ -93,21 +134,13 @@ def write_text(path: str, text: str) -> None:
       f.write(text)
     gfile.Rename(temporary, path, overwrite=True)
     return
-  directory = os.path.dirname(path) or '.'
-  os.makedirs(directory, exist_ok=True)
-  temporary = os.path.join(
-    directory, '.{}.{}.tmp'.format(os.path.basename(path), os.getpid())
-  )
   try:
-    with open(temporary, 'w', encoding='utf-8') as f:
-      f.write(text)
-    os.replace(temporary, path)
+    with Unfinished(path) as temporary:
+      with open(temporary, 'w', encoding='utf-8') as f:
+        f.write(text)
   except OSError as error:
     # That of a write, such as to a full disk, does not say where.
     raise OSError(error.errno, error.strerror, path) from error
-  finally:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(temporary)
 
 
 def write_json(path: str, content: Any, indent: Optional[int] = None) -> None:

@@ -114,7 +114,6 @@ def check(
       of its format.
   """
   images, origin = _images(export_request)
-  settings = export_request.params.postprocess
   reference = checkpoint.CheckpointPredictor(
     export_request.checkpoint, export_request.params, written.image_size
   )
@@ -137,8 +136,7 @@ def check(
       ],
       least_iou=tolerance.least_iou,
       score_tolerance=tolerance.mean_score_error,
-      score_threshold=settings.score_threshold,
-      max_detections=settings.max_total_size,
+      settings=export_request.params.get('postprocess'),
     )
     comparisons.append(Comparison(artefact.name, measured, tolerance))
   _log.info('%s', _table(comparisons, len(images), origin))
@@ -146,12 +144,11 @@ def check(
   if unknown:
     _log.warning(
       'NOT COMPARED: %s. In these images (%s) no score exceeds '
-      'postprocess.score_threshold (%g) clearly, so that nothing says whether '
-      'the export is right. Train longer, or name records with objects of '
-      'these classes: --params_override=eval.eval_file_pattern=...',
+      'postprocess.score_threshold clearly, so that nothing says whether the '
+      'export is right. Train longer, or name records with objects of these '
+      'classes: --params_override=eval.eval_file_pattern=...',
       ', '.join(unknown),
       origin,
-      settings.score_threshold,
     )
   _raise_what_differs(comparisons)
   return comparisons

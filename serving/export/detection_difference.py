@@ -1,6 +1,6 @@
 """How far the detections of two programs agree that run the same model."""
 
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 import numpy as np
 
@@ -37,8 +37,7 @@ def compare(
   scales: Sequence[float],
   least_iou: float,
   score_tolerance: float,
-  score_threshold: float,
-  max_detections: int,
+  settings: Any,
 ) -> Agreement:
   """Pairs the detections of each image, one to one, and measures them.
 
@@ -53,8 +52,7 @@ def compare(
     scales: of each image, pixels of the model's image for one of its own.
     least_iou: overlap of partners, in (0, 1].
     score_tolerance: what is close.
-    score_threshold: detections have a higher score.
-    max_detections: of an image.
+    settings: the block `postprocess`, which detectors have.
   """
   num_compared = num_matched = 0
   box_errors, score_errors = [], []
@@ -65,9 +63,7 @@ def compare(
         difference = np.abs(a.boxes[i] - b.boxes[j]).max() * scale
         box_errors.append(float(difference))
       score_errors.append(float(abs(a.scores[i] - b.scores[j])))
-    lowest = max(
-      _lowest_score(side, score_threshold, max_detections) for side in (a, b)
-    )
+    lowest = max(_lowest_score(side, settings) for side in (a, b))
     num_matched += 2 * len(pairs)
     num_compared += 2 * len(pairs)
     for side, partnered in zip((a, b), zip(*pairs) if pairs else ((), ())):
@@ -86,13 +82,13 @@ def compare(
 
 
 def _lowest_score(
-  detections: predictor.ImageDetections,
-  score_threshold: float,
-  max_detections: int,
+  detections: predictor.ImageDetections, settings: Any
 ) -> float:
-  is_full = len(detections.scores) >= max_detections
-  if detections.boxes is not None and not is_full:
-    return score_threshold
+  if (
+    detections.boxes is not None
+    and len(detections.scores) < settings.max_total_size
+  ):
+    return settings.score_threshold
   return float(detections.scores.min())
 
 

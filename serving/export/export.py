@@ -131,9 +131,9 @@ def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:
   The original has `batched` NMS there, whose classes are floats, and clients
   count on it; an override of this very export may ask for another.
   """
-  old = resolved.params.postprocess.nms_version
-  is_asked_for = resolved.sources['postprocess.nms_version'] == 'override'
-  if is_asked_for or old == 'batched':
+  key = 'postprocess.nms_version'
+  old = dict(resolved.params.leaves()).get(key)
+  if old in (None, 'batched') or resolved.sources[key] == 'override':
     return resolved.params
   _log.info(
     'Any number of images: postprocess.nms_version is batched rather than %s, '
@@ -142,9 +142,7 @@ def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:
     old,
     old,
   )
-  return params_dict.with_overrides(
-    resolved.params, {'postprocess': {'nms_version': 'batched'}}
-  )
+  return params_dict.with_overrides(resolved.params, {key: 'batched'})
 
 
 def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:

@@ -1,11 +1,12 @@
 """Images to try a model with: from TFRecords, or made up."""
 
 import itertools
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
+from PIL import Image
 
 from dataloader import image_reader, record_files
 from utils import errors
@@ -33,7 +34,7 @@ def from_records(
   yield from itertools.islice(_readable(files), count)
 
 
-def _readable(files) -> Iterator[np.ndarray]:
+def _readable(files: Sequence[str]) -> Iterator[np.ndarray]:
   decoder = image_reader.Decoder(_MAX_PIXELS)
   for path in files:
     try:
@@ -49,26 +50,19 @@ def _readable(files) -> Iterator[np.ndarray]:
 
 
 def made_up(count: int, height: int, width: int) -> Iterator[np.ndarray]:
-  """Yields images of smooth colours with bright and dark rectangles on them.
+  """Yields mosaics of large tiles in smooth colours, always the same ones.
 
   Args:
-    count: how many; always the same ones.
+    count: how many.
     height: pixels.
     width: pixels.
   """
   draw = np.random.RandomState(0)
-  rows = np.linspace(0, 1, height)[:, np.newaxis, np.newaxis]
-  columns = np.linspace(0, 1, width)[np.newaxis, :, np.newaxis]
   for _ in range(count):
-    corners = draw.uniform(40, 215, [4, 3])
-    image = (
-      corners[0] * rows * columns
-      + corners[1] * rows * (1 - columns)
-      + corners[2] * (1 - rows) * columns
-      + corners[3] * (1 - rows) * (1 - columns)
+    tiles, shades = (
+      Image.fromarray(draw.randint(0, 256, [*size, 3]).astype(np.uint8))
+      for size in ((5, 7), (2, 2))
     )
-    for _ in range(6):
-      y, x = draw.randint(0, height), draw.randint(0, width)
-      h, w = draw.randint(height // 8, height // 2 + 1, 2)
-      image[y : y + h, x : x + w] = draw.uniform(0, 255, 3)
-    yield image.astype(np.uint8)
+    tiles = tiles.resize((width, height), Image.NEAREST)
+    shades = shades.resize((width, height), Image.BILINEAR)
+    yield np.asarray(Image.blend(tiles, shades, 0.5))

@@ -76,10 +76,10 @@ def build(
       compiled for one TPU core; the batch size has to be static.
   """
   changes = {
-    'architecture': {'use_bfloat16': use_bfloat16},
+    'architecture.use_bfloat16': use_bfloat16,
     # With moving statistics synchronised batch norm computes the same, but
     # cannot be fused.
-    'batch_norm_activation': {'use_sync_bn': False},
+    'batch_norm_activation.use_sync_bn': False,
   }
   graph = tf.Graph()
   with graph.as_default():

@@ -11,11 +11,11 @@ from serving.inference import image_ids, pipeline, writers
 from utils import files
 
 
-class CocoJsonWriter(writers.Writer):
+class CocoJsonWriter(writers.TextWriter):
   """All detections in COCO's format for results.
 
   Where images had to be numbered, a second file, `<path>.images.json`, says
-  which has which id.
+  which has which id. Classes of whole images have no `bbox`.
 
   Args:
     path: of the json to write.
@@ -23,11 +23,10 @@ class CocoJsonWriter(writers.Writer):
   """
 
   def __init__(self, path: str, ids: image_ids.ImageIds):
-    self._path = path
+    super().__init__(path)
     self._ids = ids
     self._images: List[dict] = []
     self._num_detections = 0
-    self._file = writers.UnfinishedText(path)
 
   def add(self, result: pipeline.Result) -> None:
     for class_id, score, box in result.detections.rows():
@@ -35,8 +34,8 @@ class CocoJsonWriter(writers.Writer):
       if box:
         detection['bbox'] = batches.to_coco_boxes(np.float32([box]))[0].tolist()
       detection['score'] = score
-      self._file.stream.write(',\n' if self._num_detections else '[')
-      self._file.stream.write(json.dumps(detection, allow_nan=False))
+      self._stream.write(',\n' if self._num_detections else '[')
+      self._stream.write(json.dumps(detection, allow_nan=False))
       self._num_detections += 1
     if result.image_id in self._ids.numbered:
       height, width = result.pixels.shape[:2]
@@ -50,8 +49,8 @@ class CocoJsonWriter(writers.Writer):
       )
 
   def close(self) -> str:
-    self._file.stream.write(']\n' if self._num_detections else '[]\n')
-    self._file.finish()
+    self._stream.write(']\n' if self._num_detections else '[]\n')
+    super().close()
     sentence = "'{}': {:,} detections.".format(self._path, self._num_detections)
     if self._images:
       path = self._path + '.images.json'
@@ -59,11 +58,8 @@ class CocoJsonWriter(writers.Writer):
       sentence += " '{}': which image has which id.".format(path)
     return sentence
 
-  def discard(self) -> None:
-    self._file.discard()
 
-
-class CsvWriter(writers.Writer):
+class CsvWriter(writers.TextWriter):
   """A table with a row for each detection, or for each of the top classes.
 
   Args:
@@ -72,46 +68,26 @@ class CsvWriter(writers.Writer):
     min_score: lowest score.
   """
 
-  COLUMNS = (
-    'file',
-    'class_id',
-    'class_name',
-    'score',
-    'ymin',
-    'xmin',
-    'ymax',
-    'xmax',
-  )
+  HEADER = 'file,class_id,class_name,score,ymin,xmin,ymax,xmax\n'
 
   def __init__(
     self, path: str, label_map: Optional[Dict[int, str]], min_score: float
   ):
-    self._path = path
+    super().__init__(path)
     self._label_map = label_map or {}
     self._min_score = min_score
-    self._file = writers.UnfinishedText(path)
-    self._rows = csv.writer(self._file.stream, lineterminator='\n')
-    self._rows.writerow(self.COLUMNS)
+    self._stream.write(self.HEADER)
+    self._rows = csv.writer(self._stream, lineterminator='\n')
     self._num_rows = 0
 
   def add(self, result: pipeline.Result) -> None:
     for class_id, score, box in result.detections.rows():
-      if score < self._min_score:
-        continue
-      self._num_rows += 1
-      self._rows.writerow(
-        [
-          result.name,
-          class_id,
-          self._label_map.get(class_id, ''),
-          '{:.6f}'.format(score),
-          *('{:.2f}'.format(edge) for edge in box),
-        ]
-      )
+      if score >= self._min_score:
+        self._num_rows += 1
+        name = self._label_map.get(class_id, '')
+        cells = [result.name, class_id, name, '{:.6f}'.format(score)]
+        self._rows.writerow(cells + ['{:.2f}'.format(edge) for edge in box])
 
   def close(self) -> str:
-    self._file.finish()
+    super().close()
     return "'{}': {:,} rows.".format(self._path, self._num_rows)
-
-  def discard(self) -> None:
-    self._file.discard()

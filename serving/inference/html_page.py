@@ -22,7 +22,7 @@ _JPEG_QUALITY = 80
 _TEMPLATE = 'page.html'
 
 
-class HtmlWriter(writers.Writer):
+class HtmlWriter(writers.TextWriter):
   """Thumbnails that open large, with a filter by class and by score.
 
   The pictures wait in a temporary file, not in memory.
@@ -43,7 +43,7 @@ class HtmlWriter(writers.Writer):
     min_score: float,
     max_images: int,
   ):
-    self._path = path
+    super().__init__(path)
     self._title = title
     self._label_map = label_map or {}
     self._min_score = min_score
@@ -51,7 +51,6 @@ class HtmlWriter(writers.Writer):
     self._max_images = max_images
     self._images: List[Dict[str, Any]] = []
     self._num_left_out = 0
-    self._file = writers.UnfinishedText(path)
     self._pictures = tempfile.TemporaryFile(  # noqa: SIM115
       'w+', encoding='ascii'
     )
@@ -114,9 +113,9 @@ class HtmlWriter(writers.Writer):
       },
       pictures=self._stored_pictures(),
     )
-    self._file.stream.writelines(parts)
+    self._stream.writelines(parts)
     self._pictures.close()
-    self._file.finish()
+    super().close()
     sentence = "'{}': {:,} images; open it in a browser.".format(
       self._path, len(self._images)
     )
@@ -128,7 +127,7 @@ class HtmlWriter(writers.Writer):
 
   def discard(self) -> None:
     self._pictures.close()
-    self._file.discard()
+    super().discard()
 
   def _stored_pictures(self) -> Iterator[str]:
     self._pictures.seek(0)

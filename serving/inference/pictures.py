@@ -9,7 +9,7 @@ import numpy as np
 
 from dataloader import image_reader
 from serving.inference import pipeline, writers
-from utils import errors
+from utils import errors, files
 
 # OpenCV's builds hold no encoder of H.264.
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
@@ -38,12 +38,8 @@ class PictureWriter(writers.Writer):
   def add(self, result: pipeline.Result) -> None:
     path = os.path.join(self._directory, self._file_name(result.name))
     with writers.explaining(path):
-      temporary = writers.temporary_beside(path)
-      try:
+      with files.Unfinished(path) as temporary:
         self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
-        os.replace(temporary, path)
-      finally:
-        writers.remove(temporary)
 
   def _file_name(self, name: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(name))
@@ -80,14 +76,14 @@ class VideoWriter(writers.Writer):
     self._how = how
     self._num_frames = 0
     with writers.explaining(path):
-      self._temporary = writers.temporary_beside(path)
+      self._file = files.Unfinished(path)
     self._writer: Optional[cv2.VideoWriter] = None
 
   def add(self, result: pipeline.Result) -> None:
     if self._writer is None:
       height, width = result.pixels.shape[:2]
       self._writer = cv2.VideoWriter(
-        self._temporary,
+        self._file.temporary,
         cv2.VideoWriter_fourcc(
           *CODECS[os.path.splitext(self._path)[1].lower()]
         ),
@@ -104,10 +100,10 @@ class VideoWriter(writers.Writer):
 
   def close(self) -> str:
     self._writer.release()
-    os.replace(self._temporary, self._path)
+    self._file.finish()
     return "'{}': {:,} frames.".format(self._path, self._num_frames)
 
   def discard(self) -> None:
     if self._writer is not None:
       self._writer.release()
-    writers.remove(self._temporary)
+    self._file.discard()

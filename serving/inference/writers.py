@@ -1,23 +1,17 @@
-"""What all outputs of a run of inference have in common.
-
-Every writer takes results one by one and is then closed, which makes its file
-appear: until then there is only a temporary one, so that no file is ever half
-written.
-"""
+"""What all outputs of a run of inference have in common."""
 
 import abc
 import contextlib
-import os
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, NamedTuple, Optional
 
 from PIL import Image
 
 from serving.inference import pipeline
-from utils import drawing, errors
+from utils import drawing, errors, files
 
 
 class Writer(abc.ABC):
-  """Takes results and leaves one file or folder."""
+  """Takes results and leaves one file or folder, which `close` makes appear."""
 
   @abc.abstractmethod
   def add(self, result: pipeline.Result) -> None:
@@ -32,38 +26,8 @@ class Writer(abc.ABC):
     """Removes what is unfinished."""
 
 
-class Drawing:
-  """How detections are drawn.
-
-  Args:
-    label_map: class names by id, if known.
-    max_boxes: detections an image.
-    min_score: lowest score.
-  """
-
-  def __init__(
-    self, label_map: Optional[Dict[int, str]], max_boxes: int, min_score: float
-  ):
-    self._label_map = label_map
-    self._max_boxes = max_boxes
-    self._min_score = min_score
-
-  def draw(self, result: pipeline.Result) -> Image.Image:
-    """Returns the image with the boxes on it."""
-    count = self._max_boxes
-    found = result.detections
-    return drawing.draw_detections(
-      result.pixels,
-      None if found.boxes is None else found.boxes[:count],
-      found.classes[:count],
-      found.scores[:count],
-      self._label_map,
-      self._min_score,
-    )
-
-
-class UnfinishedText:
-  """A text file that appears under its name once it is whole.
+class TextWriter(Writer):
+  """Leaves one text file.
 
   Args:
     path: local; its folder is made if needed.
@@ -75,18 +39,46 @@ class UnfinishedText:
   def __init__(self, path: str):
     self._path = path
     with explaining(path):
-      self._temporary = temporary_beside(path)
-      self.stream = open(  # noqa: SIM115
-        self._temporary, 'w', encoding='utf-8', newline='\n'
+      self._file = files.Unfinished(path)
+      self._stream = open(  # noqa: SIM115
+        self._file.temporary, 'w', encoding='utf-8', newline='\n'
       )
 
-  def finish(self) -> None:
-    self.stream.close()
-    os.replace(self._temporary, self._path)
+  def close(self) -> str:
+    self._stream.close()
+    self._file.finish()
+    return self._path
 
   def discard(self) -> None:
-    self.stream.close()
-    remove(self._temporary)
+    self._stream.close()
+    self._file.discard()
+
+
+class Drawing(NamedTuple):
+  """How detections are drawn.
+
+  Attributes:
+    label_map: class names by id, if known.
+    max_boxes: detections an image.
+    min_score: lowest score.
+  """
+
+  label_map: Optional[Dict[int, str]]
+  max_boxes: int
+  min_score: float
+
+  def draw(self, result: pipeline.Result) -> Image.Image:
+    """Returns the image with the boxes on it."""
+    count = self.max_boxes
+    boxes, classes, scores, _ = result.detections
+    return drawing.draw_detections(
+      result.pixels,
+      None if boxes is None else boxes[:count],
+      classes[:count],
+      scores[:count],
+      self.label_map,
+      self.min_score,
+    )
 
 
 @contextlib.contextmanager
@@ -104,18 +96,3 @@ def explaining(path: str) -> Iterator[None]:
     raise kind(
       "'{}' cannot be written: {}.".format(path, error.strerror or error)
     ) from error
-
-
-def temporary_beside(path: str) -> str:
-  """Returns a hidden name in the same folder, which is made if needed."""
-  directory, name = os.path.split(path)
-  os.makedirs(directory or '.', exist_ok=True)
-  stem, ending = os.path.splitext(name)
-  # OpenCV goes by the ending.
-  return os.path.join(directory, '.{}.{}{}'.format(stem, os.getpid(), ending))
-
-
-def remove(path: str) -> None:
-  """Removes a file, if it is there."""
-  with contextlib.suppress(FileNotFoundError):
-    os.remove(path)

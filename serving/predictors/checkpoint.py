@@ -33,7 +33,7 @@ class CheckpointPredictor(predictor.Predictor):
     image_size: Optional[Sequence[int]] = None,
   ):
     params = params_dict.with_overrides(
-      params, {'use_tpu': False, 'postprocess': {'apply_nms': True}}
+      params, {'use_tpu': False, 'postprocess.apply_nms': True}
     )
     image_size = image_size or factory.parser_settings(params).output_size
     super().__init__(image_size, label_map=_label_map(params))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dataloader import image_reader
-from modeling import factory, served_output
+from modeling import model_registry, served_output
 from serving.export import export
 from serving.http import detector
 from serving.inference import (
@@ -46,7 +46,7 @@ class _Classifier:
 @pytest.fixture()
 def classifier(monkeypatch, tmp_path):
   monkeypatch.setitem(
-    factory.MODELS._entries, 'retinanet', lambda params: _Classifier()
+    model_registry.MODELS._entries, 'retinanet', lambda params: _Classifier()
   )
   (tmp_path / 'model').mkdir()
   return tiny_export.make(tmp_path / 'model')

@@ -33,7 +33,7 @@ def adapted(
   params, _, options = export_request
   if export_request.kinds >= RAW_BOXES:
     params = params_dict.with_overrides(
-      params, {'postprocess': {'apply_nms': False}}
+      params, {'postprocess.apply_nms': False}
     )
   if options.input_type not in (_RAW, *input_types):
     _log.info(

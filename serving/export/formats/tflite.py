@@ -58,6 +58,14 @@ def check(export_request: request.ExportRequest) -> None:
         'tflite_types: int8 needs representative_file_pattern: TFRecords of '
         'images such as the model will see, to find the range of each value.'
       )
+    if not kinds & {
+      served_output.RAW_ENCODED_BOXES,
+      served_output.PROBABILITIES,
+    }:
+      raise errors.ConfigError(
+        'tflite_types: int8 needs encoded boxes, which the model {!r} does not '
+        'put out. Leave int8 out.'.format(export_request.params.type)
+      )
     # Before the conversion takes its time.
     next(representative.images(export_request))
 

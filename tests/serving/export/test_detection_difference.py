@@ -1,5 +1,7 @@
 """Detections of two programs, paired and measured."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -23,8 +25,9 @@ def _compare(a, b, scale=1.0, max_detections=5):
     [scale],
     least_iou=0.5,
     score_tolerance=0.01,
-    score_threshold=0.1,
-    max_detections=max_detections,
+    settings=types.SimpleNamespace(
+      score_threshold=0.1, max_total_size=max_detections
+    ),
   )
 
 
@@ -84,6 +87,11 @@ def test_nothing_at_all():
 def test_images_add_up():
   one, two = _detections(_FIRST), _detections(_FIRST, _SECOND)
   measured = detection_difference.compare(
-    [one, two], [two, one], [1.0, 1.0], 0.5, 0.01, 0.1, 5
+    [one, two],
+    [two, one],
+    [1.0, 1.0],
+    0.5,
+    0.01,
+    types.SimpleNamespace(score_threshold=0.1, max_total_size=5),
   )
   assert (measured.num_compared, measured.num_matched) == (6, 4)

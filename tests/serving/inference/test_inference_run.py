@@ -76,7 +76,7 @@ def test_broken_files_are_listed(images, tmp_path, capsys):
 class _Blind(results.Brightness):
   def predict(self, images):
     return [
-      predictor_lib.ImageDetections(*[values[:0] for values in found])
+      predictor_lib.ImageDetections(*[values[:0] for values in found[:3]])
       for found in super().predict(images)
     ]
 

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -87,15 +88,14 @@ def _assert_same(found, expected, atol=1e-3):
 
 def _agreement(found, expected, least_iou, score_tolerance=0.05):
   scales = [min(64 / h, 64 / w) for h, w in _SIZES]
-  settings = tiny_export.SMALL['postprocess']
+  settings = types.SimpleNamespace(**tiny_export.SMALL['postprocess'])
   measured = detection_difference.compare(
     expected,
     found,
     scales,
     least_iou,
     score_tolerance,
-    settings['score_threshold'],
-    settings['max_total_size'],
+    settings,
   )
   assert measured.num_compared > 10
   return measured
