@@ -4,6 +4,7 @@ from typing import Any, List, Optional, Tuple
 
 import rich.table
 
+from configs import factory
 from executor import hardware as hardware_lib
 from executor import run_start
 from modeling.architecture import batch_norm
@@ -76,12 +77,7 @@ def _training_rows(
       ),
     ),
     ('learning rate', _learning_rate(params.train)),
-    (
-      'loss',
-      'class loss + {:g} x box loss + weight decay'.format(
-        params.retinanet_loss.box_loss_weight
-      ),
-    ),
+    ('loss', _loss(params)),
     (
       'checkpoints',
       '{}: every {} s and at the end, the last {} kept'.format(
@@ -123,10 +119,22 @@ def _classes(params: Any) -> List[str]:
   ]
 
 
+def _loss(params: Any) -> str:
+  weights = [
+    '{} {:g}'.format(key, value)
+    for key, value in params.leaves()
+    if key.endswith('_loss_weight')
+  ]
+  decay = 'weight decay {:g}'.format(params.train.l2_weight_decay)
+  return ', '.join([*weights, decay])
+
+
 def _image_size(params: Any) -> str:
-  settings = params.retinanet_parser
+  settings = factory.parser_settings(params)
   text = '{} x {} pixels'.format(*settings.output_size)
-  scales = settings.aug_scale_min, settings.aug_scale_max
+  scales = 1, 1
+  if 'aug_scale_min' in settings:
+    scales = settings.aug_scale_min, settings.aug_scale_max
   if scales != (1, 1):
     text += ', in training scaled by {:g} to {:g}'.format(*scales)
   return text

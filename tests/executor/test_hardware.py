@@ -177,7 +177,9 @@ def test_plan_names_what_matters():
     'from 0.0067 up to 0.08 in 500 steps, 0.008 from step 15000, 0.0008 from '
     'step 20000'
   )
-  assert rows['loss'] == 'class loss + 50 x box loss + weight decay'
+  assert (
+    rows['loss'] == 'retinanet_loss.box_loss_weight 50, weight decay 0.0001'
+  )
   assert '/somewhere' in rows['checkpoints']
 
   table = plan.plan_table(params, eight, 'eval')

@@ -2,9 +2,11 @@
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from configs import factory as config_factory
 from configs import params_dict
 from executor import batches, partitioning, run_check
 from executor import hardware as hardware_lib
+from modeling import factory
 from ops import preprocess_ops
 from utils import errors
 
@@ -95,9 +97,9 @@ def _batches(params: Any) -> Dict[bool, batches.Batch]:
 
 def padded_size(params: Any) -> Tuple[int, int]:
   """Height and width of the network's images, pixels."""
-  parser = getattr(params, params.architecture.parser)
   return preprocess_ops.padded_size(
-    parser.output_size, 2**params.architecture.max_level
+    config_factory.parser_settings(params).output_size,
+    factory.model_generator(params).stride,
   )
 
 
