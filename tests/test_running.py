@@ -228,7 +228,7 @@ def test_bad_setting_is_named(tmp_path, override, words):
   'override,words',
   [
     ({'eval': {'type': 'bbox'}}, "eval.type: 'bbox' .*; use box, customized"),
-    ({'eval': {'type': 'lvis_box'}}, "eval.type: 'lvis_box' is not available"),
+    ({'eval': {'type': 'lvis_box'}}, "eval.type: 'lvis_box'"),
     (
       {'eval': {'type': 'box_and_mask'}},
       "eval.type: 'box_and_mask' is not available",

@@ -38,7 +38,6 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     The `Layout`; nothing is raised.
   """
   num_cores = params.train.num_shards
-  image_size = padded_size(params)
   problems, rows = [], []
   num_replicas = None
   try:
@@ -56,19 +55,18 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
         rows.append((batch.key, _describe(batch)))
         hardware = hardware_lib.tpu(params, is_training)
         problems += run_check.hardware_problems(params, hardware, is_training)
-  rows.append(
-    ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
-  )
-  problems += _block_problems(params, image_size)
   try:
+    image_size = padded_size(params)
+    rows.append(
+      ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
+    )
     parts = partitioning.image_parts(params)
+    if parts:
+      rows.append(('parts of an image', ' x '.join(map(str, parts))))
+    if parts and num_replicas:
+      problems += _part_problems(params, image_size, parts, num_replicas)
   except errors.ConfigError as error:
     problems.append(str(error))
-    parts = None
-  if parts:
-    rows.append(('parts of an image', ' x '.join(map(str, parts))))
-    if num_replicas:
-      problems += _part_problems(params, image_size, parts, num_replicas)
   return Layout(num_replicas, rows, problems)
 
 
@@ -110,18 +108,6 @@ def _describe(batch: batches.Batch) -> str:
     batch.num_replicas,
     batch.parts,
   )
-
-
-def _block_problems(params: Any, size: Tuple[int, int]) -> List[str]:
-  block = params.architecture.space_to_depth_block_size
-  if not any(side % block for side in size):
-    return []
-  return [
-    'architecture.space_to_depth_block_size: blocks of {} pixels do not cover '
-    'an image of {} x {} pixels. Use a divisor of both sides.'.format(
-      block, *size
-    )
-  ]
 
 
 def _part_problems(

@@ -80,7 +80,7 @@ def test_program_names_all_that_would_not_work(tmp_path):
   for text in (
     'train.train_batch_size: 30 images do not divide over 8 replicas',
     'eval.eval_batch_size: 12 images do not divide over 8 replicas',
-    'architecture.space_to_depth_block_size: blocks of 3 pixels',
+    'architecture.space_to_depth_block_size: 3 does not divide',
   ):
     assert message.count(text) == 1, message
 
