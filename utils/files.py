@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from utils import errors
 
@@ -93,14 +93,23 @@ def write_text(path: str, text: str) -> None:
       f.write(text)
     gfile.Rename(temporary, path, overwrite=True)
     return
-  directory = os.path.dirname(path) or '.'
-  os.makedirs(directory, exist_ok=True)
-  temporary = os.path.join(
-    directory, '.{}.{}.tmp'.format(os.path.basename(path), os.getpid())
-  )
+  os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+  with replacing(path) as temporary, open(
+    temporary, 'w', encoding='utf-8'
+  ) as f:
+    f.write(text)
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+  """Yields where to write a local file that takes another's place at the end.
+
+  If that fails, nothing is left of it.
+  """
+  directory, name = os.path.split(path)
+  temporary = os.path.join(directory, '.{}.{}.tmp'.format(name, os.getpid()))
   try:
-    with open(temporary, 'w', encoding='utf-8') as f:
-      f.write(text)
+    yield temporary
     os.replace(temporary, path)
   except OSError as error:
     # That of a write, such as to a full disk, does not say where.

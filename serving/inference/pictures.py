@@ -9,7 +9,7 @@ import numpy as np
 
 from dataloader import image_reader
 from serving.inference import pipeline, writers
-from utils import errors
+from utils import errors, files
 
 # OpenCV's builds hold no encoder of H.264.
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
@@ -37,13 +37,8 @@ class PictureWriter(writers.Writer):
 
   def add(self, result: pipeline.Result) -> None:
     path = os.path.join(self._directory, self._file_name(result.name))
-    with writers.explaining(path):
-      temporary = writers.temporary_beside(path)
-      try:
-        self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
-        os.replace(temporary, path)
-      finally:
-        writers.remove(temporary)
+    with writers.explaining(path), files.replacing(path) as temporary:
+      self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
 
   def _file_name(self, name: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(name))

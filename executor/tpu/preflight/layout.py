@@ -76,11 +76,12 @@ def with_batches_that_divide(params: Any) -> Any:
   Raises:
     ConfigError: the cores make no replicas.
   """
-  changed = params_dict.ParamsDict(params.as_dict())
   for batch in _batches(params).values():
     block, name = batch.key.split('.')
-    changed.override({block: {name: batch.size_that_divides}})
-  return changed
+    params = params_dict.with_overrides(
+      params, {block: {name: batch.size_that_divides}}
+    )
+  return params
 
 
 def _batches(params: Any) -> Dict[bool, batches.Batch]:
