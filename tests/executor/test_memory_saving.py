@@ -104,6 +104,7 @@ def test_shared_statistics_of_gpus_are_refused(train):
   _check(params, _TWO_GPUS)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_less_memory(tmp_path):
   records = tiny_run.write_data(tmp_path)
   settings = {'gradient_accumulation_steps': 2, 'recompute_grad': True}

@@ -130,6 +130,7 @@ def _weights(prefix):
   }
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process(records, tmp_path):
   # Some steps are clipped.
   steps = {'total_steps': 10, 'gradient_clip_norm': 1.0}
