@@ -81,7 +81,7 @@ def test_plan_names_what_is_on():
     'mixed_precision': True,
   }
   text = _plan(_params(settings), _TWO_GPUS)
-  for words in ('2 parts of 2 images', 'computed again', 'float16'):
+  for words in ('for each of 2 in 2 parts', 'computed again', 'float16'):
     assert words in text
 
 

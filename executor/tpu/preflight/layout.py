@@ -52,7 +52,7 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     rows.append(('replicas', text))
     for is_training, batch in _batches(params).items():
       if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
-        rows.append((batch.key, _describe(batch)))
+        rows.append((batch.key, str(batch)))
         hardware = hardware_lib.tpu(params, is_training)
         problems += run_check.hardware_problems(params, hardware, is_training)
   try:
@@ -99,15 +99,6 @@ def padded_size(params: Any) -> Tuple[int, int]:
   return preprocess_ops.padded_size(
     config_factory.parser_settings(params).output_size,
     factory.model_generator(params).stride,
-  )
-
-
-def _describe(batch: batches.Batch) -> str:
-  return '{} images, {:g} for each of {}{}'.format(
-    batch.size,
-    batch.size / batch.num_replicas,
-    batch.num_replicas,
-    batch.parts,
   )
 
 
