@@ -1,6 +1,6 @@
 """How cores, batches and images divide on a TPU: read from the config alone."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from configs import factory as config_factory
 from configs import params_dict
@@ -9,8 +9,6 @@ from executor import hardware as hardware_lib
 from modeling import factory
 from ops import preprocess_ops
 from utils import errors
-
-_NUM_COLORS = 3
 
 
 class Layout(NamedTuple):
@@ -56,7 +54,10 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
         hardware = hardware_lib.tpu(params, is_training)
         problems += run_check.hardware_problems(params, hardware, is_training)
   try:
-    image_size = padded_size(params)
+    image_size = preprocess_ops.padded_size(
+      config_factory.parser_settings(params).output_size,
+      factory.model_generator(params).stride,
+    )
     rows.append(
       ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
     )
@@ -64,7 +65,7 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     if parts:
       rows.append(('parts of an image', ' x '.join(map(str, parts))))
     if parts and num_replicas:
-      problems += _part_problems(params, image_size, parts, num_replicas)
+      problems += partitioning.uneven_parts(params, image_size, num_replicas)
   except errors.ConfigError as error:
     problems.append(str(error))
   return Layout(num_replicas, rows, problems)
@@ -92,42 +93,3 @@ def _batches(params: Any) -> Dict[bool, batches.Batch]:
       params, hardware_lib.tpu(params, is_training=False)
     ),
   }
-
-
-def padded_size(params: Any) -> Tuple[int, int]:
-  """Height and width of the network's images, pixels."""
-  return preprocess_ops.padded_size(
-    config_factory.parser_settings(params).output_size,
-    factory.model_generator(params).stride,
-  )
-
-
-def _part_problems(
-  params: Any, size: Tuple[int, int], parts: Sequence[int], num_replicas: int
-) -> List[str]:
-  """Dimensions of a replica's images that do not make equal parts."""
-  # With space-to-depth what arrives is the image of blocks.
-  block = params.architecture.space_to_depth_block_size
-  size_key = params.architecture.parser + '.output_size'
-  dimensions = (
-    (
-      'images of a replica',
-      params.train.train_batch_size // num_replicas,
-      'train.train_batch_size',
-    ),
-    ('height', size[0] // block, size_key),
-    ('width', size[1] // block, size_key),
-    (
-      'channels',
-      _NUM_COLORS * block**2,
-      'architecture.space_to_depth_block_size',
-    ),
-  )
-  return [
-    'train.input_partition_dims: {} does not divide the {} into equal parts: '
-    '{} over {}. Change {}, or the parts.'.format(
-      list(parts), name, number, part, remedy
-    )
-    for part, (name, number, remedy) in zip(parts, dimensions)
-    if number % part
-  ]
