@@ -26,19 +26,26 @@ class Batch(NamedTuple):
     unit = self.num_replicas * self.num_parts
     return self.size // unit * unit or unit
 
-  @property
-  def parts(self) -> str:
-    """In words; '' if there is but one."""
-    return '' if self.num_parts == 1 else ' in {} parts'.format(self.num_parts)
+  def __str__(self) -> str:
+    text = '{} images'.format(self.size)
+    if self.num_replicas > 1:
+      text += ', {:g} for each of {}'.format(
+        self.size / self.num_replicas, self.num_replicas
+      )
+    if self.num_parts > 1:
+      text += ' in {} parts'.format(self.num_parts)
+    return text
 
   @property
   def problem(self) -> Optional[str]:
     """A message if it does not divide."""
     if self.size == self.size_that_divides:
       return None
-    parts = self.parts and self.parts + (
-      ' each (train.gradient_accumulation_steps)'
-    )
+    parts = ''
+    if self.num_parts > 1:
+      parts = ' in {} parts each (train.gradient_accumulation_steps)'.format(
+        self.num_parts
+      )
     return (
       '{}: {} images do not divide over {} replicas{}. Use a multiple of {}, '
       'such as {}.'.format(

@@ -1,12 +1,13 @@
 """How the cores of a TPU replica share images: train.input_partition_dims."""
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from utils import errors
 
 _NUM_IMAGE_DIMS = 4
+_NUM_COLORS = 3
 _NOT_PARTED = (None, 'None')
 # [height, width, channels, batch] seen from [batch, height, width, channels],
 # and [height, width, batch, channels], as space-to-depth leaves images.
@@ -80,3 +81,41 @@ def input_partition_dims(params: Any) -> Optional[List[Any]]:
     )
     parts = [parts[axis] for axis in axes]
   return [list(parts), None]
+
+
+def uneven_parts(
+  params: Any, size: Tuple[int, int], num_replicas: int
+) -> List[str]:
+  """Messages about dimensions of images that do not make equal parts.
+
+  Args:
+    params: the whole config, whose `image_parts` there are.
+    size: height and width of the network's images, pixels.
+    num_replicas: copies of the model.
+  """
+  parts = image_parts(params)
+  # With space-to-depth what arrives is the image of blocks.
+  block = params.architecture.space_to_depth_block_size
+  size_key = params.architecture.parser + '.output_size'
+  dimensions = (
+    (
+      'images of a replica',
+      params.train.train_batch_size // num_replicas,
+      'train.train_batch_size',
+    ),
+    ('height', size[0] // block, size_key),
+    ('width', size[1] // block, size_key),
+    (
+      'channels',
+      _NUM_COLORS * block**2,
+      'architecture.space_to_depth_block_size',
+    ),
+  )
+  return [
+    'train.input_partition_dims: {} does not divide the {} into equal parts: '
+    '{} over {}. Change {}, or the parts.'.format(
+      list(parts), name, number, part, remedy
+    )
+    for part, (name, number, remedy) in zip(parts, dimensions)
+    if number % part
+  ]

@@ -4,8 +4,9 @@ from typing import Any, List, Optional, Tuple
 
 import rich.table
 
+from configs import factory
+from executor import batches, run_start
 from executor import hardware as hardware_lib
-from executor import run_start
 from modeling.architecture import batch_norm
 
 _SHOWN_CLASSES = 20
@@ -66,8 +67,8 @@ def _training_rows(
   params: Any, hardware: hardware_lib.Hardware
 ) -> List[Tuple[str, str]]:
   return [
-    ('training batch', _batch(params.train.train_batch_size, hardware)),
-    *(('memory', text) for text in _memory_saving(params.train, hardware)),
+    ('training batch', str(batches.training(params, hardware.num_replicas))),
+    *(('memory', text) for text in _memory_saving(params.train)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
@@ -76,12 +77,7 @@ def _training_rows(
       ),
     ),
     ('learning rate', _learning_rate(params.train)),
-    (
-      'loss',
-      'class loss + {:g} x box loss + weight decay'.format(
-        params.retinanet_loss.box_loss_weight
-      ),
-    ),
+    ('loss', _loss(params)),
     (
       'checkpoints',
       '{}: every {} s and at the end, the last {} kept'.format(
@@ -93,17 +89,11 @@ def _training_rows(
   ]
 
 
-def _memory_saving(train: Any, hardware: hardware_lib.Hardware) -> List[str]:
+def _memory_saving(train: Any) -> List[str]:
   """What is on, each in some words."""
   texts = []
-  num_parts = train.gradient_accumulation_steps
-  if num_parts > 1:
-    size = train.train_batch_size // hardware.num_replicas // num_parts
-    texts.append(
-      'gradients of {} parts of {} {} added up before a step'.format(
-        num_parts, size, 'image' if size == 1 else 'images'
-      )
-    )
+  if train.gradient_accumulation_steps > 1:
+    texts.append('gradients of the parts added up before a step')
   if train.recompute_grad:
     texts.append('activations computed again in the backward pass')
   return texts
@@ -123,10 +113,22 @@ def _classes(params: Any) -> List[str]:
   ]
 
 
+def _loss(params: Any) -> str:
+  weights = [
+    '{} {:g}'.format(key, value)
+    for key, value in params.leaves()
+    if key.endswith('_loss_weight')
+  ]
+  decay = 'weight decay {:g}'.format(params.train.l2_weight_decay)
+  return ', '.join([*weights, decay])
+
+
 def _image_size(params: Any) -> str:
-  settings = params.retinanet_parser
+  settings = factory.parser_settings(params)
   text = '{} x {} pixels'.format(*settings.output_size)
-  scales = settings.aug_scale_min, settings.aug_scale_max
+  scales = 1, 1
+  if 'aug_scale_min' in settings:
+    scales = settings.aug_scale_min, settings.aug_scale_max
   if scales != (1, 1):
     text += ', in training scaled by {:g} to {:g}'.format(*scales)
   return text
@@ -179,28 +181,20 @@ def _precision(params: Any) -> str:
   return 'float32'
 
 
-def _batch(size: int, hardware: hardware_lib.Hardware) -> str:
-  text = '{} images'.format(size)
-  if hardware.num_replicas > 1:
-    text += ' over all replicas, {} on each of {}'.format(
-      size // hardware.num_replicas, hardware.num_replicas
-    )
-  return text
-
-
 def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
-  size = params.eval.eval_batch_size
   master = params.platform.eval_master
-  if hardware.kind == hardware_lib.TPU and master:
-    return '{} images on {}'.format(
-      size,
-      'the CPU of this machine'
-      if master == hardware_lib.LOCAL
-      else 'the TPU {}'.format(master),
-    )
-  if hardware.kind == hardware_lib.TPU or hardware.num_replicas == 1:
-    return _batch(size, hardware)
-  return '{} images on one device'.format(size)
+  batch = batches.evaluation(params, hardware)
+  if hardware.kind != hardware_lib.TPU:
+    place = ' on one device' if hardware.num_replicas > 1 else ''
+    return str(batch) + place
+  if not master:
+    return str(batch)
+  return '{} images on {}'.format(
+    batch.size,
+    'the CPU of this machine'
+    if master == hardware_lib.LOCAL
+    else 'the TPU {}'.format(master),
+  )
 
 
 def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:

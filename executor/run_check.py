@@ -5,6 +5,7 @@ from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
 
+from configs import factory
 from dataloader import record_files
 from evaluation import evaluator_registry, groundtruth_agreement
 from executor import batches, evaluation, failures, run_start, run_warnings
@@ -62,7 +63,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
       settings.val_json_file if settings.use_json_file else None,
       settings.label_map_file,
       settings.eval_samples,
-      params.retinanet_parser.regenerate_source_id,
+      factory.parser_settings(params).regenerate_source_id,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Dict
 import psutil
 import tensorflow.compat.v1 as tf
 
+from configs import factory
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -82,13 +83,15 @@ def check(params: Any, graph: tf.Graph, available: int) -> None:
     'train.train_batch_size: a training step of {} images of {} x {} pixels '
     'takes {}. {}'.format(
       batch_size,
-      *params.retinanet_parser.output_size,
+      *factory.parser_settings(params).output_size,
       text,
       'Set it to {} or less (and the learning rate in proportion), or see '
       'docs/memory.md.'.format(fits)
       if fits > 0
-      else 'Not even one image fits: set retinanet_parser.output_size lower, '
-      'or take a smaller network, as configs/yaml/small_cpu.yaml does.',
+      else 'Not even one image fits: set {}.output_size lower, or take a '
+      'smaller network, as configs/yaml/small_cpu.yaml does.'.format(
+        params.architecture.parser
+      ),
     )
   )
 

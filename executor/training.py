@@ -147,9 +147,9 @@ class Trainer:
     cluster = hardware.cluster
     if cluster is None:
       return contextlib.nullcontext()
-    report = meeting.Report(
-      config=meeting.comparable_config(self._params),
-      num_devices=hardware.num_replicas // cluster.num_workers,
-      step=step,
+    num_devices = hardware.num_replicas // cluster.num_workers
+    return meeting.Meeting(
+      cluster,
+      meeting.report(self._params, num_devices, step),
+      self._params.model_dir,
     )
-    return meeting.Meeting(cluster, report, self._params.model_dir)

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from matplotlib import figure
 
 from evaluation import report
-from utils import errors
+from utils import errors, files
 
 _LOSS, _LEARNING_RATE = 'loss', 'learning_rate'
 # Drawn only where their parts are absent.
@@ -163,10 +163,9 @@ def _save(drawing: figure.Figure, output: str) -> None:
         output, ', '.join(known)
       )
     )
-  temporary = '{}.{}.tmp'.format(output, os.getpid())
   try:
-    drawing.savefig(temporary, format=ending)
-    os.replace(temporary, output)
+    with files.Unfinished(output) as temporary:
+      drawing.savefig(temporary, format=ending)
   except OSError as error:
     raise errors.UserError(
       "Picture '{}' cannot be written: {}".format(output, error.strerror)

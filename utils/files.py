@@ -111,12 +111,16 @@ class Unfinished:
   def __enter__(self) -> str:
     return self.temporary
 
-  def __exit__(self, error_type: Any, *_: Any) -> None:
+  def __exit__(self, error_type: Any, error: Any, traceback: Any) -> None:
+    del traceback
     try:
       if error_type is None:
         self.finish()
     finally:
       self.discard()
+    if isinstance(error, OSError) and not error.filename:
+      # That of a write, such as to a full disk, does not say where.
+      raise OSError(error.errno, error.strerror, self._path) from error
 
 
 def write_text(path: str, text: str) -> None:
@@ -134,13 +138,9 @@ def write_text(path: str, text: str) -> None:
       f.write(text)
     gfile.Rename(temporary, path, overwrite=True)
     return
-  try:
-    with Unfinished(path) as temporary:
-      with open(temporary, 'w', encoding='utf-8') as f:
-        f.write(text)
-  except OSError as error:
-    # That of a write, such as to a full disk, does not say where.
-    raise OSError(error.errno, error.strerror, path) from error
+  with Unfinished(path) as temporary:
+    with open(temporary, 'w', encoding='utf-8') as f:
+      f.write(text)
 
 
 def write_json(path: str, content: Any, indent: Optional[int] = None) -> None:

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import directory_mark
@@ -40,33 +40,25 @@ _MAX_DIFFERENCES = 5
 _OWN_KEYS = ('model_dir', 'tpu_job_name')
 _OWN_BLOCKS = ('platform.',)
 _HELLO = 'tpu-detection worker'
+_MARK = 'mark in model_dir'
 _FAILED = 1
 _LOCAL = ('127.0.0.1', 'localhost')
 
 
-class Report(NamedTuple):
-  """What each worker says of itself; all have to agree.
+def report(params: Any, num_devices: int, step: int) -> Dict[str, Any]:
+  """What a worker says of itself; all have to agree.
 
-  Attributes:
-    config: values by dotted key.
+  Args:
+    params: the whole config.
     num_devices: replicas of this worker.
     step: of the latest checkpoint in model_dir; 0 without one.
-    mark: that of the chief in model_dir; found when they meet.
   """
-
-  config: Dict[str, Any]
-  num_devices: int
-  step: int
-  mark: Optional[str] = None
-
-
-def comparable_config(params: Any) -> Dict[str, Any]:
-  """Values by dotted key that all workers have to share."""
   values = {
     key: value
     for key, value in params.leaves()
     if key not in _OWN_KEYS and not key.startswith(_OWN_BLOCKS)
   }
+  values.update({'number of devices': num_devices, 'step in model_dir': step})
   # As they come out of a message.
   return json.loads(json.dumps(values, default=str))
 
@@ -114,7 +106,7 @@ class Meeting:
 
   Args:
     cluster: this process is a worker of it.
-    report: of this worker.
+    report: of this worker, see `report`.
     model_dir: has to be the same directory for all.
     patience: seconds until one that has not come counts as missing.
 
@@ -126,7 +118,7 @@ class Meeting:
   def __init__(
     self,
     cluster: cluster_lib.Cluster,
-    report: Report,
+    report: Dict[str, Any],
     model_dir: str,
     patience: float = _PATIENCE,
   ):
@@ -161,12 +153,12 @@ class Meeting:
       for peer in self._peers:
         peer.send(done=True)
 
-  def _receive(self, report: Report) -> List[_Peer]:
+  def _receive(self, report: Dict[str, Any]) -> List[_Peer]:
     """The chief's part: waits for all, compares, and answers."""
     peers: Dict[int, _Peer] = {}
     try:
       with directory_mark.left_in(self._model_dir) as mark:
-        reports = {0: report._replace(mark=mark)}
+        reports = {0: {**report, _MARK: mark}}
         with self._listen() as listener:
           self._await_all(listener, peers, reports)
       problem = _disagreement(self._cluster, reports)
@@ -185,7 +177,7 @@ class Meeting:
     self,
     listener: socket.socket,
     peers: Dict[int, _Peer],
-    reports: Dict[int, Report],
+    reports: Dict[int, Dict[str, Any]],
   ) -> None:
     """Adds all other workers and what they report."""
     line_time = time.monotonic()
@@ -211,7 +203,7 @@ class Meeting:
         peers[index].close()
       peer.index = index
       peers[index] = peer
-      reports[index] = Report(*message['report'])
+      reports[index] = message['report']
 
   def _listen(self) -> socket.socket:
     host, port = _host_and_port(self._cluster.workers[0])
@@ -232,7 +224,7 @@ class Meeting:
     listener.settimeout(_RETRY_INTERVAL)
     return listener
 
-  def _join(self, report: Report) -> _Peer:
+  def _join(self, report: Dict[str, Any]) -> _Peer:
     """A worker's part: finds the chief and hears whether all agree."""
     line_time = time.monotonic()
     chief = self._names([0])
@@ -248,8 +240,8 @@ class Meeting:
         continue
       peer = _Peer(connection, 0)
       # Now there is one.
-      report = report._replace(mark=directory_mark.find(self._model_dir))
-      peer.send(hello=_HELLO, index=self._cluster.index, report=list(report))
+      report = {**report, _MARK: directory_mark.find(self._model_dir)}
+      peer.send(hello=_HELLO, index=self._cluster.index, report=report)
       # It answers when all have come.
       while not peer.has_message(_LINE_INTERVAL):
         line_time = self._be_patient(
@@ -273,10 +265,9 @@ class Meeting:
     now = time.monotonic()
     if now > self._end_of_patience:
       raise errors.UserError(
-        'Not all workers came: {} did not. Start each of the {} workers of '
-        '{} with its own task.index, and check that the addresses can be '
-        'reached.'.format(
-          names, self._cluster.num_workers, cluster_lib.VARIABLE
+        'Not all workers came: {} did not. Start each of {} with its own '
+        'task.index, and check that the addresses can be reached.'.format(
+          names, cluster_lib.VARIABLE
         )
       )
     if now - line_time < _LINE_INTERVAL:
@@ -332,52 +323,22 @@ def _host_and_port(address: str) -> Any:
 
 
 def _disagreement(
-  cluster: cluster_lib.Cluster, reports: Dict[int, Report]
+  cluster: cluster_lib.Cluster, reports: Dict[int, Dict[str, Any]]
 ) -> Optional[str]:
   """Returns what is wrong with the first worker that differs from the chief."""
-  chief = reports[0]
-  for index in sorted(reports):
-    report = reports[index]
-    keys = sorted(
-      key
-      for key in {**chief.config, **report.config}
-      if chief.config.get(key) != report.config.get(key)
-    )
-    if keys:
-      shown = [
-        '{} is {!r}, not {!r}'.format(
-          key, report.config.get(key), chief.config.get(key)
-        )
-        for key in keys[:_MAX_DIFFERENCES]
-      ]
-      rest = len(keys) - len(shown)
-      if rest:
-        shown.append('{} others'.format(rest))
+  for index, report in sorted(reports.items()):
+    shown = [
+      '{} is {!r}, not {!r}'.format(key, report.get(key), reports[0].get(key))
+      for key in sorted({*reports[0], *report})
+      if report.get(key) != reports[0].get(key)
+    ]
+    if shown:
+      if len(shown) > _MAX_DIFFERENCES:
+        rest = len(shown) - _MAX_DIFFERENCES
+        shown[_MAX_DIFFERENCES:] = ['{} others'.format(rest)]
       return (
-        '{} has another config than {}: {}. Give all workers the same config '
-        'and flags.'.format(
-          cluster.name(index), cluster.name(0), '; '.join(shown)
-        )
-      )
-    if report.num_devices != chief.num_devices:
-      return (
-        '{} has {} devices, {} has {}. All workers need the same number of '
-        'GPUs (CUDA_VISIBLE_DEVICES).'.format(
-          cluster.name(index),
-          report.num_devices,
-          cluster.name(0),
-          chief.num_devices,
-        )
-      )
-    if report.mark != chief.mark or report.step != chief.step:
-      return (
-        '{} has another model_dir than {}{}. model_dir has to be one directory '
-        'that all workers share.'.format(
-          cluster.name(index),
-          cluster.name(0),
-          ' or sees step {} there, not {}'.format(report.step, chief.step)
-          if report.step != chief.step
-          else '',
-        )
+        '{} differs from {}: {}. All workers need the same config and flags, '
+        'as many devices (CUDA_VISIBLE_DEVICES), and one model_dir that they '
+        'share.'.format(cluster.name(index), cluster.name(0), '; '.join(shown))
       )
   return None

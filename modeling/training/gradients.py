@@ -93,14 +93,8 @@ def accumulated_gradients(
   Raises:
     ConfigError: the losses of the parts do not add up to those of the batch.
   """
-  if not model.losses_add_up:
-    raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} is not possible with this model, '
-      'whose losses do not add up over parts of a batch. Use 1.'.format(
-        num_parts
-      )
-    )
-  # The body of the loop needs the optimizer, which cannot be made there.
+  _check_adds_up(model, num_parts)
+  # Both builds of a part need the optimizer, and neither may make it.
   optimization = make_optimization()
   foreign = {variable.name for variable in tf.global_variables()}
   normalizer, logged = model.loss_normalizer(labels)
@@ -133,6 +127,16 @@ def accumulated_gradients(
     [v for v in tf.global_variables() if v.name not in foreign],
     optimization,
   )
+
+
+def _check_adds_up(model: base_model.Model, num_parts: int) -> None:
+  if not model.losses_add_up:
+    raise errors.ConfigError(
+      'train.gradient_accumulation_steps: {} is not possible with this model, '
+      'whose losses do not add up over parts of a batch. Use 1.'.format(
+        num_parts
+      )
+    )
 
 
 def _total(losses: Tensors) -> tf.Tensor:

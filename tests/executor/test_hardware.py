@@ -168,7 +168,7 @@ def test_plan_names_what_matters():
   table = plan.plan_table(params, eight, 'train')
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['devices'] == '8 GPUs'
-  assert '16 images over all replicas, 2 on each of 8' in rows['training batch']
+  assert rows['training batch'] == '16 images, 2 for each of 8'
   assert rows['evaluation batch'] == '8 images on one device'
   assert rows['steps'].startswith('77 in all')
   assert rows['precision'] == 'float32'
@@ -177,7 +177,9 @@ def test_plan_names_what_matters():
     'from 0.0067 up to 0.08 in 500 steps, 0.008 from step 15000, 0.0008 from '
     'step 20000'
   )
-  assert rows['loss'] == 'class loss + 50 x box loss + weight decay'
+  assert (
+    rows['loss'] == 'retinanet_loss.box_loss_weight 50, weight decay 0.0001'
+  )
   assert '/somewhere' in rows['checkpoints']
 
   table = plan.plan_table(params, eight, 'eval')
@@ -262,13 +264,13 @@ def test_plan_says_whose_statistics_batch_norm_uses(
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['batch norm'] == words
   if kind == hardware.TPU:
-    assert 'over all replicas' in rows['evaluation batch']
+    assert 'for each of' in rows['evaluation batch']
 
 
 @pytest.mark.parametrize(
   'master,words',
   [
-    (None, '8 images over all replicas, 1 on each of 8'),
+    (None, '8 images, 1 for each of 8'),
     ('local', '8 images on the CPU of this machine'),
     ('grpc://10.0.0.9:8470', '8 images on the TPU grpc://10.0.0.9:8470'),
   ],

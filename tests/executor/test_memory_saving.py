@@ -81,7 +81,7 @@ def test_plan_names_what_is_on():
     'mixed_precision': True,
   }
   text = _plan(_params(settings), _TWO_GPUS)
-  for words in ('2 parts of 2 images', 'computed again', 'float16'):
+  for words in ('for each of 2 in 2 parts', 'computed again', 'float16'):
     assert words in text
 
 
@@ -104,6 +104,7 @@ def test_shared_statistics_of_gpus_are_refused(train):
   _check(params, _TWO_GPUS)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_less_memory(tmp_path):
   records = tiny_run.write_data(tmp_path)
   settings = {'gradient_accumulation_steps': 2, 'recompute_grad': True}

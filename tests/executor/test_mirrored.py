@@ -106,6 +106,7 @@ def _train_both(tmp_path, settings, train, only_replicated):
   return _weights(start), one, two, metrics
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
   initial, one, two, metrics = _train_both(tmp_path, _SETTINGS, _TRAIN, {})
   losses = [_scalars(tmp_path / name) for name in ('one', 'two')]

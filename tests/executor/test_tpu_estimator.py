@@ -202,6 +202,7 @@ def test_name_is_no_address_for_evaluation():
   assert "'local'" in str(info.value)
 
 
+@pytest.mark.slow
 def test_a_pods_checkpoint_is_evaluated_on_the_host(tmp_path, monkeypatch):
   trained = tiny_run.train(tmp_path, {'train': {'total_steps': 1}})
   params = resolver_lib.resolve(

@@ -1,14 +1,14 @@
 """How cores, batches and images divide on a TPU: read from the config alone."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from configs import factory as config_factory
 from configs import params_dict
 from executor import batches, partitioning, run_check
 from executor import hardware as hardware_lib
+from modeling import factory
 from ops import preprocess_ops
 from utils import errors
-
-_NUM_COLORS = 3
 
 
 class Layout(NamedTuple):
@@ -36,7 +36,6 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     The `Layout`; nothing is raised.
   """
   num_cores = params.train.num_shards
-  image_size = padded_size(params)
   problems, rows = [], []
   num_replicas = None
   try:
@@ -51,22 +50,24 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     rows.append(('replicas', text))
     for is_training, batch in _batches(params).items():
       if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
-        rows.append((batch.key, _describe(batch)))
+        rows.append((batch.key, str(batch)))
         hardware = hardware_lib.tpu(params, is_training)
         problems += run_check.hardware_problems(params, hardware, is_training)
-  rows.append(
-    ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
-  )
-  problems += _block_problems(params, image_size)
   try:
+    image_size = preprocess_ops.padded_size(
+      config_factory.parser_settings(params).output_size,
+      factory.model_generator(params).stride,
+    )
+    rows.append(
+      ('padded image', '{} x {} pixels (height x width)'.format(*image_size))
+    )
     parts = partitioning.image_parts(params)
+    if parts:
+      rows.append(('parts of an image', ' x '.join(map(str, parts))))
+    if parts and num_replicas:
+      problems += partitioning.uneven_parts(params, image_size, num_replicas)
   except errors.ConfigError as error:
     problems.append(str(error))
-    parts = None
-  if parts:
-    rows.append(('parts of an image', ' x '.join(map(str, parts))))
-    if num_replicas:
-      problems += _part_problems(params, image_size, parts, num_replicas)
   return Layout(num_replicas, rows, problems)
 
 
@@ -76,11 +77,12 @@ def with_batches_that_divide(params: Any) -> Any:
   Raises:
     ConfigError: the cores make no replicas.
   """
-  changed = params_dict.ParamsDict(params.as_dict())
   for batch in _batches(params).values():
     block, name = batch.key.split('.')
-    changed.override({block: {name: batch.size_that_divides}})
-  return changed
+    params = params_dict.with_overrides(
+      params, {block: {name: batch.size_that_divides}}
+    )
+  return params
 
 
 def _batches(params: Any) -> Dict[bool, batches.Batch]:
@@ -91,63 +93,3 @@ def _batches(params: Any) -> Dict[bool, batches.Batch]:
       params, hardware_lib.tpu(params, is_training=False)
     ),
   }
-
-
-def padded_size(params: Any) -> Tuple[int, int]:
-  """Height and width of the network's images, pixels."""
-  parser = getattr(params, params.architecture.parser)
-  return preprocess_ops.padded_size(
-    parser.output_size, 2**params.architecture.max_level
-  )
-
-
-def _describe(batch: batches.Batch) -> str:
-  return '{} images, {:g} for each of {}{}'.format(
-    batch.size,
-    batch.size / batch.num_replicas,
-    batch.num_replicas,
-    batch.parts,
-  )
-
-
-def _block_problems(params: Any, size: Tuple[int, int]) -> List[str]:
-  block = params.architecture.space_to_depth_block_size
-  if not any(side % block for side in size):
-    return []
-  return [
-    'architecture.space_to_depth_block_size: blocks of {} pixels do not cover '
-    'an image of {} x {} pixels. Use a divisor of both sides.'.format(
-      block, *size
-    )
-  ]
-
-
-def _part_problems(
-  params: Any, size: Tuple[int, int], parts: Sequence[int], num_replicas: int
-) -> List[str]:
-  """Dimensions of a replica's images that do not make equal parts."""
-  # With space-to-depth what arrives is the image of blocks.
-  block = params.architecture.space_to_depth_block_size
-  size_key = params.architecture.parser + '.output_size'
-  dimensions = (
-    (
-      'images of a replica',
-      params.train.train_batch_size // num_replicas,
-      'train.train_batch_size',
-    ),
-    ('height', size[0] // block, size_key),
-    ('width', size[1] // block, size_key),
-    (
-      'channels',
-      _NUM_COLORS * block**2,
-      'architecture.space_to_depth_block_size',
-    ),
-  )
-  return [
-    'train.input_partition_dims: {} does not divide the {} into equal parts: '
-    '{} over {}. Change {}, or the parts.'.format(
-      list(parts), name, number, part, remedy
-    )
-    for part, (name, number, remedy) in zip(parts, dimensions)
-    if number % part
-  ]

@@ -19,8 +19,7 @@ def main(addresses, index, what, directory):
   cluster = cluster_lib.Cluster(
     tuple(addresses.split(',')), False, 'worker', int(index)
   )
-  report = meeting.Report({}, 1, 0)
-  with meeting.Meeting(cluster, report, directory) as met:
+  with meeting.Meeting(cluster, {}, directory) as met:
     if what == 'killed':
       os.kill(os.getpid(), signal.SIGKILL)
     if what == 'failed':

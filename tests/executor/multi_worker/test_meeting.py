@@ -20,7 +20,7 @@ from utils import errors
 _ROOT = os.path.abspath(
   os.path.join(os.path.dirname(__file__), '..', '..', '..')
 )
-_REPORT = meeting.Report({'a.b': 1, 'c': [1, 2]}, 1, 0)
+_REPORT = {'a.b': 1, 'c': [1, 2], 'step in model_dir': 0}
 
 
 def _cluster(num_workers):
@@ -81,19 +81,17 @@ def _end(met):
   'changes, message',
   [
     (
-      {'config': {'a.b': 2, 'c': [1, 2], 'd': None}},
-      r'worker 1 \(.*\) has another config than worker 0 \(.*\): a.b is 2, '
-      'not 1',
+      {'a.b': 2, 'd': None},
+      r'worker 1 \(.*\) differs from worker 0 \(.*\): a.b is 2, not 1\.',
     ),
-    ({'config': {'a.b': 1, 'c': [2, 1]}}, r'c is \[2, 1\], not \[1, 2\]'),
-    ({'config': {'a.b': 1}}, r'c is None, not \[1, 2\]'),
-    ({'config': {str(i): i for i in range(9)}}, '; 6 others. '),
-    ({'num_devices': 2}, r'worker 1 \(.*\) has 2 devices, .* has 1'),
-    ({'step': 5}, 'another model_dir .* sees step 5 there, not 0'),
+    ({'c': [2, 1]}, r'c is \[2, 1\], not \[1, 2\]'),
+    ({'c': None}, r'c is None, not \[1, 2\]'),
+    ({str(i): i for i in range(9)}, '; 4 others. '),
+    ({'step in model_dir': 5}, 'step in model_dir is 5, not 0'),
   ],
 )
 def test_one_that_differs_is_refused_everywhere(tmp_path, changes, message):
-  reports = [_REPORT, _REPORT._replace(**changes), _REPORT]
+  reports = [_REPORT, {**_REPORT, **changes}, _REPORT]
   results = _meet(_cluster(3), reports, [tmp_path] * 3)
   assert len({str(error) for error in results}) == 1
   for error in results:
@@ -109,7 +107,9 @@ def test_another_directory_is_refused_though_both_are_empty(
   chief, other = tmp_path / 'a', tmp_path / 'b'
   results = _meet(_cluster(3), [_REPORT] * 3, [chief, chief, other])
   assert len({str(error) for error in results}) == 1
-  with pytest.raises(errors.ConfigError, match=r'worker 2 \(.* another model_'):
+  with pytest.raises(
+    errors.ConfigError, match=r'worker 2 \(.* mark in model_dir is None'
+  ):
     raise results[0]
   assert not list(chief.iterdir())
 
@@ -235,12 +235,16 @@ def test_an_address_that_is_taken_is_named(tmp_path):
 
 def test_what_has_to_be_equal(tmp_path):
   configs = [
-    meeting.comparable_config(
+    meeting.report(
       tiny_run.resolve(
         tmp_path / name, 'x', {'platform': {'gcp_project': name}}
-      )
+      ),
+      2,
+      5,
     )
     for name in ('a', 'b')
   ]
   assert configs[0] == configs[1]
   assert configs[0]['train.train_batch_size'] == 2
+  assert configs[0]['number of devices'] == 2
+  assert configs[0]['step in model_dir'] == 5

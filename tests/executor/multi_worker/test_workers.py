@@ -130,6 +130,7 @@ def _weights(prefix):
   }
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process(records, tmp_path):
   # Some steps are clipped.
   steps = {'total_steps': 10, 'gradient_clip_norm': 1.0}
@@ -233,7 +234,7 @@ def test_a_worker_with_another_config_is_refused(records, tmp_path):
     assert workers.exit_codes() == [2, 2]
     for index in range(2):
       assert re.search(
-        r'Error: worker 1 \(.*\) has another config than worker 0 \(.*\): '
+        r'Error: worker 1 \(.*\) differs from worker 0 \(.*\): '
         r'fpn.fpn_feat_dims is 16, not 8\.',
         workers.log(index),
       )

@@ -126,8 +126,8 @@ def test_what_divides_has_no_problem(settings, num_replicas):
     ),
     (
       {'architecture': {'space_to_depth_block_size': 3}},
-      'architecture.space_to_depth_block_size: blocks of 3',
-      '640 x 640',
+      'architecture.space_to_depth_block_size: 3 does not divide',
+      'allowed are 1 and 2',
     ),
   ],
 )
@@ -152,14 +152,16 @@ def test_image_height_that_does_not_part():
 
 def test_all_problems_are_found_at_once():
   found = _check(
-    train={**_PARTED, 'train_batch_size': 30},
+    train={
+      **_PARTED,
+      'train_batch_size': 30,
+      'input_partition_dims': [[1, 1, 1, 2]],
+    },
     eval={'eval_batch_size': 5},
-    architecture={'space_to_depth_block_size': 3},
   )
   assert [problem.split(':')[0] for problem in found.problems] == [
     'train.train_batch_size',
     'eval.eval_batch_size',
-    'architecture.space_to_depth_block_size',
     'train.input_partition_dims',
   ]
 

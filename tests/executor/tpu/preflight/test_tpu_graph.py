@@ -12,8 +12,6 @@ from modeling.architecture import batch_norm
 from tests import tiny_run
 from utils import errors
 
-_CHEAP = ('bccd_resnet10',)
-
 
 def resolve(*changes, model_dir=None):
   """The tiny config on a TPU with 8 cores."""
@@ -88,6 +86,8 @@ def test_evaluation(eval_type):
   sent = {t.shape.as_list()[0] for t in outfeed.inputs}
   assert sent == {1}
   assert not _types(graph)['CrossReplicaSum']
+  assert graph_checks.without_kernel(graph.operations) == []
+  assert graph_checks.without_shape(graph.operations) == []
 
 
 def test_a_pod_trains_with_shared_moments_and_evaluates_on_one_host():
@@ -213,16 +213,7 @@ def _check_preset(preset):
     assert graph_checks.without_shape(graph.operations) == []
 
 
-@pytest.mark.parametrize(
-  'preset',
-  [
-    pytest.param(
-      preset,
-      id=preset.name,
-      marks=[] if preset.name in _CHEAP else [pytest.mark.slow],
-    )
-    for preset in presets.find_presets()
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
 def test_every_preset_can_be_compiled_for_a_tpu(preset):
   _check_preset(preset)
