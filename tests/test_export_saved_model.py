@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 import export_saved_model
 from serving import contract
-from tests import tiny_export
+from tests import programs, tiny_export
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -67,7 +67,7 @@ def _run(command, *arguments):
 
 
 def _program(*arguments):
-  return _run(['export_saved_model.py'], *arguments)
+  return programs.run('export_saved_model.py', *arguments)
 
 
 def _parsed(*arguments):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import cv2
@@ -11,9 +10,7 @@ import pytest
 
 import export_saved_model
 from serving.predictors import checkpoint
-from tests import record_factory, tiny_export
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests import programs, record_factory, tiny_export
 
 
 @pytest.fixture(scope='module')
@@ -35,15 +32,8 @@ def _command(*arguments):
 
 
 def _run(*arguments):
-  return subprocess.run(
-    _command(*arguments),
-    cwd=_ROOT,
-    # No path is wrapped.
-    env=dict(os.environ, COLUMNS='300'),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  # No path is wrapped.
+  return programs.run(*_command(*arguments)[1:], COLUMNS='300')
 
 
 def _expected(model):

@@ -1,8 +1,5 @@
 import io
 import json
-import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -10,23 +7,16 @@ import rich.console
 
 from configs import presets, resolver
 from executor.tpu.preflight import preflight
-from tests import tiny_run
+from tests import programs, tiny_run
 from utils import errors
 
-_ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *4 * ['..']))
 # On a quiet machine with two cores.
 _MAX_SECONDS = 90
 _BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
 
 
 def _main(*arguments):
-  return subprocess.run(
-    [sys.executable, os.path.join(_ROOT, 'main.py'), *arguments],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  return programs.run('main.py', *arguments)
 
 
 def _override(records, *changes):
