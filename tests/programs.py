@@ -11,6 +11,9 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+# With -c modules are found in the working directory of each program.
+_SERVER = 'from tests import program_server; program_server.main()'
+
 _server = None
 
 
@@ -25,7 +28,7 @@ def run(*argv, cwd=ROOT, **environment):
   global _server
   if _server is None or _server.poll() is not None:
     _server = subprocess.Popen(
-      [sys.executable, '-m', 'tests.program_server'],
+      [sys.executable, '-c', _SERVER],
       cwd=ROOT,
       env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PYTHONPATH': ROOT},
       stdin=subprocess.PIPE,
