@@ -32,7 +32,7 @@ def _command(*flags, code):
 def _start(code):
   """A launcher whose two workers have printed a line."""
   process = subprocess.Popen(
-    [sys.executable, *_command('-n', '2', code=code)],
+    [*programs.PYTHON, *_command('-n', '2', code=code)],
     cwd=programs.ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
