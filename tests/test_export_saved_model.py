@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -56,7 +55,7 @@ def model(tmp_path_factory):
 
 def _run(command, *arguments):
   return subprocess.run(
-    [sys.executable, *command, *arguments],
+    [*programs.PYTHON, *command, *arguments],
     cwd=_ROOT,
     env=dict(os.environ, PYTHONPATH=_ROOT),
     stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 import cv2
 import numpy as np
@@ -28,12 +27,12 @@ def images(tmp_path_factory):
 
 
 def _command(*arguments):
-  return [sys.executable, 'inference.py', *map(str, arguments)]
+  return [*programs.PYTHON, 'inference.py', *map(str, arguments)]
 
 
 def _run(*arguments):
   # No path is wrapped.
-  return programs.run(*_command(*arguments)[1:], COLUMNS='300')
+  return programs.run('inference.py', *arguments, COLUMNS='300')
 
 
 def _expected(model):

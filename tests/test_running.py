@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -12,7 +11,7 @@ from configs import resolver
 from executor import failures
 from executor import runner as runner_lib
 from modeling import checkpoint
-from tests import record_factory, tiny_run
+from tests import programs, record_factory, tiny_run
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -280,7 +279,7 @@ def test_explanations_of_machine_errors():
 
 def _main(*arguments, **kwargs):
   return subprocess.Popen(
-    [sys.executable, 'main.py', *arguments],
+    [*programs.PYTHON, 'main.py', *arguments],
     cwd=_ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
