@@ -1,17 +1,45 @@
-"""Programs of the project as a shell runs them, without TensorFlow's start.
+"""Programs of the project, without the seconds that TensorFlow's start takes.
 
-They are forks of one process for all tests, which has imported it.
+They are forks of one process for all tests of this one, which has imported it.
 """
 
-import json
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_DIRECTORY = tempfile.mkdtemp()
+_SOCKET = os.path.join(_DIRECTORY, 'socket')
+# In place of `python` in a command.
+PYTHON = (
+  *(sys.executable, '-S', '-E'),
+  os.path.join(ROOT, 'tests', 'program_client.py'),
+  _SOCKET,
+)
 
-_server = None
+# With -c modules are found in the working directory of each program.
+_server = subprocess.Popen(
+  [
+    sys.executable,
+    '-c',
+    'import sys; from tests import program_server; '
+    'program_server.serve(sys.argv[1])',
+    _SOCKET,
+  ],
+  cwd=ROOT,
+  env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PYTHONPATH': ROOT},
+  stdin=subprocess.PIPE,
+  stderr=subprocess.DEVNULL,
+)
+
+
+@atexit.register
+def _end():
+  _server.kill()
+  shutil.rmtree(_DIRECTORY, ignore_errors=True)
 
 
 def run(*argv, cwd=ROOT, **environment):
@@ -22,30 +50,12 @@ def run(*argv, cwd=ROOT, **environment):
     cwd: working directory.
     **environment: variables of the environment to change.
   """
-  global _server
-  if _server is None or _server.poll() is not None:
-    _server = subprocess.Popen(
-      [sys.executable, '-m', 'tests.program_server'],
-      cwd=ROOT,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PYTHONPATH': ROOT},
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.DEVNULL,
-      universal_newlines=True,
-      bufsize=1,
-    )
-  with tempfile.TemporaryDirectory() as folder:
-    request = {
-      'argv': [str(word) for word in argv],
-      'cwd': str(cwd),
-      'env': environment,
-      'stdout': os.path.join(folder, 'stdout'),
-      'stderr': os.path.join(folder, 'stderr'),
-    }
-    print(json.dumps(request), file=_server.stdin)
-    code = int(_server.stdout.readline())
-    texts = []
-    for name in ('stdout', 'stderr'):
-      with open(request[name], encoding='utf-8') as source:
-        texts.append(source.read())
-  return subprocess.CompletedProcess(argv, code, *texts)
+  return subprocess.run(
+    [*PYTHON, *map(str, argv)],
+    cwd=str(cwd),
+    env={**os.environ, **environment},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+    timeout=300,
+  )

@@ -1,6 +1,8 @@
 """Makes TFRecords for tests."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -18,6 +20,25 @@ def encode(image, image_format='PNG', **kwargs):
   buffer = io.BytesIO()
   Image.fromarray(image).save(buffer, image_format, **kwargs)
   return buffer.getvalue()
+
+
+def png_of_size(width, height):
+  """A PNG of a few bytes that claims to be large."""
+
+  def chunk(kind, content):
+    return (
+      struct.pack('>I', len(content))
+      + kind
+      + content
+      + struct.pack('>I', zlib.crc32(kind + content))
+    )
+
+  return (
+    b'\x89PNG\r\n\x1a\n'
+    + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+    + chunk(b'IDAT', zlib.compress(b'\0'))
+    + chunk(b'IEND', b'')
+  )
 
 
 def _feature(values):

@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 import export_saved_model
 from serving import contract
-from tests import tiny_export
+from tests import programs, tiny_export
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -56,7 +55,7 @@ def model(tmp_path_factory):
 
 def _run(command, *arguments):
   return subprocess.run(
-    [sys.executable, *command, *arguments],
+    [*programs.PYTHON, *command, *arguments],
     cwd=_ROOT,
     env=dict(os.environ, PYTHONPATH=_ROOT),
     stdout=subprocess.PIPE,
@@ -67,7 +66,7 @@ def _run(command, *arguments):
 
 
 def _program(*arguments):
-  return _run(['export_saved_model.py'], *arguments)
+  return programs.run('export_saved_model.py', *arguments)
 
 
 def _parsed(*arguments):

@@ -4,12 +4,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests import record_factory, tiny_run
+from tests import programs, record_factory, tiny_run
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _CODE = (
@@ -48,16 +46,10 @@ class _Project:
 
   def run(self, program, *arguments):
     """Runs a program; returns what it prints."""
-    run = subprocess.run(
-      [sys.executable, program, *arguments],
-      cwd=str(self.directory),
-      env=dict(os.environ, PYTHONPATH=str(self.directory)),
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-      universal_newlines=True,
-    )
-    assert run.returncode == 0, run.stdout
-    return run.stdout
+    run = programs.run(program, *arguments, cwd=self.directory)
+    text = run.stdout + run.stderr
+    assert run.returncode == 0, text
+    return text
 
 
 @pytest.fixture()

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -11,9 +9,7 @@ import pytest
 
 import export_saved_model
 from serving.predictors import checkpoint
-from tests import record_factory, tiny_export
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests import programs, record_factory, tiny_export
 
 
 @pytest.fixture(scope='module')
@@ -31,19 +27,12 @@ def images(tmp_path_factory):
 
 
 def _command(*arguments):
-  return [sys.executable, 'inference.py', *map(str, arguments)]
+  return [*programs.PYTHON, 'inference.py', *map(str, arguments)]
 
 
 def _run(*arguments):
-  return subprocess.run(
-    _command(*arguments),
-    cwd=_ROOT,
-    # No path is wrapped.
-    env=dict(os.environ, COLUMNS='300'),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  # No path is wrapped.
+  return programs.run('inference.py', *arguments, COLUMNS='300')
 
 
 def _expected(model):

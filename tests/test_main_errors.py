@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -11,10 +9,9 @@ import tensorflow.compat.v1 as tf
 from dataloader import record_check, tf_example_decoder
 from executor import failures
 from executor import runner as runner_lib
-from tests import record_factory, tiny_run
+from tests import programs, record_factory, tiny_run
 from utils import errors
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The message of TensorFlow's parser would quote it, and crash Python.
 _NOT_UTF8 = b'\xff\xfe no example'
 _BROKEN_JPEG = b'\xff\xd8\xff no image'
@@ -27,14 +24,7 @@ def trained(tmp_path_factory):
 
 
 def _main(*arguments):
-  return subprocess.run(
-    [sys.executable, 'main.py', *arguments],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-    timeout=300,
-  )
+  return programs.run('main.py', *arguments)
 
 
 @pytest.mark.parametrize(

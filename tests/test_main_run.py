@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -15,7 +14,7 @@ from executor import estimator_factory, failures, hardware
 from executor import evaluation as evaluation_lib
 from executor import runner as runner_lib
 from modeling import checkpoint, model_builder
-from tests import tiny_run
+from tests import programs, tiny_run
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -309,7 +308,7 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
 def _start(model_dir, *arguments):
   return subprocess.Popen(
     [
-      sys.executable,
+      *programs.PYTHON,
       'main.py',
       '--mode=train',
       '--model_dir={}'.format(model_dir),

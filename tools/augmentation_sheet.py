@@ -102,34 +102,25 @@ def draw(
     tile_size: longer side of each picture, in pixels.
     label_map: names to write beside the boxes; None: boxes only.
   """
-  tiles = [
-    [_tile(picture, tile_size, label_map) for picture in (row[1], *row[2])]
-    for row in rows
-  ]
-  heights = [max(tile.height for tile in row) for row in tiles]
-  widths = [max(tile.width for tile in column) for column in zip(*tiles)]
+  cell = tile_size + _MARGIN
+  num_columns = 1 + len(rows[0].samples)
   sheet = Image.new(
     'RGB',
-    (
-      sum(widths) + _MARGIN * (len(widths) + 1),
-      sum(heights) + (_HEADER + _MARGIN) * len(heights) + _MARGIN,
-    ),
+    (num_columns * cell + _MARGIN, len(rows) * (cell + _HEADER) + _MARGIN),
     'white',
   )
   canvas = ImageDraw.Draw(sheet)
-  y = _MARGIN
-  for row, row_tiles, height in zip(rows, tiles, heights):
-    x = _MARGIN
+  for row_index, row in enumerate(rows):
     captions = ['original, id {}'.format(row.source_id)]
     captions += ['sample {}'.format(i + 1) for i in range(len(row.samples))]
-    for tile, caption, width in zip(row_tiles, captions, widths):
+    for column, caption in enumerate(captions):
+      x, y = _MARGIN + column * cell, _MARGIN + row_index * (cell + _HEADER)
       font = fonts.load(12, caption)
-      while len(caption) > 4 and font.getlength(caption) > width:
+      while len(caption) > 4 and font.getlength(caption) > tile_size:
         caption = caption[:-4] + '...'
       canvas.text((x, y), caption, font=font, fill='black')
-      sheet.paste(tile, (x, y + _HEADER))
-      x += width + _MARGIN
-    y += height + _HEADER + _MARGIN
+      picture = row.samples[column - 1] if column else row.original
+      sheet.paste(_tile(picture, tile_size, label_map), (x, y + _HEADER))
   return sheet
 
 

@@ -2,10 +2,9 @@
 
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
-reads every record, decodes every image, and prints a table of what cannot be
-used, or lines where there is no terminal. A set without a box, or with boxes
-that are too small to be meant, is a problem, too. Exit code: 0, or 1 if there
-is any problem.
+reads every record, decodes every image, and prints what cannot be used. A set
+without a box, or with boxes that are too small to be meant, is a problem, too.
+Exit code: 0, or 1 if there is any problem.
 """
 
 import sys
@@ -24,7 +23,7 @@ flags.DEFINE_integer(
   'num_classes', None, 'architecture.num_classes: classes plus background.', 2
 )
 flags.DEFINE_bool('decode_images', True, 'Also decode every image.')
-flags.DEFINE_integer('max_rows', 50, 'Rows of the table at most.', 1)
+flags.DEFINE_integer('max_rows', 50, 'Problems to print at most.', 1)
 flags.mark_flags_as_required(['file_pattern', 'num_classes'])
 
 
@@ -32,10 +31,6 @@ def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
-  import rich.console
-  import rich.markup
-  import rich.table
-
   from dataloader import record_check, record_files, whole_set
 
   files = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
@@ -44,15 +39,8 @@ def main(argv: List[str]) -> None:
     FLAGS.num_classes, FLAGS.decode_images, whole.add
   )
   problems = list(checker.problems(files))
-  shown = problems[: FLAGS.max_rows]
-  if not sys.stdout.isatty():
-    for problem in shown:
-      print(problem)
-  elif shown:
-    table = rich.table.Table('file', 'record', 'source id', 'problem')
-    for problem in shown:
-      table.add_row(*(rich.markup.escape(str(value)) for value in problem))
-    rich.console.Console().print(table)
+  for problem in problems[: FLAGS.max_rows]:
+    print(problem)
   if len(problems) > FLAGS.max_rows:
     print('... and {} more'.format(len(problems) - FLAGS.max_rows))
   objection = whole.objection()

@@ -12,6 +12,7 @@ Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -113,15 +114,10 @@ def _detect(data_dir: str, model_dir: str, output_dir: str) -> str:
 
 def _run(*command: str) -> None:
   """Shows a command of the project and runs it; ends with it if it fails."""
-  print('$ python ' + ' '.join(_quoted(word) for word in command))
-  sys.stdout.flush()
+  print('$ python ' + ' '.join(map(shlex.quote, command)), flush=True)
   done = subprocess.run([sys.executable, *command], cwd=_ROOT)
   if done.returncode:
     sys.exit(done.returncode)
-
-
-def _quoted(word: str) -> str:
-  return "'{}'".format(word) if ' ' in word else word
 
 
 def main(argv: List[str]) -> None:

@@ -8,7 +8,7 @@ figures below. To plan for another machine, change them here.
   step = max(host input, transfer, compute + all-reduce + sync BN)
 """
 
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from configs import resolver
 from utils import program
@@ -32,59 +32,40 @@ _FLOP_PER_MULTIPLY_ADD = 6
 _FLOAT32_BYTES = 4
 # Mean, then variance; and both again in the backward pass.
 _SUMS_PER_SYNCED_LAYER = 4
+_COLUMNS = (
+  *('device', 'cores', 'batch', 'cores an image', 'compute ms'),
+  *('all-reduce ms', 'sync BN ms', 'step ms', 'images/s', 'efficiency'),
+  *('limit', 'hours'),
+)
 
 
 class Network(NamedTuple):
-  """A preset, as it was measured in training.
-
-  Attributes:
-    name: of its rows in the tables.
-    preset: the config file.
-    batch_per_core: images, where the batch grows with the cores.
-    parameters: trained ones; a gradient of float32 for each is summed.
-    multiply_adds: of the forward pass of one image.
-    synced_layers: batch norms that share their moments.
-    fixed_bytes: of a core's memory, whatever the batch.
-    image_bytes: of a core's memory, for each image.
-    infeed_bytes: of an image and its labels; on a TPU, on GPUs.
-    cpu_ms: of the input pipeline for an image; on a TPU, on GPUs.
-  """
+  """A preset, as it was measured in training; pairs are on a TPU, on GPUs."""
 
   name: str
   preset: str
-  batch_per_core: int
-  parameters: float
-  multiply_adds: float
-  synced_layers: int
-  fixed_bytes: float
-  image_bytes: float
-  infeed_bytes: Sequence[float]
-  cpu_ms: Sequence[float]
+  batch_per_core: int  # images
+  parameters: float  # a gradient of float32 for each is summed
+  multiply_adds: float  # of the forward pass of one image
+  synced_layers: int  # batch norms that share their moments
+  fixed_bytes: float  # of a core's memory, whatever the batch
+  image_bytes: float  # of a core's memory, for each image
+  infeed_bytes: Sequence[float]  # of an image and its labels
+  cpu_ms: Sequence[float]  # of the input pipeline for an image
 
 
 class Device(NamedTuple):
-  """One kind of accelerator; a core is a GPU or half of a TPU chip.
-
-  Attributes:
-    name: of its rows in the tables.
-    is_tpu: chips stand in a torus; GPUs form a ring in a host, hosts another.
-    flops: peak of a core (FLOP/s).
-    memory_bytes, memory_bandwidth: of a core (bytes, bytes/s).
-    host_cores: processor cores of a host, which feeds 8 cores.
-    transfer_bandwidth: from a host to all its devices (bytes/s).
-    link_bandwidth: of a link between chips, one direction (bytes/s).
-    most_cores: that are built.
-  """
+  """One kind of accelerator; a core is a GPU or half of a TPU chip."""
 
   name: str
-  is_tpu: bool
-  flops: float
-  memory_bytes: float
-  memory_bandwidth: float
-  host_cores: int
-  transfer_bandwidth: float
-  link_bandwidth: float
-  most_cores: int
+  is_tpu: bool  # chips in a torus; else a ring in a host, hosts in another
+  flops: float  # peak of a core, FLOP/s
+  memory_bytes: float  # of a core
+  memory_bandwidth: float  # of a core, bytes/s
+  host_cores: int  # processor cores of a host, which feeds 8 cores
+  transfer_bandwidth: float  # from a host to all its devices, bytes/s
+  link_bandwidth: float  # of a link between chips, one direction, bytes/s
+  most_cores: int  # that are built
 
 
 NETWORKS = (
@@ -151,32 +132,26 @@ def training_step(
 ) -> Step:
   """Returns the expected step of `batch` images on all cores together."""
   images = batch / cores
-  compute = max(
-    _FLOP_PER_MULTIPLY_ADD
-    * network.multiply_adds
-    * images
-    / (device.flops * UTILISATION),
-    MEMORY_PASSES * network.image_bytes * images / device.memory_bandwidth,
-  )
-  sync_bn = 0.0
-  if cores > (LARGEST_UNSYNCED_TPU if device.is_tpu else 1):
-    # So small that only their way counts.
-    sums = network.synced_layers * _SUMS_PER_SYNCED_LAYER
-    sync_bn = sums * all_reduce_seconds(device, cores, 0)
-  images_per_host = images * min(cores, CORES_PER_HOST)
-  kind = 0 if device.is_tpu else 1
+  flop = _FLOP_PER_MULTIPLY_ADD * network.multiply_adds * images
+  kept_bytes = MEMORY_PASSES * network.image_bytes * images
+  host_images = images * min(cores, CORES_PER_HOST)
+  cpu_seconds = host_images * network.cpu_ms[not device.is_tpu] / 1e3
+  sums = network.synced_layers * _SUMS_PER_SYNCED_LAYER
+  if cores <= (LARGEST_UNSYNCED_TPU if device.is_tpu else 1):
+    sums = 0
   return Step(
-    host=images_per_host
-    * network.cpu_ms[kind]
-    / (1e3 * device.host_cores * HOST_CORE_SHARE),
-    transfer=images_per_host
-    * network.infeed_bytes[kind]
+    host=cpu_seconds / (device.host_cores * HOST_CORE_SHARE),
+    transfer=host_images
+    * network.infeed_bytes[not device.is_tpu]
     / device.transfer_bandwidth,
-    compute=compute,
-    all_reduce=all_reduce_seconds(
-      device, cores, network.parameters * _FLOAT32_BYTES
+    compute=max(
+      flop / (device.flops * UTILISATION), kept_bytes / device.memory_bandwidth
     ),
-    sync_bn=sync_bn,
+    all_reduce=all_reduce_seconds(
+      device, cores, _FLOAT32_BYTES * network.parameters
+    ),
+    # So small that only their way counts.
+    sync_bn=sums * all_reduce_seconds(device, cores, 0),
   )
 
 
@@ -203,27 +178,18 @@ def all_reduce_seconds(device: Device, cores: int, num_bytes: float) -> float:
   )
 
 
-def largest_batch(network: Network, device: Device, num_cores: int = 1) -> int:
-  """Images at once in the memory of the cores that share an image."""
-  free = (device.memory_bytes - network.fixed_bytes) * num_cores
-  return max(0, int(free // network.image_bytes))
-
-
 def cores_per_image(network: Network, device: Device) -> int:
   """So many cores have to share an image, at one batch a core."""
+  free = device.memory_bytes - network.fixed_bytes
   cores = 1
-  while largest_batch(network, device, cores) < network.batch_per_core:
+  while cores * free < network.batch_per_core * network.image_bytes:
     cores *= 2
   return cores
 
 
-def _train_config(network: Network) -> Any:
-  return resolver.resolve(config_file=network.preset).params.train
-
-
 def step_rows(network: Network) -> Iterator[Sequence[Any]]:
   """Steps at each size; the batch grows with the cores."""
-  train = _train_config(network)
+  train = resolver.resolve(config_file=network.preset).params.train
   schedule = train.total_steps * train.train_batch_size
   for device in DEVICES:
     sharing = cores_per_image(network, device)
@@ -231,15 +197,10 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
       batch = network.batch_per_core * cores // sharing
       step = training_step(network, device, cores, batch)
       speed = batch / step.seconds
+      parts = (step.compute, step.all_reduce, step.sync_bn, step.seconds)
       yield (
-        device.name,
-        cores,
-        batch,
-        sharing,
-        *(
-          '{:.1f}'.format(1e3 * seconds)
-          for seconds in (*step[2:], step.seconds)
-        ),
+        *(device.name, cores, batch, sharing),
+        *('{:.1f}'.format(1e3 * seconds) for seconds in parts),
         '{:.0f}'.format(speed),
         '{:.2f}'.format(step.compute / step.seconds),
         step.limit,
@@ -247,25 +208,13 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
       )
 
 
-def _print_table(
-  title: str, header: str, rows: Iterable[Sequence[Any]]
-) -> None:
-  columns = header.split(' | ')
-  print('### {}\n'.format(title))
-  for row in (columns, ['---'] * len(columns), *rows):
-    print('| {} |'.format(' | '.join(str(cell) for cell in row)))
-  print()
-
-
 def main(argv: Sequence[str]) -> None:
   del argv  # Unused.
   for network in NETWORKS:
-    _print_table(
-      '{}: batch of {} a core'.format(network.name, network.batch_per_core),
-      'device | cores | batch | cores an image | compute ms | all-reduce ms | '
-      'sync BN ms | step ms | images/s | efficiency | limit | hours',
-      step_rows(network),
-    )
+    print('### {0.name}: batch of {0.batch_per_core} a core\n'.format(network))
+    for row in (_COLUMNS, ['---'] * len(_COLUMNS), *step_rows(network)):
+      print('| {} |'.format(' | '.join(map(str, row))))
+    print()
 
 
 if __name__ == '__main__':

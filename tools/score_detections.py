@@ -12,6 +12,7 @@ import json
 import math
 from typing import Any, Dict, List, Set
 
+import numpy as np
 from absl import flags
 
 from utils import errors, files, program
@@ -37,40 +38,31 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
     raise errors.DataError(
       "'{}' is not JSON: {}. Is it cut off?".format(path, error)
     ) from error
-  if not isinstance(detections, list):
+  if not isinstance(detections, list) or not detections:
     raise errors.DataError(
-      "'{}' has to hold a list of detections, not a {}.".format(
-        path, type(detections).__name__
+      "'{}' has to hold a list of detections, not {}.".format(
+        path, errors.shown(detections)
       )
     )
-  if not detections:
-    raise errors.DataError("'{}' holds no detection.".format(path))
   for number, detection in enumerate(detections):
-    if not _is_detection(detection):
+    try:
+      is_detection = (
+        isinstance(detection['image_id'], int)
+        and isinstance(detection['category_id'], int)
+        and np.isfinite(np.array(detection['bbox'], float)).tolist()
+        == 4 * [True]
+        and math.isfinite(detection['score'])
+      )
+    except (KeyError, TypeError, ValueError):
+      is_detection = False
+    if not is_detection:
       raise errors.DataError(
         "'{}', entry {}: needed are the integers image_id and category_id, "
         'bbox [xmin, ymin, width, height] and score, not {}.'.format(
-          path, number, json.dumps(detection)[:200]
+          path, number, errors.shown(detection)
         )
       )
   return detections
-
-
-def _is_detection(entry: Any) -> bool:
-  if not isinstance(entry, dict):
-    return False
-  bbox = entry.get('bbox')
-  return (
-    isinstance(entry.get('image_id'), int)
-    and isinstance(entry.get('category_id'), int)
-    and isinstance(bbox, list)
-    and len(bbox) == 4
-    and all(_is_finite(value) for value in (*bbox, entry.get('score')))
-  )
-
-
-def _is_finite(value: Any) -> bool:
-  return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def check_known(

@@ -227,9 +227,8 @@ def test_parts_of_the_training_data_have_their_own_jitter():
 
 @pytest.mark.parametrize('mode', [mode_keys.EVAL, mode_keys.PREDICT_WITH_GT])
 def test_evaluation_reads_everything_whatever_the_part(mode):
-  want = _batches(_params(), mode, 9)
-  got = _batches(_params(), mode, 9, part=(1, 2))
-  assert len(want) == len(got) > 0
+  # Four images.
+  assert len(_batches(_params(), mode, 9, part=(1, 2))) == 2
 
 
 def test_without_seed_training_data_differs():
@@ -250,10 +249,15 @@ def test_draws_of_scale_and_crop_are_uniform_and_uncorrelated():
   assert np.abs(correlation).max() < 0.06
 
 
-@pytest.mark.parametrize('block', [1, 2, 4])
-def test_layouts_of_training_images(block):
+@pytest.fixture(scope='module')
+def plain_images():
   params = _params({'train': {'seed': 5}})
-  ((plain, _),) = _batches(params, mode_keys.TRAIN, 1, 3)
+  return _batches(params, mode_keys.TRAIN, 1, 3)[0][0]
+
+
+@pytest.mark.parametrize('block', [1, 4])
+def test_layouts_of_training_images(block, plain_images):
+  params, plain = _params({'train': {'seed': 5}}), plain_images
   outputs = {}
   for transposes in (False, True):
     params.override(

@@ -68,7 +68,22 @@ _BAD_RECORDS = {
 }
 
 
-@pytest.mark.parametrize('reason', sorted(_BAD_RECORDS))
+def test_every_reason_is_found(tmp_path):
+  reasons = sorted(_BAD_RECORDS)
+  path = record_factory.write_records(
+    tmp_path / 'a.tfrecord', [_BAD_RECORDS[reason] for reason in reasons]
+  )
+  problems = list(record_check.RecordChecker(4).problems([path]))
+  assert [problem.record_index for problem in problems] == list(
+    range(len(reasons))
+  )
+  for problem, reason in zip(problems, reasons):
+    assert "(source id '77'): " in str(problem) and reason in str(problem)
+
+
+@pytest.mark.parametrize(
+  'reason', ['a box is inverted', 'the image does not decode']
+)
 def test_bad_record_stops_the_run_and_is_named(tmp_path, reason):
   good = record_factory.write_records(tmp_path / 'a.tfrecord', [_OK, _OK])
   bad = record_factory.write_records(

@@ -1,26 +1,14 @@
 """`main.py --list` names every part and preset, ready to be copied."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from configs import presets
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+from tests import programs
 
 
 @pytest.mark.parametrize('flag', ['--list', '--mode=list_models'])
 def test_lists_parts_and_presets(flag):
-  output = subprocess.run(
-    [sys.executable, 'main.py', flag],
-    cwd=_ROOT,
-    env=dict(os.environ, COLUMNS='80'),
-    check=True,
-    stdout=subprocess.PIPE,
-    universal_newlines=True,
-  ).stdout
+  output = programs.run('main.py', flag, COLUMNS='80').stdout
   for preset in presets.find_presets():
     assert ' {} '.format(preset.relative_path) in output
     assert ' {:.1f} '.format(preset.multiply_adds) in output

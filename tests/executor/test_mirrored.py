@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import runner as runner_lib
-from tests import tiny_run
+from tests import programs, tiny_run
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _STEPS = 3
@@ -25,7 +24,7 @@ _TRAIN = {'total_steps': _STEPS, 'train_batch_size': 4}
 def _run_mirrored(model_dir, records, override):
   process = subprocess.run(
     [
-      sys.executable,
+      *programs.PYTHON,
       '-m',
       'tests.executor.mirrored_run',
       str(model_dir),

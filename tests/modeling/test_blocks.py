@@ -205,7 +205,7 @@ def test_undo_input_layout(block_size, transpose):
 @pytest.mark.parametrize(
   'depth',
   [
-    pytest.param(d, marks=[pytest.mark.slow] if d > 101 else [])
+    pytest.param(d, marks=[pytest.mark.slow] if d > 50 else [])
     for d in resnet.DEPTHS.names()
   ],
 )

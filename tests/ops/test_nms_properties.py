@@ -16,7 +16,7 @@ _NUM_CLASSES = 3
 _NUM_SCORES = _NUM_BOXES * _NUM_CLASSES
 
 _settings = hypothesis.settings(
-  max_examples=25, deadline=None, derandomize=True, database=None
+  max_examples=12, deadline=None, derandomize=True, database=None
 )
 
 # (max_total_size, nms_iou_threshold, score_threshold, pre_nms_num_boxes)

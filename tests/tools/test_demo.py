@@ -3,16 +3,17 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
+
+from tests import programs
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 def _run_demo(*args):
   return subprocess.run(
-    [sys.executable, '-m', 'tools.demo', *args],
+    [*programs.PYTHON, '-m', 'tools.demo', *args],
     cwd=_ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,

@@ -5,13 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
+from tests import programs
 from tools import launch_local
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _PRINT = (
   'import json, os; c = json.loads(os.environ["TF_CONFIG"]); '
   'print(c["task"]["type"], c["task"]["index"], '
@@ -26,24 +25,26 @@ _PRINT_AND_WAIT = 'import time; print(1, flush=True); time.sleep(100)'
 _IGNORE = 'import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); '
 
 
-def _command(*flags, code=None):
-  command = [sys.executable, 'tools/launch_local.py', *flags]
-  return command + (['--', sys.executable, '-c', code] if code else [])
+def _command(*flags, code):
+  return ['tools/launch_local.py', *flags, '--', sys.executable, '-c', code]
 
 
-def _run(*flags, code=None):
-  return subprocess.run(
-    _command(*flags, code=code),
-    cwd=os.path.abspath(_ROOT),
+def _start(code):
+  """A launcher whose two workers have printed a line."""
+  process = subprocess.Popen(
+    [*programs.PYTHON, *_command('-n', '2', code=code)],
+    cwd=programs.ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,
-    timeout=60,
   )
+  for _ in range(2):
+    process.stdout.readline()
+  return process
 
 
 def test_workers_and_an_evaluator():
-  run = _run('-n', '2', '--evaluator', code=_PRINT)
+  run = programs.run(*_command('-n', '2', '--evaluator', code=_PRINT))
   assert run.returncode == 0, run.stderr
   lines = sorted(run.stdout.splitlines())
   assert len(lines) == 3
@@ -56,45 +57,31 @@ def test_workers_and_an_evaluator():
 
 
 def test_cores():
-  run = _run('-n', '1', '--cores=1', code=_PRINT)
+  run = programs.run(*_command('-n', '1', '--cores=1', code=_PRINT))
   assert run.stdout.split()[-1] == '1'
-  run = _run('-n', '2', '--cores=1000', code=_PRINT)
+  run = programs.run(*_command('-n', '2', '--cores=1000', code=_PRINT))
   assert run.returncode == 2
   assert '--cores=1000: 2 processes would need 2000 cores' in run.stderr
 
 
-def test_when_one_fails_the_others_are_stopped():
-  begin = time.monotonic()
-  run = _run('-n', '2', code=_FAIL_OR_WAIT)
-  assert time.monotonic() - begin < 40
-  assert run.returncode == 3
-  assert 'worker 1 ended with exit code 3.' in run.stderr
+def test_when_one_fails_the_others_are_stopped(monkeypatch, capfd):
+  monkeypatch.setattr(launch_local, '_STOP_AFTER', 0.5)
+  command = [sys.executable, '-c', _FAIL_OR_WAIT]
+  assert launch_local.launch(command, 2) == 3
+  text = capfd.readouterr().err
+  assert 'worker 1 ended with exit code 3.' in text
+  assert 'killed' not in text
 
 
 def test_signals_are_passed_on():
-  process = subprocess.Popen(
-    _command('-n', '2', code=_PRINT_AND_WAIT),
-    cwd=os.path.abspath(_ROOT),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL,
-  )
-  for _ in range(2):
-    process.stdout.readline()
+  process = _start(_PRINT_AND_WAIT)
   process.send_signal(signal.SIGTERM)
-  assert process.wait(timeout=30) == 128 + signal.SIGTERM
-  process.stdout.close()
+  process.communicate(timeout=30)
+  assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_second_signal_kills_and_says_whom():
-  process = subprocess.Popen(
-    _command('-n', '2', code=_IGNORE + _PRINT_AND_WAIT),
-    cwd=os.path.abspath(_ROOT),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
-  for _ in range(2):
-    process.stdout.readline()
+  process = _start(_IGNORE + _PRINT_AND_WAIT)
   process.send_signal(signal.SIGTERM)
   with pytest.raises(subprocess.TimeoutExpired):
     process.wait(timeout=1)
@@ -157,12 +144,7 @@ def test_none_is_left_by_a_signal_while_they_start(monkeypatch):
   ],
 )
 def test_wrong_commands(command, message):
-  run = subprocess.run(
-    [sys.executable, *command],
-    cwd=os.path.abspath(_ROOT),
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-  )
+  run = programs.run(*command)
   assert run.returncode == 2
   assert message in run.stderr
   assert 'Traceback' not in run.stderr

@@ -78,8 +78,8 @@ def test_classes(tmp_path, annotations):
   'text,message',
   [
     ('{', 'is not JSON'),
-    ('{}', 'a list of detections, not a dict'),
-    ('[]', 'holds no detection'),
+    ('{}', 'a list of detections, not {}'),
+    ('[]', 'a list of detections, not []'),
     ('[{"image_id": 1}]', 'entry 0: needed are the integers image_id'),
     (
       '[{"image_id": 1, "category_id": 2, "bbox": [1, NaN, 2, 2], "score": 1}]',

@@ -1,17 +1,12 @@
 """What tools/serve.py refuses before it serves."""
 
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from serving.http import served_model, server
-from tests import tiny_run
+from tests import programs
 from utils import errors
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(tiny_run.__file__)))
 
 
 def _saved_model(directory):
@@ -69,14 +64,7 @@ def test_a_host_that_is_not_here_is_refused(host):
 
 
 def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, 'tools/serve.py', *arguments],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-    timeout=120,
-  )
+  return programs.run('tools/serve.py', *arguments)
 
 
 def test_a_port_in_use_is_refused(tmp_path):

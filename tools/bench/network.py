@@ -14,11 +14,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor import estimator_factory, hardware
 from modeling import factory as model_factory
-from modeling import model_builder, model_stats
+from modeling import model_stats
 from tools import synthetic_batch
-from tools.bench import turns
+from tools.bench import training, turns
 from utils import mode_keys
 
 _ROUNDS, _SIZE = 11, 640
@@ -45,16 +44,6 @@ def _params(size: int, depth: int, nms_version: str = 'v1') -> Any:
   ).params
 
 
-def _session(params: Any, is_training: bool) -> tf.Session:
-  """A session as a run makes it."""
-  config = estimator_factory.session_config(
-    params, hardware.detect(params), is_training
-  )
-  session = tf.Session(config=config)
-  session.run(tf.global_variables_initializer())
-  return session
-
-
 def _convolution() -> turns.Job:
   """The yardstick: one large convolution, with nothing around it."""
   with tf.Graph().as_default():
@@ -74,12 +63,9 @@ def _training_step(depth: int) -> turns.Job:
   """Forward pass, losses, gradients and update."""
   params = _params(_TRAIN_SIZE, depth)
   with tf.Graph().as_default():
-    images, labels = synthetic_batch.make(params, _TRAIN_BATCH)
-    tf.train.get_or_create_global_step()
-    spec = model_builder.ModelFn(params)(
-      images, labels, tf.estimator.ModeKeys.TRAIN
-    )
-    session = _session(params, is_training=True)
+    batch = synthetic_batch.make(params, _TRAIN_BATCH)
+    spec = training.build(params, batch)
+    session = training.open_session(params, is_training=True)
   return turns.timed(lambda: session.run([spec.train_op, spec.loss]))
 
 
@@ -103,7 +89,7 @@ def _detection(
       images, {'image_info': tf.constant(info, tf.float32)}, mode_keys.PREDICT
     )
     seconds = time.perf_counter() - start
-    session = _session(params, is_training=False)
+    session = training.open_session(params, is_training=False)
     logits = session.run(list(outputs['cls_outputs'].values()))
     deviation = np.mean([np.std(values) for values in logits])
     spread_scores(session, _LOGIT_DEVIATION / deviation)

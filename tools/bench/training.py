@@ -6,7 +6,7 @@ measures every preset, since both time and nodes are paid at every start.
 
 import resource
 import time
-from typing import Any
+from typing import Any, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -43,22 +43,15 @@ def work(config: Any, batch_size: int, steps: int) -> turns.Figures:
   params = resolver.resolve(
     config_file=config, flags={'use_tpu': False, 'skip_host_call': True}
   ).params
-  images, labels = synthetic_batch.make(params, batch_size)
+  batch = synthetic_batch.make(params, batch_size)
   start = time.perf_counter()
-  tf.train.get_or_create_global_step()
-  spec = model_builder.ModelFn(params)(
-    images, labels, tf.estimator.ModeKeys.TRAIN
-  )
+  spec = build(params, batch)
   figures = {
     'build s': time.perf_counter() - start,
     'nodes': len(tf.get_default_graph().get_operations()),
   }
   if steps:
-    config = estimator_factory.session_config(
-      params, hardware.detect(params), is_training=True
-    )
-    with tf.Session(config=config) as session:
-      session.run(tf.global_variables_initializer())
+    with open_session(params, is_training=True) as session:
       session.run(spec.train_op)
       start = time.perf_counter()
       for _ in range(steps):
@@ -67,6 +60,23 @@ def work(config: Any, batch_size: int, steps: int) -> turns.Figures:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures['peak GB'] = peak / 2**20
   return figures
+
+
+def build(params: Any, batch: Tuple[Any, Any]) -> Any:
+  """Adds a training step to the graph; returns its estimator spec."""
+  tf.train.get_or_create_global_step()
+  model_fn = model_builder.ModelFn(params)
+  return model_fn(*batch, tf.estimator.ModeKeys.TRAIN)
+
+
+def open_session(params: Any, is_training: bool) -> tf.Session:
+  """A session as a run makes it, with initial weights."""
+  config = estimator_factory.session_config(
+    params, hardware.detect(params), is_training
+  )
+  session = tf.Session(config=config)
+  session.run(tf.global_variables_initializer())
+  return session
 
 
 def measure_memory(options: Any) -> None:

@@ -43,65 +43,71 @@ def read_coco(
     json_file, lambda reason: report.add('malformed_box', json_name, reason)
   )
   names = _category_names(content.categories, json_file)
-  images = {}
-  for image in content.images:
-    if not image.file_name:
-      raise errors.DataError(
-        '{}: image {} has no `file_name`.'.format(json_file, image.id)
-      )
-    if image.id in images:
-      report.add(
-        'duplicate_image', image.file_name, 'image id {}'.format(image.id)
-      )
-    else:
-      images[image.id] = image
-
+  images = _images_by_id(content.images, json_file, report)
   boxes = collections.defaultdict(list)
   for annotation in content.annotations:
     image = images.get(annotation.image_id)
     if image is None:
-      report.add(
-        'unknown_image_id',
-        json_name,
-        'annotation {} of image id {}'.format(
-          annotation.entry.get('id'), annotation.image_id
-        ),
+      what = 'annotation {} of image id {}'.format(
+        annotation.entry.get('id'), annotation.image_id
       )
+      report.add('unknown_image_id', json_name, what)
     elif annotation.category_id not in names:
-      report.add(
-        'unknown_class',
-        image.file_name,
-        'category id {}'.format(annotation.category_id),
-      )
+      what = 'category id {}'.format(annotation.category_id)
+      report.add('unknown_class', image.file_name, what)
     else:
       boxes[image.id].append(annotation)
   _check_not_corners(images, boxes, json_file)
 
+  return annotations.AnnotatedSet(
+    _annotated_images(images, boxes, names, image_dir),
+    names if label_map is None else label_map,
+  )
+
+
+def _annotated_images(
+  images: Dict[int, coco_json.Image],
+  boxes: Dict[int, List[coco_json.Annotation]],
+  names: Dict[int, str],
+  image_dir: str,
+) -> List[annotations.AnnotatedImage]:
   # An ending that several images share would stand for the wrong one.
   endings = collections.Counter(
     ending
     for image in images.values()
     for ending in files.path_endings(image.file_name)
   )
-  return annotations.AnnotatedSet(
-    [
-      annotations.AnnotatedImage(
-        source_id=image.id,
-        file_name=image.file_name,
-        path=os.path.join(image_dir, image.file_name),
-        boxes=[_box(box, names) for box in boxes[image.id]],
-        width=image.width,
-        height=image.height,
-        other_paths=[
-          os.path.join(image_dir, ending)
-          for ending in files.path_endings(image.file_name)
-          if endings[ending] == 1
-        ],
+  return [
+    annotations.AnnotatedImage(
+      source_id=image.id,
+      file_name=image.file_name,
+      path=os.path.join(image_dir, image.file_name),
+      boxes=[_box(box, names) for box in boxes[image.id]],
+      width=image.width,
+      height=image.height,
+      other_paths=[
+        os.path.join(image_dir, ending)
+        for ending in files.path_endings(image.file_name)
+        if endings[ending] == 1
+      ],
+    )
+    for image in images.values()
+  ]
+
+
+def _images_by_id(
+  images: Sequence[coco_json.Image], json_file: str, report: report_lib.Report
+) -> Dict[int, coco_json.Image]:
+  by_id = {}
+  for image in images:
+    if not image.file_name:
+      raise errors.DataError(
+        '{}: image {} has no `file_name`.'.format(json_file, image.id)
       )
-      for image in images.values()
-    ],
-    names if label_map is None else label_map,
-  )
+    if by_id.setdefault(image.id, image) is not image:
+      what = 'image id {}'.format(image.id)
+      report.add('duplicate_image', image.file_name, what)
+  return by_id
 
 
 def _category_names(

@@ -1,7 +1,7 @@
 """From an annotated set to all the files of one split."""
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import rich
 import rich.table
@@ -43,31 +43,16 @@ def convert(
     raise errors.DataError(
       'The annotations have no image that can be used. ' + report.summary()
     )
-  if not annotated.label_map:
-    raise errors.DataError('The annotations name no class.')
-  if min(annotated.label_map) < 1:
+  if min(annotated.label_map, default=0) < 1:
     raise errors.DataError(
-      'Category id {} is not allowed: ids start at 1, since 0 is the '
-      'background. Give new ids with --label_map.'.format(
-        min(annotated.label_map)
+      'The classes are {}: there has to be one, and ids start at 1, since 0 is '
+      'the background. Give ids with --label_map.'.format(
+        errors.shown(annotated.label_map)
       )
     )
   prefix = os.path.join(output_dir, name)
   label_map_file = os.path.join(output_dir, 'label_map.txt')
-  try:
-    tf.io.gfile.makedirs(output_dir)
-  except tf.errors.OpError as error:
-    raise errors.DataError(
-      '{}: the output folder cannot be made: {}'.format(output_dir, error)
-    ) from error
-  earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
-  if earlier and not overwrite:
-    raise errors.DataError(
-      '{}-*.tfrecord: {} shards are there already. Give another --name or '
-      '--output_dir, or replace them with --overwrite.'.format(
-        prefix, len(earlier)
-      )
-    )
+  earlier = _earlier_shards(prefix, overwrite)
   splits = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
   if tf.io.gfile.exists(label_map_file) and (
     set(splits) - set(earlier) or not overwrite
@@ -80,18 +65,34 @@ def convert(
     tf.io.gfile.remove(path)
   label_map.write_label_map(label_map_file, annotated.label_map)
   files.write_json(prefix + '.json', written.coco)
-  files.write_json(
-    prefix + '_report.json',
-    {
-      'images': len(written.coco['images']),
-      'boxes': len(written.coco['annotations']),
-      'boxes_by_class': boxes_by_class(written.coco),
-      'shards': [os.path.basename(path) for path in written.shard_files],
-      'findings': report.as_dict(),
-    },
-    indent=2,
-  )
+  content = {
+    'images': len(written.coco['images']),
+    'boxes': len(written.coco['annotations']),
+    'boxes_by_class': boxes_by_class(written.coco),
+    'shards': [os.path.basename(path) for path in written.shard_files],
+    'findings': report.as_dict(),
+  }
+  files.write_json(prefix + '_report.json', content, indent=2)
   return written
+
+
+def _earlier_shards(prefix: str, overwrite: bool) -> List[str]:
+  """Makes the folder; returns the shards that may be replaced in it."""
+  try:
+    tf.io.gfile.makedirs(os.path.dirname(prefix))
+  except tf.errors.OpError as error:
+    raise errors.DataError(
+      '{}: the output folder cannot be made: {}'.format(
+        os.path.dirname(prefix), error
+      )
+    ) from error
+  earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
+  if earlier and not overwrite:
+    raise errors.DataError(
+      '{}-*.tfrecord: {} shards are there already. Give another --name or '
+      '--output_dir, or --overwrite.'.format(prefix, len(earlier))
+    )
+  return earlier
 
 
 def boxes_by_class(content: Dict[str, Any]) -> Dict[str, int]:

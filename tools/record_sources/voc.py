@@ -36,15 +36,13 @@ def read_voc(
 ) -> annotations.AnnotatedSet:
   """Reads the boxes of a folder of Pascal VOC xml files.
 
-  Image ids and the default label map depend on the whole folder, so that they
-  agree between its splits.
+  Image ids and the default label map agree between the splits of a folder.
 
   Args:
     annotation_dir: folder of the xml files.
     image_dir: folder of the images.
     report: receives what cannot be used.
-    split_file: text file with the name (without suffix) of one image a line;
-      words after the first are ignored. Default: all xml files.
+    split_file: text file with the name (without suffix) of one image a line.
     label_map: class ids by name. Default: the names that occur in the folder,
       in alphabetical order, from 1.
     one_based: whether coordinates start at 1 and include the last pixel.
@@ -55,24 +53,14 @@ def read_voc(
   Raises:
     errors.DataError: a folder or the split file cannot be used.
   """
-  stems = sorted(
-    os.path.splitext(name)[0]
-    for name in _list_dir(annotation_dir, '--voc_annotation_dir')
-    if name.lower().endswith('.xml')
-  )
-  if not stems:
-    raise errors.DataError(
-      '{}: there is no xml file in this folder.'.format(annotation_dir)
-    )
+  stems = _annotation_names(annotation_dir)
   image_names = _image_names_by_stem(image_dir)
   ids = image_ids(stems)
   wanted = _read_split(split_file, report) if split_file else stems
 
   trees = {}
   # Without a label map the names come from all files, also of other splits.
-  for stem in wanted if label_map else stems:
-    if stem not in ids:
-      continue
+  for stem in [s for s in (wanted if label_map else stems) if s in ids]:
     try:
       trees[stem] = _read_tree(os.path.join(annotation_dir, stem + '.xml'))
     except errors.DataError as error:
@@ -86,16 +74,13 @@ def read_voc(
     if stem not in ids:
       report.add('missing_annotation', stem + '.xml')
     elif stem in trees:
-      file_name = _image_name(trees[stem], stem, image_names, report)
+      tree = trees[stem]
+      file_name = _image_name(tree, stem, image_names, report)
+      path = os.path.join(image_dir, file_name)
+      boxes = _boxes(tree, file_name, one_based, report)
+      size = (_side(tree, 'width'), _side(tree, 'height'))
       images.append(
-        annotations.AnnotatedImage(
-          source_id=ids[stem],
-          file_name=file_name,
-          path=os.path.join(image_dir, file_name),
-          boxes=_boxes(trees[stem], file_name, one_based, report),
-          width=_side(trees[stem], 'width'),
-          height=_side(trees[stem], 'height'),
-        )
+        annotations.AnnotatedImage(ids[stem], file_name, path, boxes, *size)
       )
   if not split_file:
     for stem in sorted(set(image_names) - set(stems)):
@@ -148,6 +133,20 @@ def _read_tree(path: str) -> ElementTree.Element:
           'not VOC: <{}>, but no <object> below the root'.format(element.tag)
         )
   return tree
+
+
+def _annotation_names(annotation_dir: str) -> List[str]:
+  """Returns the names of the xml files, without suffix."""
+  stems = sorted(
+    os.path.splitext(name)[0]
+    for name in _list_dir(annotation_dir, '--voc_annotation_dir')
+    if name.lower().endswith('.xml')
+  )
+  if not stems:
+    raise errors.DataError(
+      '{}: there is no xml file in this folder.'.format(annotation_dir)
+    )
+  return stems
 
 
 def _list_dir(folder: str, flag: str) -> List[str]:

@@ -11,7 +11,6 @@ from dataloader import autoaugment, input_reader, parser_generator
 from dataloader.autoaugment import policy_registry
 from tests import golden_numbers, record_factory
 from tests.dataloader.autoaugment import numpy_model
-from tests.dataloader.autoaugment.quick_session import quick_session
 from utils import errors, mode_keys
 
 _KEY = 'retinanet_parser.aug_policy'
@@ -141,7 +140,7 @@ def _batches(path, policy, count=1, batch_size=4, **override):
       **override,
     }
   )
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     input_fn = input_reader.InputFn(path, params, mode_keys.TRAIN)
     dataset = input_fn({'batch_size': batch_size})
     fetches = tf.data.make_one_shot_iterator(dataset).get_next()
@@ -184,7 +183,7 @@ def test_evaluation_is_not_augmented():
         'retinanet_parser': {'output_size': [128, 256], 'aug_policy': policy},
       }
     )
-    with tf.Graph().as_default(), quick_session() as session:
+    with tf.Graph().as_default(), tf.Session() as session:
       input_fn = input_reader.InputFn(
         golden_numbers.RECORDS, params, mode_keys.EVAL
       )

@@ -12,14 +12,13 @@ from dataloader.autoaugment import (
   randomness,
 )
 from tests.dataloader.autoaugment import numpy_model
-from tests.dataloader.autoaugment.quick_session import quick_session
 
 _FUNCTIONS = autoaugment.NAME_TO_FUNC
 
 
 def _draw(count, function, *arrays, seed=0):
   """Results of `function` for images with the seeds (seed, 0), (seed, 1) ..."""
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     placeholders = [tf.placeholder(array.dtype) for array in arrays]
     for placeholder, array in zip(placeholders, arrays):
       placeholder.set_shape([None] * (array.ndim - 1) + [array.shape[-1]])

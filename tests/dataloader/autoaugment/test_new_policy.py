@@ -13,7 +13,6 @@ from dataloader import autoaugment
 from dataloader.autoaugment import operations, policies, policy_registry
 from tests import golden_numbers
 from tests.dataloader.autoaugment import numpy_model
-from tests.dataloader.autoaugment.quick_session import quick_session
 from utils import discovery
 
 _DOCUMENT = os.path.join(
@@ -52,7 +51,7 @@ def documented_policies(tmp_path, monkeypatch):
 def test_the_documented_examples_work(documented_policies):
   image = numpy_model.image(40, 60)
   boxes = np.float32([[0.1, 0.2, 0.4, 0.6]])
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     outputs = {
       name: autoaugment.distort_image_with_autoaugment(
         tf.constant(image), tf.constant(boxes), name

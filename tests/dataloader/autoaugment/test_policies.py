@@ -12,7 +12,6 @@ from dataloader.autoaugment import (
   sub_policies,
 )
 from tests.dataloader.autoaugment import numpy_model
-from tests.dataloader.autoaugment.quick_session import quick_session
 
 
 def _runner(policy, image, boxes, session):
@@ -92,7 +91,7 @@ def test_registered_policies():
 def test_a_policy_keeps_types_shapes_and_the_order_of_boxes(name):
   image = numpy_model.image(61, 83)
   boxes = np.concatenate([_BOXES, [[0.2, 0.2, 0.3, 0.3]] * 9]).astype('f')
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     word = tf.placeholder(tf.int32, [])
     fed_boxes = tf.placeholder(tf.float32, [None, 4])
     with randomness.seeded(tf.stack([3, word])):
@@ -120,7 +119,7 @@ def test_a_policy_keeps_types_shapes_and_the_order_of_boxes(name):
 
 def test_policy_test_is_a_translation_and_an_equalization():
   image = numpy_model.image(40, 130)
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     run = _runner(autoaugment.POLICIES.get('test'), image, _BOXES, session)
     signs = []
     for word in range(200):
@@ -152,7 +151,7 @@ def test_how_often_sub_policies_are_drawn_and_steps_are_taken():
     [('Posterize', 0.0, 10)],
   ]
   image = np.zeros([1, 1, 3], np.uint8)
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     run = _runner(
       autoaugment.policy_from_config(policy), image, _BOXES[:0], session
     )
@@ -175,7 +174,7 @@ def test_signs_of_two_steps_are_independent():
   policy = [[('TranslateX_BBox', 1.0, 0.08), ('TranslateY_BBox', 1.0, 0.08)]]
   image = np.zeros([9, 9, 3], np.uint8)
   image[4, 4] = 255
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     run = _runner(
       autoaugment.policy_from_config(policy), image, _BOXES[:0], session
     )
@@ -192,7 +191,7 @@ def test_the_same_operation_twice_draws_twice():
   policy = [[('TranslateX_BBox', 1.0, 0.08), ('TranslateX_BBox', 1.0, 0.08)]]
   image = np.zeros([1, 13, 3], np.uint8)
   image[0, 6] = 255
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     run = _runner(
       autoaugment.policy_from_config(policy), image, _BOXES[:0], session
     )
@@ -214,7 +213,7 @@ def test_randaugment_draws_all_operations_alike(monkeypatch):
   }
   monkeypatch.setattr(operations, 'OPERATIONS', taken)
   policy = sub_policies.random_operations(3, 5.0)
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     image = np.zeros([1, 4, 3], np.uint8)
     run = _runner(policy, image, _BOXES, session)
     found = np.array([run(word)[0][0, :, 0] for word in range(2000)])
@@ -230,7 +229,7 @@ def test_a_seed_decides_everything_and_images_differ():
   image = numpy_model.image(48, 64)
   results = []
   for _ in range(2):
-    with tf.Graph().as_default(), quick_session() as session:
+    with tf.Graph().as_default(), tf.Session() as session:
       run = _runner(autoaugment.POLICIES.get('v0'), image, _BOXES, session)
       results.append([run(word) for word in range(40)])
   for first, second in zip(*results):
@@ -242,7 +241,7 @@ def test_a_seed_decides_everything_and_images_differ():
 
 def test_without_a_seed_every_run_differs():
   image = numpy_model.image(48, 64)
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     result, _ = autoaugment.distort_image_with_autoaugment(
       tf.constant(image), tf.constant(_BOXES), 'v2'
     )
@@ -251,7 +250,7 @@ def test_without_a_seed_every_run_differs():
 
 
 def test_uniform_numbers_of_a_seed():
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     with randomness.seeded(tf.constant([1, 2])):
       first = [randomness.uniform([1000]) for _ in range(3)]
       with randomness.repetition(0):
@@ -285,7 +284,7 @@ def test_a_new_policy_is_a_name_and_a_list(monkeypatch):
     return image // 2, boxes_normalized
 
   image = numpy_model.image(20, 20)
-  with tf.Graph().as_default(), quick_session() as session:
+  with tf.Graph().as_default(), tf.Session() as session:
     outputs = session.run(
       [
         autoaugment.distort_image_with_autoaugment(

@@ -6,14 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
 from executor.multi_worker import cluster as cluster_lib
 from executor.multi_worker import directory_mark, meeting
-from tests import tiny_run
+from tests import programs, tiny_run
 from tools import launch_local
 from utils import errors
 
@@ -173,7 +172,7 @@ def _in_processes(victim, what, directory):
   processes = [
     subprocess.Popen(
       [
-        sys.executable,
+        *programs.PYTHON,
         '-m',
         'tests.executor.multi_worker.meeting_process',
         addresses,

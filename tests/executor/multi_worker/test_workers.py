@@ -14,7 +14,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import runner as runner_lib
-from tests import record_factory, tiny_run
+from tests import programs, record_factory, tiny_run
 from tools import launch_local
 
 _ROOT = os.path.abspath(
@@ -47,7 +47,7 @@ class _Workers:
         self.processes.append(
           subprocess.Popen(
             [
-              sys.executable,
+              *programs.PYTHON,
               '-m',
               'main',
               '--mode=train',
@@ -144,7 +144,7 @@ def test_two_workers_train_as_one_process(records, tmp_path):
   override = tiny_run.overrides(records, {'train': steps}, _ALIKE)
   single = subprocess.run(
     [
-      sys.executable,
+      *programs.PYTHON,
       '-m',
       'main',
       '--mode=train',
@@ -277,7 +277,7 @@ def test_one_worker_and_an_evaluator(records, tmp_path):
   )
   run = subprocess.run(
     [
-      sys.executable,
+      *programs.PYTHON,
       os.path.join('tools', 'launch_local.py'),
       '-n',
       '1',

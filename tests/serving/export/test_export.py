@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from configs import yaml_loader
 from serving import contract
 from serving.export import export
-from tests import tiny_export
+from tests import programs, tiny_export
 from utils import errors, version
 
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *3 * ['..']))
@@ -125,7 +124,7 @@ def test_tensorflow_2s_loader_takes_both(exported):
     'print(sorted((k, tuple(v.shape)) for k, v in out.items()))'
   )
   run = subprocess.run(
-    [sys.executable, '-c', code, exported[0]],
+    [*programs.PYTHON, '-c', code, exported[0]],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,

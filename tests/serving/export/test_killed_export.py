@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
+
+from tests import programs
 
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *3 * ['..']))
 
@@ -34,7 +35,7 @@ def _run_until_killed(target, model, **kwargs):
   target.mkdir()
   (target / 'saved_model.pb').write_text('whole')
   run = subprocess.run(
-    [sys.executable, '-c', _KILLED.format(**kwargs)]
+    [*programs.PYTHON, '-c', _KILLED.format(**kwargs)]
     + [str(target), model.checkpoint],
     cwd=_ROOT,
     stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 import collections
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from configs import resolver
 from serving.export.formats import saved_model
-from tests import record_factory, tiny_export, tiny_run
+from tests import programs, record_factory, tiny_export, tiny_run
 
 
 @pytest.fixture(scope='module')
@@ -51,7 +50,7 @@ def _meta_graphs(directory):
 
 def test_saved_model_cli_lists_both_tag_sets(written):
   show = subprocess.run(
-    [sys.executable, '-m', 'tensorflow.python.tools.saved_model_cli']
+    [*programs.PYTHON, '-m', 'tensorflow.python.tools.saved_model_cli']
     + ['show', '--dir', written[True], '--all'],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,

@@ -18,7 +18,6 @@ from PIL import Image
 from serving.predictors import checkpoint
 from tests import record_factory
 from tests.serving.http import serving_run
-from tests.serving.http.test_image_check import png_of_size
 
 _SMALL_LIMITS = (
   '--max_body_mb=1',
@@ -283,7 +282,7 @@ def test_json_packed_a_thousand_fold_takes_no_memory(server):
 
 @pytest.mark.parametrize('path', ['/v1/models/bytes:predict', '/detect'])
 def test_a_decompression_bomb_is_refused(server, path):
-  bomb = png_of_size(50000, 50000)
+  bomb = record_factory.png_of_size(50000, 50000)
   if path == '/detect':
     response = requests.post(server.url + path, data=bomb)
   else:
