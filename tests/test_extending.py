@@ -6,13 +6,15 @@ import re
 import shutil
 
 import pytest
+import requests
 
 from tests import programs, record_factory, tiny_run
+from tests.serving.http import serving_run
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _CODE = (
   *('configs', 'dataloader', 'evaluation', 'executor', 'modeling', 'ops'),
-  *('serving', 'utils'),
+  *('serving', 'tools', 'utils'),
 )
 _PROGRAMS = ('main.py', 'export_saved_model.py', 'inference.py')
 _BLOCK = re.compile(r'^```(?:python|yaml)\n# (\S+)\n(.*?)^```$', re.M | re.S)
@@ -50,6 +52,14 @@ class _Project:
     text = run.stdout + run.stderr
     assert run.returncode == 0, text
     return text
+
+  def serve(self, export_dir, directory):
+    return serving_run.serving(
+      str(export_dir),
+      directory,
+      '--model_name=toy',
+      root=str(self.directory),
+    )
 
 
 @pytest.fixture()
@@ -123,6 +133,11 @@ def test_detector_of_three_files(project, tmp_path):
     )
     assert (output / 'picture.jpg').exists()
     assert json.loads((output / 'found.json').read_text())
+  with project.serve(export_dir, tmp_path) as server:
+    answer = requests.post(
+      server.url + '/detect', picture.read_bytes(), timeout=60
+    )
+  assert answer.json()['detections'], answer.text
 
 
 def test_classifier_of_three_files(project, tmp_path):
@@ -156,4 +171,14 @@ def test_classifier_of_three_files(project, tmp_path):
     '--input_type=image_tensor',
     '--input_image_size=64,64',
   )
-  assert (export_dir / 'saved_model.pb').exists()
+  image = record_factory.pixels(64, 64)
+  with project.serve(export_dir, tmp_path) as server:
+    answer = requests.post(
+      server.url + '/v1/models/toy:predict',
+      json={'instances': [image.tolist()]},
+      timeout=60,
+    )
+  (prediction,) = answer.json()['predictions']
+  probabilities = prediction['class_probabilities']
+  assert len(probabilities) == 91
+  assert sum(probabilities) == pytest.approx(1.0, abs=1e-4)

@@ -99,13 +99,14 @@ def pictures(count):
 
 
 @contextlib.contextmanager
-def serving(model_dir, directory, *flags):
+def serving(model_dir, directory, *flags, root=_ROOT):
   """Starts tools/serve.py at a free port, and kills it in the end."""
   log = os.path.join(str(directory), 'serve.log')
   with open(log, 'w') as target:
     process = subprocess.Popen(
       [sys.executable, 'tools/serve.py', model_dir, '--port=0', *flags],
-      cwd=_ROOT,
+      cwd=root,
+      env=dict(os.environ, PYTHONPATH=root),
       stdout=target,
       stderr=target,
     )
