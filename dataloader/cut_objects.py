@@ -29,8 +29,8 @@ def count(
       before,
       images,
       images,
-      'images so far have more objects than max_num_instances = {} of the '
-      'parser;'.format(max_num_instances),
+      'images so far have more objects than max_num_instances = '
+      f'{max_num_instances} of the parser;',
       objects,
       'objects are missing in their groundtruth. Raise it.',
     )

@@ -47,8 +47,8 @@ def check_objects(
       good_classes,
       objects,
       source_ids,
-      'A class id is outside of 1 to {} (architecture.num_classes {} counts '
-      'the background too):'.format(num_classes - 1, num_classes),
+      f'A class id is outside of 1 to {num_classes - 1} '
+      f'(architecture.num_classes {num_classes} counts the background too):',
       objects.classes,
     ),
   ]

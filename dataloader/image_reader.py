@@ -120,7 +120,7 @@ class Decoder:
           width,
           height,
           self._max_pixels,
-          self._bound_name and ' ({})'.format(self._bound_name),
+          self._bound_name and f' ({self._bound_name})',
         )
       )
     turn = 1 if as_in_training else orientation(image)
@@ -171,7 +171,7 @@ class Decoder:
     # A third of the default's time for a fifth more bytes.
     Image.fromarray(picture.pixels).save(png, 'PNG', compress_level=3)
     image = open_header(encoded)
-    reason = '{} {}'.format(image.format, image.mode)
+    reason = f'{image.format} {image.mode}'
     if picture.note:
       reason += ', ' + picture.note
     return Encoded(
@@ -204,7 +204,7 @@ class _explaining:
       raise UnknownFormatError('not an image, or of an unknown kind') from error
     # Damage can show as any exception: OSError, but also IndexError, zlib's
     # or struct's error, depending on the format.
-    raise errors.DataError('cannot be decoded: {}'.format(error)) from error
+    raise errors.DataError(f'cannot be decoded: {error}') from error
 
 
 def open_header(encoded: bytes) -> Image.Image:
@@ -248,7 +248,7 @@ def _convert(image: ImageFile.ImageFile) -> Tuple[np.ndarray, list]:
   notes = []
   num_frames = getattr(image, 'n_frames', 1)
   if num_frames > 1 and image.format not in _JPEG_FORMATS:
-    notes.append('first of {} frames'.format(num_frames))
+    notes.append(f'first of {num_frames} frames')
   if image.mode not in (*_DEEP_MODES, 'F'):
     return np.array(image.convert('RGB')), notes
   if image.mode == 'F':
@@ -270,8 +270,8 @@ def _scale_16_bits(image: Image.Image) -> np.ndarray:
   # Training scales a PNG by its 16 bits, whatever is in them.
   if image.format != 'PNG' and 0 < highest <= 255:
     raise errors.DataError(
-      'pixels of 16 or 32 bits that end at {}: whether they mean 8 or 16 is '
-      'not clear'.format(highest)
+      f'pixels of 16 or 32 bits that end at {highest}: whether they mean 8 or '
+      '16 is not clear'
     )
   # 65535 becomes 255.
   return np.rint(values / np.float32(257)).astype(np.uint8)
@@ -281,7 +281,7 @@ def _scale_floats(image: Image.Image) -> np.ndarray:
   values = np.asarray(image)
   if not (values.min() >= 0 and values.max() <= 1):  # Also not if NaN.
     raise errors.DataError(
-      'pixels are floating point numbers from {:g} to {:g}, not from 0 to '
-      '1'.format(values.min(), values.max())
+      f'pixels are floating point numbers from {values.min():g} to '
+      f'{values.max():g}, not from 0 to 1'
     )
   return np.rint(values * np.float32(255)).astype(np.uint8)

@@ -37,8 +37,8 @@ class InputFn:
   ):
     if dataset_type != 'tfrecord':
       raise errors.ConfigError(
-        'train.train_dataset_type, eval.eval_dataset_type: {!r} is unknown; '
-        "known is 'tfrecord'.".format(dataset_type)
+        f'train.train_dataset_type, eval.eval_dataset_type: {dataset_type!r} '
+        "is unknown; known is 'tfrecord'."
       )
     self._file_pattern = file_pattern
     self._mode = mode

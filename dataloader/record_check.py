@@ -61,7 +61,7 @@ class Problem(NamedTuple):
     return "TFRecord file '{}', record {}{}: {}".format(
       self.file_name,
       self.record_index,
-      " (source id '{}')".format(self.source_id) if self.source_id else '',
+      f" (source id '{self.source_id}')" if self.source_id else '',
       self.reason,
     )
 
@@ -106,8 +106,9 @@ class RecordChecker:
           file_name,
           index,
           '',
-          'the file is truncated, damaged or no TFRecord file ({}). Write it '
-          'again; what follows in it cannot be read.'.format(error.message),
+          'the file is truncated, damaged or no TFRecord file '
+          f'({error.message}). Write it again; what follows in it cannot be '
+          'read.',
         )
         return
       self.num_records += 1
@@ -121,7 +122,7 @@ class RecordChecker:
     try:
       example = tf.train.Example.FromString(record)
     except message.DecodeError as error:
-      return '', 'it is not a tf.Example ({}). {}'.format(error, _WRITE_AGAIN)
+      return '', f'it is not a tf.Example ({error}). {_WRITE_AGAIN}'
     feature = example.features.feature
     if not feature:
       reason = 'it is not a tf.Example, or one without any feature. '
@@ -131,7 +132,7 @@ class RecordChecker:
     for key, kind in _KINDS.items():
       stored = feature[key].WhichOneof('kind')
       if stored not in (None, kind):
-        reason = 'feature {} is a {}, not a {}.'.format(key, stored, kind)
+        reason = f'feature {key} is a {stored}, not a {kind}.'
         return source_id, reason
     reason = self._check_image(feature) or self._check_objects(feature)
     if not reason:
@@ -142,7 +143,7 @@ class RecordChecker:
     for key in _SCALARS:
       count = len(feature[key].bytes_list.value)
       if count > 1 or (not count and key == 'image/encoded'):
-        return 'feature {} holds {} values, not 1.'.format(key, count)
+        return f'feature {key} holds {count} values, not 1.'
     encoded = feature['image/encoded'].bytes_list.value
     if self._decode is None:
       return None
@@ -150,11 +151,9 @@ class RecordChecker:
       self._decode(encoded[0])
     except tf.errors.OpError as error:
       return (
-        'the image does not decode ({}). It has to be a JPEG, PNG, BMP or GIF '
-        'image that is not animated. In training, '
-        'train.skip_broken_images=true leaves such images out.'.format(
-          error.message.splitlines()[0]
-        )
+        f'the image does not decode ({error.message.splitlines()[0]}). It has '
+        'to be a JPEG, PNG, BMP or GIF image that is not animated. In '
+        'training, train.skip_broken_images=true leaves such images out.'
       )
     return None
 
@@ -169,16 +168,13 @@ class RecordChecker:
     for key in _OPTIONAL_LISTS:
       count = len(getattr(feature[key], _KINDS[key]).value)
       if count not in (0, len(classes)):
-        return 'feature {} holds {} values for {} labels.'.format(
-          key, count, len(classes)
-        )
+        return f'feature {key} holds {count} values for {len(classes)} labels.'
     for class_id in classes:
       if not 1 <= class_id < self._num_classes:
         return (
-          'class id {} is outside of 1 to {} (architecture.num_classes is {} '
-          'and counts the background, 0, too).'.format(
-            class_id, self._num_classes - 1, self._num_classes
-          )
+          f'class id {class_id} is outside of 1 to {self._num_classes - 1} '
+          f'(architecture.num_classes is {self._num_classes} and counts the '
+          'background, 0, too).'
         )
     return _check_boxes(np.float32(sides).T)
 
@@ -189,13 +185,13 @@ def _check_boxes(boxes: np.ndarray) -> Optional[str]:
     text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
     if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
       return (
-        'a box is outside of [0, 1] ({}). Coordinates are stored divided by '
-        'the height and width of the image.'.format(text)
+        f'a box is outside of [0, 1] ({text}). Coordinates are stored divided '
+        'by the height and width of the image.'
       )
     if not np.all(box[2:] >= box[:2]):
       return (
-        'a box is inverted ({}); ymax has to be at least ymin, and xmax at '
-        'least xmin.'.format(text)
+        f'a box is inverted ({text}); ymax has to be at least ymin, and xmax '
+        'at least xmin.'
       )
   return None
 

@@ -35,23 +35,18 @@ def find_files(
       matches = sorted(tf.io.gfile.glob(part))
     except tf.errors.OpError as error:
       raise errors.DataError(
-        "File pattern '{}' cannot be searched: {}. Check {}.".format(
-          part, error.message, key
-        )
+        f"File pattern '{part}' cannot be searched: {error.message}. Check "
+        f'{key}.'
       ) from error
     if not matches:
       raise errors.DataError(
-        "No file matches '{}'. Check {}; --data_dir, if given, stands in front "
-        'of it, and a relative path starts where the program is run.'.format(
-          part, key
-        )
+        f"No file matches '{part}'. Check {key}; --data_dir, if given, stands "
+        'in front of it, and a relative path starts where the program is run.'
       )
     files.extend(matches)
   if not files:
     raise errors.DataError(
-      'No file pattern is given. Set {} to a glob of TFRecord files.'.format(
-        key
-      )
+      f'No file pattern is given. Set {key} to a glob of TFRecord files.'
     )
   _check_not_empty(files)
   return files
@@ -75,6 +70,6 @@ def _check_not_empty(files: List[str]) -> None:
     raise errors.DataError(
       "TFRecord file '{}' is empty{}. Write it again or delete it.".format(
         empty[0],
-        ' (and {} more)'.format(len(empty) - 1) if empty[1:] else '',
+        f' (and {len(empty) - 1} more)' if empty[1:] else '',
       )
     )

@@ -36,8 +36,8 @@ def count_records(files: Sequence[str], is_strict: bool = True) -> List[int]:
   for file_name, (count, is_whole) in zip(files, counts):
     if is_strict and not is_whole:
       raise errors.DataError(
-        "TFRecord file '{}', record {}: the file is cut off here, damaged or "
-        'no TFRecord file. Write it again.'.format(file_name, count - 1)
+        f"TFRecord file '{file_name}', record {count - 1}: the file is cut "
+        'off here, damaged or no TFRecord file. Write it again.'
       )
   return [count for count, _ in counts]
 

@@ -21,16 +21,16 @@ def objection(num_images: int, longer_sides: Sequence[float]) -> str:
   """
   if num_images and not len(longer_sides):
     return (
-      'There is no box in {} images: training would learn that all of them are '
-      'background.'.format(num_images)
+      f'There is no box in {num_images} images: training would learn that all '
+      'of them are background.'
     )
   side = np.median(longer_sides) if len(longer_sides) else np.inf
   if side >= _LEAST_MEDIAN_SIDE:
     return ''
   return (
-    'Half of the boxes are smaller than {:g} pixels (the median of their '
-    'longer sides is {:.2g}), which cannot be meant: are they in pixels of '
-    'their image?'.format(_LEAST_MEDIAN_SIDE, side)
+    f'Half of the boxes are smaller than {_LEAST_MEDIAN_SIDE:g} pixels (the '
+    f'median of their longer sides is {side:.2g}), which cannot be meant: are '
+    'they in pixels of their image?'
   )
 
 

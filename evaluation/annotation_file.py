@@ -99,16 +99,15 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
       ],
     )
   except errors.DataError as error:
-    raise errors.DataError('{}: {}'.format(path, error)) from error
+    raise errors.DataError(f'{path}: {error}') from error
 
 
 def _image_dict(image: coco_json.Image) -> Dict[str, Any]:
   for key, side in (('height', image.height), ('width', image.width)):
     if side is None:
       raise errors.DataError(
-        "an entry of 'images' has no `{}` of at least 1: {}".format(
-          key, reprlib.repr(image.entry)
-        )
+        f"an entry of 'images' has no `{key}` of at least 1: "
+        f'{reprlib.repr(image.entry)}'
       )
   return dict(image.entry, id=image.id, height=image.height, width=image.width)
 
@@ -123,9 +122,7 @@ def _annotation_dict(
   width, height = annotation.bbox[2:]
   reason = ''
   if annotation.image_id not in images:
-    reason = "the image_id {}, which is not in 'images'".format(
-      annotation.image_id
-    )
+    reason = f"the image_id {annotation.image_id}, which is not in 'images'"
   elif annotation.category_id not in category_ids:
     reason = "the category_id {}, which is not in 'categories'".format(
       annotation.category_id

@@ -77,8 +77,8 @@ def read_detections(
   for image_id, image_boxes, image_scores in zip(image_ids, boxes, scores):
     if not (np.isfinite(image_boxes).all() and np.isfinite(image_scores).all()):
       raise errors.DataError(
-        'Image {}: detections hold numbers that are not finite, as a model '
-        'gives whose training has diverged.'.format(image_id)
+        f'Image {image_id}: detections hold numbers that are not finite, as a '
+        'model gives whose training has diverged.'
       )
   if need_rescale_bboxes:
     info = np.asarray(predictions['image_info'])[rows]
@@ -151,9 +151,8 @@ class StreamedGroundtruth:
     for image_id in image_ids:
       if image_id not in self._images:
         raise errors.DataError(
-          'Image {} has predictions, but no groundtruth came with them.'.format(
-            image_id
-          )
+          f'Image {image_id} has predictions, but no groundtruth came with '
+          'them.'
         )
     return {
       'images': list(self._images.values()),

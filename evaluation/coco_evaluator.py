@@ -191,7 +191,7 @@ class COCOEvaluator:
       'Scoring %d images with %d objects: %s%s.',
       len(self._image_ids),
       sum(counts.values()),
-      ', '.join('{} {}'.format(n, names.get(key, key)) for key, n in most),
+      ', '.join(f'{n} {names.get(key, key)}' for key, n in most),
       ', ...' if len(most) < len(counts) else '',
     )
 
@@ -211,37 +211,29 @@ class COCOEvaluator:
     repeated = [i for i in counts if counts[i] > 1 or i in self._image_ids]
     if repeated:
       raise errors.DataError(
-        'Image ids {} came more than once. Each image needs a source id of '
-        'its own; regenerate_source_id of the parser makes ids from the '
-        'images.'.format(_examples(repeated))
+        f'Image ids {_examples(repeated)} came more than once. Each image '
+        'needs a source id of its own; regenerate_source_id of the parser '
+        'makes ids from the images.'
       )
     if self._annotations is None:
       return
     unknown = counts.keys() - self._known_image_ids
     if unknown:
       raise errors.DataError(
-        '{}: {} evaluated images are not among the {} of this file: ids {}. '
-        'Give the annotation file of the same records, or none to have it '
-        'made from them.'.format(
-          self._annotation_file,
-          len(unknown),
-          len(self._known_image_ids),
-          _examples(sorted(unknown)),
-        )
+        f'{self._annotation_file}: {len(unknown)} evaluated images are not '
+        f'among the {len(self._known_image_ids)} of this file: ids '
+        f'{_examples(sorted(unknown))}. Give the annotation file of the same '
+        'records, or none to have it made from them.'
       )
 
   def _check_coverage(self) -> None:
     missing = sorted(self._known_image_ids - set(self._image_ids))
     if missing:
       raise errors.DataError(
-        '{}: {} of its {} images were not evaluated: ids {}. Make '
-        'eval.eval_file_pattern and eval.val_json_file describe the same '
-        'set.'.format(
-          self._annotation_file,
-          len(missing),
-          len(self._known_image_ids),
-          _examples(missing),
-        )
+        f'{self._annotation_file}: {len(missing)} of its '
+        f'{len(self._known_image_ids)} images were not evaluated: ids '
+        f'{_examples(missing)}. Make eval.eval_file_pattern and '
+        'eval.val_json_file describe the same set.'
       )
 
   def _warn_of_truncation(self) -> None:

@@ -71,8 +71,8 @@ def read(
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, list):
       raise errors.DataError(
-        "{}: not a COCO annotation file: it has no list '{}' at its top "
-        'level.'.format(path, key)
+        f"{path}: not a COCO annotation file: it has no list '{key}' at its "
+        'top level.'
       )
   annotations = []
   try:
@@ -87,7 +87,7 @@ def read(
           raise
         on_bad_annotation(str(error))
   except errors.DataError as error:
-    raise errors.DataError('{}: {}'.format(path, error)) from error
+    raise errors.DataError(f'{path}: {error}') from error
   return Content(images, annotations, categories, content)
 
 
@@ -96,9 +96,7 @@ def check_unique(owner: str, ids: List[int]) -> None:
   seen = set()
   for number in ids:
     if number in seen:
-      raise errors.DataError(
-        "'{}' holds the id {} more than once.".format(owner, number)
-      )
+      raise errors.DataError(f"'{owner}' holds the id {number} more than once.")
     seen.add(number)
 
 
@@ -108,13 +106,11 @@ def _read_json(path: str) -> Any:
     return json.loads(text)
   except RecursionError as error:
     raise errors.DataError(
-      '{}: not a COCO annotation file: it is nested too deeply.'.format(path)
+      f'{path}: not a COCO annotation file: it is nested too deeply.'
     ) from error
   except json.JSONDecodeError as error:
     raise errors.DataError(
-      '{}: the annotation file is not JSON: {}. Is it cut off?'.format(
-        path, error
-      )
+      f'{path}: the annotation file is not JSON: {error}. Is it cut off?'
     ) from error
 
 
@@ -125,9 +121,8 @@ def _image(entry: Any) -> Image:
     side = numerals.integer(entry.get(key) or 0)
     if side is None or side > _MAX_SIDE:
       raise errors.DataError(
-        'image {} has the {} {}, which is no number of pixels.'.format(
-          image_id, key, reprlib.repr(entry[key])
-        )
+        f'image {image_id} has the {key} {reprlib.repr(entry[key])}, which is '
+        'no number of pixels.'
       )
     sides.append(side if side > 0 else None)
   file_name = _text(entry.get('file_name'), 'images', 'file_name')
@@ -181,7 +176,7 @@ def _shown(annotation: Entry, key: str) -> Tuple[str, str]:
 def _required(entry: Any, owner: str, key: str) -> Any:
   if not isinstance(entry, dict) or entry.get(key) is None:
     raise errors.DataError(
-      "an entry of '{}' has no `{}`: {}".format(owner, key, reprlib.repr(entry))
+      f"an entry of '{owner}' has no `{key}`: {reprlib.repr(entry)}"
     )
   return entry[key]
 
@@ -191,9 +186,8 @@ def _integer(entry: Any, owner: str, key: str) -> int:
   number = numerals.integer(value)
   if number is None:
     raise errors.DataError(
-      "an entry of '{}' has the {} {}, which is not an integer: {}".format(
-        owner, key, reprlib.repr(value), reprlib.repr(entry)
-      )
+      f"an entry of '{owner}' has the {key} {reprlib.repr(value)}, which is "
+      f'not an integer: {reprlib.repr(entry)}'
     )
   return number
 
@@ -205,7 +199,6 @@ def _text(value: Any, owner: str, key: str) -> str:
   if isinstance(value, (str, int)) and not isinstance(value, bool):
     return str(value).encode('utf-8', 'replace').decode('utf-8')
   raise errors.DataError(
-    "an entry of '{}' has the {} {}, which is not text.".format(
-      owner, key, reprlib.repr(value)
-    )
+    f"an entry of '{owner}' has the {key} {reprlib.repr(value)}, which is not "
+    'text.'
   )

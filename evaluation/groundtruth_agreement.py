@@ -53,10 +53,10 @@ def check(
   records = record_annotations.read_first(
     file_pattern, count, regenerate_source_id
   )
-  source, content = "eval.eval_file_pattern '{}'".format(file_pattern), records
+  source, content = f"eval.eval_file_pattern '{file_pattern}'", records
   if val_json_file:
     content = annotation_file.load_annotations(val_json_file)
-    source = "eval.val_json_file '{}'".format(val_json_file)
+    source = f"eval.val_json_file '{val_json_file}'"
     _check_ids(source, content, records)
     for what, examples in _differences(content, records).items():
       if len(examples) > _TOLERATED_SHARE * len(records['images']):
@@ -78,10 +78,9 @@ def _check_ids(source: str, content: Any, records: Any) -> None:
   count = sum(entry['category_id'] == 0 for entry in content['annotations'])
   if count:
     raise errors.DataError(
-      '{}: {} boxes have the category_id 0, which is the background and is '
-      'never detected. Number categories from 1, as the records do.'.format(
-        source, count
-      )
+      f'{source}: {count} boxes have the category_id 0, which is the '
+      'background and is never detected. Number categories from 1, as the '
+      'records do.'
     )
   known = {image['id'] for image in content['images']}
   absent = [e['id'] for e in records['images'] if e['id'] not in known]
@@ -151,9 +150,9 @@ def _compare_names(label_map_file: str, source: str, content: Any) -> None:
   for category in content['categories']:
     name, key = category.get('name'), category['id']
     if key not in names and key in used:
-      found.append('{} has objects there and no name'.format(key))
+      found.append(f'{key} has objects there and no name')
     elif name and key in names and _plain(name) != _plain(names[key]):
-      found.append("{} is '{}', there '{}'".format(key, names[key], name))
+      found.append(f"{key} is '{names[key]}', there '{name}'")
   if found:
     _log.warning(
       "eval.label_map_file '%s' does not fit %s in %d classes: %s. Give the "

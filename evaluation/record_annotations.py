@@ -44,9 +44,8 @@ def read_annotations(
   num_read = len(content['images'])
   if num_images and num_read < num_images:
     raise errors.DataError(
-      '{}: {} images are wanted (eval.eval_samples), but there are {}.'.format(
-        file_pattern, num_images, num_read
-      )
+      f'{file_pattern}: {num_images} images are wanted (eval.eval_samples), '
+      f'but there are {num_read}.'
     )
   return content
 
@@ -65,9 +64,9 @@ def read_first(
       image_id = int(record['source_id'])
       if image_id in images:
         raise errors.DataError(
-          '{}: image id {} occurs more than once. Each record needs a source '
-          'id of its own; regenerate_source_id of the parser makes ids '
-          'from the images.'.format(file_pattern, image_id)
+          f'{file_pattern}: image id {image_id} occurs more than once. Each '
+          'record needs a source id of its own; regenerate_source_id of the '
+          'parser makes ids from the images.'
         )
       images[image_id] = {
         'id': image_id,

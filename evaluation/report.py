@@ -81,9 +81,7 @@ def write_metrics(
   for name, value in metrics.items():
     summary.value.add(tag=name, simple_value=float(value))
   # The names of event files have seconds only, evaluations may be closer.
-  writer = tf.summary.FileWriter(
-    directory, filename_suffix='.step-{}'.format(step)
-  )
+  writer = tf.summary.FileWriter(directory, filename_suffix=f'.step-{step}')
   writer.add_summary(summary, step)
   writer.close()
 
@@ -107,8 +105,8 @@ def read_history(directory: str) -> List[Dict[str, Any]]:
     ]
   except (ValueError, TypeError, KeyError) as error:
     raise errors.DataError(
-      "'{}' is damaged ({!r}). Move it away; evaluations start a new "
-      'one.'.format(path, error)
+      f"'{path}' is damaged ({error!r}). Move it away; evaluations start a "
+      'new one.'
     ) from error
 
 
@@ -130,7 +128,7 @@ def print_metrics(
     console = rich.console.Console()
     if not console.is_terminal:
       console = rich.console.Console(width=_PLAIN_WIDTH)
-  subject = [] if step is None else ['step {}'.format(step)]
+  subject = [] if step is None else [f'step {step}']
   if checkpoint_path:
     subject.append(os.path.basename(checkpoint_path))
   title = 'Evaluation of ' + ', '.join(subject)
@@ -138,7 +136,7 @@ def print_metrics(
   if overall.row_count:
     console.print(overall)
   for prefix, name in (('', 'boxes'), (_MASK_PREFIX, 'masks')):
-    table = _class_table(metrics, prefix, 'Classes, {}'.format(name))
+    table = _class_table(metrics, prefix, f'Classes, {name}')
     if table.row_count:
       console.print(table)
   others = {
@@ -147,8 +145,7 @@ def print_metrics(
   if others:
     console.print(
       ', '.join(
-        '{} {:.5g}'.format(loss_label(name), value)
-        for name, value in others.items()
+        f'{loss_label(name)} {value:.5g}' for name, value in others.items()
       ),
       soft_wrap=True,
       markup=False,
@@ -213,7 +210,7 @@ def _table(title) -> rich.table.Table:
 def _shown(metrics, key) -> str:
   value = metrics.get(key, -1)
   # COCO's -1 means that there is nothing to average over.
-  return '-' if value == -1 else '{:.3f}'.format(value)
+  return '-' if value == -1 else f'{value:.3f}'
 
 
 def _is_coco_metric(name: str) -> bool:

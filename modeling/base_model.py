@@ -173,10 +173,9 @@ class Model(abc.ABC):
     kept = [v for v in variables if not frozen.match(v.name)]
     if not kept:
       raise errors.ConfigError(
-        'train.frozen_variable_prefix: {!r} matches every variable, so '
-        'nothing is left to train. Use null to freeze nothing.'.format(
-          self._frozen_variable_prefix
-        )
+        f'train.frozen_variable_prefix: {self._frozen_variable_prefix!r} '
+        'matches every variable, so nothing is left to train. Use null to '
+        'freeze nothing.'
       )
     return kept
 
@@ -196,9 +195,9 @@ class Model(abc.ABC):
     height, width = images.shape.as_list()[1:3]
     if any(side and side % self.stride for side in (height, width)):
       raise errors.ConfigError(
-        'The image is {} x {} pixels (height x width); both sides have to be '
-        'multiples of {}, the stride of the coarsest level. Pad the image or '
-        'lower architecture.max_level.'.format(height, width, self.stride)
+        f'The image is {height} x {width} pixels (height x width); both sides '
+        f'have to be multiples of {self.stride}, the stride of the coarsest '
+        'level. Pad the image or lower architecture.max_level.'
       )
 
   def _log_stats(self, images: tf.Tensor) -> None:
@@ -233,5 +232,5 @@ def _compile(key: str, pattern: str) -> Any:
     return re.compile(pattern)
   except re.error as error:
     raise errors.ConfigError(
-      '{}: {!r} is not a regular expression: {}.'.format(key, pattern, error)
+      f'{key}: {pattern!r} is not a regular expression: {error}.'
     ) from error

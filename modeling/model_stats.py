@@ -56,5 +56,5 @@ def model_stats(batch_size: int) -> Dict[str, float]:
 
 def write_model_stats(stats: Dict[str, float], model_dir: str, mode: str):
   """Writes `<mode>_model_stats.json` into `model_dir`, made if absent."""
-  path = os.path.join(model_dir, '{}_model_stats.json'.format(mode))
+  path = os.path.join(model_dir, f'{mode}_model_stats.json')
   files.write_json(path, stats)

@@ -59,8 +59,8 @@ class Anchors:
     height, width = image_size
     if height % 2**max_level or width % 2**max_level:
       raise ValueError(
-        'Image size {} x {} is not a multiple of {}, the stride of level '
-        '{}.'.format(height, width, 2**max_level, max_level)
+        f'Image size {height} x {width} is not a multiple of {2**max_level}, '
+        f'the stride of level {max_level}.'
       )
     self.anchors_per_location = num_scales * len(aspect_ratios)
     self.types = []

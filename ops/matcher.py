@@ -66,14 +66,11 @@ class AnchorMatcher:
   ):
     if unmatched_threshold > match_threshold:
       raise ValueError(
-        'unmatched_threshold {} is above match_threshold {}.'.format(
-          unmatched_threshold, match_threshold
-        )
+        f'unmatched_threshold {unmatched_threshold} is above match_threshold '
+        f'{match_threshold}.'
       )
     if match_threshold <= 0:
-      raise ValueError(
-        'match_threshold {} is not above 0.'.format(match_threshold)
-      )
+      raise ValueError(f'match_threshold {match_threshold} is not above 0.')
     self._match_threshold = match_threshold
     self._unmatched_threshold = unmatched_threshold
     self._num_anchors = anchors.num_anchors

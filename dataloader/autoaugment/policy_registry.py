@@ -28,5 +28,5 @@ def register_sub_policies(
   Raises:
     ConfigError: an operation, probability or level is not possible.
   """
-  checked = policy_spec.check_sub_policies(policy, "Policy '{}'".format(name))
+  checked = policy_spec.check_sub_policies(policy, f"Policy '{name}'")
   register_policy(name)(sub_policies.random_choice(checked))

@@ -29,15 +29,12 @@ def check_sub_policies(value: Any, key: str) -> List[sub_policies.SubPolicy]:
   """
   checked = []
   for i, sub_policy in enumerate(_items(value, key, 'a list of sub-policies')):
-    where = '{}[{}]'.format(key, i)
+    where = f'{key}[{i}]'
     steps = _items(
       sub_policy, where, 'a list of [operation, probability, level]'
     )
     checked.append(
-      [
-        _check_step(step, '{}[{}]'.format(where, j))
-        for j, step in enumerate(steps)
-      ]
+      [_check_step(step, f'{where}[{j}]') for j, step in enumerate(steps)]
     )
   return checked
 
@@ -62,10 +59,9 @@ def parse_randaugment(text: str, key: str) -> Optional[Tuple[int, float]]:
     ):
       return num_steps, level
   raise errors.ConfigError(
-    '{}: {!r} is not {}, with N operations for each image (1 to {}) of level M '
-    '(0 to {:g}), for example randaugment-2-6.'.format(
-      key, text, RANDAUGMENT_FORM, _MAX_RANDAUGMENT_STEPS, operations.MAX_LEVEL
-    )
+    f'{key}: {text!r} is not {RANDAUGMENT_FORM}, with N operations for each '
+    f'image (1 to {_MAX_RANDAUGMENT_STEPS}) of level M (0 to '
+    f'{operations.MAX_LEVEL:g}), for example randaugment-2-6.'
   )
 
 
@@ -86,9 +82,8 @@ def _items(value: Any, where: str, wanted: str) -> List[Any]:
 def _check_step(step: Any, where: str) -> sub_policies.Step:
   if not isinstance(step, (list, tuple)) or len(step) != 3:
     raise errors.ConfigError(
-      '{} must be [operation, probability, level], but is {!r}. {}'.format(
-        where, step, _FORM
-      )
+      f'{where} must be [operation, probability, level], but is {step!r}. '
+      f'{_FORM}'
     )
   name, probability, level = step
   if not isinstance(name, str) or name not in operations.OPERATIONS:
@@ -100,10 +95,8 @@ def _check_step(step: Any, where: str) -> sub_policies.Step:
         errors.did_you_mean(name, operations.OPERATIONS),
       )
     )
-  _check_number(probability, 1, '{}: probability of {}'.format(where, name))
-  _check_number(
-    level, operations.MAX_LEVEL, '{}: level of {}'.format(where, name)
-  )
+  _check_number(probability, 1, f'{where}: probability of {name}')
+  _check_number(level, operations.MAX_LEVEL, f'{where}: level of {name}')
   return name, float(probability), float(level)
 
 
@@ -111,7 +104,5 @@ def _check_number(value: Any, largest: float, what: str) -> None:
   is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
   if not is_number or not 0 <= value <= largest:
     raise errors.ConfigError(
-      '{} must be a number from 0 to {:g}, but is {!r}.'.format(
-        what, largest, value
-      )
+      f'{what} must be a number from 0 to {largest:g}, but is {value!r}.'
     )

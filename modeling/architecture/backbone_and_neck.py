@@ -21,9 +21,9 @@ def backbone_generator(params: Any, layers: layer_kit.LayerKit) -> Any:
   block_size = params.architecture.space_to_depth_block_size
   if block_size > 1 and not getattr(backbone, 'takes_space_to_depth', False):
     raise errors.ConfigError(
-      'architecture.space_to_depth_block_size: {} is not possible with '
-      'architecture.backbone: {!r}, which takes images as they are. Use 1, or '
-      'resnet.'.format(block_size, params.architecture.backbone)
+      f'architecture.space_to_depth_block_size: {block_size} is not possible '
+      f'with architecture.backbone: {params.architecture.backbone!r}, which '
+      'takes images as they are. Use 1, or resnet.'
     )
   return backbone
 

@@ -23,12 +23,12 @@ class DropBlock:
   ):
     if keep_prob is not None and not 0.0 < keep_prob <= 1.0:
       raise errors.ConfigError(
-        'dropblock.dropblock_keep_prob: {} is outside (0, 1].'.format(keep_prob)
+        f'dropblock.dropblock_keep_prob: {keep_prob} is outside (0, 1].'
       )
     if keep_prob not in (None, 1.0) and not (size and size > 0):
       raise errors.ConfigError(
-        'dropblock.dropblock_size: {!r} has to be a positive number of cells '
-        'where dropblock.dropblock_keep_prob is set.'.format(size)
+        f'dropblock.dropblock_size: {size!r} has to be a positive number of '
+        'cells where dropblock.dropblock_keep_prob is set.'
       )
     self._keep_prob = keep_prob
     self._size = size
@@ -47,9 +47,9 @@ class DropBlock:
     size = self._size
     if size > min(height, width):
       raise errors.ConfigError(
-        'dropblock.dropblock_size: {} is larger than the feature map of {} x '
-        '{} cells (height x width) at {}. Use a smaller size or larger '
-        'images.'.format(size, height, width, features.op.name)
+        f'dropblock.dropblock_size: {size} is larger than the feature map of '
+        f'{height} x {width} cells (height x width) at {features.op.name}. '
+        'Use a smaller size or larger images.'
       )
     seed_rate = (
       (1.0 - self._keep_prob)
@@ -101,7 +101,7 @@ def drop_connect(
 def checked_drop_rate(key: str, rate: Optional[float]) -> Optional[float]:
   """Returns `rate`; ConfigError naming `key` if it is outside [0, 1)."""
   if rate is not None and not 0.0 <= rate < 1.0:
-    raise errors.ConfigError('{}: {} is outside [0, 1).'.format(key, rate))
+    raise errors.ConfigError(f'{key}: {rate} is outside [0, 1).')
   return rate
 
 

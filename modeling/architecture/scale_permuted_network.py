@@ -85,10 +85,8 @@ class ScalePermutedNetwork(abc.ABC):
   ):
     if not _MIN_LEVEL <= min_level <= max_level <= _MAX_LEVEL:
       raise errors.ConfigError(
-        'architecture.min_level, architecture.max_level: {} gives levels {} '
-        'to {}, not {} to {}.'.format(
-          name, _MIN_LEVEL, _MAX_LEVEL, min_level, max_level
-        )
+        f'architecture.min_level, architecture.max_level: {name} gives levels '
+        f'{_MIN_LEVEL} to {_MAX_LEVEL}, not {min_level} to {max_level}.'
       )
     self.scope = name
     self.levels = tuple(range(min_level, max_level + 1))
@@ -158,7 +156,7 @@ class ScalePermutedNetwork(abc.ABC):
       outputs: Dict[int, tf.Tensor] = {}
       used = set()
       for index, spec in enumerate(self._specs):
-        with tf.variable_scope('sub_policy{}'.format(index)):
+        with tf.variable_scope(f'sub_policy{index}'):
           features.append(
             self._permuted_block(index, features, used, image_size, is_training)
           )
@@ -181,7 +179,7 @@ class ScalePermutedNetwork(abc.ABC):
     size = level_size(image_size, spec.level)
     resampled = []
     for position, parent in enumerate(spec.parents):
-      scope = '{}_resample_{}_{}'.format(self._resample_name, index, position)
+      scope = f'{self._resample_name}_resample_{index}_{position}'
       with tf.variable_scope(scope):
         resampled.append(
           self._resample(features[parent], spec, size, is_training)
@@ -190,7 +188,7 @@ class ScalePermutedNetwork(abc.ABC):
     merged = resampled[0] + resampled[1]
     if spec.is_output:
       merged = self._add_unused(merged, features, used)
-    name = 'scale_permuted_block_{}'.format(len(features))
+    name = f'scale_permuted_block_{len(features)}'
     with tf.variable_scope(name):
       outputs = self._block(
         self._layers.activation(merged),

@@ -63,10 +63,9 @@ class Resnet:
   ):
     if _STEM_STRIDES % space_to_depth_block_size:
       raise errors.ConfigError(
-        'architecture.space_to_depth_block_size: {} does not divide the '
-        'stride of the stem, {}; allowed are 1 and 2.'.format(
-          space_to_depth_block_size, _STEM_STRIDES
-        )
+        f'architecture.space_to_depth_block_size: {space_to_depth_block_size} '
+        f'does not divide the stride of the stem, {_STEM_STRIDES}; allowed '
+        'are 1 and 2.'
       )
     self._layers = layers
     self._block, self._repeats = DEPTHS.get(depth)
@@ -74,7 +73,7 @@ class Resnet:
       'resnet.init_drop_connect_rate', init_drop_connect_rate
     )
     self._space_to_depth_block_size = space_to_depth_block_size
-    self.scope = 'resnet{}'.format(depth)
+    self.scope = f'resnet{depth}'
     self.levels = tuple(range(_FIRST_LEVEL, _LAST_LEVEL + 1))
 
   def __call__(
@@ -106,7 +105,7 @@ class Resnet:
             level,
             _LAST_LEVEL,
           ),
-          name='block_group{}'.format(level - 1),
+          name=f'block_group{level - 1}',
         )
         outputs[level] = features
       return outputs

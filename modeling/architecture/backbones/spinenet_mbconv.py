@@ -83,8 +83,8 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
   ):
     if se_ratio is not None and not 0.0 <= se_ratio <= 1.0:
       raise errors.ConfigError(
-        'spinenet_mbconv.se_ratio: {} is outside [0, 1]; 0 or null leaves '
-        'squeeze-and-excitation out.'.format(se_ratio)
+        f'spinenet_mbconv.se_ratio: {se_ratio} is outside [0, 1]; 0 or null '
+        'leaves squeeze-and-excitation out.'
       )
     self._variant = VARIANTS.get(model_id)
     self._se_ratio = se_ratio
@@ -133,7 +133,7 @@ class SpineNetMBConv(spn.ScalePermutedNetwork):
     outputs = self._recompute(outputs, [images], is_training)
     features = []
     for level, strides in ((1, 1), (2, 2)):
-      name = 'stem_block_{}'.format(level - 1)
+      name = f'stem_block_{level - 1}'
       inputs = outputs
       outputs = self._mbconv(inputs, level, strides, is_training, None, name)
       outputs = self._recompute(outputs, [inputs], is_training)

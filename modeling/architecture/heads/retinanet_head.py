@@ -95,7 +95,7 @@ class RetinanetHead:
   ) -> tf.Tensor:
     outputs = features
     for index in range(self._num_convs):
-      layer_name = '{}-{}'.format(name, index)
+      layer_name = f'{name}-{index}'
       outputs = convolutions.conv2d(
         outputs,
         filters=self._num_filters,
@@ -106,7 +106,7 @@ class RetinanetHead:
       )
       if self._use_batch_norm:
         outputs = self._layers.norm(
-          outputs, is_training, name='{}-{}'.format(layer_name, level)
+          outputs, is_training, name=f'{layer_name}-{level}'
         )
       else:
         outputs = self._layers.activation(outputs)
@@ -117,7 +117,7 @@ class RetinanetHead:
       use_separable_conv=self._use_separable_conv,
       kernel_initializer=tf.random_normal_initializer(stddev=1e-5),
       bias_initializer=predict_bias,
-      name='{}-predict'.format(name),
+      name=f'{name}-predict',
     )
     return self._layers.recompute(outputs, [features], is_training)
 

@@ -48,36 +48,33 @@ class Fpn:
     """
     if not min(features) <= self._min_level <= max(features):
       raise errors.ConfigError(
-        'architecture.min_level: {} is not among the levels of the backbone, '
-        '{} to {}.'.format(self._min_level, min(features), max(features))
+        f'architecture.min_level: {self._min_level} is not among the levels '
+        f'of the backbone, {min(features)} to {max(features)}.'
       )
     top = min(max(features), self._max_level)
     levels = range(self._min_level, top + 1)
     with tf.variable_scope('fpn'):
       pyramid = {
-        level: self._conv(features[level], 1, 'l{}'.format(level))
-        for level in levels
+        level: self._conv(features[level], 1, f'l{level}') for level in levels
       }
       for level in reversed(levels[:-1]):
         coarser = convolutions.nearest_upsampling(pyramid[level + 1], 2)
         pyramid[level] = pyramid[level] + coarser
       for level in levels:
-        pyramid[level] = self._conv(
-          pyramid[level], 3, 'post_hoc_d{}'.format(level)
-        )
+        pyramid[level] = self._conv(pyramid[level], 3, f'post_hoc_d{level}')
       for level in range(top + 1, self._max_level + 1):
         finer = pyramid[level - 1]
         if level > top + 1:
           # ReLU whatever the model's activation: published weights need it.
           finer = tf.nn.relu(finer)
-        pyramid[level] = self._conv(finer, 3, 'p{}'.format(level), strides=2)
+        pyramid[level] = self._conv(finer, 3, f'p{level}', strides=2)
       if self._use_batch_norm:
         for level in range(self._min_level, self._max_level + 1):
           pyramid[level] = self._layers.norm(
             pyramid[level],
             is_training,
             activate=False,
-            name='p{}-bn'.format(level),
+            name=f'p{level}-bn',
           )
     return pyramid
 

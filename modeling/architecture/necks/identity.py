@@ -29,11 +29,10 @@ class Identity:
     del is_training
     if not set(self._levels) <= set(features):
       raise errors.ConfigError(
-        "architecture.multilevel_features: 'identity' adds no levels, and the "
-        'backbone has {} to {}, not {} to {} (architecture.min_level, '
-        'architecture.max_level). Use fpn, or change the levels.'.format(
-          min(features), max(features), self._levels[0], self._levels[-1]
-        )
+        "architecture.multilevel_features: 'identity' adds no levels, and "
+        f'the backbone has {min(features)} to {max(features)}, not '
+        f'{self._levels[0]} to {self._levels[-1]} (architecture.min_level, '
+        'architecture.max_level). Use fpn, or change the levels.'
       )
     return {level: features[level] for level in self._levels}
 

@@ -88,13 +88,11 @@ class NasFpn:
     if (min_level, max_level) != (_MIN_LEVEL, _MAX_LEVEL):
       raise errors.ConfigError(
         'architecture.min_level, architecture.max_level: nasfpn is made for '
-        'levels {} to {}, not {} to {}.'.format(
-          _MIN_LEVEL, _MAX_LEVEL, min_level, max_level
-        )
+        f'levels {_MIN_LEVEL} to {_MAX_LEVEL}, not {min_level} to {max_level}.'
       )
     if num_repeats < 1:
       raise errors.ConfigError(
-        'nasfpn.num_repeats: {} is not a positive number.'.format(num_repeats)
+        f'nasfpn.num_repeats: {num_repeats} is not a positive number.'
       )
     self._layers = layers
     self._filters = filters
@@ -118,8 +116,9 @@ class NasFpn:
     """
     if min(features) > _MIN_LEVEL:
       raise errors.ConfigError(
-        'architecture.multilevel_features: nasfpn starts at level {}, but the '
-        'lowest level of the backbone is {}.'.format(_MIN_LEVEL, min(features))
+        'architecture.multilevel_features: nasfpn starts at level '
+        f'{_MIN_LEVEL}, but the lowest level of the backbone is '
+        f'{min(features)}.'
       )
     pyramid: List[Feature] = []
     for level in range(_MIN_LEVEL, _MAX_LEVEL + 1):
@@ -127,11 +126,11 @@ class NasFpn:
         source, prefix = Feature(features[level], level), 'l'
       else:
         source, prefix = pyramid[-1], 'p'
-      name = '{}{}'.format(prefix, level)
+      name = f'{prefix}{level}'
       pyramid.append(self._resample(source, level, name, is_training))
     with tf.variable_scope('fpn_cells'):
       for repeat in range(self._num_repeats):
-        with tf.variable_scope('cell_{}'.format(repeat)):
+        with tf.variable_scope(f'cell_{repeat}'):
           pyramid = self._cell(pyramid, is_training)
     return {feature.level: feature.tensor for feature in pyramid}
 
@@ -140,7 +139,7 @@ class NasFpn:
     features = list(inputs)
     used: Set[int] = set()
     for index, spec in enumerate(CELL_SPECS):
-      with tf.variable_scope('sub_policy{}'.format(index)):
+      with tf.variable_scope(f'sub_policy{index}'):
         features.append(self._node(index, spec, features, used, is_training))
     return sorted(features[-_NUM_LEVELS:], key=lambda feature: feature.level)
 
@@ -157,7 +156,7 @@ class NasFpn:
       self._resample(
         features[source],
         spec.level,
-        '{}_{}_{}'.format(position, source, count),
+        f'{position}_{source}_{count}',
         is_training,
       ).tensor
       for position, source in enumerate(spec.inputs)
@@ -172,7 +171,7 @@ class NasFpn:
     if spec.is_output:
       for source, feature in enumerate(features):
         if source not in used and feature.level == spec.level:
-          name = 'fa_{}_{}'.format(index, source)
+          name = f'fa_{index}_{source}'
           merged += self._resample(
             feature, spec.level, name, is_training
           ).tensor
@@ -182,7 +181,7 @@ class NasFpn:
       [feature.tensor for feature in features],
       is_training,
     )
-    with tf.variable_scope('op_after_combine{}'.format(count)):
+    with tf.variable_scope(f'op_after_combine{count}'):
       outputs = self._block(self, merged, is_training)
     return Feature(outputs, spec.level)
 
