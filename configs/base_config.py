@@ -25,6 +25,8 @@ from configs.keys import (
 
 # The background, and something to detect.
 _CLASSES = Values('int', 'at least 2', lambda x: x >= 2)
+# The stem that undoes it has a stride of 2.
+_BLOCK = Values('int', '1 or 2', lambda x: x in (1, 2))
 
 _PLATFORM = block(
   'platform',
@@ -54,7 +56,7 @@ ARCHITECTURE = block(
   Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),
   Key('num_classes', 91, 'classes, with the background as 0', _CLASSES),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
-  Key('space_to_depth_block_size', 1, 'blocks folded into channels', COUNT),
+  Key('space_to_depth_block_size', 1, '2: blocks become channels', _BLOCK),
   Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
   Key('pre_parser', None, _SECOND_DATA_SET, TEXT, no_effect=True),
 )
@@ -234,7 +236,7 @@ TRAIN = block(
   Key('train_dataset_type', 'tfrecord', 'tfrecord'),
   Key('skip_broken_images', False, 'skip and count what does not decode'),
   Key('transpose_input', True, 'batch last in memory; off without a TPU'),
-  Key('space_to_depth_block_size', 1, 'deprecated: in architecture', COUNT),
+  Key('space_to_depth_block_size', 1, 'deprecated: in architecture', _BLOCK),
   *_PRE_PARSER_DATASET,
 )
 
@@ -270,6 +272,8 @@ COMMON = (
 
 RESTRICTIONS = (
   restrictions.comparison('architecture.min_level <= architecture.max_level'),
+  restrictions.tpu_cores,
+  restrictions.tpu_image_parts,
 )
 
 

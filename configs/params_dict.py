@@ -327,10 +327,15 @@ def with_overrides(params: ParamsDict, changes: Dict[str, Any]) -> ParamsDict:
   known = dict(params.leaves())
   for key, value in changes.items():
     if key in known:
-      for part in reversed(key.split('.')):
-        value = {part: value}
-      changed.override(value)
+      changed.override(nested(key, value))
   return changed
+
+
+def nested(path: str, value: Any) -> Dict[str, Any]:
+  """'a.b', 1 -> {'a': {'b': 1}}."""
+  for name in reversed(path.split('.')):
+    value = {name: value}
+  return value
 
 
 def read_yaml_to_params_dict(path: str) -> ParamsDict:

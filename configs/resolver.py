@@ -71,12 +71,6 @@ class Resolved(NamedTuple):
 _Texts = List[Tuple[str, text_overrides.Parsed]]
 
 
-def _nested(path: str, value: Any) -> Dict[str, Any]:
-  for name in reversed(path.split('.')):
-    value = {name: value}
-  return value
-
-
 class _Resolution:
   """Parameters that remember who set them."""
 
@@ -90,7 +84,7 @@ class _Resolution:
       self.sources[path] = source
 
   def set(self, path: str, value: Any, source: str) -> None:
-    self.apply(_nested(path, value), source)
+    self.apply(params_dict.nested(path, value), source)
 
   def force(self, path: str, value: Any, reason: str) -> None:
     """Sets what the device or the mode leaves no choice about."""
@@ -243,11 +237,10 @@ def resolve(
 
 def without_tpu(params: params_dict.ParamsDict) -> params_dict.ParamsDict:
   """Returns a locked copy for a part of a TPU's run that runs elsewhere."""
-  params = params_dict.ParamsDict(params)
-  for path in ('use_tpu', *_NEEDS_TPU):
-    params.override(_nested(path, False))
-  for path in _TRAIN_ONLY:
-    params.override(_nested(path, None))
+  off = dict.fromkeys(('use_tpu', *_NEEDS_TPU), False)
+  params = params_dict.with_overrides(
+    params, {**off, **dict.fromkeys(_TRAIN_ONLY)}
+  )
   params.lock()
   return params
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
+from configs import restrictions
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import cloud_tpu, tpu_address
 from utils import errors
@@ -16,12 +17,8 @@ CPU = 'CPU'
 # Value of platform.eval_master that means this machine.
 LOCAL = 'local'
 
-# Of the TPUs that TensorFlow 1.15 knows, v2 and v3. Predictions of a
-# `TPUEstimator` come from one host.
-CORES_PER_HOST = 8
-_PARTS_OF_A_HOST = (1, 2, 4)
-# What a `TPUEstimator` can lay out.
-_CORES_PER_REPLICA = (1, 2, 4, 8, 16, 32, 64, 128)
+# Predictions of a `TPUEstimator` come from one host.
+CORES_PER_HOST = restrictions.CORES_PER_HOST
 
 
 class Hardware(NamedTuple):
@@ -109,9 +106,6 @@ def tpu(params: Any, is_training: bool) -> Hardware:
   Args:
     params: the whole config.
     is_training: whether it trains, where a replica may have several cores.
-
-  Raises:
-    ConfigError: its cores make no replicas.
   """
   if is_training:
     num_cores = params.train.num_shards
@@ -127,35 +121,8 @@ def tpu(params: Any, is_training: bool) -> Hardware:
 
 
 def num_training_replicas(params: Any) -> int:
-  """Copies of the model on the TPU that trains.
-
-  Raises:
-    ConfigError: no TPU has so many cores, or they make no whole replicas.
-  """
-  num_cores = params.train.num_shards
-  per_replica = params.train.num_cores_per_replica or 1
-  problem = None
-  if per_replica not in _CORES_PER_REPLICA:
-    problem = (
-      'train.num_cores_per_replica: {1} cores cannot share a replica; allowed '
-      'are {2}.'
-    )
-  elif num_cores % CORES_PER_HOST and num_cores not in _PARTS_OF_A_HOST:
-    problem = (
-      'train.num_shards: no TPU has {0} cores. Give a multiple of {3}, or 1, 2 '
-      'or 4, with --num_cores.'
-    )
-  elif num_cores % per_replica:
-    problem = (
-      'train.num_shards: {0} cores do not divide into replicas of {1} '
-      '(train.num_cores_per_replica). Give a multiple of {1} with --num_cores.'
-    )
-  if problem:
-    allowed = ', '.join(map(str, _CORES_PER_REPLICA))
-    raise errors.ConfigError(
-      problem.format(num_cores, per_replica, allowed, CORES_PER_HOST)
-    )
-  return num_cores // per_replica
+  """Copies of the model on the TPU that trains."""
+  return params.train.num_shards // (params.train.num_cores_per_replica or 1)
 
 
 def num_evaluating_cores(params: Any) -> int:

@@ -2,13 +2,7 @@
 
 from typing import Any, List, Optional, Sequence, Tuple
 
-import numpy as np
-
-from utils import errors
-
-_NUM_IMAGE_DIMS = 4
 _NUM_COLORS = 3
-_NOT_PARTED = (None, 'None')
 # [height, width, channels, batch] seen from [batch, height, width, channels],
 # and [height, width, batch, channels], as space-to-depth leaves images.
 _TRANSPOSED_AXES = (1, 2, 3, 0)
@@ -16,60 +10,13 @@ _TRANSPOSED_AXES_SPACE_TO_DEPTH = (1, 2, 0, 3)
 
 
 def image_parts(params: Any) -> Optional[Sequence[int]]:
-  """Parts of [batch, height, width, channels]; None: a replica is one core.
-
-  Args:
-    params: the whole config.
-
-  Raises:
-    ConfigError: the parts are not those of the cores of a replica.
-  """
+  """Parts of [batch, height, width, channels]; None: a replica is one core."""
   dims = params.train.input_partition_dims
-  num_cores = params.train.num_cores_per_replica
-  if dims is None and (num_cores or 1) == 1:
-    return None
-  image = dims[0] if dims else None
-  problem = None
-  if num_cores is None:
-    problem = 'needs train.num_cores_per_replica, the number of parts'
-  elif image in _NOT_PARTED or len(dims) > 2:
-    problem = (
-      'has to part the images among the {} cores of a replica '
-      '(train.num_cores_per_replica)'
-    )
-  elif list(dims[1:]) not in ([], [None], ['None']):
-    problem = "parts the labels, of which each core has all, 'None'"
-  elif (
-    not isinstance(image, (list, tuple))
-    or len(image) != _NUM_IMAGE_DIMS
-    or any(type(part) is not int or part < 1 for part in image)
-    or np.prod(image) != num_cores
-  ):
-    problem = (
-      'has to have 4 numbers of parts (batch, height, width, channels) whose '
-      'product is train.num_cores_per_replica, {}'
-    )
-  if problem:
-    raise errors.ConfigError(
-      'train.input_partition_dims: {} {}, such as '
-      "[[1, {}, 1, 1], 'None'].".format(
-        'null' if dims is None else dims,
-        problem.format(num_cores),
-        num_cores or 2,
-      )
-    )
-  return image
+  return dims[0] if dims else None
 
 
 def input_partition_dims(params: Any) -> Optional[List[Any]]:
-  """What a `TPUConfig` is told: parts of images, in their order, and labels.
-
-  Args:
-    params: the whole config.
-
-  Raises:
-    ConfigError: see `image_parts`.
-  """
+  """What a `TPUConfig` is told: parts of images, in their order, and labels."""
   parts = image_parts(params)
   if parts is None:
     return None

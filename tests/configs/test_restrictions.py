@@ -1,4 +1,4 @@
-"""Values that contradict each other."""
+"""Values that contradict each other, or that no TPU can have."""
 
 import pytest
 
@@ -7,7 +7,9 @@ from utils import errors
 
 
 def _resolve(**changes):
-  return resolver.resolve(params_override=changes).params
+  return resolver.resolve(
+    params_override={'use_tpu': True, **changes}, mode='tpu_preflight'
+  ).params
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,57 @@ def test_values_that_contradict_each_other_are_named(block, name, value, words):
   with pytest.raises(errors.ConfigError) as info:
     _resolve(**{block: {name: value}})
   assert words in str(info.value)
+
+
+@pytest.mark.parametrize(
+  'num_cores,per_replica,start,also',
+  [
+    (8, 3, 'train.num_cores_per_replica: 3 cores', 'allowed are 1, 2, 4'),
+    (8, 16, 'train.num_shards: 8 cores', 'multiple of 16 with --num_cores'),
+    (9, None, 'train.num_shards: no TPU has 9 cores', 'multiple of 8, or 1, 2'),
+    (20, 2, 'train.num_shards: no TPU has 20 cores', '--num_cores'),
+    (3, None, 'train.num_shards: no TPU has 3 cores', '--num_cores'),
+  ],
+)
+def test_cores_that_do_not_make_replicas(num_cores, per_replica, start, also):
+  train = {'num_shards': num_cores, 'num_cores_per_replica': per_replica}
+  with pytest.raises(errors.ConfigError) as info:
+    _resolve(train=train)
+  assert str(info.value).startswith(start)
+  assert also in str(info.value)
+
+
+def test_the_cores_of_a_tpu_do_not_matter_without_one():
+  train = {'num_shards': 9, 'num_cores_per_replica': 2}
+  assert _resolve(use_tpu=False, train=train).train.num_shards == 9
+
+
+@pytest.mark.parametrize(
+  'dims,num_cores,words',
+  [
+    ([[1, 4, 2, 1]], None, 'needs train.num_cores_per_replica'),
+    ([[1, 4, 2, 1]], 4, 'whose product is train.num_cores_per_replica, 4'),
+    ([[4, 2]], 8, '4 numbers of parts'),
+    ([[1, -4, -2, 1]], 8, '4 numbers of parts'),
+    ([8], 8, '4 numbers of parts'),
+    ([], 8, 'has to part the images'),
+    ([[1, 8, 1, 1], [1, 8, 1, 1]], 8, 'parts the labels'),
+    # Without parts all cores would compute the same.
+    (None, 8, 'null has to part the images among the 8 cores'),
+    ([None, 'None'], 8, 'has to part the images'),
+    (['None', 'None'], 8, "such as [[1, 8, 1, 1], 'None']"),
+  ],
+)
+def test_parts_that_do_not_fit_are_refused(dims, num_cores, words):
+  train = {'input_partition_dims': dims, 'num_cores_per_replica': num_cores}
+  with pytest.raises(errors.ConfigError) as info:
+    _resolve(train=train)
+  assert str(info.value).startswith('train.input_partition_dims: ')
+  assert words in str(info.value)
+
+
+@pytest.mark.parametrize('labels', [[], ['None'], [None]])
+def test_parts_that_fit(labels):
+  dims = [[1, 4, 2, 1], *labels]
+  train = {'input_partition_dims': dims, 'num_cores_per_replica': 8}
+  assert _resolve(train=train).train.input_partition_dims == dims

@@ -40,6 +40,7 @@ def test_every_default_works():
     ('postprocess.nms_iou_threshold', 1.5, 'float at least 0 and at most 1'),
     ('train.learning_rate.learning_rate_steps', [5, -5], 'each at least 0'),
     ('retinanet_loss.normalizer_momentum', 1.0, 'at least 0 and below 1'),
+    ('architecture.space_to_depth_block_size', 3, 'int 1 or 2'),
   ],
 )
 def test_value_outside_of_its_limits_is_named(path, value, allowed):

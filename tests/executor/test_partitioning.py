@@ -4,7 +4,6 @@ import pytest
 
 from executor import partitioning
 from tests import golden_numbers
-from utils import errors
 
 
 def _params(dims, num_cores, transpose=False, block=1):
@@ -48,28 +47,3 @@ def test_a_replica_of_one_core_has_whole_images(num_cores):
   params = _params(None, num_cores)
   assert partitioning.image_parts(params) is None
   assert partitioning.input_partition_dims(params) is None
-
-
-@pytest.mark.parametrize(
-  'dims,num_cores,words',
-  [
-    ([[1, 4, 2, 1]], None, 'needs train.num_cores_per_replica'),
-    ([[1, 4, 2, 1]], 4, 'whose product is train.num_cores_per_replica, 4'),
-    ([[4, 2]], 8, '4 numbers of parts'),
-    ([[1, -4, -2, 1]], 8, '4 numbers of parts'),
-    ([8], 8, '4 numbers of parts'),
-    ([], 8, 'has to part the images'),
-    ([[1, 8, 1, 1], [1, 8, 1, 1]], 8, 'parts the labels'),
-    # Without parts all cores would compute the same.
-    (None, 8, 'null has to part the images among the 8 cores'),
-    ([None, 'None'], 8, 'has to part the images'),
-    (['None', 'None'], 8, "such as [[1, 8, 1, 1], 'None']"),
-  ],
-)
-def test_partitions_that_do_not_fit_are_refused(dims, num_cores, words):
-  params = _params(dims, num_cores)
-  for function in (partitioning.image_parts, partitioning.input_partition_dims):
-    with pytest.raises(errors.ConfigError) as info:
-      function(params)
-    assert str(info.value).startswith('train.input_partition_dims: ')
-    assert words in str(info.value)

@@ -125,25 +125,6 @@ def test_replicas_are_groups_of_cores(monkeypatch):
   _estimator(params, found.num_replicas)
 
 
-@pytest.mark.parametrize(
-  'num_cores, per_replica, start, also',
-  [
-    (8, 3, 'train.num_cores_per_replica: 3 cores', 'allowed are 1, 2, 4'),
-    (8, 16, 'train.num_shards: 8 cores', 'multiple of 16 with --num_cores'),
-    (9, None, 'train.num_shards: no TPU has 9 cores', 'multiple of 8, or 1, 2'),
-    (20, 2, 'train.num_shards: no TPU has 20 cores', '--num_cores'),
-    (3, None, 'train.num_shards: no TPU has 3 cores', '--num_cores'),
-  ],
-)
-def test_cores_that_do_not_make_replicas(num_cores, per_replica, start, also):
-  train = {'num_shards': num_cores, 'num_cores_per_replica': per_replica}
-  # Before anything asks for the TPU, whose name is not known here.
-  with pytest.raises(errors.ConfigError) as info:
-    hardware.detect(_params({'train': train}))
-  assert str(info.value).startswith(start)
-  assert also in str(info.value)
-
-
 def test_tpu_is_called_by_the_name_that_it_has(monkeypatch):
   monkeypatch.delenv('KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS', raising=False)
   monkeypatch.setenv('TPU_NAME', 'its-tpu')

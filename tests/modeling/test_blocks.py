@@ -238,7 +238,6 @@ def test_unknown_parts_name_the_known_ones():
   for override, known in [
     ({'resnet': {'resnet_depth': 51}}, '50'),
     ({'architecture': {'backbone': 'resnext'}}, 'resnet'),
-    ({'architecture': {'space_to_depth_block_size': 3}}, '1 and 2'),
   ]:
     params = golden_numbers.make_params(override)
     layers = layer_kit.from_params(params)

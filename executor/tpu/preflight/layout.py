@@ -1,6 +1,6 @@
 """How cores, batches and images divide on a TPU: read from the config alone."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from configs import factory as config_factory
 from configs import params_dict
@@ -15,12 +15,12 @@ class Layout(NamedTuple):
   """What runs where.
 
   Attributes:
-    num_replicas: copies of the model; None: the cores make no replicas.
+    num_replicas: copies of the model.
     rows: (what, value) for a person.
     problems: one message each.
   """
 
-  num_replicas: Optional[int]
+  num_replicas: int
   rows: List[Tuple[str, str]]
   problems: List[str]
 
@@ -36,23 +36,16 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     The `Layout`; nothing is raised.
   """
   num_cores = params.train.num_shards
-  problems, rows = [], []
-  num_replicas = None
-  try:
-    num_replicas = hardware_lib.num_training_replicas(params)
-  except errors.ConfigError as error:
-    problems.append(str(error))
-    rows.append(('replicas', 'none of {} cores'.format(num_cores)))
-  else:
-    text = '{} ({} cores, {} for each replica)'.format(
-      num_replicas, num_cores, num_cores // num_replicas
-    )
-    rows.append(('replicas', text))
-    for is_training, batch in _batches(params).items():
-      if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
-        rows.append((batch.key, str(batch)))
-        hardware = hardware_lib.tpu(params, is_training)
-        problems += run_check.hardware_problems(params, hardware, is_training)
+  num_replicas = hardware_lib.num_training_replicas(params)
+  text = '{} ({} cores, {} for each replica)'.format(
+    num_replicas, num_cores, num_cores // num_replicas
+  )
+  problems, rows = [], [('replicas', text)]
+  for is_training, batch in _batches(params).items():
+    if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
+      rows.append((batch.key, str(batch)))
+      hardware = hardware_lib.tpu(params, is_training)
+      problems += run_check.hardware_problems(params, hardware, is_training)
   try:
     image_size = preprocess_ops.padded_size(
       config_factory.parser_settings(params).output_size,
@@ -64,7 +57,6 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     parts = partitioning.image_parts(params)
     if parts:
       rows.append(('parts of an image', ' x '.join(map(str, parts))))
-    if parts and num_replicas:
       problems += partitioning.uneven_parts(params, image_size, num_replicas)
   except errors.ConfigError as error:
     problems.append(str(error))
@@ -72,15 +64,10 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
 
 
 def with_batches_that_divide(params: Any) -> Any:
-  """Params that can be built: batches that do not divide are made smaller.
-
-  Raises:
-    ConfigError: the cores make no replicas.
-  """
+  """Params that can be built: batches that do not divide are made smaller."""
   for batch in _batches(params).values():
-    block, name = batch.key.split('.')
     params = params_dict.with_overrides(
-      params, {block: {name: batch.size_that_divides}}
+      params, {batch.key: batch.size_that_divides}
     )
   return params
 

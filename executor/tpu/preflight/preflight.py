@@ -56,9 +56,7 @@ def run(
   if evaluates and not trains:
     for text in _problem(lambda: run_check.check_evaluation_place(params)):
       console.print('Without evaluation only: ' + text)
-  graph = None
-  if found.num_replicas is not None:
-    graph = _check_graphs(params, problems, console)
+  graph = _check_graphs(params, problems, console)
   if graph is not None:
     parts = core_memory.estimate(graph, partitioning.image_parts(params))
     console.print(_memory_table(parts))

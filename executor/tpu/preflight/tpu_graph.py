@@ -72,7 +72,7 @@ def build(params: Any, mode: str) -> TpuGraph:
   with tempfile.TemporaryDirectory() as directory:
     # Weights are no part of the computation.
     params = params_dict.with_overrides(
-      params, {'model_dir': directory, 'train': {'checkpoint': {'path': ''}}}
+      params, {'model_dir': directory, 'train.checkpoint.path': ''}
     )
     estimator = _estimator(params, is_training=mode == TRAIN)
     infeed = _Infeed(params, input_mode)

@@ -12,7 +12,7 @@ from modeling.architecture import (
   residual_blocks,
   space_to_depth,
 )
-from utils import errors, registry
+from utils import registry
 
 _RESIDUAL = residual_blocks.residual_block
 _BOTTLENECK = residual_blocks.bottleneck_block
@@ -61,12 +61,6 @@ class Resnet:
     init_drop_connect_rate: Optional[float] = None,
     space_to_depth_block_size: int = 1,
   ):
-    if _STEM_STRIDES % space_to_depth_block_size:
-      raise errors.ConfigError(
-        f'architecture.space_to_depth_block_size: {space_to_depth_block_size} '
-        f'does not divide the stride of the stem, {_STEM_STRIDES}; allowed '
-        'are 1 and 2.'
-      )
     self._layers = layers
     self._block, self._repeats = DEPTHS.get(depth)
     self._init_drop_connect_rate = regularization.checked_drop_rate(

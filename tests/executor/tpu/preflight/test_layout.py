@@ -80,21 +80,6 @@ def test_what_divides_has_no_problem(settings, num_replicas):
       '8 replicas',
     ),
     (
-      {'train': {'num_cores_per_replica': 2}},
-      'train.input_partition_dims: null',
-      "[[1, 2, 1, 1], 'None']",
-    ),
-    (
-      {'train': {**_PARTED, 'input_partition_dims': [[1, 4, 1, 1], 'None']}},
-      "train.input_partition_dims: [[1, 4, 1, 1], 'None']",
-      'whose product is train.num_cores_per_replica, 2',
-    ),
-    (
-      {'train': {**_PARTED, 'input_partition_dims': [None, 'None']}},
-      "train.input_partition_dims: [None, 'None'] has to part",
-      "such as [[1, 2, 1, 1], 'None']",
-    ),
-    (
       {
         'train': {
           **_PARTED,
@@ -123,11 +108,6 @@ def test_what_divides_has_no_problem(settings, num_replicas):
       },
       'eval.eval_batch_size: 12 images',
       '8 replicas',
-    ),
-    (
-      {'architecture': {'space_to_depth_block_size': 3}},
-      'architecture.space_to_depth_block_size: 3 does not divide',
-      'allowed are 1 and 2',
     ),
   ],
 )
@@ -164,20 +144,6 @@ def test_all_problems_are_found_at_once():
     'eval.eval_batch_size',
     'train.input_partition_dims',
   ]
-
-
-def test_cores_that_no_tpu_has():
-  found = _check(
-    num_cores=9,
-    train={'train_batch_size': 72},
-    architecture={'space_to_depth_block_size': 3},
-  )
-  assert found.num_replicas is None
-  assert [problem.split(':')[0] for problem in found.problems] == [
-    'train.num_shards',
-    'architecture.space_to_depth_block_size',
-  ]
-  assert ('replicas', 'none of 9 cores') in found.rows
 
 
 def test_batches_become_such_as_divide():

@@ -169,13 +169,6 @@ def test_batches_of_an_evaluation_that_is_none_of_a_tpu(no_graphs, tmp_path):
     assert 'ready' in _run(override, trains=True, **kwargs)
 
 
-def test_cores_that_no_tpu_has_make_no_graph(no_graphs):
-  for num_cores in (9, 12, 20):
-    (problem,) = _problems(_override(''), {'num_cores': num_cores})
-    assert 'no TPU has {} cores'.format(num_cores) in problem
-  assert not no_graphs
-
-
 def test_evaluation_on_this_machine_is_no_graph_of_a_tpu():
   output = _run(_override(''), flags={'eval_master': 'local'})
   assert 'train ' in output
