@@ -36,7 +36,20 @@ class Body(NamedTuple):
     Raises:
       RequestError: 413, it is too large; 400, it cannot be unpacked.
     """
-    return _unpack(self.data, limits) if self.is_packed else self.data
+    if not self.is_packed:
+      return self.data
+    decompressor = zlib.decompressobj(_GZIP)
+    try:
+      unpacked = decompressor.decompress(self.data, limits.max_body + 1)
+    except zlib.error as error:
+      raise RequestError(
+        400, 'The body is not gzip, as Content-Encoding says: {}.'.format(error)
+      ) from error
+    if len(unpacked) > limits.max_body:
+      raise _too_large(limits)
+    if not decompressor.eof:
+      raise RequestError(400, 'The gzip stream of the body is cut off.')
+    return unpacked
 
 
 class Arrivals:
@@ -138,21 +151,6 @@ async def _drain(request: Request, limits: Limits) -> None:
     size += len(part)
     if size > _DISCARDED_BODIES * limits.max_body:
       return
-
-
-def _unpack(body: bytes, limits: Limits) -> bytes:
-  decompressor = zlib.decompressobj(_GZIP)
-  try:
-    unpacked = decompressor.decompress(body, limits.max_body + 1)
-  except zlib.error as error:
-    raise RequestError(
-      400, 'The body is not gzip, as Content-Encoding says: {}.'.format(error)
-    ) from error
-  if len(unpacked) > limits.max_body:
-    raise _too_large(limits)
-  if not decompressor.eof:
-    raise RequestError(400, 'The gzip stream of the body is cut off.')
-  return unpacked
 
 
 def _too_large(limits: Limits) -> RequestError:
