@@ -81,22 +81,3 @@ def write_records(path, records):
     for record in records:
       writer.write(record)
   return str(path)
-
-
-def png_of_size(width, height):
-  """A PNG of a few bytes that claims to be large."""
-
-  def chunk(kind, content):
-    return (
-      struct.pack('>I', len(content))
-      + kind
-      + content
-      + struct.pack('>I', zlib.crc32(kind + content))
-    )
-
-  return (
-    b'\x89PNG\r\n\x1a\n'
-    + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
-    + chunk(b'IDAT', zlib.compress(b'\0'))
-    + chunk(b'IEND', b'')
-  )
