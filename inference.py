@@ -141,7 +141,6 @@ def main(argv):
     FLAGS.batch_size,
     FLAGS.max_pixels,
     min_score=FLAGS.min_score_threshold,
-    bound_name='--max_pixels',
   )
 
 

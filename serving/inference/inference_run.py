@@ -31,7 +31,6 @@ def run(
   batch_size: int,
   max_pixels: int,
   min_score: float = 0.0,
-  bound_name: str = '',
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
@@ -47,7 +46,6 @@ def run(
     batch_size: images at once.
     max_pixels: larger images are refused.
     min_score: lowest score that outputs show; a warning tells if there is none.
-    bound_name: what the user knows that bound by.
 
   Raises:
     UnusableImagesError: images could not be used; they are listed.
@@ -72,7 +70,7 @@ def run(
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, image_reader.Decoder(max_pixels, bound_name))
+  items = sources.items(files, image_reader.Decoder(max_pixels, '--max_pixels'))
   try:
     with stop.handling_signals():
       pipeline.run(
