@@ -75,13 +75,10 @@ class Comparison(NamedTuple):
     measured, allowed = self.measured, self.allowed
     share = '{0.matched_share:.1%} of {0.num_compared}'.format(measured)
     return [
-      'boxes {:.4f} px (<= {:g})'.format(measured.box_error, allowed.box_error),
-      'scores {:.5f} (<= {:g})'.format(
-        measured.score_error, allowed.score_error
-      ),
-      'their mean {:.5f} (<= {:g})'.format(
-        measured.mean_score_error, allowed.mean_score_error
-      ),
+      f'boxes {measured.box_error:.4f} px (<= {allowed.box_error:g})',
+      f'scores {measured.score_error:.5f} (<= {allowed.score_error:g})',
+      f'their mean {measured.mean_score_error:.5f} (<= '
+      f'{allowed.mean_score_error:g})',
       'matched {} (>= {:.0%})'.format(
         share if measured.num_compared else 'none', allowed.matched_share
       ),

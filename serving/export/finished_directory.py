@@ -45,12 +45,11 @@ def finished_directory(
   try:
     try:
       os.makedirs(parent, exist_ok=True)
-      temporary = tempfile.mkdtemp(prefix='.{}.'.format(name), dir=parent)
+      temporary = tempfile.mkdtemp(prefix=f'.{name}.', dir=parent)
     except OSError as error:
       raise errors.UserError(
-        "export_dir: '{}' cannot be made: '{}': {}.".format(
-          path, error.filename, error.strerror
-        )
+        f"export_dir: '{path}' cannot be made: '{error.filename}': "
+        f'{error.strerror}.'
       ) from error
     try:
       yield temporary
@@ -80,8 +79,8 @@ def _checked(path: str, override: bool, sources: Sequence[str]) -> str:
   target = os.path.abspath(path)
   if not path or files.is_remote(path) or target == os.path.dirname(target):
     raise errors.ConfigError(
-      "export_dir: '{}' has to be a local directory that can be renamed; from "
-      'there it can be copied to a bucket.'.format(path)
+      f"export_dir: '{path}' has to be a local directory that can be renamed; "
+      'from there it can be copied to a bucket.'
     )
   if not os.path.lexists(target):
     return target
@@ -95,16 +94,14 @@ def _checked(path: str, override: bool, sources: Sequence[str]) -> str:
     )
   for source in sources:
     if not reason and not files.is_remote(source) and _holds(target, source):
-      reason = "holds '{}', which would be gone. Give another name".format(
-        source
-      )
+      reason = f"holds '{source}', which would be gone. Give another name"
   if not reason and os.listdir(target) and not _is_export(target):
     reason = (
       'is no export (it has neither {}), so that --override_export_dir does '
       'not replace it. Give another name, or delete it yourself'
     ).format(' nor '.join(_MARKS))
   if reason:
-    raise errors.UserError("export_dir: '{}' {}.".format(path, reason))
+    raise errors.UserError(f"export_dir: '{path}' {reason}.")
   return target
 
 
@@ -130,7 +127,7 @@ def _replace(target: str, temporary: str) -> None:
     return
   parent, name = os.path.split(target)
   # Renames are quick; between the two, both versions are whole.
-  graveyard = tempfile.mkdtemp(prefix='.{}.old.'.format(name), dir=parent)
+  graveyard = tempfile.mkdtemp(prefix=f'.{name}.old.', dir=parent)
   old = os.path.join(graveyard, name)
   os.rename(target, old)
   try:

@@ -46,8 +46,8 @@ def check(
   INPUT_TYPES.get(input_type)
   if batch_size is not None and batch_size < 1:
     raise errors.ConfigError(
-      'batch_size: {} has to be at least 1, or -1 for any number of '
-      'images.'.format(batch_size)
+      f'batch_size: {batch_size} has to be at least 1, or -1 for any number '
+      'of images.'
     )
   if min(image_size) < 1:
     raise errors.ConfigError(

@@ -95,7 +95,7 @@ class DetectionApp:
 
   def _application(self) -> Starlette:
     model = '/v1/models/' + self._location.name
-    versioned = '{}/versions/{}'.format(model, self._location.version)
+    versioned = f'{model}/versions/{self._location.version}'
     routes = [
       Route('/', self._show_page, methods=['GET']),
       Route('/detect', self._detect, methods=['POST']),
@@ -171,12 +171,8 @@ class DetectionApp:
         ),
       )
     if path.startswith('/v1/'):
-      raise RequestError(
-        400, 'Malformed request: {} {}.'.format(request.method, path)
-      )
-    raise RequestError(
-      404, 'There is nothing for {} {}.'.format(request.method, path)
-    )
+      raise RequestError(400, f'Malformed request: {request.method} {path}.')
+    raise RequestError(404, f'There is nothing for {request.method} {path}.')
 
   async def _predict(self, request: Request) -> Response:
     body = await self._arrivals.read(request)
@@ -276,9 +272,7 @@ def _explaining_bad_images() -> Iterator[None]:
   except tf.errors.InvalidArgumentError as error:
     raise RequestError(400, served_model.first_line(error)) from error
   except errors.DataError as error:
-    raise RequestError(
-      400, 'The picture cannot be taken: {}.'.format(error)
-    ) from error
+    raise RequestError(400, f'The picture cannot be taken: {error}.') from error
 
 
 async def _results_for(

@@ -63,16 +63,14 @@ class Slots:
       if held + count > self._capacity:
         raise RequestError(
           400,
-          'The request holds {} images; the server takes at most {} at one '
-          'time. Send them in several requests.'.format(
-            held + count, self._capacity
-          ),
+          f'The request holds {held + count} images; the server takes at most '
+          f'{self._capacity} at one time. Send them in several requests.',
         )
       if self._taken + count > self._capacity:
         raise RequestError(
           503,
-          'The server is busy: {} of {} places are taken. Try again in a '
-          'second.'.format(self._taken, self._capacity),
+          f'The server is busy: {self._taken} of {self._capacity} places are '
+          'taken. Try again in a second.',
           {'Retry-After': '1'},
         )
       held += count

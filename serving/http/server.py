@@ -54,9 +54,8 @@ def bind(host: str, port: int) -> socket.socket:
         'them.'
       )
     raise errors.UserError(
-      '--host={} --port={} cannot be served: {}. {}'.format(
-        host, port, error.strerror, advice
-      )
+      f'--host={host} --port={port} cannot be served: {error.strerror}. '
+      f'{advice}'
     ) from error
   return bound
 
@@ -145,7 +144,7 @@ def serve(
       location.name,
       location.version,
       model.artefact.input_type,
-      '[{}]'.format(host) if ':' in host else host,
+      f'[{host}]' if ':' in host else host,
       port,
     ),
   )

@@ -131,7 +131,7 @@ def _raise_what_happened(
   for failure in failures:
     print('{}: {}'.format(*failure), file=sys.stderr)
   written = (
-    'The outputs hold the other {:,}.'.format(num_done)
+    f'The outputs hold the other {num_done:,}.'
     if num_done
     else 'Nothing was written.'
   )
@@ -144,9 +144,8 @@ def _raise_what_happened(
     )
   if failures:
     raise UnusableImagesError(
-      '{:,} of {:,} images could not be used; they are listed above. {}'.format(
-        len(failures), len(failures) + num_done, written
-      )
+      f'{len(failures):,} of {len(failures) + num_done:,} images could not be '
+      f'used; they are listed above. {written}'
     )
   if not num_done:
     raise errors.DataError(
@@ -186,6 +185,6 @@ class _Progress:
     _log.info(
       '%d%s images, %.1f images/s',
       self._num_seen,
-      ' of {}'.format(self._total) if self._total else '',
+      f' of {self._total}' if self._total else '',
       self._num_seen / seconds,
     )

@@ -107,7 +107,7 @@ def reason(error: Exception) -> str:
     return 'out of memory'
   _log.debug('An image cannot be used.', exc_info=error)
   first_line = str(error).partition('\n')[0]
-  return '{}: {}'.format(type(error).__name__, first_line)
+  return f'{type(error).__name__}: {first_line}'
 
 
 def _predict(

@@ -96,8 +96,8 @@ def _convert(
       )
     except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
       raise errors.UserError(
-        'export_format: onnx cannot carry the model {!r}: {}. Leave onnx '
-        'out.'.format(onnx_request.params.type, error)
+        'export_format: onnx cannot carry the model '
+        f'{onnx_request.params.type!r}: {error}. Leave onnx out.'
       ) from error
     optimized = tf2onnx.optimizer.optimize_graph(converted)
   return optimized.make_model('detector')

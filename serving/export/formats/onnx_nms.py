@@ -29,7 +29,7 @@ class _Builder:
     self.nodes = graph.node if nodes is None else nodes
 
   def constant(self, value: Any, dtype: Any = np.int64) -> str:
-    name = 'nms/constant_{}'.format(len(self._graph.initializer))
+    name = f'nms/constant_{len(self._graph.initializer)}'
     self._graph.initializer.append(
       numpy_helper.from_array(np.asarray(value, dtype), name)
     )
@@ -41,7 +41,7 @@ class _Builder:
   def add_many(self, op, inputs, outputs, **attributes) -> List[str]:
     number = len(self._graph.node) + len(self.nodes)
     names = [
-      name or 'nms/{}_{}_{}'.format(op, number, position)
+      name or f'nms/{op}_{number}_{position}'
       for position, name in enumerate(outputs)
     ]
     self.nodes.append(
