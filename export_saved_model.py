@@ -116,8 +116,8 @@ def _image_size(text: str) -> Tuple[int, int]:
     height, width = (int(side) for side in text.split(','))
   except ValueError:
     raise errors.ConfigError(
-      "--input_image_size={} has to be 'height,width' in pixels, such as "
-      '640,640.'.format(text)
+      f"--input_image_size={text} has to be 'height,width' in pixels, such as "
+      '640,640.'
     ) from None
   return height, width
 
@@ -126,7 +126,7 @@ def main(argv):
   del argv
   for name in ('export_dir', 'checkpoint_path'):
     if not FLAGS[name].value:
-      raise errors.ConfigError('--{} is missing.'.format(name))
+      raise errors.ConfigError(f'--{name} is missing.')
   text = FLAGS.input_image_size
   image_size = None if text is None else _image_size(text)
   program.quieten_tensorflow()

@@ -110,9 +110,8 @@ def main(argv):
   outputs.check(paths, files, FLAGS.annotation_file, FLAGS.label_map_file)
   if FLAGS.annotation_file and not FLAGS.output_json:
     raise errors.ConfigError(
-      '--annotation_file={} has no effect without --output_json.'.format(
-        FLAGS.annotation_file
-      )
+      f'--annotation_file={FLAGS.annotation_file} has no effect without '
+      '--output_json.'
     )
   ids = None
   if FLAGS.output_json:
@@ -141,7 +140,6 @@ def main(argv):
     FLAGS.batch_size,
     FLAGS.max_pixels,
     min_score=FLAGS.min_score_threshold,
-    bound_name='--max_pixels',
   )
 
 

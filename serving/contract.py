@@ -150,12 +150,12 @@ def read(export_dir: str) -> Contract:
       contract = _from_json(json.load(source))
   except (OSError, ValueError, TypeError, KeyError) as error:
     raise errors.UserError(
-      "'{}' cannot be read as the contract of an exported model: {}. Give a "
-      'directory that this export_saved_model.py wrote.'.format(path, error)
+      f"'{path}' cannot be read as the contract of an exported model: "
+      f'{error}. Give a directory that this export_saved_model.py wrote.'
     ) from error
   if not contract.artefacts:
     raise errors.UserError(
-      "'{}' lists no model: the export holds none. Export again.".format(path)
+      f"'{path}' lists no model: the export holds none. Export again."
     )
   return contract
 

@@ -1,8 +1,6 @@
 """The program export_saved_model.py, and its Python entry point."""
 
 import json
-import os
-import subprocess
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -12,7 +10,6 @@ from serving import contract
 from tests import programs, tiny_export
 from utils import errors
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _DEFAULTS = {
   'export_dir': None,
   'checkpoint_path': None,
@@ -53,25 +50,15 @@ def model(tmp_path_factory):
   return tiny_export.make(tmp_path_factory.mktemp('model'))
 
 
-def _run(command, *arguments):
-  return subprocess.run(
-    [*programs.PYTHON, *command, *arguments],
-    cwd=_ROOT,
-    env=dict(os.environ, PYTHONPATH=_ROOT),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
-    timeout=300,
-  )
-
-
 def _program(*arguments):
   return programs.run('export_saved_model.py', *arguments)
 
 
-def _parsed(*arguments):
-  run = _run(
-    ['-c', _PARSED], '--export_dir=e', '--checkpoint_path=c', *arguments
+def _parsed(directory, *arguments):
+  script = directory / 'parse.py'
+  script.write_text(_PARSED)
+  run = programs.run(
+    script, '--export_dir=e', '--checkpoint_path=c', *arguments
   )
   assert run.returncode == 0, run.stderr
   return json.loads(run.stdout)
@@ -84,11 +71,11 @@ def _expected(**given):
   return want
 
 
-def test_defaults_of_the_flags():
-  assert _parsed() == _expected()
+def test_defaults_of_the_flags(tmp_path):
+  assert _parsed(tmp_path) == _expected()
 
 
-def test_each_flag_reaches_the_exporter():
+def test_each_flag_reaches_the_exporter(tmp_path):
   given = {
     'model': 'retinanet',
     'config_file': 'a.yaml',
@@ -117,7 +104,7 @@ def test_each_flag_reaches_the_exporter():
     for k, v in given.items()
     if k != 'check'
   ]
-  assert _parsed('--nocheck', *arguments) == _expected(**given)
+  assert _parsed(tmp_path, '--nocheck', *arguments) == _expected(**given)
 
 
 def test_command_in_common_use(model, tmp_path):

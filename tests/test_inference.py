@@ -26,10 +26,6 @@ def images(tmp_path_factory):
   return directory
 
 
-def _command(*arguments):
-  return [*programs.PYTHON, 'inference.py', *map(str, arguments)]
-
-
 def _run(*arguments):
   # No path is wrapped.
   return programs.run('inference.py', *arguments, COLUMNS='300')

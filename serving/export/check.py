@@ -2,7 +2,7 @@
 
 import io
 import logging
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import rich.console
@@ -54,42 +54,34 @@ class Comparison(NamedTuple):
   """One artefact beside the checkpoint."""
 
   name: str
-  measured: detection_difference.Agreement
-  tolerance: Tolerance
-
-  @property
-  def is_within(self) -> bool:
-    # Written so that a value that is not a number is no success.
-    return (
-      self.measured.box_error <= self.tolerance.box_error
-      and self.measured.score_error <= self.tolerance.score_error
-      and self.measured.mean_score_error <= self.tolerance.mean_score_error
-      and self.measured.matched_share >= self.tolerance.matched_share
-    )
+  measured: detection_difference.Difference
+  allowed: Tolerance
 
   @property
   def verdict(self) -> str:
-    if not self.is_within:
+    # Written so that a value that is not a number is no success.
+    is_within = self.measured.matched_share >= self.allowed.matched_share and (
+      all(
+        getattr(self.measured, name) <= getattr(self.allowed, name)
+        for name in ('box_error', 'score_error', 'mean_score_error')
+      )
+    )
+    if not is_within:
       return 'differs'
     return 'ok' if self.measured.num_compared else 'nothing compared'
 
   def cells(self) -> List[str]:
     """What was measured, with what is allowed."""
-    measured, allowed = self.measured, self.tolerance
-    share = 'none'
-    if measured.num_compared:
-      share = '{:.1%} of {}'.format(
-        measured.matched_share, measured.num_compared
-      )
+    measured, allowed = self.measured, self.allowed
+    share = '{0.matched_share:.1%} of {0.num_compared}'.format(measured)
     return [
-      'boxes {:.4f} px (<= {:g})'.format(measured.box_error, allowed.box_error),
-      'scores {:.5f} (<= {:g})'.format(
-        measured.score_error, allowed.score_error
+      f'boxes {measured.box_error:.4f} px (<= {allowed.box_error:g})',
+      f'scores {measured.score_error:.5f} (<= {allowed.score_error:g})',
+      f'their mean {measured.mean_score_error:.5f} (<= '
+      f'{allowed.mean_score_error:g})',
+      'matched {} (>= {:.0%})'.format(
+        share if measured.num_compared else 'none', allowed.matched_share
       ),
-      'their mean {:.5f} (<= {:g})'.format(
-        measured.mean_score_error, allowed.mean_score_error
-      ),
-      'matched {} (>= {:.0%})'.format(share, allowed.matched_share),
     ]
 
 
@@ -125,7 +117,7 @@ def check(
     shown = _fitted(images, written.image_size) if is_fitted else images
     if is_fitted not in expected:
       expected[is_fitted] = reference.predict(shown)
-    tolerance = TOLERANCES[artefact.format, artefact.variant]
+    allowed = TOLERANCES[artefact.format, artefact.variant]
     model = exported.ExportedPredictor(export_dir, written, artefact)
     measured = detection_difference.compare(
       expected[is_fitted],
@@ -134,19 +126,18 @@ def check(
         min(s / side for s, side in zip(written.image_size, image.shape))
         for image in shown
       ],
-      least_iou=tolerance.least_iou,
-      score_tolerance=tolerance.mean_score_error,
+      least_iou=allowed.least_iou,
+      score_tolerance=allowed.mean_score_error,
       settings=export_request.params.get('postprocess'),
     )
-    comparisons.append(Comparison(artefact.name, measured, tolerance))
+    comparisons.append(Comparison(artefact.name, measured, allowed))
   _log.info('%s', _table(comparisons, len(images), origin))
   unknown = [c.name for c in comparisons if not c.measured.num_compared]
   if unknown:
     _log.warning(
       'NOT COMPARED: %s. In these images (%s) no score exceeds '
-      'postprocess.score_threshold clearly, so that nothing says whether the '
-      'export is right. Train longer, or name records with objects of these '
-      'classes: --params_override=eval.eval_file_pattern=...',
+      'postprocess.score_threshold clearly. Train longer, or name records with '
+      'objects: --params_override=eval.eval_file_pattern=...',
       ', '.join(unknown),
       origin,
     )
@@ -155,7 +146,7 @@ def check(
 
 
 def _raise_what_differs(comparisons: Sequence[Comparison]) -> None:
-  failed = [c for c in comparisons if not c.is_within]
+  failed = [c for c in comparisons if c.verdict == 'differs']
   if failed:
     raise errors.UserError(
       '{} differs from the checkpoint by more than the format allows: {}. '
@@ -175,7 +166,12 @@ def _images(
     ('eval.eval_file_pattern', params.eval.eval_file_pattern),
     ('representative_file_pattern', options.representative_file_pattern),
   ):
-    images = _from_records(pattern, key)
+    try:
+      images = sample_images.from_records(pattern, _NUM_IMAGES, key)
+      images = list(images) if pattern else []
+    except errors.UserError:
+      # A checkpoint is often exported far from its data.
+      continue
     if images:
       return images, key
   height, width = options.image_size
@@ -185,16 +181,6 @@ def _images(
     for image in sample_images.made_up(_NUM_IMAGES // 2, *size)
   ]
   return made_up, 'made up'
-
-
-def _from_records(pattern: Optional[str], key: str) -> List[np.ndarray]:
-  if not pattern:
-    return []
-  try:
-    return list(sample_images.from_records(pattern, _NUM_IMAGES, key))
-  except errors.UserError:
-    # A checkpoint is often exported far from its data.
-    return []
 
 
 def _fitted(

@@ -1,18 +1,20 @@
 """How far the detections of two programs agree that run the same model."""
 
-from typing import Any, List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from serving.predictors import predictor
 
+_Detections = predictor.ImageDetections
 
-class Agreement(NamedTuple):
+
+class Difference(NamedTuple):
   """Of all images together.
 
   Attributes:
     num_compared: detections of either side that had to have a partner.
-    num_matched: those that have one.
+    matched_share: of those, in [0, 1]; 1 if there was nothing to compare.
     box_error: largest difference of a coordinate in a pair, pixels of the
       model's image.
     score_error: largest difference of the scores in a pair.
@@ -20,25 +22,20 @@ class Agreement(NamedTuple):
   """
 
   num_compared: int
-  num_matched: int
+  matched_share: float
   box_error: float
   score_error: float
   mean_score_error: float
 
-  @property
-  def matched_share(self) -> float:
-    """In [0, 1]; 1 if there was nothing to compare."""
-    return self.num_matched / self.num_compared if self.num_compared else 1.0
-
 
 def compare(
-  expected: Sequence[predictor.ImageDetections],
-  found: Sequence[predictor.ImageDetections],
+  expected: Sequence[_Detections],
+  found: Sequence[_Detections],
   scales: Sequence[float],
   least_iou: float,
   score_tolerance: float,
   settings: Any,
-) -> Agreement:
+) -> Difference:
   """Pairs the detections of each image, one to one, and measures them.
 
   Partners have the same class and overlap by `least_iou`; the closest go first.
@@ -54,47 +51,39 @@ def compare(
     score_tolerance: what is close.
     settings: the block `postprocess`, which detectors have.
   """
-  num_compared = num_matched = 0
+  num_alone = 0
   box_errors, score_errors = [], []
   for a, b, scale in zip(expected, found, scales):
     pairs = _pairs(a, b, least_iou)
     for i, j in pairs:
       if a.boxes is not None:
-        difference = np.abs(a.boxes[i] - b.boxes[j]).max() * scale
-        box_errors.append(float(difference))
-      score_errors.append(float(abs(a.scores[i] - b.scores[j])))
+        box_errors.append(np.abs(a.boxes[i] - b.boxes[j]).max() * scale)
+      score_errors.append(abs(a.scores[i] - b.scores[j]))
     lowest = max(_lowest_score(side, settings) for side in (a, b))
-    num_matched += 2 * len(pairs)
-    num_compared += 2 * len(pairs)
     for side, partnered in zip((a, b), zip(*pairs) if pairs else ((), ())):
-      alone = np.ones(len(side.scores), np.bool_)
-      alone[list(partnered)] = False
-      num_compared += int(
-        np.sum(alone & (side.scores > lowest + score_tolerance))
-      )
-  return Agreement(
+      alone = np.delete(side.scores, partnered)
+      num_alone += int(np.sum(alone > lowest + score_tolerance))
+  num_matched = 2 * len(score_errors)
+  num_compared = num_matched + num_alone
+  return Difference(
     num_compared,
-    num_matched,
-    box_error=max(box_errors, default=0.0),
-    score_error=max(score_errors, default=0.0),
+    num_matched / num_compared if num_compared else 1.0,
+    box_error=float(max(box_errors, default=0.0)),
+    score_error=float(max(score_errors, default=0.0)),
     mean_score_error=float(np.mean(score_errors or [0.0])),
   )
 
 
-def _lowest_score(
-  detections: predictor.ImageDetections, settings: Any
-) -> float:
-  if (
-    detections.boxes is not None
-    and len(detections.scores) < settings.max_total_size
-  ):
-    return settings.score_threshold
-  return float(detections.scores.min())
+def _lowest_score(detections: _Detections, settings: Any) -> float:
+  is_classification = detections.boxes is None
+  if is_classification or len(detections.scores) >= settings.max_total_size:
+    return float(detections.scores.min())
+  return settings.score_threshold
 
 
 def _pairs(
-  a: predictor.ImageDetections, b: predictor.ImageDetections, least_iou: float
-) -> List[Sequence[int]]:
+  a: _Detections, b: _Detections, least_iou: float
+) -> List[Tuple[int, int]]:
   iou = np.float64(a.classes[:, np.newaxis] == b.classes)
   if a.boxes is not None:
     iou *= _pairwise_iou(a.boxes, b.boxes)

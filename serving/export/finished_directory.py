@@ -45,12 +45,11 @@ def finished_directory(
   try:
     try:
       os.makedirs(parent, exist_ok=True)
-      temporary = tempfile.mkdtemp(prefix='.{}.'.format(name), dir=parent)
+      temporary = tempfile.mkdtemp(prefix=f'.{name}.', dir=parent)
     except OSError as error:
       raise errors.UserError(
-        "export_dir: '{}' cannot be made: '{}': {}.".format(
-          path, error.filename, error.strerror
-        )
+        f"export_dir: '{path}' cannot be made: '{error.filename}': "
+        f'{error.strerror}.'
       ) from error
     try:
       yield temporary
@@ -77,46 +76,32 @@ def _missing(directory: str) -> List[str]:
 
 def _checked(path: str, override: bool, sources: Sequence[str]) -> str:
   """Returns the absolute path of what is to be written."""
-  if not path:
-    raise errors.ConfigError(
-      "export_dir: '' is empty; give the directory to write."
-    )
-  if files.is_remote(path):
-    raise errors.ConfigError(
-      "export_dir: '{}' is not local. Buckets cannot rename a directory in one "
-      'step: export to a local directory and copy it.'.format(path)
-    )
   target = os.path.abspath(path)
-  if target == os.path.dirname(target):
+  if not path or files.is_remote(path) or target == os.path.dirname(target):
     raise errors.ConfigError(
-      "export_dir: '{}' cannot be replaced; give a directory in it.".format(
-        path
-      )
+      f"export_dir: '{path}' has to be a local directory that can be renamed; "
+      'from there it can be copied to a bucket.'
     )
   if not os.path.lexists(target):
     return target
+  reason = ''
   if not os.path.isdir(target) or os.path.islink(target):
-    raise errors.UserError(
-      "export_dir: '{}' is there already and is no directory; give another "
-      'name.'.format(path)
-    )
-  if not override:
-    raise errors.UserError(
-      "export_dir: '{}' exists already. Give another name, or "
-      '--override_export_dir to replace it.'.format(path)
+    reason = 'is there already and is no directory. Give another name'
+  elif not override:
+    reason = (
+      'exists already. Give another name, or --override_export_dir to replace '
+      'it'
     )
   for source in sources:
-    if not files.is_remote(source) and _holds(target, source):
-      raise errors.UserError(
-        "export_dir: '{}' holds '{}', which would be gone once it is replaced. "
-        'Give another name.'.format(path, source)
-      )
-  if os.listdir(target) and not _is_export(target):
-    raise errors.UserError(
-      "export_dir: '{}' is no export (it has neither {}), so that "
-      '--override_export_dir does not replace it. Give another name, or delete '
-      'it yourself.'.format(path, ' nor '.join(_MARKS))
-    )
+    if not reason and not files.is_remote(source) and _holds(target, source):
+      reason = f"holds '{source}', which would be gone. Give another name"
+  if not reason and os.listdir(target) and not _is_export(target):
+    reason = (
+      'is no export (it has neither {}), so that --override_export_dir does '
+      'not replace it. Give another name, or delete it yourself'
+    ).format(' nor '.join(_MARKS))
+  if reason:
+    raise errors.UserError(f"export_dir: '{path}' {reason}.")
   return target
 
 
@@ -142,7 +127,7 @@ def _replace(target: str, temporary: str) -> None:
     return
   parent, name = os.path.split(target)
   # Renames are quick; between the two, both versions are whole.
-  graveyard = tempfile.mkdtemp(prefix='.{}.old.'.format(name), dir=parent)
+  graveyard = tempfile.mkdtemp(prefix=f'.{name}.old.', dir=parent)
   old = os.path.join(graveyard, name)
   os.rename(target, old)
   try:

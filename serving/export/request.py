@@ -70,9 +70,8 @@ class ExportRequest(NamedTuple):
       )
     if not _SIGNATURE_KEY.fullmatch(options.input_name):
       raise errors.ConfigError(
-        'input_name: {!r} has to be of letters, digits, and _ . / -.'.format(
-          options.input_name
-        )
+        f'input_name: {options.input_name!r} has to be of letters, digits, '
+        'and _ . / -.'
       )
     for name, format_name in _FORMAT_OF_OPTION.items():
       if format_name not in formats:
@@ -91,9 +90,7 @@ class ExportRequest(NamedTuple):
       value, default = ','.join(value), ','.join(default)
     if value != default:
       raise errors.ConfigError(
-        '{}: {} has no effect without {}. Leave it out.'.format(
-          name, value, needed
-        )
+        f'{name}: {value} has no effect without {needed}. Leave it out.'
       )
 
   def frozen(self) -> frozen.FrozenModel:

@@ -1,6 +1,6 @@
 """What a served model is fed, and the way from there to the network."""
 
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -34,6 +34,10 @@ class _Layout(NamedTuple):
   image_size: Size
   padded_size: Size
 
+  @property
+  def dimension(self) -> int:
+    return self.batch_size or -1
+
 
 def check(
   input_type: str, batch_size: Optional[int], image_size: Size, stride: int
@@ -42,8 +46,8 @@ def check(
   INPUT_TYPES.get(input_type)
   if batch_size is not None and batch_size < 1:
     raise errors.ConfigError(
-      'batch_size: {} has to be at least 1, or -1 for any number of '
-      'images.'.format(batch_size)
+      f'batch_size: {batch_size} has to be at least 1, or -1 for any number '
+      'of images.'
     )
   if min(image_size) < 1:
     raise errors.ConfigError(
@@ -84,7 +88,9 @@ def build(
 
 @INPUT_TYPES.register(_RAW)
 def _raw_image_tensor(layout: _Layout) -> ServingInputs:
-  images = _image_placeholder(tf.float32, layout.batch_size, layout.padded_size)
+  images = tf.placeholder(
+    tf.float32, [layout.batch_size, *layout.padded_size, 3], 'Placeholder'
+  )
   info = _constant_info(images, layout, layout.padded_size)
   return ServingInputs(images, images, info)
 
@@ -92,14 +98,14 @@ def _raw_image_tensor(layout: _Layout) -> ServingInputs:
 @INPUT_TYPES.register('image_tensor')
 def _image_tensor(layout: _Layout) -> ServingInputs:
   height, width = layout.image_size
-  placeholder = _image_placeholder(
-    tf.uint8, layout.batch_size, layout.image_size
+  placeholder = tf.placeholder(
+    tf.uint8, [layout.batch_size, height, width, 3], 'Placeholder'
   )
   # The size is the desired one, so that there is nothing to resize.
   rows = tf.reshape(tf.cast(placeholder, tf.float32), [-1, width, 3])
   images = tf.reshape(
     preprocess_ops.normalize_image(rows),
-    [_batch_dimension(layout), height, width, 3],
+    [layout.dimension, height, width, 3],
   )
   below, right = (p - s for p, s in zip(layout.padded_size, layout.image_size))
   if below or right:
@@ -110,13 +116,13 @@ def _image_tensor(layout: _Layout) -> ServingInputs:
 
 @INPUT_TYPES.register('image_bytes')
 def _image_bytes(layout: _Layout) -> ServingInputs:
-  placeholder = _string_placeholder(layout)
+  placeholder = tf.placeholder(tf.string, [layout.batch_size], 'Placeholder')
   return ServingInputs(placeholder, *_decode_batch(placeholder, layout, True))
 
 
 @INPUT_TYPES.register('tf_example')
 def _tf_example(layout: _Layout) -> ServingInputs:
-  placeholder = _string_placeholder(layout)
+  placeholder = tf.placeholder(tf.string, [layout.batch_size], 'Placeholder')
   features = tf.io.parse_example(
     placeholder, {_ENCODED_KEY: tf.FixedLenFeature([], tf.string, '')}
   )
@@ -138,26 +144,17 @@ def _decode_batch(
     image = preprocess_ops.pad_image(image, layout.padded_size)
     return image, plan.image_info
 
-  images, image_info = _map(process, encoded, layout.batch_size)
-  # Unlike a shape that is set, one that is computed is part of a saved graph.
-  batch_size = _batch_dimension(layout)
-  return (
-    tf.reshape(images, [batch_size, *layout.padded_size, 3]),
-    tf.reshape(image_info, [batch_size, 4, 2]),
-  )
-
-
-def _map(
-  function: Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]],
-  elements: tf.Tensor,
-  batch_size: Optional[int],
-) -> Tuple[tf.Tensor, tf.Tensor]:
-  if batch_size == 1:
+  if layout.batch_size == 1:
     # Without a loop.
-    images, image_info = function(tf.squeeze(elements, axis=0))
-    return images[tf.newaxis], image_info[tf.newaxis]
-  return tf.map_fn(
-    function, elements, dtype=(tf.float32, tf.float32), back_prop=False
+    images, image_info = process(tf.squeeze(encoded, axis=0))
+  else:
+    images, image_info = tf.map_fn(
+      process, encoded, dtype=(tf.float32, tf.float32), back_prop=False
+    )
+  # Unlike a shape that is set, one that is computed is part of a saved graph.
+  return (
+    tf.reshape(images, [layout.dimension, *layout.padded_size, 3]),
+    tf.reshape(image_info, [layout.dimension, 4, 2]),
   )
 
 
@@ -166,17 +163,3 @@ def _constant_info(images: tf.Tensor, layout: _Layout, size: Size) -> tf.Tensor:
   info = tf.constant([rows], tf.float32)
   batch_size = layout.batch_size or tf.shape(images)[0]
   return tf.tile(info, [batch_size, 1, 1])
-
-
-def _batch_dimension(layout: _Layout) -> int:
-  return layout.batch_size or -1
-
-
-def _image_placeholder(
-  dtype: tf.DType, batch_size: Optional[int], size: Size
-) -> tf.Tensor:
-  return tf.placeholder(dtype, [batch_size, *size, 3], 'Placeholder')
-
-
-def _string_placeholder(layout: _Layout) -> tf.Tensor:
-  return tf.placeholder(tf.string, [layout.batch_size], 'Placeholder')

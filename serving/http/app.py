@@ -18,14 +18,14 @@ from starlette.routing import Route
 from dataloader import image_reader
 from serving.http import (
   batching,
-  detector,
   image_check,
   predict_json,
   request_body,
   served_model,
 )
 from serving.http.request_limits import Limits, RequestError, Slots
-from utils import errors
+from serving.predictors import predictor as predictor_lib
+from utils import drawing, errors
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 _ANY_METHOD = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
@@ -95,7 +95,7 @@ class DetectionApp:
 
   def _application(self) -> Starlette:
     model = '/v1/models/' + self._location.name
-    versioned = '{}/versions/{}'.format(model, self._location.version)
+    versioned = f'{model}/versions/{self._location.version}'
     routes = [
       Route('/', self._show_page, methods=['GET']),
       Route('/detect', self._detect, methods=['POST']),
@@ -171,34 +171,29 @@ class DetectionApp:
         ),
       )
     if path.startswith('/v1/'):
-      raise RequestError(
-        400, 'Malformed request: {} {}.'.format(request.method, path)
-      )
-    raise RequestError(
-      404, 'There is nothing for {} {}.'.format(request.method, path)
-    )
+      raise RequestError(400, f'Malformed request: {request.method} {path}.')
+    raise RequestError(404, f'There is nothing for {request.method} {path}.')
 
   async def _predict(self, request: Request) -> Response:
     body = await self._arrivals.read(request)
-    with self._slots.take(1) as slots, _explaining_bad_images():
-      parsed = await _result_for(
-        request, self._json_pool.submit(self._parse, body)
-      )
+    with self._slots.request() as take, _explaining_bad_images():
+      take(1)
+      job = self._json_pool.submit(self._parse, body)
+      (parsed,) = await _results_for(request, [job])
       del body
-      slots.add(len(parsed.examples) - 1)
+      take(len(parsed.examples) - 1)
       jobs = [self._predict_batcher.submit(e) for e in parsed.examples]
       results = await _results_for(request, jobs)
-      answer = await _result_for(
-        request,
-        self._json_pool.submit(
-          predict_json.format_answer, results, parsed.is_by_row
-        ),
+      job = self._json_pool.submit(
+        predict_json.format_answer, results, parsed.is_by_row
       )
+      (answer,) = await _results_for(request, [job])
     return Response(answer, media_type='application/json')
 
   async def _detect(self, request: Request) -> Response:
     body = await self._arrivals.read(request)
-    with self._slots.take(1), _explaining_bad_images():
+    with self._slots.request() as take, _explaining_bad_images():
+      take(1)
       return JSONResponse(
         await _while_connected(request, self._detect_one(body))
       )
@@ -235,10 +230,38 @@ class DetectionApp:
         self._decode_pool.submit(self._decode, body)
       )
       detections = await asyncio.wrap_future(self._detect_batcher.submit(image))
-    return detector.to_json(image, detections, self._label_map)
+    return picture_json(image, detections, self._label_map)
 
   def _decode(self, body: request_body.Body) -> np.ndarray:
     return self._decoder.open(body.unpack(self._limits)).decode().pixels
+
+
+def picture_json(
+  image: np.ndarray,
+  detections: predictor_lib.ImageDetections,
+  label_map: Dict[int, str],
+) -> Dict[str, Any]:
+  """What the page draws; boxes end with the picture.
+
+  Each of `detections`, best first, has `box` ([ymin, xmin, ymax, xmax], pixels,
+  to two decimals; [] if the class is that of the whole image), `class`, `name`,
+  `score` (to four) and `color` (of CSS).
+  """
+  height, width = image.shape[:2]
+  return {
+    'width': width,
+    'height': height,
+    'detections': [
+      {
+        'box': [round(edge, 2) for edge in box],
+        'class': class_id,
+        'name': label_map.get(class_id, str(class_id)),
+        'score': round(score, 4),
+        'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
+      }
+      for class_id, score, box in detections.clipped_to(height, width).rows()
+    ],
+  }
 
 
 @contextlib.contextmanager
@@ -249,27 +272,13 @@ def _explaining_bad_images() -> Iterator[None]:
   except tf.errors.InvalidArgumentError as error:
     raise RequestError(400, served_model.first_line(error)) from error
   except errors.DataError as error:
-    raise RequestError(
-      400, 'The picture cannot be taken: {}.'.format(error)
-    ) from error
-
-
-async def _result_for(request: Request, job: futures.Future) -> Any:
-  return (await _results_for(request, [job]))[0]
+    raise RequestError(400, f'The picture cannot be taken: {error}.') from error
 
 
 async def _results_for(
   request: Request, jobs: Sequence[futures.Future]
 ) -> Sequence[Any]:
-  """As `_while_connected`, of jobs of threads.
-
-  Args:
-    request: whose body has been read.
-    jobs: cancelled when one of them fails or the client hangs up.
-
-  Raises:
-    ClientDisconnect: it hung up.
-  """
+  """As `_while_connected`, of jobs of threads; one that fails cancels all."""
   try:
     return await _while_connected(
       request, asyncio.gather(*[asyncio.wrap_future(job) for job in jobs])
@@ -306,15 +315,9 @@ async def _hang_up(request: Request) -> None:
     pass
 
 
-def _error(
-  status: int, message: str, headers: Optional[Dict[str, str]] = None
-) -> Response:
-  return JSONResponse({'error': message}, status, headers)
-
-
 async def _turn_down(request: Request, error: RequestError) -> Response:
   del request
-  return _error(error.status, str(error), error.headers)
+  return JSONResponse({'error': str(error)}, error.status, error.headers)
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:
@@ -325,4 +328,4 @@ async def _nobody_there(request: Request, error: Exception) -> Response:
 async def _fail(request: Request, error: Exception) -> Response:
   # Starlette raises it again afterwards, so that it is logged.
   del request, error
-  return _error(500, 'The server failed; its log says why.')
+  return JSONResponse({'error': 'The server failed; its log says why.'}, 500)

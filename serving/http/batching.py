@@ -27,7 +27,6 @@ class Batcher:
       they are then run one by one, so that it fails alone.
     max_batch_size: examples of a batch.
     max_delay: seconds.
-    name: of the thread.
   """
 
   def __init__(
@@ -35,7 +34,6 @@ class Batcher:
     run: Callable[[Sequence[Any]], Sequence[Any]],
     max_batch_size: int,
     max_delay: float,
-    name: str = 'batcher',
   ):
     self._run = run
     self._max_batch_size = max_batch_size
@@ -43,7 +41,7 @@ class Batcher:
     self._waiting: Deque[_Job] = collections.deque()
     self._changed = threading.Condition()
     self._is_closed = False
-    self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+    self._thread = threading.Thread(target=self._work, daemon=True)
     self._thread.start()
 
   def submit(self, example: Any) -> futures.Future:

@@ -60,8 +60,8 @@ def _open(encoded: bytes, max_pixels: int) -> Image.Image:
   if image.width * image.height > max_pixels:
     raise RequestError(
       400,
-      'The image is too large: {} x {} pixels (width x height) are more than '
-      '{:,}. Make it smaller.'.format(image.width, image.height, max_pixels),
+      f'The image is too large: {image.width} x {image.height} pixels (width '
+      f'x height) are more than {max_pixels:,}. Make it smaller.',
     )
   return image
 
@@ -76,6 +76,6 @@ def _check_encoded(encoded: bytes, max_pixels: int) -> bytes:
     image.convert('RGB').save(first_frame, 'BMP')
   except Exception as error:
     raise RequestError(
-      400, 'The {} image is broken: {}.'.format(image.format, error)
+      400, f'The {image.format} image is broken: {error}.'
     ) from error
   return first_frame.getvalue()

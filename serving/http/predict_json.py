@@ -122,14 +122,14 @@ def _check_memory(body: bytes, limit: int) -> None:
   if need > limit:
     raise RequestError(
       413,
-      'The JSON would take {:,} bytes of memory, of {:,} at most. Send fewer '
-      'or smaller images at a time.'.format(need, limit),
+      f'The JSON would take {need:,} bytes of memory, of {limit:,} at most. '
+      'Send fewer or smaller images at a time.',
     )
 
 
 def _short_int(digits: str) -> int:
   if len(digits) > _MAX_DIGITS:
-    raise ValueError('a number has {} digits'.format(len(digits)))
+    raise ValueError(f'a number has {len(digits)} digits')
   return int(digits)
 
 
@@ -195,7 +195,7 @@ def _numbers(
   value: Any, index: int, spec: contract_lib.TensorSpec
 ) -> np.ndarray:
   """A checked array of one example."""
-  where = 'input {!r}, example {}: '.format(spec.key, index)
+  where = f'input {spec.key!r}, example {index}: '
   # As objects: NumPy's arrays of text take the length of the longest for each.
   array = np.array(value, dtype=object)
   wanted = tuple(spec.shape[1:])

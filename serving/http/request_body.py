@@ -36,7 +36,20 @@ class Body(NamedTuple):
     Raises:
       RequestError: 413, it is too large; 400, it cannot be unpacked.
     """
-    return _unpack(self.data, limits) if self.is_packed else self.data
+    if not self.is_packed:
+      return self.data
+    decompressor = zlib.decompressobj(_GZIP)
+    try:
+      unpacked = decompressor.decompress(self.data, limits.max_body + 1)
+    except zlib.error as error:
+      raise RequestError(
+        400, f'The body is not gzip, as Content-Encoding says: {error}.'
+      ) from error
+    if len(unpacked) > limits.max_body:
+      raise _too_large(limits)
+    if not decompressor.eof:
+      raise RequestError(400, 'The gzip stream of the body is cut off.')
+    return unpacked
 
 
 class Arrivals:
@@ -74,9 +87,7 @@ class Arrivals:
       except asyncio.TimeoutError as error:
         raise RequestError(
           408,
-          'The body did not arrive within {:g} seconds.'.format(
-            limits.body_timeout
-          ),
+          f'The body did not arrive within {limits.body_timeout:g} seconds.',
           {'Connection': 'close'},
         ) from error
     if data is None:
@@ -85,7 +96,7 @@ class Arrivals:
     if encoding not in ('identity', 'gzip'):
       raise RequestError(
         415,
-        'Content-Encoding: {} is not read; gzip is, and none.'.format(encoding),
+        f'Content-Encoding: {encoding} is not read; gzip is, and none.',
       )
     return Body(data, encoding == 'gzip')
 
@@ -140,24 +151,9 @@ async def _drain(request: Request, limits: Limits) -> None:
       return
 
 
-def _unpack(body: bytes, limits: Limits) -> bytes:
-  decompressor = zlib.decompressobj(_GZIP)
-  try:
-    unpacked = decompressor.decompress(body, limits.max_body + 1)
-  except zlib.error as error:
-    raise RequestError(
-      400, 'The body is not gzip, as Content-Encoding says: {}.'.format(error)
-    ) from error
-  if len(unpacked) > limits.max_body:
-    raise _too_large(limits)
-  if not decompressor.eof:
-    raise RequestError(400, 'The gzip stream of the body is cut off.')
-  return unpacked
-
-
 def _too_large(limits: Limits) -> RequestError:
   return RequestError(
     413,
-    'The body is too large: the server takes at most {:,} bytes. Send fewer '
-    'or smaller images at a time.'.format(limits.max_body),
+    f'The body is too large: the server takes at most {limits.max_body:,} '
+    'bytes. Send fewer or smaller images at a time.',
   )

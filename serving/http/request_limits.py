@@ -1,7 +1,7 @@
 """What one server takes at most, and how a request is turned down."""
 
 import contextlib
-from typing import Dict, Iterator, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, NamedTuple, Optional
 
 from utils import errors
 
@@ -28,13 +28,7 @@ class Limits(NamedTuple):
 
 
 class RequestError(errors.UserError):
-  """A request that is not answered.
-
-  Args:
-    status: of HTTP.
-    message: tells the client what to do.
-    headers: of the answer.
-  """
+  """A request that is not answered: status, message and headers of HTTP."""
 
   def __init__(
     self, status: int, message: str, headers: Optional[Dict[str, str]] = None
@@ -49,61 +43,40 @@ class Slots:
 
   Args:
     capacity: how many there may be.
-
-  Attributes:
-    taken: how many there are.
   """
 
   def __init__(self, capacity: int):
-    self.capacity = capacity
-    self.taken = 0
+    self._capacity = capacity
+    self._taken = 0
 
   @contextlib.contextmanager
-  def take(self, count: int) -> Iterator['Share']:
-    """Takes slots until the context ends; errors as those of `Share.add`."""
-    share = Share(self)
-    share.add(count)
-    try:
-      yield share
-    finally:
-      self.taken -= share.size
+  def request(self) -> Iterator[Callable[[int], None]]:
+    """Gives a function that takes slots, which are free again at the end.
 
-
-class Share:
-  """The slots of one request.
-
-  Args:
-    slots: all there are.
-
-  Attributes:
-    size: how many.
-  """
-
-  def __init__(self, slots: Slots):
-    self._slots = slots
-    self.size = 0
-
-  def add(self, count: int) -> None:
-    """Takes more of them.
-
-    Raises:
-      RequestError: 503, so many are not free now, or 400, there never are.
+    It raises RequestError: 503, so many are not free now, or 400, there never
+    are.
     """
-    slots = self._slots
-    if self.size + count > slots.capacity:
-      raise RequestError(
-        400,
-        'The request holds {} images; the server takes at most {} at one '
-        'time. Send them in several requests.'.format(
-          self.size + count, slots.capacity
-        ),
-      )
-    if slots.taken + count > slots.capacity:
-      raise RequestError(
-        503,
-        'The server is busy: {} of {} places are taken. Try again in a '
-        'second.'.format(slots.taken, slots.capacity),
-        {'Retry-After': '1'},
-      )
-    slots.taken += count
-    self.size += count
+    held = 0
+
+    def take(count: int) -> None:
+      nonlocal held
+      if held + count > self._capacity:
+        raise RequestError(
+          400,
+          f'The request holds {held + count} images; the server takes at most '
+          f'{self._capacity} at one time. Send them in several requests.',
+        )
+      if self._taken + count > self._capacity:
+        raise RequestError(
+          503,
+          f'The server is busy: {self._taken} of {self._capacity} places are '
+          'taken. Try again in a second.',
+          {'Retry-After': '1'},
+        )
+      held += count
+      self._taken += count
+
+    try:
+      yield take
+    finally:
+      self._taken -= held

@@ -56,9 +56,9 @@ def locate(path: str, name: Optional[str] = None) -> Location:
     ]
     if not versions:
       raise errors.UserError(
-        "'{}' holds no SavedModel, neither '{}' itself nor in a directory of "
-        'versions (1, 2, ...). Give a directory that export_saved_model.py '
-        'wrote with saved_model among its formats.'.format(path, _GRAPH_FILE)
+        f"'{path}' holds no SavedModel, neither '{_GRAPH_FILE}' itself nor in "
+        'a directory of versions (1, 2, ...). Give a directory that '
+        'export_saved_model.py wrote with saved_model among its formats.'
       )
     path = os.path.join(path, max(versions, key=int))
   parent, last = os.path.split(path)
@@ -136,7 +136,7 @@ def _signature(directory: str) -> Dict[str, Any]:
       saved_model.ParseFromString(source.read())
     except message.DecodeError as error:
       raise errors.UserError(
-        "'{}' is no SavedModel, or damaged.".format(source.name)
+        f"'{source.name}' is no SavedModel, or damaged."
       ) from error
   # The one for a TPU, if there is any, has the same inputs and outputs.
   return json_format.MessageToDict(

@@ -6,12 +6,13 @@ import logging
 import os
 import socket
 import threading
-from typing import Any, List, Optional
+import time
+from typing import Any, Awaitable, Callable, Dict, List, Optional
 
 import uvicorn
 
 from serving.http import app as app_lib
-from serving.http import connection, request_log, served_model
+from serving.http import connection, served_model
 from serving.http.request_limits import Limits
 from utils import errors
 
@@ -53,9 +54,8 @@ def bind(host: str, port: int) -> socket.socket:
         'them.'
       )
     raise errors.UserError(
-      '--host={} --port={} cannot be served: {}. {}'.format(
-        host, port, error.strerror, advice
-      )
+      f'--host={host} --port={port} cannot be served: {error.strerror}. '
+      f'{advice}'
     ) from error
   return bound
 
@@ -80,6 +80,34 @@ class _Server(uvicorn.Server):
     super().handle_exit(sig, frame)
 
 
+def _logged(app: Callable[..., Awaitable[None]]) -> Any:
+  """ASGI application around another, which logs a line a request."""
+
+  async def logged(scope: Dict[str, Any], receive: Any, send: Any) -> None:
+    start = time.monotonic()
+    status = 0
+
+    async def noting(message: Dict[str, Any]) -> None:
+      nonlocal status
+      status = message.get('status', status)
+      await send(message)
+
+    try:
+      await app(scope, receive, noting)
+    finally:
+      _log.info(
+        '%s %s %s %d %.0f ms',
+        (scope.get('client') or ('-',))[0],
+        scope.get('method', scope['type']),
+        # As it was sent: a decoded path may hold line breaks.
+        scope['raw_path'].decode('ascii', 'backslashreplace'),
+        status,
+        1000 * (time.monotonic() - start),
+      )
+
+  return logged
+
+
 def serve(
   location: served_model.Location, bound: socket.socket, limits: Limits
 ) -> None:
@@ -102,7 +130,7 @@ def serve(
   host, port = bound.getsockname()[:2]
   server = _Server(
     uvicorn.Config(
-      request_log.RequestLog(detection_app.asgi),
+      _logged(detection_app.asgi),
       http=functools.partial(
         connection.TimedConnection, min(_HEADER_TIMEOUT, limits.body_timeout)
       ),
@@ -116,7 +144,7 @@ def serve(
       location.name,
       location.version,
       model.artefact.input_type,
-      '[{}]'.format(host) if ':' in host else host,
+      f'[{host}]' if ':' in host else host,
       port,
     ),
   )

@@ -51,11 +51,11 @@ class CocoJsonWriter(writers.TextWriter):
   def close(self) -> str:
     self._stream.write(']\n' if self._num_detections else '[]\n')
     super().close()
-    sentence = "'{}': {:,} detections.".format(self._path, self._num_detections)
+    sentence = f"'{self._path}': {self._num_detections:,} detections."
     if self._images:
       path = self._path + '.images.json'
       files.write_json(path, {'images': self._images}, indent=1)
-      sentence += " '{}': which image has which id.".format(path)
+      sentence += f" '{path}': which image has which id."
     return sentence
 
 
@@ -85,9 +85,9 @@ class CsvWriter(writers.TextWriter):
       if score >= self._min_score:
         self._num_rows += 1
         name = self._label_map.get(class_id, '')
-        cells = [result.name, class_id, name, '{:.6f}'.format(score)]
-        self._rows.writerow(cells + ['{:.2f}'.format(edge) for edge in box])
+        cells = [result.name, class_id, name, f'{score:.6f}']
+        self._rows.writerow(cells + [f'{edge:.2f}' for edge in box])
 
   def close(self) -> str:
     super().close()
-    return "'{}': {:,} rows.".format(self._path, self._num_rows)
+    return f"'{self._path}': {self._num_rows:,} rows."

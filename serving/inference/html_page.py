@@ -116,12 +116,12 @@ class HtmlWriter(writers.TextWriter):
     self._stream.writelines(parts)
     self._pictures.close()
     super().close()
-    sentence = "'{}': {:,} images; open it in a browser.".format(
-      self._path, len(self._images)
+    sentence = (
+      f"'{self._path}': {len(self._images):,} images; open it in a browser."
     )
     if self._num_left_out:
-      sentence += ' {:,} more are left out (--max_images_on_page).'.format(
-        self._num_left_out
+      sentence += (
+        f' {self._num_left_out:,} more are left out (--max_images_on_page).'
       )
     return sentence
 

@@ -72,7 +72,7 @@ class ImageIds:
       item = item._replace(image_id=image.id, open=open_it)
     if item.image_id in self._used:
       raise errors.DataError(
-        'it has the image id {}, as an earlier image'.format(item.image_id)
+        f'it has the image id {item.image_id}, as an earlier image'
       )
     self._used.add(item.image_id)
     return item
@@ -89,7 +89,7 @@ class ImageIds:
         image = self._known[ending]
         if image is None:
           raise errors.DataError(
-            "--annotation_file has several images '{}'".format(ending)
+            f"--annotation_file has several images '{ending}'"
           )
         return image
     return None

@@ -31,7 +31,6 @@ def run(
   batch_size: int,
   max_pixels: int,
   min_score: float = 0.0,
-  bound_name: str = '',
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
@@ -47,7 +46,6 @@ def run(
     batch_size: images at once.
     max_pixels: larger images are refused.
     min_score: lowest score that outputs show; a warning tells if there is none.
-    bound_name: what the user knows that bound by.
 
   Raises:
     UnusableImagesError: images could not be used; they are listed.
@@ -72,7 +70,7 @@ def run(
     failures.append(failure)
     progress.update(is_done=False)
 
-  items = sources.items(files, image_reader.Decoder(max_pixels, bound_name))
+  items = sources.items(files, image_reader.Decoder(max_pixels, '--max_pixels'))
   try:
     with stop.handling_signals():
       pipeline.run(
@@ -133,7 +131,7 @@ def _raise_what_happened(
   for failure in failures:
     print('{}: {}'.format(*failure), file=sys.stderr)
   written = (
-    'The outputs hold the other {:,}.'.format(num_done)
+    f'The outputs hold the other {num_done:,}.'
     if num_done
     else 'Nothing was written.'
   )
@@ -146,9 +144,8 @@ def _raise_what_happened(
     )
   if failures:
     raise UnusableImagesError(
-      '{:,} of {:,} images could not be used; they are listed above. {}'.format(
-        len(failures), len(failures) + num_done, written
-      )
+      f'{len(failures):,} of {len(failures) + num_done:,} images could not be '
+      f'used; they are listed above. {written}'
     )
   if not num_done:
     raise errors.DataError(
@@ -188,6 +185,6 @@ class _Progress:
     _log.info(
       '%d%s images, %.1f images/s',
       self._num_seen,
-      ' of {}'.format(self._total) if self._total else '',
+      f' of {self._total}' if self._total else '',
       self._num_seen / seconds,
     )

@@ -44,9 +44,7 @@ def load(
   for flag in others:
     if given[flag]:
       raise errors.ConfigError(
-        '--{}={} has no effect with --{}. Leave it out.'.format(
-          flag, given[flag], chosen
-        )
+        f'--{flag}={given[flag]} has no effect with --{chosen}. Leave it out.'
       )
   if saved_model_dir:
     return exported.load(saved_model_dir, format or None, variant)
@@ -69,7 +67,7 @@ def _size(text: str) -> Tuple[int, int]:
       raise ValueError
   except ValueError:
     raise errors.ConfigError(
-      "--image_size={} has to be 'height,width' in pixels or one number for "
-      'both.'.format(text)
+      f"--image_size={text} has to be 'height,width' in pixels or one number "
+      'for both.'
     ) from None
   return sides[0], sides[-1]

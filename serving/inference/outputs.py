@@ -39,19 +39,19 @@ def check(paths: Dict[str, str], files: Sequence[str], *inputs: str) -> None:
     place = os.path.realpath(path)
     if '://' in path:
       raise errors.ConfigError(
-        '--{}={}: outputs are written to local files.'.format(flag, path)
+        f'--{flag}={path}: outputs are written to local files.'
       )
     if place in taken:
       raise errors.ConfigError(
-        '--{} and --{} are both {}.'.format(taken[place], flag, path)
+        f'--{taken[place]} and --{flag} are both {path}.'
       )
     taken[place] = flag
     if place in read:
       raise errors.ConfigError(
-        '--{}={} would replace a file that is read.'.format(flag, path)
+        f'--{flag}={path} would replace a file that is read.'
       )
     if flag != 'output_dir' and os.path.isdir(path):
-      raise errors.ConfigError('--{}={} is a folder.'.format(flag, path))
+      raise errors.ConfigError(f'--{flag}={path} is a folder.')
   folder = os.path.realpath(paths['output_dir'] or os.curdir)
   if paths['output_dir'] and folder in {os.path.dirname(path) for path in read}:
     raise errors.ConfigError(
@@ -75,9 +75,7 @@ def _check_video(path: str, files: Sequence[str]) -> None:
       '--output_video={} needs one video as input ({}); there {}.'.format(
         path,
         ', '.join(sources.VIDEO_ENDINGS),
-        'is ' + files[0]
-        if len(files) == 1
-        else 'are {} files'.format(len(files)),
+        'is ' + files[0] if len(files) == 1 else f'are {len(files)} files',
       )
     )
 

@@ -49,12 +49,12 @@ class PictureWriter(writers.Writer):
     unique, count = stem, 1
     while unique in self._names:
       count += 1
-      unique = '{}-{}'.format(stem, count)
+      unique = f'{stem}-{count}'
     self._names.add(unique)
     return unique + '.jpg'
 
   def close(self) -> str:
-    return "'{}': {:,} pictures.".format(self._directory, len(self._names))
+    return f"'{self._directory}': {len(self._names):,} pictures."
 
   def discard(self) -> None:
     # The pictures are whole, each by itself.
@@ -91,9 +91,7 @@ class VideoWriter(writers.Writer):
         (width, height),
       )
       if not self._writer.isOpened():
-        raise errors.UserError(
-          "OpenCV cannot write the video '{}'.".format(self._path)
-        )
+        raise errors.UserError(f"OpenCV cannot write the video '{self._path}'.")
     frame = np.asarray(self._how.draw(result))
     self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     self._num_frames += 1
@@ -101,7 +99,7 @@ class VideoWriter(writers.Writer):
   def close(self) -> str:
     self._writer.release()
     self._file.finish()
-    return "'{}': {:,} frames.".format(self._path, self._num_frames)
+    return f"'{self._path}': {self._num_frames:,} frames."
 
   def discard(self) -> None:
     if self._writer is not None:

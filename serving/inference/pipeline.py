@@ -2,10 +2,12 @@
 
 import collections
 import contextlib
+import functools
 import logging
 import threading
 from concurrent import futures
 from typing import (
+  Any,
   Callable,
   Deque,
   Iterable,
@@ -27,12 +29,12 @@ from utils import errors
 
 _log = logging.getLogger(__name__)
 
-_NUM_THREADS = 2
+# One reads, the others decode.
+_NUM_THREADS = 3
 # 400 MB: what a batch and the images that wait hold, unless one is larger.
 _MAX_PIXELS_HELD = 2**27
 
-# With the number of pixels as the header has it.
-_Batch = List[Tuple[sources.Item, int, image_reader.Picture]]
+_Batch = List[Tuple[sources.Item, image_reader.Picture]]
 
 
 class Result(NamedTuple):
@@ -87,19 +89,13 @@ def run(
     for batch in batches:
       if should_stop():
         return
-      found = _predict(predictor, [picture.pixels for *_, picture in batch])
-      for (item, _, picture), detections in zip(batch, found):
+      found = _predict(predictor, [picture.pixels for _, picture in batch])
+      for (item, picture), detections in zip(batch, found):
         if isinstance(detections, Exception):
           on_failure(Failure(item.name, reason(detections)))
         else:
           on_result(
-            Result(
-              item.name,
-              item.image_id,
-              picture.pixels,
-              detections,
-              picture.note,
-            )
+            Result(item.name, item.image_id, picture[0], detections, picture[1])
           )
 
 
@@ -111,7 +107,7 @@ def reason(error: Exception) -> str:
     return 'out of memory'
   _log.debug('An image cannot be used.', exc_info=error)
   first_line = str(error).partition('\n')[0]
-  return '{}: {}'.format(type(error).__name__, first_line)
+  return f'{type(error).__name__}: {first_line}'
 
 
 def _predict(
@@ -147,93 +143,107 @@ def _batches(
   on_failure: Callable[[Failure], None],
 ) -> Iterator[_Batch]:
   """Yields batches; what is ahead is decoded while one of them is used."""
-  reader = _Reader(items, pool, 2 * batch_size)
   batch: _Batch = []
-  with contextlib.closing(reader):
+  held = 0
+  with contextlib.closing(_Reader(items, pool, 2 * batch_size)) as reader:
     while True:
-      reader.read_ahead()
-      if batch and (len(batch) == batch_size or not reader.decoding):
-        yield batch
-        reader.free(sum(num_pixels for _, num_pixels, _ in batch))
-        batch = []
-      elif reader.decoding:
-        item, num_pixels, picture = reader.decoding.popleft()
+      next_one = reader.next(has_batch=bool(batch))
+      if next_one is not None:
+        item, num_pixels, picture = next_one
         try:
-          batch.append((item, num_pixels, picture.result()))
+          batch.append((item, picture.result()))
+          held += num_pixels
         except Exception as error:  # Whatever one file does.
           reader.free(num_pixels)
           on_failure(Failure(item.name, reason(error)))
-      else:
+      elif not batch:
         return
+      if batch and (next_one is None or len(batch) == batch_size):
+        yield batch
+        reader.free(held)
+        batch, held = [], 0
 
 
 class _Reader:
-  """Images on their way: first their headers are read, then their pixels.
+  """Reads headers in a thread, and has images decoded as there is room.
 
-  An image is decoded once there is room for its pixels, in the thread that
-  read its header or, if room was made later, when `read_ahead` is called.
-
-  Attributes:
-    opening: (item, future of its header), in order.
-    decoding: (item, number of pixels, future of its picture), in order.
-    num_pixels: of all images that are being decoded, wait or are in use.
+  Args:
+    items: the images.
+    pool: runs this reader, too.
+    count: images that may be decoded before they are asked for.
   """
 
   def __init__(
     self, items: Iterable[sources.Item], pool: futures.Executor, count: int
   ):
-    self._items = iter(items)
     self._pool = pool
     self._count = count
-    self._lock = threading.RLock()
+    self._changed = threading.Condition()
+    # All below is for who holds that.
+    self._ahead: Deque = collections.deque()
+    self._num_pixels = 0
+    self._has_room = True
     self._is_closed = False
-    self.opening: Deque = collections.deque()
-    self.decoding: Deque = collections.deque()
-    self.num_pixels = 0
+    self._reading = pool.submit(self._read, items)
+    self._reading.add_done_callback(lambda _: self.free(0))
 
-  def read_ahead(self) -> None:
-    """Starts what there is room for; waits only if nothing is under way."""
-    while len(self.opening) + len(self.decoding) < self._count:
-      item = next(self._items, None)
-      if item is None:
-        break
-      header = self._pool.submit(item.open)
-      self.opening.append((item, header))
-      header.add_done_callback(self._decode_next)
-    self._decode_next()
-    while self.opening and not self.decoding:
-      futures.wait([self.opening[0][1]])
-      self._decode_next()
-      if not self.decoding:
-        return  # There is no room until the batch is done.
+  def next(self, has_batch: bool) -> Any:
+    """Waits for the next image: item, number of pixels, future of its picture.
+
+    Returns:
+      None at the end, or if there is no room before the batch is done.
+    """
+    with self._changed:
+      self._changed.wait_for(
+        lambda: (
+          self._ahead
+          or self._reading.done()
+          or (has_batch and not self._has_room)
+        )
+      )
+      if self._ahead:
+        self._changed.notify_all()
+        return self._ahead.popleft()
+    if self._reading.done():
+      self._reading.result()
+    return None
 
   def free(self, num_pixels: int) -> None:
     """Makes room."""
-    with self._lock:
-      self.num_pixels -= num_pixels
+    with self._changed:
+      self._num_pixels -= num_pixels
+      self._changed.notify_all()
 
   def close(self) -> None:
     """Starts nothing any more."""
-    with self._lock:
+    with self._changed:
       self._is_closed = True
+      self._changed.notify_all()
 
-  def _decode_next(self, header=None) -> None:
-    """Decodes what is next, as far as its header is read and there is room."""
-    del header  # The one that is read may not be that of the next image.
-    with self._lock:
-      while self.opening and self.opening[0][1].done() and not self._is_closed:
-        item, header = self.opening[0]
-        if header.exception():
-          self._move(item, 0, header)
-          continue
-        opened = header.result()
-        held = self.num_pixels
-        if held and held + opened.num_pixels > _MAX_PIXELS_HELD:
+  def _read(self, items: Iterable[sources.Item]) -> None:
+    for item in items:
+      try:
+        opened = item.open()
+        num_pixels, decode = opened.num_pixels, opened.decode
+      except Exception as error:  # Whatever one file does.
+        num_pixels, decode = 0, functools.partial(_fail, error)
+      with self._changed:
+        self._changed.wait_for(lambda n=num_pixels: self._may_decode(n))
+        if self._is_closed:
           return
-        self.num_pixels += opened.num_pixels
-        self._move(item, opened.num_pixels, self._pool.submit(opened.decode))
+        self._num_pixels += num_pixels
+        self._ahead.append((item, num_pixels, self._pool.submit(decode)))
+        self._changed.notify_all()
 
-  def _move(self, item, num_pixels: int, picture: futures.Future) -> None:
-    # In this order, since the other thread reads the lengths without the lock.
-    self.decoding.append((item, num_pixels, picture))
-    self.opening.popleft()
+  def _may_decode(self, num_pixels: int) -> bool:
+    held = self._num_pixels
+    self._has_room = not held or held + num_pixels <= _MAX_PIXELS_HELD
+    if not self._has_room:
+      self._changed.notify_all()
+    return self._is_closed or (
+      self._has_room and len(self._ahead) < self._count
+    )
+
+
+def _fail(error: Exception) -> None:
+  raise error

@@ -71,17 +71,15 @@ def find_files(arguments: Sequence[str]) -> List[str]:
         raise errors.DataError(
           "No file matches '{}'{}.".format(
             argument,
-            ', but {} folders do: name these'.format(len(matches))
-            if matches
-            else '',
+            f', but {len(matches)} folders do: name these' if matches else '',
           )
         )
     elif tf.io.gfile.exists(argument):
       files = [argument]
     else:
       raise errors.DataError(
-        "There is no file or folder '{}', which an argument or "
-        '--image_file_pattern names.'.format(argument)
+        f"There is no file or folder '{argument}', which an argument or "
+        '--image_file_pattern names.'
       )
     found += files
   return list(dict.fromkeys(found))
@@ -140,19 +138,19 @@ def _read(path: str) -> bytes:
     with tf.io.gfile.GFile(path, 'rb') as source:
       return source.read()
   except tf.errors.OpError as error:
-    raise errors.DataError('cannot be read: {}'.format(error)) from error
+    raise errors.DataError(f'cannot be read: {error}') from error
 
 
 def _record_items(path: str, decoder: image_reader.Decoder) -> Iterator[Item]:
   number = 0
   try:
     for record in tf.python_io.tf_record_iterator(path):
-      yield _record_item('{}#{}'.format(path, number), record, decoder)
+      yield _record_item(f'{path}#{number}', record, decoder)
       number += 1
   except tf.errors.OpError as error:
     yield failing_item(
-      '{}#{}'.format(path, number),
-      'damaged TFRecord file, what follows is lost: {}'.format(error.message),
+      f'{path}#{number}',
+      f'damaged TFRecord file, what follows is lost: {error.message}',
     )
     return
   if not number:
@@ -211,13 +209,13 @@ def _video_items(path: str) -> Iterator[Item]:
       opened = image_reader.Opened(
         frame.shape[0] * frame.shape[1], lambda picture=picture: picture
       )
-      yield Item('{}#{}'.format(path, number), lambda opened=opened: opened)
+      yield Item(f'{path}#{number}', lambda opened=opened: opened)
       number += 1
   finally:
     capture.release()
   expected = _num_frames(path)
   if number < _LEAST_SHARE_OF_FRAMES * expected or not number:
     yield failing_item(
-      '{}#{}'.format(path, number),
-      'the video ends after {} of {} frames'.format(number, expected),
+      f'{path}#{number}',
+      f'the video ends after {number} of {expected} frames',
     )

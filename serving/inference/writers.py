@@ -94,5 +94,5 @@ def explaining(path: str) -> Iterator[None]:
   except OSError as error:
     kind = errors.UserError if error.errno else errors.DataError
     raise kind(
-      "'{}' cannot be written: {}.".format(path, error.strerror or error)
+      f"'{path}' cannot be written: {error.strerror or error}."
     ) from error

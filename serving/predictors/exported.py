@@ -95,8 +95,8 @@ def load(
     artefact = contract.artefact(format_name, variant)
   elif variant:
     raise errors.ConfigError(
-      'variant: {!r} does not say of which format; give the format, too. The '
-      'export holds {}.'.format(variant, contract.listing())
+      f'variant: {variant!r} does not say of which format; give the format, '
+      f'too. The export holds {contract.listing()}.'
     )
   else:
     artefact = min(contract.artefacts, key=lambda a: a.format != 'saved_model')

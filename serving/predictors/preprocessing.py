@@ -63,7 +63,7 @@ def check_image(image: Any) -> None:
   if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
     raise errors.DataError(
       'An image has to be uint8 [height, width, 3] with at least one pixel, '
-      'not {} {}.'.format(dtype, list(shape))
+      f'not {dtype} {list(shape)}.'
     )
 
 

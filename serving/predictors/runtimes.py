@@ -28,15 +28,13 @@ def load(export_dir: str, artefact: contract_lib.Artefact) -> Run:
   path = os.path.normpath(os.path.join(export_dir, artefact.path))
   if not os.path.exists(path):
     raise errors.UserError(
-      "'{}' is absent, although the contract of '{}' lists it.".format(
-        path, export_dir
-      )
+      f"'{path}' is absent, although the contract of '{export_dir}' lists it."
     )
   # TFLite would read beyond the end of a file that is cut off.
   if artefact.num_bytes not in (None, os.path.getsize(path)):
     raise errors.UserError(
-      "'{}' has {} bytes, but the contract says {}: it is damaged. Export the "
-      'model again.'.format(path, os.path.getsize(path), artefact.num_bytes)
+      f"'{path}' has {os.path.getsize(path)} bytes, but the contract says "
+      f'{artefact.num_bytes}: it is damaged. Export the model again.'
     )
   return RUNTIMES.get(artefact.format)(path, artefact)
 

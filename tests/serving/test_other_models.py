@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import image_reader
 from modeling import model_registry, served_output
 from serving.export import export
-from serving.http import detector
+from serving.http import app
 from serving.inference import (
   detection_files,
   html_page,
@@ -104,7 +104,7 @@ def test_classes_are_written_and_drawn_without_boxes(classifier, tmp_path):
   drawn = (tmp_path / 'drawn' / 'a.jpg').read_bytes()
   drawn = image_reader.Decoder(10**6).open(drawn).decode().pixels
   assert np.abs(drawn.astype(int) - image).max() > 60
-  answer = detector.to_json(image, found, _NAMES)['detections']
+  answer = app.picture_json(image, found, _NAMES)['detections']
   assert [entry['box'] for entry in answer] == [[]] * 3
   assert answer[0]['score'] == round(float(found.scores[0]), 4)
 

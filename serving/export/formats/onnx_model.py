@@ -96,8 +96,8 @@ def _convert(
       )
     except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
       raise errors.UserError(
-        'export_format: onnx cannot carry the model {!r}: {}. Leave onnx '
-        'out.'.format(onnx_request.params.type, error)
+        'export_format: onnx cannot carry the model '
+        f'{onnx_request.params.type!r}: {error}. Leave onnx out.'
       ) from error
     optimized = tf2onnx.optimizer.optimize_graph(converted)
   return optimized.make_model('detector')
@@ -109,7 +109,11 @@ def _append_nms(
   export_request: request.ExportRequest,
 ) -> List[contract.TensorSpec]:
   """Replaces raw outputs by detections; returns what comes out."""
-  settings = _settings(export_request)
+  params, _, options = export_request
+  has_float_classes = (
+    options.cast_detection_classes_to_float
+    or postprocess_ops.nms_version(params.postprocess) == 'batched'
+  )
   raw = {spec.kind: spec for spec in raw_specs}
   boxes = raw[served_output.RAW_BOXES]
   batch_size, num_boxes = boxes.shape[:2]
@@ -118,12 +122,13 @@ def _append_nms(
     boxes.name,
     raw[served_output.RAW_SCORES].name,
     num_boxes,
-    settings,
+    params.postprocess,
+    has_float_classes,
   )
-  slots = (batch_size, settings.max_detections)
-  class_dtype = 'float32' if settings.has_float_classes else 'int32'
+  slots = (batch_size, params.postprocess.max_total_size)
+  class_dtype = 'float32' if has_float_classes else 'int32'
   count_dtype = 'int32'
-  if export_request.options.cast_num_detections_to_float:
+  if options.cast_num_detections_to_float:
     _cast_to_float(model.graph, 'num_detections')
     count_dtype = 'float32'
   kinds = served_output
@@ -164,28 +169,4 @@ def _cast_to_float(graph: Any, name: str) -> None:
       name=name + '_to_float',
       to=onnx.TensorProto.FLOAT,
     )
-  )
-
-
-def _settings(export_request: request.ExportRequest) -> onnx_nms.NmsSettings:
-  settings = export_request.params.postprocess
-  version = postprocess_ops.nms_version(settings)
-  is_batched = version == 'batched'
-  return onnx_nms.NmsSettings(
-    max_detections=settings.max_total_size,
-    iou_threshold=settings.nms_iou_threshold,
-    drops_equal=not is_batched,
-    score_threshold=(
-      settings.score_threshold
-      if is_batched
-      else max(settings.score_threshold, -1.0)
-    ),
-    max_candidates_per_class=(
-      None if is_batched else settings.pre_nms_num_boxes
-    ),
-    padding_score=0.0 if is_batched else -1.0,
-    pads_with_best_box=version == 'v1',
-    has_float_classes=(
-      is_batched or export_request.options.cast_detection_classes_to_float
-    ),
   )

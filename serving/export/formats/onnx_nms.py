@@ -7,38 +7,18 @@ classes' boxes the best are returned, ties going to the lower class and then to
 the lower index.
 """
 
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from ops import postprocess_ops
+
 # Below every score.
 _NOTHING = np.float32(np.finfo(np.float32).min)
-
-
-class NmsSettings(NamedTuple):
-  """How duplicates are suppressed.
-
-  Attributes:
-    max_detections: boxes of each image, over all classes.
-    iou_threshold: overlap at which a box is dropped.
-    drops_equal: whether an overlap of exactly that drops a box.
-    score_threshold: only higher scores are candidates.
-    max_candidates_per_class: None: all.
-    padding_score: of free slots.
-    pads_with_best_box: free slots hold class 1's best box; else zeros.
-    has_float_classes: dtype of the classes, float32 or int32.
-  """
-
-  max_detections: int
-  iou_threshold: float
-  drops_equal: bool
-  score_threshold: float
-  max_candidates_per_class: Optional[int]
-  padding_score: float
-  pads_with_best_box: bool
-  has_float_classes: bool
+# Of free slots, in the versions v1 and v2.
+_PADDING_SCORE = -1.0
 
 
 class _Builder:
@@ -49,7 +29,7 @@ class _Builder:
     self.nodes = graph.node if nodes is None else nodes
 
   def constant(self, value: Any, dtype: Any = np.int64) -> str:
-    name = 'nms/constant_{}'.format(len(self._graph.initializer))
+    name = f'nms/constant_{len(self._graph.initializer)}'
     self._graph.initializer.append(
       numpy_helper.from_array(np.asarray(value, dtype), name)
     )
@@ -61,7 +41,7 @@ class _Builder:
   def add_many(self, op, inputs, outputs, **attributes) -> List[str]:
     number = len(self._graph.node) + len(self.nodes)
     names = [
-      name or 'nms/{}_{}_{}'.format(op, number, position)
+      name or f'nms/{op}_{number}_{position}'
       for position, name in enumerate(outputs)
     ]
     self.nodes.append(
@@ -71,21 +51,31 @@ class _Builder:
 
 
 def append(
-  graph: Any, boxes: str, scores: str, num_boxes: int, settings: NmsSettings
+  graph: Any,
+  boxes: str,
+  scores: str,
+  num_boxes: int,
+  settings: Any,
+  has_float_classes: bool,
 ) -> None:
   """Adds NMS to a graph, in place.
 
   New tensors: `num_detections` int32 [batch], `detection_boxes` float32 [batch,
-  max_detections, 4], `detection_classes` [batch, max_detections] and
-  `detection_scores` float32 [batch, max_detections].
+  max_total_size, 4], `detection_classes` [batch, max_total_size] and
+  `detection_scores` float32 [batch, max_total_size].
 
   Args:
     graph: onnx.GraphProto, opset 13 or later.
     boxes: name of a float32 tensor [batch, num_boxes, 1, 4].
     scores: name of a float32 tensor [batch, num_boxes, num_classes].
     num_boxes: its size.
-    settings: how to suppress.
+    settings: the block `postprocess`.
+    has_float_classes: dtype of the classes, float32 or int32.
   """
+  is_batched = postprocess_ops.nms_version(settings) == 'batched'
+  score_threshold = settings.score_threshold
+  if not is_batched:
+    score_threshold = max(score_threshold, _PADDING_SCORE)
   b = _Builder(graph)
   boxes = b.add('Squeeze', boxes, b.constant([2]))
   # Class-major, so that ties go to the lower class.
@@ -93,24 +83,24 @@ def append(
   all_scores = scores
   nothing = b.constant(_NOTHING, np.float32)
   has_area = b.add('Unsqueeze', _has_area(b, boxes), b.constant([1]))
-  threshold = b.constant(settings.score_threshold, np.float32)
+  threshold = b.constant(score_threshold, np.float32)
   is_candidate = b.add('And', b.add('Greater', scores, threshold), has_area)
   scores = b.add('Where', is_candidate, scores, nothing)
-  limit = settings.max_candidates_per_class
-  if limit is not None and limit < num_boxes:
+  limit = settings.pre_nms_num_boxes
+  if not is_batched and limit < num_boxes:
     scores = _only_best(b, scores, is_candidate, limit)
 
-  iou_threshold = np.float32(settings.iou_threshold)
-  if settings.drops_equal:
+  iou_threshold = np.float32(settings.nms_iou_threshold)
+  if not is_batched:
     # The operator drops what is above its threshold.
     iou_threshold = np.nextafter(iou_threshold, np.float32(0))
   selected = b.add(
     'NonMaxSuppression',
     boxes,
     scores,
-    b.constant(settings.max_detections),
+    b.constant(settings.max_total_size),
     b.constant(iou_threshold, np.float32),
-    b.constant(settings.score_threshold, np.float32),
+    threshold,
   )
   kept_scores = b.add('GatherND', scores, selected)
   empty = b.add(
@@ -119,7 +109,7 @@ def append(
     value=numpy_helper.from_array(np.array([_NOTHING])),
   )
   kept = b.add('ScatterND', empty, selected, kept_scores)
-  _finish(b, boxes, all_scores, kept, num_boxes, settings)
+  _finish(b, boxes, all_scores, kept, num_boxes, settings, has_float_classes)
 
 
 def _has_area(b: _Builder, boxes: str) -> str:
@@ -190,7 +180,8 @@ def _finish(
   all_scores: str,
   kept: str,
   num_boxes: int,
-  settings: NmsSettings,
+  settings: Any,
+  has_float_classes: bool,
 ) -> None:
   """Takes the best of all classes, and fills free slots.
 
@@ -200,14 +191,17 @@ def _finish(
     all_scores: [batch, classes, n], before anything was dropped.
     kept: [batch, classes, n], `_NOTHING` where nothing was kept.
     num_boxes: n.
-    settings: how to suppress.
+    settings: the block `postprocess`.
+    has_float_classes: dtype of the classes.
   """
+  version = postprocess_ops.nms_version(settings)
+  padding_score = 0.0 if version == 'batched' else _PADDING_SCORE
   kept = b.add('Flatten', kept, axis=1)
   # There may be fewer scores than slots.
-  pads = b.constant([0, 0, 0, settings.max_detections])
+  pads = b.constant([0, 0, 0, settings.max_total_size])
   kept = b.add('Pad', kept, pads, b.constant(_NOTHING, np.float32))
   top, index = b.add_many(
-    'TopK', [kept, b.constant([settings.max_detections])], ['', ''], axis=1
+    'TopK', [kept, b.constant([settings.max_total_size])], ['', ''], axis=1
   )
   is_used = b.add('Greater', top, b.constant(_NOTHING, np.float32))
   b.add(
@@ -221,7 +215,7 @@ def _finish(
     'Where',
     is_used,
     top,
-    b.constant(settings.padding_score, np.float32),
+    b.constant(padding_score, np.float32),
     output='detection_scores',
   )
   size = b.constant(num_boxes)
@@ -231,16 +225,14 @@ def _finish(
     'Cast',
     class_id,
     to=(
-      onnx.TensorProto.FLOAT
-      if settings.has_float_classes
-      else onnx.TensorProto.INT32
+      onnx.TensorProto.FLOAT if has_float_classes else onnx.TensorProto.INT32
     ),
     output='detection_classes',
   )
   box_index = b.add('Unsqueeze', b.add('Mod', index, size), b.constant([2]))
   found = b.add('GatherND', boxes, box_index, batch_dims=1)
   padding = b.constant(0, np.float32)
-  if settings.pads_with_best_box:
+  if version == 'v1':
     first = b.add('Gather', all_scores, b.constant(0), axis=1)
     best = b.add('ArgMax', first, axis=1, keepdims=1)
     best = b.add('Unsqueeze', best, b.constant([2]))

@@ -32,8 +32,8 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
     raise errors.ConfigError(str(error)) from error
   if is_empty:
     raise errors.ConfigError(
-      'representative_file_pattern: {!r} holds no image that can be read, or '
-      'representative_images: {} is below 1.'.format(pattern, count)
+      f'representative_file_pattern: {pattern!r} holds no image that can be '
+      f'read, or representative_images: {count} is below 1.'
     )
 
 

@@ -63,8 +63,8 @@ def check(export_request: request.ExportRequest) -> None:
       served_output.PROBABILITIES,
     }:
       raise errors.ConfigError(
-        'tflite_types: int8 needs encoded boxes, which the model {!r} does not '
-        'put out. Leave int8 out.'.format(export_request.params.type)
+        'tflite_types: int8 needs encoded boxes, which the model '
+        f'{export_request.params.type!r} does not put out. Leave int8 out.'
       )
     # Before the conversion takes its time.
     next(representative.images(export_request))
@@ -140,9 +140,8 @@ def _convert(
     raise
   except (convert.ConverterError, RuntimeError, ValueError) as error:
     raise errors.UserError(
-      'TensorFlow 1.15 cannot convert this model to TFLite ({}): {}'.format(
-        type_name, _reason(str(error))
-      )
+      f'TensorFlow 1.15 cannot convert this model to TFLite ({type_name}): '
+      f'{_reason(str(error))}'
     ) from error
 
 

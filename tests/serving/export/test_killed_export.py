@@ -45,11 +45,11 @@ def _run_until_killed(target, model, **kwargs):
   assert run.returncode == -signal.SIGKILL, run.stderr
 
 
-def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
+def test_kill_before_the_end_leaves_the_old_one(resnet_model, tmp_path):
   target = tmp_path / 'export'
   _run_until_killed(
     target,
-    model,
+    resnet_model,
     module='module = export',
     function='_write_assets',
     condition='True',
@@ -59,11 +59,13 @@ def test_kill_before_the_end_leaves_the_old_one(model, tmp_path):
   assert [n for n in _listing(tmp_path) if n[0] != '.'] == ['export']
 
 
-def test_kill_between_the_renames_leaves_both_whole_and_hidden(model, tmp_path):
+def test_kill_between_the_renames_leaves_both_whole_and_hidden(
+  resnet_model, tmp_path
+):
   target = tmp_path / 'export'
   _run_until_killed(
     target,
-    model,
+    resnet_model,
     module='import os as module',
     function='rename',
     condition='args[0] == sys.argv[1]',

@@ -2,17 +2,15 @@
 
 Everything goes through SavedModels on disk. All 48 combinations are run by the
 tests that are marked slow, and otherwise a third of them, which holds each pair
-of two values. The network is two convolutions; other tests export real ones.
+of two values.
 """
-
-import functools
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from configs import params_dict
 from modeling import factory
-from modeling.architecture import registries
 from ops import preprocess_ops
 from serving.export.formats import saved_model
 from tests import record_factory, tiny_export
@@ -39,46 +37,14 @@ _RAW_SPECS = {
 }
 
 
-class _Stem:
-  """The smallest backbone: one convolution for each level."""
-
-  scope = 'stem'
-
-  def __call__(self, images, is_training):
-    del is_training
-    with tf.variable_scope(self.scope):
-      return {
-        level: tf.layers.conv2d(images, 8, 2**level, strides=2**level)
-        for level in (3, 4)
-      }
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  patch = pytest.MonkeyPatch()
-  patch.setitem(
-    registries.BACKBONES._entries, 'stem', lambda params, shared: _Stem()
+def _params(model, nms):
+  return params_dict.with_overrides(
+    model.params,
+    {
+      'postprocess.apply_nms': nms != 'off',
+      'postprocess.nms_version': 'v1' if nms == 'off' else nms,
+    },
   )
-  yield tiny_export.make(tmp_path_factory.mktemp('model'), _stem('v1'))
-  patch.undo()
-
-
-def _stem(nms):
-  return {
-    'architecture': {
-      'backbone': 'stem',
-      'multilevel_features': 'identity',
-      'min_level': 3,
-      'max_level': 4,
-      'num_classes': 3,
-    },
-    'postprocess': {
-      'max_total_size': 7,
-      'score_threshold': 0.2,
-      'apply_nms': nms != 'off',
-      'nms_version': 'v1' if nms == 'off' else nms,
-    },
-  }
 
 
 def _pixels(input_type):
@@ -120,8 +86,7 @@ def _fed(input_type):
   return [record_factory.make_record(encoded=image) for image in encoded]
 
 
-@functools.lru_cache(maxsize=None)
-def _expected(checkpoint, input_type, nms):
+def _expected(model, input_type, nms):
   """The plain predict graph, fed with prepared images."""
   if input_type == 'raw_image_tensor':
     images = _raw()
@@ -130,13 +95,13 @@ def _expected(checkpoint, input_type, nms):
     images, info = zip(*[_prepared(p) for p in _pixels(input_type)])
   info = np.float32(info)
   with tf.Graph().as_default(), tf.Session() as session:
-    detector = factory.model_generator(tiny_export.resolve(_stem(nms)))
+    detector = factory.model_generator(_params(model, nms))
     outputs = detector.build_outputs(
       tf.constant(np.float32(images)),
       {'image_info': tf.constant(info)},
       mode_keys.PREDICT,
     )
-    tf.train.Saver().restore(session, checkpoint)
+    tf.train.Saver().restore(session, model.checkpoint)
     specs = _RAW_SPECS if nms == 'off' else _SPECS
     fetches = {key: outputs[key] for key in specs if key in outputs}
     return dict(session.run(fetches), image_info=info)
@@ -160,13 +125,13 @@ def test_combination_gives_what_the_model_gives(
   model, tmp_path, input_type, batch_size, nms
 ):
   prepared_as = 'image_bytes' if input_type == 'tf_example' else input_type
-  expected = _expected(model.checkpoint, prepared_as, nms)
+  expected = _expected(model, prepared_as, nms)
   if nms != 'off':
     assert expected['num_detections'].min() > 0
   (artefact,) = saved_model.write(
     tiny_export.request_of(
       model,
-      params=tiny_export.resolve(_stem(nms)),
+      params=_params(model, nms),
       input_type=input_type,
       batch_size=batch_size,
       image_size=(

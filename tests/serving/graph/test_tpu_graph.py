@@ -14,8 +14,7 @@ from tests import programs, record_factory, tiny_export, tiny_run
 
 
 @pytest.fixture(scope='module')
-def written(tmp_path_factory):
-  model = tiny_export.make(tmp_path_factory.mktemp('model'))
+def written(resnet_model, tmp_path_factory):
   directories = {}
   params = resolver.resolve(
     params_override=tiny_run.overrides(
@@ -30,7 +29,7 @@ def written(tmp_path_factory):
     directory = tmp_path_factory.mktemp('export')
     saved_model.write(
       tiny_export.request_of(
-        model, params=params, input_type='image_bytes', use_tpu=use_tpu
+        resnet_model, params=params, input_type='image_bytes', use_tpu=use_tpu
       ),
       str(directory),
     )

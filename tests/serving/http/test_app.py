@@ -146,3 +146,15 @@ def test_a_picture_that_waits_to_be_decoded_is_dropped_too(model, make_app):
     (200, 54),
   ]
   assert model.widths == [[60], [54]]
+
+
+def test_boxes_end_with_the_picture():
+  detections = predictor.ImageDetections(
+    np.float32([[1, 25, 9, 30], [2, 3, 50, 30.5]]),
+    np.int32([1, 2]),
+    np.float32([0.9, 0.4]),
+  )
+  image = np.zeros([40, 20, 3], np.uint8)
+  (found,) = app_lib.picture_json(image, detections, {2: 'cat'})['detections']
+  assert found['box'] == [2, 3, 40, 20]
+  assert (found['name'], found['score']) == ('cat', 0.4)

@@ -97,7 +97,7 @@ def test_a_picture_that_is_too_large_is_refused_by_the_users_flag(
   large = tmp_path / 'large.png'
   large.write_bytes(record_factory.encode(record_factory.pixels(1100, 1000)))
   with pytest.raises(inference_run.UnusableImagesError):
-    _run([images[0], str(large)], tmp_path, bound_name='--max_pixels')
+    _run([images[0], str(large)], tmp_path)
   assert 'more than 1,000,000 (--max_pixels)' in capsys.readouterr().err
 
 

@@ -22,19 +22,16 @@ _OUTPUTS = (
 
 
 def _settings(version, **changes):
-  is_batched = version == 'batched'
   values = {
-    'max_detections': 12,
-    'iou_threshold': 0.5,
-    'drops_equal': not is_batched,
+    'use_batched_nms': False,
+    'nms_version': version,
+    'max_total_size': 12,
+    'nms_iou_threshold': 0.5,
     'score_threshold': 0.1,
-    'max_candidates_per_class': None if is_batched else 5000,
-    'padding_score': 0.0 if is_batched else -1.0,
-    'pads_with_best_box': version == 'v1',
-    'has_float_classes': is_batched,
+    'pre_nms_num_boxes': 5000,
     **changes,
   }
-  return onnx_nms.NmsSettings(**values)
+  return types.SimpleNamespace(**values)
 
 
 def _run_onnx(boxes, scores, settings):
@@ -53,8 +50,16 @@ def _run_onnx(boxes, scores, settings):
     ],
     [],
   )
-  onnx_nms.append(graph, 'raw_boxes', 'raw_scores', num_boxes, settings)
-  slots = ['batch', settings.max_detections]
+  has_float_classes = settings.nms_version == 'batched'
+  onnx_nms.append(
+    graph,
+    'raw_boxes',
+    'raw_scores',
+    num_boxes,
+    settings,
+    has_float_classes,
+  )
+  slots = ['batch', settings.max_total_size]
   int32 = onnx.TensorProto.INT32
   graph.output.extend(
     [
@@ -63,7 +68,7 @@ def _run_onnx(boxes, scores, settings):
       info(
         'detection_classes',
         slots,
-        float32 if settings.has_float_classes else int32,
+        float32 if has_float_classes else int32,
       ),
       info('detection_scores', slots),
     ]
@@ -80,16 +85,10 @@ def _run_onnx(boxes, scores, settings):
 
 
 def _run_ops(boxes, scores, version, settings):
-  params = types.SimpleNamespace(
-    max_total_size=settings.max_detections,
-    nms_iou_threshold=settings.iou_threshold,
-    score_threshold=settings.score_threshold,
-    pre_nms_num_boxes=settings.max_candidates_per_class or 0,
-  )
   with tf.Graph().as_default(), tf.Session() as session:
     suppress = postprocess_ops.NMS_VERSIONS.get(version)
     return session.run(
-      suppress(tf.constant(boxes), tf.constant(scores), params)
+      suppress(tf.constant(boxes), tf.constant(scores), settings)
     )
 
 
@@ -130,7 +129,7 @@ def test_random_boxes(version, ties, seed):
 def test_free_slots(version):
   boxes, scores = _random(1, num_boxes=5, batch=3)
   scores[0] = 0.0
-  got = _check(boxes, scores, version, max_detections=40)
+  got = _check(boxes, scores, version, max_total_size=40)
   assert got['num_detections'][0] == 0
   assert got['num_detections'].max() < 40
 
@@ -139,13 +138,13 @@ def test_free_slots(version):
 @pytest.mark.parametrize('limit', [1, 7])
 def test_only_the_best_candidates_of_a_class(version, limit):
   boxes, scores = _random(2, num_boxes=80)
-  free = _check(boxes, scores, version, max_detections=60)
+  free = _check(boxes, scores, version, max_total_size=60)
   got = _check(
     boxes,
     scores,
     version,
-    max_detections=60,
-    max_candidates_per_class=limit,
+    max_total_size=60,
+    pre_nms_num_boxes=limit,
   )
   assert got['num_detections'].max() <= 3 * limit
   assert (got['num_detections'] < free['num_detections']).all()
