@@ -114,7 +114,7 @@ def test_annotations_of_other_images_are_refused(trained, tmp_path):
     trained.records,
     {'eval': {'val_json_file': str(path), 'suffix': '_other'}},
   )
-  with pytest.raises(errors.DataError, match=r'1 are missing \(ids 107\)'):
+  with pytest.raises(errors.DataError, match='1 of its 8 images .* ids 107'):
     runner_lib.Runner(params).evaluate()
 
 
