@@ -61,7 +61,7 @@ def draw_detections(
     text = names.get(int(classes[row]), str(int(classes[row])))
     font = fonts.load(font_size, text)
     if scores is not None:
-      text += ' {:.0f}%'.format(100 * scores[row])
+      text += f' {100 * scores[row]:.0f}%'
     place = _free_place(
       rectangles[row], _label_size(font, text), image.size, taken
     )

@@ -42,10 +42,11 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
     num_replicas = hardware_lib.num_training_replicas(params)
   except errors.ConfigError as error:
     problems.append(str(error))
-    rows.append(('replicas', 'none of {} cores'.format(num_cores)))
+    rows.append(('replicas', f'none of {num_cores} cores'))
   else:
-    text = '{} ({} cores, {} for each replica)'.format(
-      num_replicas, num_cores, num_cores // num_replicas
+    text = (
+      f'{num_replicas} ({num_cores} cores, {num_cores // num_replicas} for '
+      'each replica)'
     )
     rows.append(('replicas', text))
     for is_training, batch in _batches(params).items():
@@ -77,12 +78,10 @@ def with_batches_that_divide(params: Any) -> Any:
   Raises:
     ConfigError: the cores make no replicas.
   """
-  for batch in _batches(params).values():
-    block, name = batch.key.split('.')
-    params = params_dict.with_overrides(
-      params, {block: {name: batch.size_that_divides}}
-    )
-  return params
+  return params_dict.with_overrides(
+    params,
+    {batch.key: batch.size_that_divides for batch in _batches(params).values()},
+  )
 
 
 def _batches(params: Any) -> Dict[bool, batches.Batch]:

@@ -72,7 +72,7 @@ def build(params: Any, mode: str) -> TpuGraph:
   with tempfile.TemporaryDirectory() as directory:
     # Weights are no part of the computation.
     params = params_dict.with_overrides(
-      params, {'model_dir': directory, 'train': {'checkpoint': {'path': ''}}}
+      params, {'model_dir': directory, 'train.checkpoint.path': ''}
     )
     estimator = _estimator(params, is_training=mode == TRAIN)
     infeed = _Infeed(params, input_mode)
@@ -83,9 +83,7 @@ def build(params: Any, mode: str) -> TpuGraph:
         raise
       except (ValueError, TypeError, RuntimeError) as error:
         raise errors.UserError(
-          'The graph of mode {!r} cannot be built for a TPU: {}'.format(
-            mode, error
-          )
+          f'The graph of mode {mode!r} cannot be built for a TPU: {error}'
         ) from error
   operations = [
     op
