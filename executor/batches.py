@@ -54,18 +54,18 @@ class Batch(NamedTuple):
     )
 
 
-def training(params: Any, num_replicas: int) -> Batch:
-  """The batch of a training step on all replicas."""
-  return Batch(
-    'train.train_batch_size',
-    params.train.train_batch_size,
-    num_replicas,
-    params.train.gradient_accumulation_steps,
-  )
-
-
-def evaluation(params: Any, hardware: hardware_lib.Hardware) -> Batch:
-  """That of an evaluation, on one device under a distribution strategy."""
+def batch_of(
+  params: Any, hardware: hardware_lib.Hardware, is_training: bool
+) -> Batch:
+  """The batch of training or of evaluation on some hardware."""
+  if is_training:
+    return Batch(
+      'train.train_batch_size',
+      params.train.train_batch_size,
+      hardware.num_replicas,
+      params.train.gradient_accumulation_steps,
+    )
+  # Under a distribution strategy one device evaluates.
   is_shared = hardware.kind == hardware_lib.TPU
   return Batch(
     'eval.eval_batch_size',

@@ -63,7 +63,10 @@ def _training_rows(
   params: Any, hardware: hardware_lib.Hardware
 ) -> List[Tuple[str, str]]:
   return [
-    ('training batch', str(batches.training(params, hardware.num_replicas))),
+    (
+      'training batch',
+      str(batches.batch_of(params, hardware, is_training=True)),
+    ),
     *(('memory', text) for text in _memory_saving(params.train)),
     ('batch norm', _batch_norm(params, hardware)),
     (
@@ -170,7 +173,7 @@ def _precision(params: Any) -> str:
 
 def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
   master = params.platform.eval_master
-  batch = batches.evaluation(params, hardware)
+  batch = batches.batch_of(params, hardware, is_training=False)
   if hardware.kind != hardware_lib.TPU:
     place = ' on one device' if hardware.num_replicas > 1 else ''
     return str(batch) + place

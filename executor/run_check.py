@@ -122,12 +122,11 @@ def hardware_problems(
     hardware: of `hardware.detect` or `hardware.for_evaluation`.
     is_training: whether it trains there, or evaluates.
   """
-  batch = batches.evaluation(params, hardware)
   if is_training:
-    batch = batches.training(params, hardware.num_replicas)
     yield from _memory_saving_problems(params.train, params, hardware)
-  if batch.problem:
-    yield batch.problem
+  problem = batches.batch_of(params, hardware, is_training).problem
+  if problem:
+    yield problem
 
 
 def _memory_saving_problems(
