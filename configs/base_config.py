@@ -173,7 +173,7 @@ POSTPROCESS = block(
 
 PREDICT = block(
   'predict',
-  Key('predict_batch_size', 8, 'images', COUNT),
+  Key('predict_batch_size', 8, 'images; nothing reads it', COUNT),
 )
 
 _OPTIMIZER = block(

@@ -27,13 +27,13 @@ class Batch(NamedTuple):
     return self.size // unit * unit or unit
 
   def __str__(self) -> str:
-    text = '{} images'.format(self.size)
+    text = f'{self.size} images'
     if self.num_replicas > 1:
-      text += ', {:g} for each of {}'.format(
-        self.size / self.num_replicas, self.num_replicas
+      text += (
+        f', {self.size / self.num_replicas:g} for each of {self.num_replicas}'
       )
     if self.num_parts > 1:
-      text += ' in {} parts'.format(self.num_parts)
+      text += f' in {self.num_parts} parts'
     return text
 
   @property
@@ -43,34 +43,29 @@ class Batch(NamedTuple):
       return None
     parts = ''
     if self.num_parts > 1:
-      parts = ' in {} parts each (train.gradient_accumulation_steps)'.format(
-        self.num_parts
+      parts = (
+        f' in {self.num_parts} parts each (train.gradient_accumulation_steps)'
       )
     return (
-      '{}: {} images do not divide over {} replicas{}. Use a multiple of {}, '
-      'such as {}.'.format(
-        self.key,
-        self.size,
-        self.num_replicas,
-        parts,
-        self.num_replicas * self.num_parts,
-        self.size_that_divides,
-      )
+      f'{self.key}: {self.size} images do not divide over {self.num_replicas} '
+      f'replicas{parts}. Use a multiple of '
+      f'{self.num_replicas * self.num_parts}, such as '
+      f'{self.size_that_divides}.'
     )
 
 
-def training(params: Any, num_replicas: int) -> Batch:
-  """The batch of a training step on all replicas."""
-  return Batch(
-    'train.train_batch_size',
-    params.train.train_batch_size,
-    num_replicas,
-    params.train.gradient_accumulation_steps,
-  )
-
-
-def evaluation(params: Any, hardware: hardware_lib.Hardware) -> Batch:
-  """That of an evaluation, on one device under a distribution strategy."""
+def batch_of(
+  params: Any, hardware: hardware_lib.Hardware, is_training: bool
+) -> Batch:
+  """The batch of training or of evaluation on some hardware."""
+  if is_training:
+    return Batch(
+      'train.train_batch_size',
+      params.train.train_batch_size,
+      hardware.num_replicas,
+      params.train.gradient_accumulation_steps,
+    )
+  # Under a distribution strategy one device evaluates.
   is_shared = hardware.kind == hardware_lib.TPU
   return Batch(
     'eval.eval_batch_size',

@@ -34,7 +34,7 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     try:
       return super()._save(session, step)
     except (tf.errors.OpError, ValueError) as error:
-      checkpoint.remove_unfinished('{}-{}'.format(self._save_path, step))
+      checkpoint.remove_unfinished(f'{self._save_path}-{step}')
       # Also what a session would take for the end of the data.
       told = failures.explain_save(self._checkpoint_dir, error)
       if told is None:

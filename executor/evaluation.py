@@ -55,18 +55,17 @@ def check_settings(params: Any, evaluates: bool) -> None:
   if 'postprocess' in params and not params.postprocess.apply_nms:
     raise errors.ConfigError(
       'postprocess.apply_nms: false gives raw boxes and scores, which cannot '
-      "be evaluated. Set it to true, or eval.type to '{}' for losses "
-      'alone.'.format(evaluator_registry.LOSSES_ALONE)
+      'be evaluated. Set it to true, or eval.type to '
+      f"'{evaluator_registry.LOSSES_ALONE}' for losses alone."
     )
   model = factory.model_generator(params)
   needs = evaluator_registry.EVALUATORS.get(name).needs
   missing = [key for key in needs if key not in model.served_outputs]
   if missing:
     raise errors.ConfigError(
-      "eval.type: {!r} scores {}, which the model '{}' does not predict. Use "
-      "another one, or '{}' for losses alone.".format(
-        name, missing[0], params.type, evaluator_registry.LOSSES_ALONE
-      )
+      f'eval.type: {name!r} scores {missing[0]}, which the model '
+      f"'{params.type}' does not predict. Use another one, or "
+      f"'{evaluator_registry.LOSSES_ALONE}' for losses alone."
     )
 
 
@@ -167,17 +166,14 @@ class CheckpointEvaluator(_Evaluator):
     progress.close()
     if not num_images:
       raise errors.DataError(
-        "eval.eval_file_pattern: '{}' holds no image to evaluate.".format(
-          settings.eval_file_pattern
-        )
+        f"eval.eval_file_pattern: '{settings.eval_file_pattern}' holds no "
+        'image to evaluate.'
       )
     if settings.eval_samples and num_images < settings.eval_samples:
       raise errors.DataError(
-        'eval.eval_samples: {} images are wanted, but the files of '
-        "eval.eval_file_pattern '{}' hold {}. Lower it, or set it to null for "
-        'all images.'.format(
-          settings.eval_samples, settings.eval_file_pattern, num_images
-        )
+        f'eval.eval_samples: {settings.eval_samples} images are wanted, but '
+        f"the files of eval.eval_file_pattern '{settings.eval_file_pattern}' "
+        f'hold {num_images}. Lower it, or set it to null for all images.'
       )
     return {name: value / num_batches for name, value in losses.items()}
 
@@ -251,8 +247,8 @@ def _latest(model_dir: str) -> str:
   path = checkpoint.find_latest(model_dir)
   if not path:
     raise errors.UserError(
-      "model_dir '{}' holds no checkpoint to evaluate. Train first, or give "
-      'the model_dir of a trained model.'.format(model_dir)
+      f"model_dir '{model_dir}' holds no checkpoint to evaluate. Train first, "
+      'or give the model_dir of a trained model.'
     )
   return path
 

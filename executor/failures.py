@@ -66,15 +66,15 @@ def explain(error: Exception) -> Optional[errors.UserError]:
   line = (error.message.splitlines() or [''])[0]
   if isinstance(error, tf.errors.ResourceExhaustedError):
     return errors.UserError(
-      'Out of memory: {}. Lower train.train_batch_size or '
-      'eval.eval_batch_size, or the image size.'.format(line)
+      f'Out of memory: {line}. Lower train.train_batch_size or '
+      'eval.eval_batch_size, or the image size.'
     )
   missing = _MISSING_VARIABLE.search(str(error))
   if isinstance(error, tf.errors.NotFoundError) and missing:
     return errors.UserError(
-      "The checkpoint in model_dir has no variable '{}': another architecture "
-      'or train.optimizer was trained there. Give another --model_dir, or the '
-      'parameters of its params.yaml.'.format(missing.group(1))
+      f"The checkpoint in model_dir has no variable '{missing.group(1)}': "
+      'another architecture or train.optimizer was trained there. Give '
+      'another --model_dir, or the parameters of its params.yaml.'
     )
   if error.op is not None and error.op.type == 'RestoreV2':
     return errors.UserError(
@@ -99,8 +99,8 @@ def explain_save(
   """Like `explain`, for the end of a save; None: no file is the cause."""
   if not tf.gfile.IsDirectory(model_dir):
     return errors.UserError(
-      "model_dir '{}' was deleted or moved while the run wrote there. Start "
-      'it again where its checkpoints are.'.format(model_dir)
+      f"model_dir '{model_dir}' was deleted or moved while the run wrote "
+      'there. Start it again where its checkpoints are.'
     )
   return _explain_file(error)
 
@@ -118,7 +118,7 @@ def _explain_file(error: Exception) -> Optional[errors.UserError]:
     return errors.UserError(
       'The disk is full{}: {}. Free space there, or write to another disk; '
       'whole checkpoints stay.'.format(
-        " at '{}'".format(path) if path else '', os.strerror(number)
+        f" at '{path}'" if path else '', os.strerror(number)
       )
     )
   if number == errno.EFBIG:
@@ -130,6 +130,4 @@ def _explain_file(error: Exception) -> Optional[errors.UserError]:
     )
   if not path or number is None:
     return None
-  return errors.UserError(
-    "'{}': {}. {}".format(path, os.strerror(number), advice)
-  )
+  return errors.UserError(f"'{path}': {os.strerror(number)}. {advice}")

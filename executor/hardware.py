@@ -62,10 +62,9 @@ def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
   if params.use_tpu:
     if cluster:
       raise errors.ConfigError(
-        'use_tpu: true, but {0} lists {1} workers. One process drives a TPU, '
-        'whatever its size; unset {0}.'.format(
-          cluster_lib.VARIABLE, cluster.num_workers
-        )
+        f'use_tpu: true, but {cluster_lib.VARIABLE} lists '
+        f'{cluster.num_workers} workers. One process drives a TPU, whatever '
+        f'its size; unset {cluster_lib.VARIABLE}.'
       )
     # What is wrong is said before somebody waits for the TPU.
     found = tpu(params, is_training=True)
@@ -79,8 +78,9 @@ def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
     return _one_device(local)._replace(cluster=cluster)
   return local._replace(
     num_replicas=local.num_replicas * cluster.num_workers,
-    description='{} workers of {} each, here {}'.format(
-      cluster.num_workers, local.description, cluster.name(cluster.index)
+    description=(
+      f'{cluster.num_workers} workers of {local.description} each, here '
+      f'{cluster.name(cluster.index)}'
     ),
     cluster=cluster,
   )
@@ -183,6 +183,6 @@ def _at_eval_master(params: Any) -> Hardware:
   return Hardware(
     TPU,
     num_cores,
-    'TPU {} ({} cores)'.format(master, num_cores),
+    f'TPU {master} ({num_cores} cores)',
     tpu_address.connect(resolver),
   )

@@ -40,10 +40,8 @@ def print_choices(console: rich.console.Console) -> None:
   table.add_column('B mult-adds', justify='right')
   for preset in presets.find_presets():
     table.add_row(
-      '{}\n  cost: {}; {}'.format(
-        preset.relative_path, preset.cost, preset.title
-      ),
-      '{:.1f}'.format(preset.parameters),
-      '{:.1f}'.format(preset.multiply_adds),
+      f'{preset.relative_path}\n  cost: {preset.cost}; {preset.title}',
+      f'{preset.parameters:.1f}',
+      f'{preset.multiply_adds:.1f}',
     )
   console.print(table)

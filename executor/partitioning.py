@@ -59,10 +59,8 @@ def uneven_parts(
     ),
   )
   return [
-    'train.input_partition_dims: {} does not divide the {} into equal parts: '
-    '{} over {}. Change {}, or the parts.'.format(
-      list(parts), name, number, part, remedy
-    )
+    f'train.input_partition_dims: {list(parts)} does not divide the {name} '
+    f'into equal parts: {number} over {part}. Change {remedy}, or the parts.'
     for part, (name, number, remedy) in zip(parts, dimensions)
     if number % part
   ]

@@ -27,20 +27,16 @@ def plan_table(
     start: of a training, if its files were looked at.
   """
   table = rich.table.Table(
-    title='Plan: {}'.format(mode), show_header=False, title_justify='left'
+    title=f'Plan: {mode}', show_header=False, title_justify='left'
   )
   architecture = params.architecture
   rows = [
     (
       'model',
-      '{}: {} + {}, levels {}-{}, {} classes with background'.format(
-        params.type,
-        architecture.backbone,
-        architecture.multilevel_features,
-        architecture.min_level,
-        architecture.max_level,
-        architecture.num_classes,
-      ),
+      f'{params.type}: {architecture.backbone} + '
+      f'{architecture.multilevel_features}, levels '
+      f'{architecture.min_level}-{architecture.max_level}, '
+      f'{architecture.num_classes} classes with background',
     ),
     *(('classes', text) for text in _classes(params)),
     ('image size', _image_size(params)),
@@ -52,7 +48,7 @@ def plan_table(
     ('evaluation batch', _evaluation_batch(params, hardware)),
   ]
   if mode == 'eval':
-    rows.append(('checkpoints', 'of {}'.format(params.model_dir)))
+    rows.append(('checkpoints', f'of {params.model_dir}'))
   else:
     if start:
       rows.append(('training images', _images(params, start)))
@@ -67,24 +63,23 @@ def _training_rows(
   params: Any, hardware: hardware_lib.Hardware
 ) -> List[Tuple[str, str]]:
   return [
-    ('training batch', str(batches.training(params, hardware.num_replicas))),
+    (
+      'training batch',
+      str(batches.batch_of(params, hardware, is_training=True)),
+    ),
     *(('memory', text) for text in _memory_saving(params.train)),
     ('batch norm', _batch_norm(params, hardware)),
     (
       'steps',
-      '{} in all, {} optimizer'.format(
-        params.train.total_steps, params.train.optimizer.type
-      ),
+      f'{params.train.total_steps} in all, {params.train.optimizer.type} '
+      'optimizer',
     ),
     ('learning rate', _learning_rate(params.train)),
     ('loss', _loss(params)),
     (
       'checkpoints',
-      '{}: every {} s and at the end, the last {} kept'.format(
-        params.model_dir,
-        params.train.save_checkpoint_seconds,
-        params.train.keep_checkpoints,
-      ),
+      f'{params.model_dir}: every {params.train.save_checkpoint_seconds} s '
+      f'and at the end, the last {params.train.keep_checkpoints} kept',
     ),
   ]
 
@@ -109,17 +104,17 @@ def _classes(params: Any) -> List[str]:
   more = len(names) - _SHOWN_CLASSES
   return [
     ', '.join(names[:_SHOWN_CLASSES])
-    + (' and {} more'.format(more) if more > 0 else '')
+    + (f' and {more} more' if more > 0 else '')
   ]
 
 
 def _loss(params: Any) -> str:
   weights = [
-    '{} {:g}'.format(key, value)
+    f'{key} {value:g}'
     for key, value in params.leaves()
     if key.endswith('_loss_weight')
   ]
-  decay = 'weight decay {:g}'.format(params.train.l2_weight_decay)
+  decay = f'weight decay {params.train.l2_weight_decay:g}'
   return ', '.join([*weights, decay])
 
 
@@ -140,36 +135,31 @@ def _images(params: Any, start: run_start.Start) -> str:
   )
   if start.num_images is None:
     return files
-  return '{} in {}: {:.1f} epochs'.format(
-    start.num_images, files, start.num_epochs(params)
-  )
+  return f'{start.num_images} in {files}: {start.num_epochs(params):.1f} epochs'
 
 
 def _weights(params: Any, start: run_start.Start) -> str:
   if start.step:
-    return 'of step {}, which training goes on from'.format(start.step)
+    return f'of step {start.step}, which training goes on from'
   path = params.train.checkpoint.path
   if path:
-    return 'warm start from {}'.format(path)
+    return f'warm start from {path}'
   return 'FROM SCRATCH, random (train.checkpoint.path is not set)'
 
 
 def _learning_rate(settings: Any) -> str:
   schedule = settings.learning_rate
-  parts = ['{:g}'.format(schedule.init_learning_rate)]
+  parts = [f'{schedule.init_learning_rate:g}']
   if schedule.warmup_steps:
     parts = [
-      'from {:g} up to {:g} in {} steps'.format(
-        schedule.warmup_learning_rate,
-        schedule.init_learning_rate,
-        schedule.warmup_steps,
-      )
+      f'from {schedule.warmup_learning_rate:g} up to '
+      f'{schedule.init_learning_rate:g} in {schedule.warmup_steps} steps'
     ]
   if schedule.type == 'step':
     changes = zip(schedule.learning_rate_levels, schedule.learning_rate_steps)
     parts += ['{:g} from step {}'.format(*change) for change in changes]
   else:
-    parts.append('{} to step {}'.format(schedule.type, settings.total_steps))
+    parts.append(f'{schedule.type} to step {settings.total_steps}')
   return ', '.join(parts)
 
 
@@ -183,7 +173,7 @@ def _precision(params: Any) -> str:
 
 def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
   master = params.platform.eval_master
-  batch = batches.evaluation(params, hardware)
+  batch = batches.batch_of(params, hardware, is_training=False)
   if hardware.kind != hardware_lib.TPU:
     place = ' on one device' if hardware.num_replicas > 1 else ''
     return str(batch) + place
@@ -193,7 +183,7 @@ def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
     batch.size,
     'the CPU of this machine'
     if master == hardware_lib.LOCAL
-    else 'the TPU {}'.format(master),
+    else f'the TPU {master}',
   )
 
 
@@ -211,9 +201,8 @@ def _batch_norm(params: Any, hardware: hardware_lib.Hardware) -> str:
     hardware.kind == hardware_lib.TPU
     and hardware.num_replicas <= batch_norm.MAX_UNSYNCED_TPU_REPLICAS
   ):
-    return 'statistics of each replica (more than {} would share them)'.format(
-      batch_norm.MAX_UNSYNCED_TPU_REPLICAS
+    return (
+      'statistics of each replica (more than '
+      f'{batch_norm.MAX_UNSYNCED_TPU_REPLICAS} would share them)'
     )
-  return 'statistics of all {} replicas (synchronised)'.format(
-    hardware.num_replicas
-  )
+  return f'statistics of all {hardware.num_replicas} replicas (synchronised)'

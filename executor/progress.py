@@ -75,10 +75,9 @@ class ProgressHook(tf.train.SessionRunHook):
 
   def _update_bar(self, step, values):
     self._bar.update(step - self._bar.n)
-    elapsed = max(time.time() - self._start_time, 1e-6)
-    text = '{} images/s'.format(
-      _three_digits((step - self._start_step) * self._batch_size / elapsed)
-    )
+    images = (step - self._start_step) * self._batch_size
+    speed = images / max(time.time() - self._start_time, 1e-6)
+    text = f'{_three_digits(speed)} images/s'
     if values:
       text = 'loss {loss:.4f} lr {learning_rate:.5f} '.format(**values) + text
     self._bar.set_postfix_str(text, refresh=False)
@@ -88,14 +87,17 @@ class ProgressHook(tf.train.SessionRunHook):
     seconds_per_step = (now - self._last_line_time) / max(
       step - self._last_line_step, 1
     )
-    text = 'step {}/{}'.format(step, self._total_steps)
+    speed = self._batch_size / max(seconds_per_step, 1e-6)
+    left = (self._total_steps - step) * seconds_per_step
+    text = f'step {step}/{self._total_steps}'
     if values:
       text += '  loss {loss:.4f}  lr {learning_rate:.5f}'.format(**values)
-    text += '  {} images/s  {} left'.format(
-      _three_digits(self._batch_size / max(seconds_per_step, 1e-6)),
-      tqdm.tqdm.format_interval((self._total_steps - step) * seconds_per_step),
+    _log.info(
+      '%s  %s images/s  %s left',
+      text,
+      _three_digits(speed),
+      tqdm.tqdm.format_interval(left),
     )
-    _log.info('%s', text)
     self._last_line_step, self._last_line_time = step, now
 
   def end(self, session):

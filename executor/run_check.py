@@ -26,8 +26,8 @@ def check_model_dir(params: Any) -> None:
     params.model_dir
   ):
     raise errors.ConfigError(
-      "model_dir: '{}' is a file. Give a directory; it is made if it does not "
-      'exist.'.format(params.model_dir)
+      f"model_dir: '{params.model_dir}' is a file. Give a directory; it is "
+      'made if it does not exist.'
     )
 
 
@@ -91,16 +91,16 @@ def check_evaluation_place(params: Any) -> None:
   master, local = params.platform.eval_master, hardware_lib.LOCAL
   if master and master != local and not master.startswith('grpc://'):
     raise errors.ConfigError(
-      "platform.eval_master: '{}' is neither the grpc://host:port address of a "
-      "TPU nor '{}', this machine (--eval_master).".format(master, local)
+      f"platform.eval_master: '{master}' is neither the grpc://host:port "
+      f"address of a TPU nor '{local}', this machine (--eval_master)."
     )
   num_cores, most = params.train.num_shards, hardware_lib.CORES_PER_HOST
   if not master and num_cores > most:
     raise errors.ConfigError(
-      'platform.eval_master: null, but a pod ({} cores, train.num_shards) '
-      'cannot evaluate; {} cores can. Give the grpc://host:port address of '
-      "another TPU or '{}' with --eval_master, or use --mode=eval "
-      'elsewhere.'.format(num_cores, most, local)
+      f'platform.eval_master: null, but a pod ({num_cores} cores, '
+      f'train.num_shards) cannot evaluate; {most} cores can. Give the '
+      f"grpc://host:port address of another TPU or '{local}' with "
+      '--eval_master, or use --mode=eval elsewhere.'
     )
 
 
@@ -122,12 +122,11 @@ def hardware_problems(
     hardware: of `hardware.detect` or `hardware.for_evaluation`.
     is_training: whether it trains there, or evaluates.
   """
-  batch = batches.evaluation(params, hardware)
   if is_training:
-    batch = batches.training(params, hardware.num_replicas)
     yield from _memory_saving_problems(params.train, params, hardware)
-  if batch.problem:
-    yield batch.problem
+  problem = batches.batch_of(params, hardware, is_training).problem
+  if problem:
+    yield problem
 
 
 def _memory_saving_problems(
@@ -149,10 +148,9 @@ def _memory_saving_problems(
     ):
       if getattr(train, name) != off:
         yield (
-          'train.{}: {} does not go with batch_norm_activation.use_sync_bn: '
-          'true on {}. Set one of them to its default.'.format(
-            name, getattr(train, name), hardware.description
-          )
+          f'train.{name}: {getattr(train, name)} does not go with '
+          'batch_norm_activation.use_sync_bn: true on '
+          f'{hardware.description}. Set one of them to its default.'
         )
   if train.recompute_grad and is_tpu:
     yield (

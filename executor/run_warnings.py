@@ -30,13 +30,10 @@ def find(params: Any, start: run_start.Start) -> Iterator[str]:
   epochs = start.num_epochs(params)
   if epochs and epochs > _MOST_EPOCHS:
     yield (
-      'train.total_steps: {} steps are {:.0f} epochs of the {} images of '
-      'train.train_file_pattern; {} would be 100.'.format(
-        params.train.total_steps,
-        epochs,
-        start.num_images,
-        -(-100 * start.num_images // params.train.train_batch_size),
-      )
+      f'train.total_steps: {params.train.total_steps} steps are {epochs:.0f} '
+      f'epochs of the {start.num_images} images of train.train_file_pattern; '
+      f'{-(-100 * start.num_images // params.train.train_batch_size)} would '
+      'be 100.'
     )
   yield from _of_resumption(params, start.step)
 
@@ -48,18 +45,16 @@ def _of_rate(settings: Any) -> Iterator[str]:
   most = linear * _CLIPPED if settings.gradient_clip_norm else linear
   if settings.optimizer.type == 'momentum' and rate > most * (1 + 1e-6):
     yield (
-      'train.learning_rate.init_learning_rate: {:g} is {:.3g} times the rate '
-      'that the defaults have for train.train_batch_size: {} ({:g} for {}, in '
-      'proportion {:g}); the loss may grow without bound.'.format(
-        rate, rate / linear, batch_size, _RATE, _BATCH, linear
-      )
+      f'train.learning_rate.init_learning_rate: {rate:g} is '
+      f'{rate / linear:.3g} times the rate that the defaults have for '
+      f'train.train_batch_size: {batch_size} ({_RATE:g} for {_BATCH}, in '
+      f'proportion {linear:g}); the loss may grow without bound.'
     )
   if schedule.warmup_steps >= total > 0:
     yield (
-      'train.learning_rate.warmup_steps: {} is not below train.total_steps: '
-      '{}; the learning rate never gets to {:g}.'.format(
-        schedule.warmup_steps, total, rate
-      )
+      f'train.learning_rate.warmup_steps: {schedule.warmup_steps} is not '
+      f'below train.total_steps: {total}; the learning rate never gets to '
+      f'{rate:g}.'
     )
   late = [step for step in schedule.learning_rate_steps if step >= total]
   if schedule.type == 'step' and late:
@@ -76,10 +71,10 @@ def _of_classes(params: Any) -> Iterator[str]:
   num_classes = params.architecture.num_classes
   if names and max(names) + 1 != num_classes:
     yield (
-      "architecture.num_classes: {} does not fit eval.label_map_file '{}', "
-      'whose class ids go up to {}; with the background it would be {}.'.format(
-        num_classes, params.eval.label_map_file, max(names), max(names) + 1
-      )
+      f'architecture.num_classes: {num_classes} does not fit '
+      f"eval.label_map_file '{params.eval.label_map_file}', whose class ids "
+      f'go up to {max(names)}; with the background it would be '
+      f'{max(names) + 1}.'
     )
 
 
@@ -90,14 +85,14 @@ def _of_resumption(params: Any, step: int) -> Iterator[str]:
   try:
     saved = params_dict.ParamsDict(text_overrides.read_file(path))
   except errors.ConfigError as error:
-    yield 'The config that {} was trained with is lost: {}'.format(
-      params.model_dir, error
+    yield (
+      f'The config that {params.model_dir} was trained with is lost: {error}'
     )
     return
   old = dict(saved.leaves())
   new = params_dict.ParamsDict(resolver.saved_params(params))
   changed = [
-    '{} from {} to {}'.format(key, errors.shown(old[key]), errors.shown(value))
+    f'{key} from {errors.shown(old[key])} to {errors.shown(value)}'
     for key, value in new.leaves()
     if key in old and old[key] != value and key != 'model_dir'
   ]
@@ -107,5 +102,5 @@ def _of_resumption(params: Any, step: int) -> Iterator[str]:
       step,
       path,
       '; '.join(changed[:_MOST_KEYS]),
-      '; and {} more'.format(more) if more > 0 else '',
+      f'; and {more} more' if more > 0 else '',
     )

@@ -123,10 +123,9 @@ class Runner:
     """
     if self._hardware.cluster and not self._is_evaluator:
       raise errors.ConfigError(
-        '--mode=eval runs in one process, but {} lists {} workers. Unset it, '
-        'or give this process the task type evaluator.'.format(
-          cluster_lib.VARIABLE, self._hardware.cluster.num_workers
-        )
+        f'--mode=eval runs in one process, but {cluster_lib.VARIABLE} lists '
+        f'{self._hardware.cluster.num_workers} workers. Unset it, or give '
+        'this process the task type evaluator.'
       )
     self._check(trains=False, evaluates=True)
     timeout = self._params.eval.eval_timeout
@@ -147,8 +146,8 @@ class Runner:
         return metrics
     if not metrics:
       raise errors.UserError(
-        "No checkpoint appeared in model_dir '{}' within {} s "
-        '(eval.eval_timeout).'.format(self._model_dir, timeout)
+        f"No checkpoint appeared in model_dir '{self._model_dir}' within "
+        f'{timeout} s (eval.eval_timeout).'
       )
     _log.info('No new checkpoint for %s s.', timeout)
     return metrics
@@ -161,7 +160,7 @@ class Runner:
       self._model_dir,
       'without end (eval.eval_timeout)'
       if settings.eval_timeout is None
-      else '{} s at most for each'.format(settings.eval_timeout),
+      else f'{settings.eval_timeout} s at most for each',
     )
     waiting = evaluation_lib.checkpoints_to_score(self._params)
     names = {os.path.basename(path) for path in waiting}

@@ -46,8 +46,8 @@ def _is_locked(descriptor: int, model_dir: str) -> bool:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     raise errors.UserError(
-      "Another training runs in model_dir '{}'. Stop it, wait for its end, "
-      'or give another --model_dir.'.format(model_dir)
+      f"Another training runs in model_dir '{model_dir}'. Stop it, wait for "
+      'its end, or give another --model_dir.'
     ) from None
   except OSError:
     return False

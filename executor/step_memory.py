@@ -71,8 +71,9 @@ def check(params: Any, graph: tf.Graph, available: int) -> None:
     gradients = _OF_STEP * sum(map(_bytes, tf.trainable_variables()))
   total = fixed + _OF_STEP * largest(graph) + _READ_IMAGE * batch_size
   fixed += gradients
-  text = 'about {:.1f} GB, and this machine has {:.1f} GB'.format(
-    total / 2**30, available / 2**30
+  text = (
+    f'about {total / 2**30:.1f} GB, and this machine has '
+    f'{available / 2**30:.1f} GB'
   )
   if total <= available:
     _log.info('Memory of a training step: %s.', text)
@@ -85,12 +86,13 @@ def check(params: Any, graph: tf.Graph, available: int) -> None:
       batch_size,
       *factory.parser_settings(params).output_size,
       text,
-      'Set it to {} or less (and the learning rate in proportion), or see '
-      'docs/memory.md.'.format(fits)
+      f'Set it to {fits} or less (and the learning rate in proportion), or see '
+      'docs/memory.md.'
       if fits > 0
-      else 'Not even one image fits: set {}.output_size lower, or take a '
-      'smaller network, as configs/yaml/small_cpu.yaml does.'.format(
-        params.architecture.parser
+      else (
+        'Not even one image fits: set '
+        f'{params.architecture.parser}.output_size lower, or take a smaller '
+        'network, as configs/yaml/small_cpu.yaml does.'
       ),
     )
   )

@@ -115,8 +115,8 @@ def resolve_checkpoint(path: str) -> str:
     if latest:
       return latest
     raise errors.UserError(
-      "The directory '{}' holds no checkpoint. Give a checkpoint prefix such "
-      'as model.ckpt-1000, or the directory that contains it.'.format(path)
+      f"The directory '{path}' holds no checkpoint. Give a checkpoint prefix "
+      'such as model.ckpt-1000, or the directory that contains it.'
     )
   # In this order, since TensorFlow takes any file for a checkpoint of its first
   # format.
@@ -124,8 +124,8 @@ def resolve_checkpoint(path: str) -> str:
     if exists(prefix):
       return prefix
   raise errors.UserError(
-    "The checkpoint '{}' does not exist. Give the path up to the step "
-    '(model.ckpt-1000), or a directory that holds a checkpoint.'.format(path)
+    f"The checkpoint '{path}' does not exist. Give the path up to the step "
+    '(model.ckpt-1000), or a directory that holds a checkpoint.'
   )
 
 
@@ -147,9 +147,9 @@ def config_beside(prefix: str, model: Optional[str]) -> str:
     _log.warning("No '%s': %s with its default parameters.", path, model)
     return ''
   raise errors.ConfigError(
-    "config_file: '' is empty and there is no '{}' beside the checkpoint "
-    "'{}'. Give the parameters that it was trained with as --config_file, or "
-    '--model for the defaults of a model.'.format(path, prefix)
+    f"config_file: '' is empty and there is no '{path}' beside the checkpoint "
+    f"'{prefix}'. Give the parameters that it was trained with as "
+    '--config_file, or --model for the defaults of a model.'
   )
 
 
@@ -201,7 +201,7 @@ def check_intact(prefix: str) -> None:
       prefix,
       damage.rstrip('.'),
       os.path.basename(prefix),
-      "or name '{}', which is intact".format(intact)
+      f"or name '{intact}', which is intact"
       if intact
       else 'or start afresh; no other here is intact',
     )
@@ -271,9 +271,10 @@ def check_restorable(prefix: str, variables: Sequence[tf.Variable]) -> None:
   problems = _misfits(prefix, variables)
   if problems:
     raise errors.UserError(
-      "The checkpoint '{}' is of another architecture: {}Give the params.yaml "
-      'that was written beside it as --config_file, or the model_dir of a run '
-      'of this architecture.'.format(prefix, _told(problems, variables))
+      f"The checkpoint '{prefix}' is of another architecture: "
+      f'{_told(problems, variables)}Give the params.yaml that was written '
+      'beside it as --config_file, or the model_dir of a run of this '
+      'architecture.'
     )
 
 
@@ -285,9 +286,9 @@ def check_resumable(
   problems = _misfits(latest, variables) if latest else []
   if problems:
     raise errors.UserError(
-      "model_dir '{}' holds a run of another architecture: {}Use another "
-      'model_dir, the params.yaml of that run as --config_file, or delete that '
-      'run.'.format(model_dir, _told(problems, variables, latest))
+      f"model_dir '{model_dir}' holds a run of another architecture: "
+      f'{_told(problems, variables, latest)}Use another model_dir, the '
+      'params.yaml of that run as --config_file, or delete that run.'
     )
 
 
@@ -299,9 +300,9 @@ def check_has_loss_scale(model_dir: Optional[str]) -> None:
   if tf.train.load_checkpoint(latest).has_tensor(optimizers.LOSS_SCALE):
     return
   raise errors.ConfigError(
-    "train.mixed_precision: true cannot continue the run in model_dir '{}', "
-    'which was trained without. Set it to false, or take another model_dir '
-    'and start it from {} (train.checkpoint.path).'.format(model_dir, latest)
+    'train.mixed_precision: true cannot continue the run in model_dir '
+    f"'{model_dir}', which was trained without. Set it to false, or take "
+    f'another model_dir and start it from {latest} (train.checkpoint.path).'
   )
 
 
@@ -315,9 +316,7 @@ def _misfits(prefix: str, variables: Sequence[tf.Variable]) -> List[str]:
     if name not in shapes:
       absent.append(name + ': absent there')
     elif shapes[name] != shape:
-      differing.append(
-        '{}: {} here, {} there'.format(name, shape, shapes[name])
-      )
+      differing.append(f'{name}: {shape} here, {shapes[name]} there')
   return sorted(differing) + absent
 
 

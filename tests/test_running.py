@@ -28,6 +28,10 @@ def trained(tmp_path_factory):
   return directory / 'model', records, metrics
 
 
+def _predictions(directory):
+  return json.loads((directory / 'predictions.json').read_text())
+
+
 def test_training_leaves_its_files(trained):
   model_dir, _, metrics = trained
   assert _latest_step(model_dir) == 3
@@ -43,8 +47,8 @@ def test_training_leaves_its_files(trained):
 
 def test_every_image_is_evaluated_once_whatever_the_batch(trained):
   model_dir, records, metrics = trained
-  with open(str(model_dir / 'eval' / 'predictions.json')) as f:
-    images = [entry['image_id'] for entry in json.load(f)]
+  found = _predictions(model_dir / 'eval')
+  images = [entry['image_id'] for entry in found]
   assert sorted(set(images)) == list(range(100, 100 + tiny_run.NUM_IMAGES))
   assert len(images) == 10 * tiny_run.NUM_IMAGES
   # 7 images in batches of 7 instead of 3, 3 and 1.
@@ -52,8 +56,15 @@ def test_every_image_is_evaluated_once_whatever_the_batch(trained):
     model_dir, records, {'eval': {'eval_batch_size': 7, 'suffix': '_7'}}
   )
   other = runner_lib.Runner(params)._evaluate()
-  for name in ('AP', 'AP50', 'ARmax100'):
+  scored = [name for name in other if 'loss' not in name]
+  assert len(scored) == 12
+  for name in scored:
     assert other[name] == pytest.approx(metrics[name], abs=1e-6)
+  again = _predictions(model_dir / 'eval_7')
+  assert [d['image_id'] for d in again] == images
+  assert [d['score'] for d in again] == pytest.approx(
+    [d['score'] for d in found], abs=1e-5
+  )
 
 
 def test_eval_samples_limits_the_images(trained):
@@ -62,8 +73,7 @@ def test_eval_samples_limits_the_images(trained):
     model_dir, records, {'eval': {'eval_samples': 4, 'suffix': '_4'}}
   )
   runner_lib.Runner(params)._evaluate()
-  with open(str(model_dir / 'eval_4' / 'predictions.json')) as f:
-    images = {entry['image_id'] for entry in json.load(f)}
+  images = {d['image_id'] for d in _predictions(model_dir / 'eval_4')}
   assert len(images) == 4
 
 

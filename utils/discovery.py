@@ -21,8 +21,6 @@ def import_submodules(
     {name of the file: module}.
   """
   return {
-    module.name: importlib.import_module(
-      '{}.{}'.format(package_name, module.name)
-    )
+    module.name: importlib.import_module(f'{package_name}.{module.name}')
     for module in pkgutil.iter_modules(package_path)
   }

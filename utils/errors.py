@@ -56,4 +56,4 @@ def shown(value: Any) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
   """Returns ' Did you mean ...?' for the closest known name, or ''."""
   close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-  return " Did you mean '{}'?".format(close[0]) if close else ''
+  return f" Did you mean '{close[0]}'?" if close else ''

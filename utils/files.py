@@ -29,21 +29,20 @@ def read_text(path: str) -> str:
         return f.read()
     except op_error as error:
       raise errors.ConfigError(
-        "File '{}' cannot be read: {}".format(path, error)
+        f"File '{path}' cannot be read: {error}"
       ) from error
   try:
     with open(path, encoding='utf-8') as f:
       return f.read()
   except UnicodeDecodeError as error:
     raise errors.ConfigError(
-      'File {} is not UTF-8 text ({} at byte {}). Save it as UTF-8.'.format(
-        errors.shown(path), error.reason, error.start
-      )
+      f'File {errors.shown(path)} is not UTF-8 text ({error.reason} at byte '
+      f'{error.start}). Save it as UTF-8.'
     ) from error
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise errors.ConfigError(
-      'File {} cannot be read: {}.'.format(errors.shown(path), reason)
+      f'File {errors.shown(path)} cannot be read: {reason}.'
     ) from error
 
 
@@ -96,9 +95,7 @@ class Unfinished:
     os.makedirs(directory or '.', exist_ok=True)
     stem, ending = os.path.splitext(name)
     self._path = path
-    self.temporary = os.path.join(
-      directory, '.{}.{}{}'.format(stem, os.getpid(), ending)
-    )
+    self.temporary = os.path.join(directory, f'.{stem}.{os.getpid()}{ending}')
 
   def finish(self) -> None:
     os.replace(self.temporary, self._path)
@@ -133,7 +130,7 @@ def write_text(path: str, text: str) -> None:
   if is_remote(path):
     gfile, _ = _gfile()
     gfile.MakeDirs(os.path.dirname(path))
-    temporary = '{}.tmp{}'.format(path, os.getpid())
+    temporary = f'{path}.tmp{os.getpid()}'
     with gfile.GFile(temporary, 'w') as f:
       f.write(text)
     gfile.Rename(temporary, path, overwrite=True)

@@ -42,7 +42,7 @@ def drawable(names: FrozenSet[Tuple[int, str]]) -> Dict[int, str]:
   return {
     class_id: name
     if _path_for(name)
-    else '{} ({})'.format(class_id, anyascii.anyascii(name))
+    else f'{class_id} ({anyascii.anyascii(name)})'
     for class_id, name in names
   }
 

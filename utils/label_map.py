@@ -41,21 +41,20 @@ def read_label_map(path: str) -> Dict[int, str]:
     class_id, name = numerals.integer(text), clean_name(name)
     if not name or class_id is None or class_id < 0:
       raise errors.DataError(
-        "{}, line {}: '{}' is not of the form `id:name`, for instance "
-        '`1:person`.'.format(path, number, line[:_NUM_SHOWN])
+        f"{path}, line {number}: '{line[:_NUM_SHOWN]}' is not of the form "
+        '`id:name`, for instance `1:person`.'
       )
     if class_id in names or name in known:
       raise errors.DataError(
-        "{}, line {}: '{}' repeats an id or a name of an earlier line.".format(
-          path, number, line[:_NUM_SHOWN]
-        )
+        f"{path}, line {number}: '{line[:_NUM_SHOWN]}' repeats an id or a "
+        'name of an earlier line.'
       )
     names[class_id] = name
     known.add(name)
   if not names:
     raise errors.DataError(
-      '{}: the label map is empty; it needs a line `id:name` for each '
-      'class.'.format(path)
+      f'{path}: the label map is empty; it needs a line `id:name` for each '
+      'class.'
     )
   return names
 

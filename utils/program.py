@@ -117,5 +117,5 @@ def _end(told: errors.UserError, error: Exception) -> None:
   if FLAGS.debug:
     logging.exception('Traceback of the error below:', exc_info=error)
   sys.stdout.flush()
-  print('Error: {}'.format(told), file=sys.stderr)
+  print(f'Error: {told}', file=sys.stderr)
   sys.exit(told.exit_code)

@@ -29,9 +29,7 @@ class Registry:
 
     def decorator(entry: Any) -> Any:
       if name in self._entries:
-        raise ValueError(
-          "{}: '{}' is already registered.".format(self.key, name)
-        )
+        raise ValueError(f"{self.key}: '{name}' is already registered.")
       self._entries[name] = entry
       return entry
 
@@ -54,12 +52,8 @@ class Registry:
     """
     if name not in self._entries:
       raise errors.ConfigError(
-        '{}: {!r} is unknown; known are {}.{}'.format(
-          key or self.key,
-          name,
-          self.choices(),
-          errors.did_you_mean(name, self._entries),
-        )
+        f'{key or self.key}: {name!r} is unknown; known are '
+        f'{self.choices()}.{errors.did_you_mean(name, self._entries)}'
       )
     return self._entries[name]
 

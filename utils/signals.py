@@ -22,7 +22,7 @@ class Signalled(KeyboardInterrupt):
   """A signal came while nothing was under way that is worth finishing."""
 
   def __init__(self, number: int):
-    super().__init__('Interrupted by {}.'.format(signal.Signals(number).name))
+    super().__init__(f'Interrupted by {signal.Signals(number).name}.')
     self.exit_code = 128 + number
 
 
@@ -128,7 +128,7 @@ def _watch(connection: socket.socket, written: socket.socket) -> NoReturn:
     else:
       first, first_time = number, time.monotonic()
   end(
-    '{} What was running did not end in time.'.format(Signalled(first)),
+    f'{Signalled(first)} What was running did not end in time.',
     128 + first,
   )
 

@@ -54,7 +54,7 @@ class Cluster(NamedTuple):
 
   def name(self, index: int) -> str:
     """Returns what messages call a worker."""
-    return 'worker {} ({})'.format(index, self.workers[index])
+    return f'worker {index} ({self.workers[index]})'
 
 
 def from_environment(environment: Mapping[str, str]) -> Optional[Cluster]:
@@ -75,7 +75,7 @@ def from_environment(environment: Mapping[str, str]) -> Optional[Cluster]:
   try:
     config = json.loads(text)
   except ValueError as error:
-    raise _wrong('is no JSON: {}'.format(error)) from error
+    raise _wrong(f'is no JSON: {error}') from error
   jobs = config.get('cluster') if isinstance(config, dict) else None
   if not jobs:
     return None
@@ -84,8 +84,8 @@ def from_environment(environment: Mapping[str, str]) -> Optional[Cluster]:
   unknown = set(jobs) - {WORKER, EVALUATOR, *_CHIEF_JOBS}
   if unknown:
     raise _wrong(
-      'has the job {!r}; known are chief, worker and evaluator. Training is '
-      'synchronous and has no parameter servers'.format(min(unknown))
+      f'has the job {min(unknown)!r}; known are chief, worker and evaluator. '
+      'Training is synchronous and has no parameter servers'
     )
   chiefs = [job for job in _CHIEF_JOBS if jobs.get(job)]
   if len(chiefs) > 1 or any(len(jobs[job]) != 1 for job in chiefs):
@@ -118,11 +118,11 @@ def hidden_environment() -> Iterator[None]:
 def _addresses(jobs: Mapping[str, Any], job: str) -> List[str]:
   addresses = jobs.get(job, [])
   if not isinstance(addresses, list):
-    raise _wrong("'cluster.{}' has to be a list of host:port".format(job))
+    raise _wrong(f"'cluster.{job}' has to be a list of host:port")
   for address in addresses:
     host, _, port = str(address).rpartition(':')
     if not host or not port.isdigit():
-      raise _wrong("'cluster.{}' has {!r}".format(job, address))
+      raise _wrong(f"'cluster.{job}' has {address!r}")
   return addresses
 
 
@@ -143,9 +143,8 @@ def _task(
     )
   if not isinstance(index, int) or not 0 <= index < len(addresses):
     raise _wrong(
-      "'task.index' is {!r}; the job {!r} has 0 to {}".format(
-        index, job, len(addresses) - 1
-      )
+      f"'task.index' is {index!r}; the job {job!r} has 0 to "
+      f'{len(addresses) - 1}'
     )
   is_after_chief = job == WORKER and bool(chiefs)
   return WORKER, index + is_after_chief
@@ -153,7 +152,6 @@ def _task(
 
 def _wrong(what: str) -> errors.ConfigError:
   return errors.ConfigError(
-    '{} {}. It looks like {}; unset it to train in one process.'.format(
-      VARIABLE, what, _EXAMPLE
-    )
+    f'{VARIABLE} {what}. It looks like {_EXAMPLE}; unset it to train in one '
+    'process.'
   )

@@ -215,10 +215,9 @@ class Meeting:
     except OSError as error:
       listener.close()
       raise errors.UserError(
-        '{}: the chief cannot listen at {}: {}. Another program may have the '
-        'port; give one that is free.'.format(
-          cluster_lib.VARIABLE, self._cluster.workers[0], error.strerror
-        )
+        f'{cluster_lib.VARIABLE}: the chief cannot listen at '
+        f'{self._cluster.workers[0]}: {error.strerror}. Another program may '
+        'have the port; give one that is free.'
       ) from error
     listener.listen(self._cluster.num_workers)
     listener.settimeout(_RETRY_INTERVAL)
@@ -244,9 +243,7 @@ class Meeting:
       peer.send(hello=_HELLO, index=self._cluster.index, report=report)
       # It answers when all have come.
       while not peer.has_message(_LINE_INTERVAL):
-        line_time = self._be_patient(
-          line_time, 'those that {} waits for'.format(chief)
-        )
+        line_time = self._be_patient(line_time, f'those that {chief} waits for')
       answer = peer.receive()
       if answer is None or 'problem' not in answer:
         # The chief's end, or the rest of a training that is going down.
@@ -265,10 +262,9 @@ class Meeting:
     now = time.monotonic()
     if now > self._end_of_patience:
       raise errors.UserError(
-        'Not all workers came: {} did not. Start each of {} with its own '
-        'task.index, and check that the addresses can be reached.'.format(
-          names, cluster_lib.VARIABLE
-        )
+        f'Not all workers came: {names} did not. Start each of '
+        f'{cluster_lib.VARIABLE} with its own task.index, and check that the '
+        'addresses can be reached.'
       )
     if now - line_time < _LINE_INTERVAL:
       return line_time
@@ -300,7 +296,7 @@ class Meeting:
       if other is not peer:
         other.send(failed=index, reason=reason)
     what = (
-      'failed: {}'.format(reason)
+      f'failed: {reason}'
       if reason
       else 'is gone; its own log, or that of its machine, may say why'
     )
@@ -328,14 +324,14 @@ def _disagreement(
   """Returns what is wrong with the first worker that differs from the chief."""
   for index, report in sorted(reports.items()):
     shown = [
-      '{} is {!r}, not {!r}'.format(key, report.get(key), reports[0].get(key))
+      f'{key} is {report.get(key)!r}, not {reports[0].get(key)!r}'
       for key in sorted({*reports[0], *report})
       if report.get(key) != reports[0].get(key)
     ]
     if shown:
       if len(shown) > _MAX_DIFFERENCES:
         rest = len(shown) - _MAX_DIFFERENCES
-        shown[_MAX_DIFFERENCES:] = ['{} others'.format(rest)]
+        shown[_MAX_DIFFERENCES:] = [f'{rest} others']
       return (
         '{} differs from {}: {}. All workers need the same config and flags, '
         'as many devices (CUDA_VISIBLE_DEVICES), and one model_dir that they '

@@ -109,10 +109,8 @@ class CloudTpu:
       ) from error
     except OSError as error:
       raise errors.UserError(
-        "The TPU '{}' cannot be looked up: this machine is not on Google Cloud "
-        '({}). Give --gcp_project and --tpu_zone.'.format(
-          tpu_name(platform), error
-        )
+        f"The TPU '{tpu_name(platform)}' cannot be looked up: this machine is "
+        f'not on Google Cloud ({error}). Give --gcp_project and --tpu_zone.'
       ) from error
     self.name = self._client.name()
     self.has_api = self._client.api_available()
@@ -153,9 +151,9 @@ class CloudTpu:
         _log.warning('The Cloud TPU API does not answer: %s.', reason)
         return TpuStatus(_UNKNOWN)
       raise errors.UserError(
-        'The Cloud TPU API refuses to tell about {}: {}. Check project, zone '
-        'and account (gcloud auth application-default login), or give the '
-        'grpc://host:port address as --tpu.'.format(self._where(), reason)
+        f'The Cloud TPU API refuses to tell about {self._where()}: {reason}. '
+        'Check project, zone and account (gcloud auth application-default '
+        'login), or give the grpc://host:port address as --tpu.'
       ) from error
     return TpuStatus(
       node.get('state', _UNKNOWN),
@@ -189,17 +187,15 @@ class CloudTpu:
       advice = _LOST_STATES.get(status.state)
       if advice and not awaits_new_tpu:
         raise errors.UserError(
-          'This run cannot use {}: its state is {}. To go on, {}; the same '
-          'command then resumes from the last checkpoint.'.format(
-            self._where(), status.state, advice
-          )
+          f'This run cannot use {self._where()}: its state is {status.state}. '
+          f'To go on, {advice}; the same command then resumes from the last '
+          'checkpoint.'
         )
       if waited >= timeout and not awaits_new_tpu:
         raise errors.UserError(
-          'This run cannot use {}: not healthy within {:.0f} s, state {}, '
-          'health {}. See gcloud compute tpus describe, or recreate it.'.format(
-            self._where(), timeout, status.state, status.health
-          )
+          f'This run cannot use {self._where()}: not healthy within '
+          f'{timeout:.0f} s, state {status.state}, health {status.health}. '
+          'See gcloud compute tpus describe, or recreate it.'
         )
       if status != last_status or time.monotonic() - last_line >= _LOG_INTERVAL:
         last_status, last_line = status, time.monotonic()
@@ -213,7 +209,7 @@ class CloudTpu:
           if advice
           else ''
           if awaits_new_tpu
-          else ' of at most {:.0f} s'.format(timeout),
+          else f' of at most {timeout:.0f} s',
         )
       time.sleep(self._interval)
 
@@ -234,9 +230,9 @@ class CloudTpu:
       version = self.status().version
       if version and version.split('.')[:2] != TENSORFLOW_VERSION.split('.'):
         raise WrongVersionError(
-          'TensorFlow {1} is needed, but {2} runs TensorFlow {0}. Give '
-          '--configure_tpu_version, or recreate the TPU with '
-          '--version={1}.'.format(version, TENSORFLOW_VERSION, self._where())
+          f'TensorFlow {TENSORFLOW_VERSION} is needed, but {self._where()} '
+          f'runs TensorFlow {version}. Give --configure_tpu_version, or '
+          f'recreate the TPU with --version={TENSORFLOW_VERSION}.'
         )
 
   def _configure_version(self) -> None:
@@ -252,9 +248,9 @@ class CloudTpu:
       is_lost = isinstance(error, (OSError, ValueError, RuntimeError))
       kind = errors.UserError if is_lost else WrongVersionError
       raise kind(
-        '--configure_tpu_version: the version of TPU {0} cannot be set to {1}: '
-        '{2}. Recreate the TPU with --version={1}, or leave the flag '
-        'out.'.format(self.name, TENSORFLOW_VERSION, error)
+        f'--configure_tpu_version: the version of TPU {self.name} cannot be '
+        f'set to {TENSORFLOW_VERSION}: {error}. Recreate the TPU with '
+        f'--version={TENSORFLOW_VERSION}, or leave the flag out.'
       ) from error
     if self.has_api:
       self.wait_until_healthy()

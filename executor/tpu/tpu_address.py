@@ -53,7 +53,7 @@ def wait_until_reachable(
   """
   parts = urllib.parse.urlsplit(address)
   if not parts.hostname or not parts.port:
-    raise ValueError('{!r} is not of the form grpc://host:port'.format(address))
+    raise ValueError(f'{address!r} is not of the form grpc://host:port')
   end = time.monotonic() + timeout
   while True:
     begin = time.monotonic()
@@ -61,13 +61,11 @@ def wait_until_reachable(
       socket.create_connection((parts.hostname, parts.port), interval).close()
       return
     except socket.gaierror as error:
-      raise OSError('the host {} is unknown'.format(parts.hostname)) from error
+      raise OSError(f'the host {parts.hostname} is unknown') from error
     except OSError as error:
       if time.monotonic() >= end:
         raise OSError(
-          'nothing answered at {} for {:.0f} s ({})'.format(
-            address, timeout, error
-          )
+          f'nothing answered at {address} for {timeout:.0f} s ({error})'
         ) from error
       _log.info(
         'Waiting for the TPU at %s to answer (%s); giving up in %.0f s.',
@@ -93,7 +91,6 @@ def reset_session(address: str, timeout: float = _RESET_TIMEOUT) -> None:
     tf.Session.reset(address, config=config)
   except (tf.errors.OpError, RuntimeError) as error:
     raise OSError(
-      'no TensorFlow server answered at {} within {:.0f} s ({})'.format(
-        address, timeout, error
-      )
+      f'no TensorFlow server answered at {address} within {timeout:.0f} s '
+      f'({error})'
     ) from error

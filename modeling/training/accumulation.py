@@ -83,8 +83,8 @@ def _split(tensor: tf.Tensor, num_parts: int) -> tf.Tensor:
   size, *rest = tensor.shape.as_list()
   if size % num_parts:
     raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} does not divide the {} images of '
-      'a batch on one device. Use a divisor of {}, or another batch '
-      'size.'.format(num_parts, size, size)
+      f'train.gradient_accumulation_steps: {num_parts} does not divide the '
+      f'{size} images of a batch on one device. Use a divisor of {size}, or '
+      'another batch size.'
     )
   return tf.reshape(tensor, [num_parts, size // num_parts, *rest])

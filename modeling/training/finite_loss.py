@@ -71,7 +71,7 @@ def _describe(
     'images again, check their boxes.'.format(
       int(values['step']),
       ', '.join(bad),
-      ', '.join('{} {:g}'.format(k, v) for k, v in losses.items()),
+      ', '.join(f'{k} {v:g}' for k, v in losses.items()),
       float(values['learning_rate']),
       ids,
     )

@@ -132,10 +132,8 @@ def accumulated_gradients(
 def _check_adds_up(model: base_model.Model, num_parts: int) -> None:
   if not model.losses_add_up:
     raise errors.ConfigError(
-      'train.gradient_accumulation_steps: {} is not possible with this model, '
-      'whose losses do not add up over parts of a batch. Use 1.'.format(
-        num_parts
-      )
+      f'train.gradient_accumulation_steps: {num_parts} is not possible with '
+      'this model, whose losses do not add up over parts of a batch. Use 1.'
     )
 
 

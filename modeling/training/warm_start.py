@@ -54,7 +54,7 @@ class RestoreReport(NamedTuple):
       table.add_row(
         title,
         str(len(names)),
-        '{:,}'.format(sum(self.sizes[name] for name in names)),
+        f'{sum(self.sizes[name] for name in names):,}',
         ', '.join(names[:3]) + (', ...' if len(names) > 3 else ''),
       )
     stream = io.StringIO()
@@ -62,13 +62,12 @@ class RestoreReport(NamedTuple):
     console.print(table)
     lines = [
       stream.getvalue().rstrip(),
-      'Loaded {:.1%} of the parameters.'.format(self.share_of_parameters()),
+      f'Loaded {self.share_of_parameters():.1%} of the parameters.',
     ]
     for name, (graph_shape, file_shape) in sorted(self.shape_differs.items()):
       lines.append(
-        '{}: {} here, {} in the checkpoint; starts afresh.'.format(
-          name, graph_shape, file_shape
-        )
+        f'{name}: {graph_shape} here, {file_shape} in the checkpoint; starts '
+        'afresh.'
       )
     if self.shape_differs and all(
       '-predict/' in name for name in self.shape_differs
@@ -100,8 +99,8 @@ def match_variables(
     skip = re.compile(skip_variables_regex) if skip_variables_regex else None
   except re.error as error:
     raise errors.ConfigError(
-      'train.checkpoint.skip_variables_regex: {!r} is not a regular '
-      'expression: {}.'.format(skip_variables_regex, error)
+      f'train.checkpoint.skip_variables_regex: {skip_variables_regex!r} is '
+      f'not a regular expression: {error}.'
     ) from error
   checkpoint_lib.check_intact(checkpoint)
   shapes = dict(tf.train.list_variables(checkpoint))

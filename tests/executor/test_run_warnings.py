@@ -103,7 +103,7 @@ def test_a_resumed_run_with_another_config(tmp_path):
   (line,) = _warnings(changes, step=7)
   assert line.startswith('The config changes at step 7 (against ')
   assert line.endswith(
-    "resnet.resnet_depth from 50 to 18; eval.suffix from '_old' to ''."
+    "eval.suffix from '_old' to ''; resnet.resnet_depth from 50 to 18."
   )
   (tmp_path / 'params.yaml').write_text('a: [')
   (line,) = _warnings(model_dir, step=7)

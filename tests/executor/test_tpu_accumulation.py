@@ -6,7 +6,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor.tpu.preflight import graph_checks, tpu_graph
+from executor.tpu.preflight import (
+  activations,
+  core_memory,
+  graph_checks,
+  tpu_graph,
+)
 from tests import tiny_run
 
 
@@ -57,3 +62,15 @@ def test_cores_exchange_the_sums_of_all_parts(graph):
 def test_xla_takes_it(graph):
   assert not graph_checks.without_kernel(graph.operations)
   assert not graph_checks.without_shape(graph.operations)
+
+
+def test_what_is_kept_is_of_one_part(graph):
+  kept = activations.find_kept(graph.operations, graph.infeed)
+  assert len(kept) > 50
+  for tensor in kept:
+    assert _is_in_a_part(tensor.op), tensor
+    if tensor.shape.ndims == 4:
+      assert tensor.shape[0] == 1, tensor
+  parts = core_memory.estimate(graph)
+  for network in ('resnet10', 'fpn', 'retinanet'):
+    assert parts['activations of ' + network] > 0

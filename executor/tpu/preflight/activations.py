@@ -15,9 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling.training import accumulation
 
-_GRADIENT_SCOPE = re.compile(
-  '({}/)?'.format(accumulation.SCOPE) + r'gradients(_\d+)?/'
-)
+_GRADIENT_SCOPE = re.compile(f'({accumulation.SCOPE}/)?' + r'gradients(_\d+)?/')
 
 # The same memory under another shape or name.
 _VIEWS = frozenset(

@@ -42,7 +42,7 @@ def check_beside(params: Any, mode: str) -> Iterator[Callable[[], Any]]:
       process.join()
       raise RuntimeError(
         'The process that checks a graph beside this one ended with exit code '
-        '{}.'.format(process.exitcode)
+        f'{process.exitcode}.'
       ) from None
 
   try:

@@ -138,7 +138,7 @@ def without_kernel(operations: Sequence[tf.Operation]) -> List[Offender]:
     if op.type in _REFUSED:
       attribute, refused = _REFUSED[op.type]
       if op.get_attr(attribute) == refused:
-        reason = "XLA's kernel refuses {}={}".format(attribute, refused)
+        reason = f"XLA's kernel refuses {attribute}={refused}"
     if reason:
       offenders.append(Offender(op.type, op.name, reason))
   return offenders
@@ -207,14 +207,14 @@ def _summaries(mode: str, offenders: Sequence[Offender]) -> List[str]:
   for op_type, name, reason in offenders:
     layer = name.rpartition('/')[0]
     alike.setdefault((op_type, reason), []).append(
-      "'{}'{}".format(name, layer and " (layer '{}')".format(layer))
+      "'{}'{}".format(name, layer and f" (layer '{layer}')")
     )
   return [
     '{} in {}, operation {}{}: {}. Change what makes this layer.'.format(
       op_type,
       mode,
       names[0],
-      ' and {} more'.format(len(names) - 1) if names[1:] else '',
+      f' and {len(names) - 1} more' if names[1:] else '',
       reason,
     )
     for (op_type, reason), names in alike.items()

@@ -1,6 +1,6 @@
 """How cores, batches and images divide on a TPU: read from the config alone."""
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Tuple
 
 from configs import factory as config_factory
 from configs import params_dict
@@ -37,14 +37,16 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
   """
   num_cores = params.train.num_shards
   num_replicas = hardware_lib.num_training_replicas(params)
-  text = '{} ({} cores, {} for each replica)'.format(
-    num_replicas, num_cores, num_cores // num_replicas
+  text = (
+    f'{num_replicas} ({num_cores} cores, {num_cores // num_replicas} for '
+    'each replica)'
   )
   problems, rows = [], [('replicas', text)]
-  for is_training, batch in _batches(params).items():
+  for is_training in (True, False):
     if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
-      rows.append((batch.key, str(batch)))
       hardware = hardware_lib.tpu(params, is_training)
+      batch = batches.batch_of(params, hardware, is_training)
+      rows.append((batch.key, str(batch)))
       problems += run_check.hardware_problems(params, hardware, is_training)
   try:
     image_size = preprocess_ops.padded_size(
@@ -65,18 +67,10 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
 
 def with_batches_that_divide(params: Any) -> Any:
   """Params that can be built: batches that do not divide are made smaller."""
-  for batch in _batches(params).values():
-    params = params_dict.with_overrides(
-      params, {batch.key: batch.size_that_divides}
-    )
-  return params
-
-
-def _batches(params: Any) -> Dict[bool, batches.Batch]:
-  """Those of training (True) and of evaluation."""
-  return {
-    True: batches.training(params, hardware_lib.num_training_replicas(params)),
-    False: batches.evaluation(
-      params, hardware_lib.tpu(params, is_training=False)
-    ),
-  }
+  found = [
+    batches.batch_of(params, hardware_lib.tpu(params, is_training), is_training)
+    for is_training in (True, False)
+  ]
+  return params_dict.with_overrides(
+    params, {batch.key: batch.size_that_divides for batch in found}
+  )

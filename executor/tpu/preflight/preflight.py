@@ -108,7 +108,7 @@ def _check_graphs(
         str(report.replica_batch_size),
         str(report.num_without_kernel),
         str(report.num_without_shape),
-        '{:.1f}'.format(report.seconds),
+        f'{report.seconds:.1f}',
       )
     )
     problems += report.problems
@@ -120,12 +120,11 @@ def _check_graphs(
 def _memory_table(parts: Dict[str, int]) -> rich.table.Table:
   rows = [('part', 'MB')]
   for part, size in [*parts.items(), ('all', sum(parts.values()))]:
-    rows.append((part, '{:.1f}'.format(size / _MB)))
+    rows.append((part, f'{size / _MB:.1f}'))
   table = _table('Memory of a core in training, estimate', rows)
   table.caption = ', '.join(
-    '{:.0%} of the {} GB of a {} core'.format(
-      sum(parts.values()) / (size * _GB), size, kind
-    )
+    f'{sum(parts.values()) / (size * _GB):.0%} of the {size} GB of a {kind} '
+    'core'
     for kind, size in _CORE_MEMORY.items()
   )
   return table
@@ -139,13 +138,12 @@ def _memory_problems(
     return []
   largest = max(parts, key=parts.get)
   return [
-    'train.train_batch_size: {} images on a replica need about {:.1f} GB of '
-    'each core, which has {:g} (--core_memory_gb); {} alone {:.1f}. Lower the '
-    'batch, compute it in parts (train.gradient_accumulation_steps), give more '
-    'cores (--num_cores), part the images (train.num_cores_per_replica), or '
-    'use a TPU with more memory.'.format(
-      batch_size, total / _GB, core_memory_gb, largest, parts[largest] / _GB
-    )
+    f'train.train_batch_size: {batch_size} images on a replica need about '
+    f'{total / _GB:.1f} GB of each core, which has {core_memory_gb:g} '
+    f'(--core_memory_gb); {largest} alone {parts[largest] / _GB:.1f}. Lower '
+    'the batch, compute it in parts (train.gradient_accumulation_steps), give '
+    'more cores (--num_cores), part the images (train.num_cores_per_replica), '
+    'or use a TPU with more memory.'
   ]
 
 

@@ -83,9 +83,7 @@ def build(params: Any, mode: str) -> TpuGraph:
         raise
       except (ValueError, TypeError, RuntimeError) as error:
         raise errors.UserError(
-          'The graph of mode {!r} cannot be built for a TPU: {}'.format(
-            mode, error
-          )
+          f'The graph of mode {mode!r} cannot be built for a TPU: {error}'
         ) from error
   operations = [
     op

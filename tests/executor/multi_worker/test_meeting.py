@@ -198,13 +198,18 @@ def _in_processes(victim, what, directory):
   )
 
 
-@pytest.mark.parametrize('victim', [0, 1])
 @pytest.mark.parametrize(
-  'what,code,own,told',
+  'victim,what,code,own,told',
   [
-    ('killed', -signal.SIGKILL, '', ' is gone; '),
+    (0, 'killed', -signal.SIGKILL, '', ' is gone; '),
     # The others may be gone before it has told all of them.
-    ('failed', 3, 'own error: out of cheese', ' failed: out of cheese. All '),
+    (
+      1,
+      'failed',
+      3,
+      'own error: out of cheese',
+      ' failed: out of cheese. All ',
+    ),
   ],
 )
 def test_all_are_told_of_one_that_ends(tmp_path, victim, what, code, own, told):
