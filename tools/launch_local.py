@@ -8,6 +8,7 @@ others are stopped. Ctrl-C lets all save a checkpoint; a second one kills them.
 With --evaluator one more process evaluates checkpoints as they appear.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -39,15 +40,12 @@ _INTERVAL = 0.2
 
 def free_addresses(count: int) -> List[str]:
   """Returns host:port of free ports of this machine."""
-  # All are held until each has one of its own.
-  sockets = [socket.socket() for _ in range(count)]
-  try:
-    for held in sockets:
-      held.bind(('127.0.0.1', 0))
-    return ['127.0.0.1:{}'.format(s.getsockname()[1]) for s in sockets]
-  finally:
-    for held in sockets:
-      held.close()
+  with contextlib.ExitStack() as stack:
+    # All are held until each has one of its own.
+    held = [stack.enter_context(socket.socket()) for _ in range(count)]
+    for one in held:
+      one.bind(('127.0.0.1', 0))
+    return ['{}:{}'.format(*one.getsockname()) for one in held]
 
 
 def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:

@@ -109,10 +109,7 @@ def print_summary(
 ) -> None:
   """Prints boxes per class, the findings and what to put into the config."""
   counts = boxes_by_class(written.coco)
-  table = rich.table.Table(title='Boxes written')
-  table.add_column('id', justify='right')
-  table.add_column('class')
-  table.add_column('boxes', justify='right')
+  table = rich.table.Table('id', 'class', 'boxes', title='Boxes written')
   for category in written.coco['categories']:
     name = category['name']
     table.add_row(str(category['id']), name, str(counts[name]))
