@@ -33,9 +33,8 @@ _FLOAT32_BYTES = 4
 # Mean, then variance; and both again in the backward pass.
 _SUMS_PER_SYNCED_LAYER = 4
 _COLUMNS = (
-  *('device', 'cores', 'batch', 'cores an image', 'compute ms'),
-  *('all-reduce ms', 'sync BN ms', 'step ms', 'images/s', 'efficiency'),
-  *('limit', 'hours'),
+  *('device', 'cores', 'batch', 'compute ms', 'all-reduce ms', 'sync BN ms'),
+  *('step ms', 'images/s', 'efficiency', 'limit', 'hours'),
 )
 
 
@@ -199,7 +198,7 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
       speed = batch / step.seconds
       parts = (step.compute, step.all_reduce, step.sync_bn, step.seconds)
       yield (
-        *(device.name, cores, batch, sharing),
+        *(device.name, cores, batch),
         *('{:.1f}'.format(1e3 * seconds) for seconds in parts),
         '{:.0f}'.format(speed),
         '{:.2f}'.format(step.compute / step.seconds),
