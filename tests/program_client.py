@@ -35,7 +35,8 @@ def main():
     os.close(number)
   code = int(connection.recv(16))
   if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if code != -signal.SIGKILL:
+      signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
   os._exit(code)
 
