@@ -44,8 +44,8 @@ def _prepare_folder(folder: str) -> None:
   if os.path.isdir(folder) and os.listdir(folder):
     if not os.path.exists(marker):
       raise errors.UserError(
-        '--output_dir={} holds files that are not from the demo. Give an '
-        'empty or a new folder.'.format(folder)
+        f'--output_dir={folder} holds files that are not from the demo. Give '
+        'an empty or a new folder.'
       )
     shutil.rmtree(folder)
   os.makedirs(folder, exist_ok=True)
@@ -85,7 +85,7 @@ def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
     '--data_dir=' + data_dir,
     '--config_file=' + _PRESET,
     '--params_override=' + ','.join(map('='.join, overrides.items())),
-    *(['--train_steps={}'.format(steps)] if steps else []),
+    *([f'--train_steps={steps}'] if steps else []),
   )
 
 
@@ -123,7 +123,7 @@ def main(argv: List[str]) -> None:
   _write_data(data_dir)
   _train_and_evaluate(data_dir, model_dir)
   page = _detect(data_dir, model_dir, output_dir)
-  print('Detections on images not trained on: {}'.format(page))
+  print(f'Detections on images not trained on: {page}')
 
 
 if __name__ == '__main__':

@@ -80,7 +80,7 @@ def write_images(
     first, first + count, desc='drawing', unit='image', disable=None
   ):
     image = make_image(seed, number)
-    name = 'shapes_{:05d}.png'.format(number)
+    name = f'shapes_{number:05d}.png'
     path = os.path.join(folder, name)
     Image.fromarray(image.pixels).save(path)
     images.append(annotations.AnnotatedImage(number, name, path, image.boxes))

@@ -199,18 +199,18 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
       parts = (step.compute, step.all_reduce, step.sync_bn, step.seconds)
       yield (
         *(device.name, cores, batch),
-        *('{:.1f}'.format(1e3 * seconds) for seconds in parts),
-        '{:.0f}'.format(speed),
-        '{:.2f}'.format(step.compute / step.seconds),
+        *(f'{1e3 * seconds:.1f}' for seconds in parts),
+        f'{speed:.0f}',
+        f'{step.compute / step.seconds:.2f}',
         step.limit,
-        '{:.2f}'.format(schedule / speed / 3600),
+        f'{schedule / speed / 3600:.2f}',
       )
 
 
 def main(argv: Sequence[str]) -> None:
   del argv  # Unused.
   for network in NETWORKS:
-    print('### {0.name}: batch of {0.batch_per_core} a core\n'.format(network))
+    print(f'### {network.name}: batch of {network.batch_per_core} a core\n')
     for row in (_COLUMNS, ['---'] * len(_COLUMNS), *step_rows(network)):
       print('| {} |'.format(' | '.join(map(str, row))))
     print()

@@ -49,15 +49,14 @@ def main(argv: List[str]) -> None:
   if len(argv) != 2:
     raise errors.ConfigError(
       'Give one model directory: python tools/serve.py MODEL_DIR; there are '
-      '{}.'.format(len(argv) - 1)
+      f'{len(argv) - 1}.'
     )
   if FLAGS.model_name is not None and not re.match(
     r'[\w.-]+$', FLAGS.model_name, re.ASCII
   ):
     raise errors.ConfigError(
-      '--model_name={} may hold letters, digits, and _ . - only.'.format(
-        FLAGS.model_name
-      )
+      f'--model_name={FLAGS.model_name} may hold letters, digits, and _ . - '
+      'only.'
     )
   program.quieten_tensorflow()
   from serving.http import request_limits, served_model, server
