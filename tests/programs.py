@@ -57,5 +57,4 @@ def run(*argv, cwd=ROOT, **environment):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,
-    timeout=300,
   )

@@ -81,7 +81,7 @@ def sample_rows(
   except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
     raise errors.DataError(
       'A record cannot be used; python tools/check_records.py finds out which '
-      'and why. ({})'.format(error.message.splitlines()[0])
+      f'and why. ({error.message.splitlines()[0]})'
     ) from error
   if not rows:
     raise errors.DataError(
@@ -111,8 +111,8 @@ def draw(
   )
   canvas = ImageDraw.Draw(sheet)
   for row_index, row in enumerate(rows):
-    captions = ['original, id {}'.format(row.source_id)]
-    captions += ['sample {}'.format(i + 1) for i in range(len(row.samples))]
+    captions = [f'original, id {row.source_id}']
+    captions += [f'sample {i + 1}' for i in range(len(row.samples))]
     for column, caption in enumerate(captions):
       x, y = _MARGIN + column * cell, _MARGIN + row_index * (cell + _HEADER)
       font = fonts.load(12, caption)

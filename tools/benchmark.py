@@ -62,7 +62,7 @@ def _write_records(directory: str) -> str:
       findings,
     )
   else:
-    print("BCCD is not in '{}': generated images.".format(FLAGS.bccd_dir))
+    print(f"BCCD is not in '{FLAGS.bccd_dir}': generated images.")
     annotated = demo_data.write_images(
       os.path.join(directory, 'images'), seed=0, first=0, count=200
     )
@@ -95,9 +95,8 @@ def main(argv: List[str]) -> None:
       _measure(FLAGS.figure, directory)
     return
   print(
-    '{}, {} CPUs, Python {}'.format(
-      platform.platform(), os.cpu_count(), platform.python_version()
-    ),
+    f'{platform.platform()}, {os.cpu_count()} CPUs, Python '
+    f'{platform.python_version()}',
     flush=True,
   )
   # Each in a process of its own: what one leaves would slow the next.

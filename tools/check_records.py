@@ -42,21 +42,20 @@ def main(argv: List[str]) -> None:
   for problem in problems[: FLAGS.max_rows]:
     print(problem)
   if len(problems) > FLAGS.max_rows:
-    print('... and {} more'.format(len(problems) - FLAGS.max_rows))
+    print(f'... and {len(problems) - FLAGS.max_rows} more')
   objection = whole.objection()
   if objection:
     print('All records: ' + objection)
   if whole.num_turned:
     print(
-      "Note: EXIF turns {} JPEG images, such as that of source id '{}'; "
-      'training does not. If their boxes are of the upright images, write the '
-      'records again.'.format(whole.num_turned, whole.turned_id)
+      f'Note: EXIF turns {whole.num_turned} JPEG images, such as that of '
+      f"source id '{whole.turned_id}'; training does not. If their boxes are "
+      'of the upright images, write the records again.'
     )
   num_problems = len(problems) + bool(objection)
   print(
-    '{} files, {} records read, {} problems'.format(
-      len(files), checker.num_records, num_problems
-    )
+    f'{len(files)} files, {checker.num_records} records read, {num_problems} '
+    'problems'
   )
   if num_problems:
     sys.exit(1)

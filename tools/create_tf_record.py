@@ -94,16 +94,14 @@ def main(argv: List[str]) -> None:
   )
   conversion.print_summary(written, report)
   print(
-    "Next: python tools/check_records.py --file_pattern='{}-*.tfrecord' "
-    '--num_classes={}'.format(
-      os.path.join(FLAGS.output_dir, FLAGS.name), 1 + max(annotated.label_map)
-    )
+    'Next: python tools/check_records.py '
+    f"--file_pattern='{os.path.join(FLAGS.output_dir, FLAGS.name)}-*.tfrecord' "
+    f'--num_classes={1 + max(annotated.label_map)}'
   )
   if report.num_problems:
     print(
-      'Problems: {}, all listed in {}_report.json'.format(
-        report.num_problems, os.path.join(FLAGS.output_dir, FLAGS.name)
-      )
+      f'Problems: {report.num_problems}, all listed in '
+      f'{os.path.join(FLAGS.output_dir, FLAGS.name)}_report.json'
     )
     if FLAGS.strict:
       sys.exit(1)

@@ -10,7 +10,6 @@ Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
   page.html        the same to look through
 """
 
-import json
 import os
 import shlex
 import shutil
@@ -45,8 +44,8 @@ def _prepare_folder(folder: str) -> None:
   if os.path.isdir(folder) and os.listdir(folder):
     if not os.path.exists(marker):
       raise errors.UserError(
-        '--output_dir={} holds files that are not from the demo. Give an '
-        'empty or a new folder.'.format(folder)
+        f'--output_dir={folder} holds files that are not from the demo. Give '
+        'an empty or a new folder.'
       )
     shutil.rmtree(folder)
   os.makedirs(folder, exist_ok=True)
@@ -72,42 +71,35 @@ def _write_data(folder: str) -> None:
 
 def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
   overrides = {
-    'train': {
-      'train_file_pattern': os.path.join(data_dir, 'train-*.tfrecord'),
-    },
-    'eval': {
-      'eval_file_pattern': os.path.join(data_dir, 'val-*.tfrecord'),
-      'val_json_file': os.path.join(data_dir, 'val.json'),
-      'label_map_file': os.path.join(data_dir, 'label_map.txt'),
-    },
+    'train.train_file_pattern': 'train-*.tfrecord',
+    'eval.eval_file_pattern': 'val-*.tfrecord',
+    'eval.val_json_file': 'val.json',
+    'eval.label_map_file': 'label_map.txt',
   }
-  steps = []
-  if FLAGS.train_steps:
-    steps.append('--train_steps={}'.format(FLAGS.train_steps))
+  steps = FLAGS.train_steps
   _run(
     'main.py',
     '--mode=train',
     '--eval_after_training',
     '--model_dir=' + model_dir,
+    '--data_dir=' + data_dir,
     '--config_file=' + _PRESET,
-    '--params_override=' + json.dumps(overrides),
-    *steps,
+    '--params_override=' + ','.join(map('='.join, overrides.items())),
+    *([f'--train_steps={steps}'] if steps else []),
   )
 
 
 def _detect(data_dir: str, model_dir: str, output_dir: str) -> str:
   """Returns the path of the page."""
   image_dir = os.path.join(data_dir, 'val_images')
+  names = sorted(os.listdir(image_dir))[:_NUM_PICTURES]
   page = os.path.join(output_dir, 'page.html')
   _run(
     'inference.py',
     '--checkpoint_path=' + model_dir,
     '--output_dir=' + os.path.join(output_dir, 'pictures'),
     '--output_html=' + page,
-    *(
-      os.path.join(image_dir, name)
-      for name in sorted(os.listdir(image_dir))[:_NUM_PICTURES]
-    ),
+    *(os.path.join(image_dir, name) for name in names),
   )
   return page
 
@@ -131,7 +123,7 @@ def main(argv: List[str]) -> None:
   _write_data(data_dir)
   _train_and_evaluate(data_dir, model_dir)
   page = _detect(data_dir, model_dir, output_dir)
-  print('Detections on images not trained on: {}'.format(page))
+  print(f'Detections on images not trained on: {page}')
 
 
 if __name__ == '__main__':

@@ -80,7 +80,7 @@ def write_images(
     first, first + count, desc='drawing', unit='image', disable=None
   ):
     image = make_image(seed, number)
-    name = 'shapes_{:05d}.png'.format(number)
+    name = f'shapes_{number:05d}.png'
     path = os.path.join(folder, name)
     Image.fromarray(image.pixels).save(path)
     images.append(annotations.AnnotatedImage(number, name, path, image.boxes))
@@ -168,10 +168,8 @@ def _overlap(a: annotations.Box, b: annotations.Box) -> float:
   """Intersection over the area of the smaller box."""
   width = min(a.xmax, b.xmax) - max(a.xmin, b.xmin)
   height = min(a.ymax, b.ymax) - max(a.ymin, b.ymin)
-  if width <= 0 or height <= 0:
-    return 0.0
   areas = [(c.xmax - c.xmin) * (c.ymax - c.ymin) for c in (a, b)]
-  return width * height / min(areas)
+  return max(width, 0) * max(height, 0) / min(areas)
 
 
 def _paint(random, canvas: np.ndarray, mask: np.ndarray) -> np.ndarray:

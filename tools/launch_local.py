@@ -8,6 +8,7 @@ others are stopped. Ctrl-C lets all save a checkpoint; a second one kills them.
 With --evaluator one more process evaluates checkpoints as they appear.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -39,15 +40,12 @@ _INTERVAL = 0.2
 
 def free_addresses(count: int) -> List[str]:
   """Returns host:port of free ports of this machine."""
-  # All are held until each has one of its own.
-  sockets = [socket.socket() for _ in range(count)]
-  try:
-    for held in sockets:
-      held.bind(('127.0.0.1', 0))
-    return ['127.0.0.1:{}'.format(s.getsockname()[1]) for s in sockets]
-  finally:
-    for held in sockets:
-      held.close()
+  with contextlib.ExitStack() as stack:
+    # All are held until each has one of its own.
+    held = [stack.enter_context(socket.socket()) for _ in range(count)]
+    for one in held:
+      one.bind(('127.0.0.1', 0))
+    return ['{}:{}'.format(*one.getsockname()) for one in held]
 
 
 def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
@@ -56,7 +54,7 @@ def tasks(num_workers: int, has_evaluator: bool) -> Dict[str, Dict[str, Any]]:
   if has_evaluator:
     jobs[cluster.EVALUATOR] = free_addresses(1)
   return {
-    '{} {}'.format(job, index): {
+    f'{job} {index}': {
       'cluster': jobs,
       'task': {'type': job, 'index': index},
     }
@@ -86,7 +84,7 @@ class _Process:
     os.sched_setaffinity(self._process.pid, cores)
 
   def _copy(self) -> None:
-    prefix = '[{}] '.format(self.name).encode('utf-8')
+    prefix = f'[{self.name}] '.encode('utf-8')
     for line in self._process.stdout:
       sys.stdout.buffer.write(prefix + line)
       sys.stdout.buffer.flush()
@@ -105,7 +103,7 @@ class _Process:
   def kill(self, reason: str) -> None:
     """Ends it, if it runs, and says why."""
     if self._process.poll() is None:
-      print('{} is killed: {}.'.format(self.name, reason), file=sys.stderr)
+      print(f'{self.name} is killed: {reason}.', file=sys.stderr)
       self._process.kill()
 
   def finish(self) -> None:
@@ -137,12 +135,11 @@ def launch(
   available = sorted(os.sched_getaffinity(0))
   if cores and cores * len(configs) > len(available):
     raise errors.ConfigError(
-      '--cores={}: {} processes would need {} cores; there are {}.'.format(
-        cores, len(configs), cores * len(configs), len(available)
-      )
+      f'--cores={cores}: {len(configs)} processes would need '
+      f'{cores * len(configs)} cores; there are {len(available)}.'
     )
   if shutil.which(command[0]) is None:
-    raise errors.ConfigError("'{}' is no program.".format(command[0]))
+    raise errors.ConfigError(f"'{command[0]}' is no program.")
   processes: List[_Process] = []
   # The first is passed on, the second kills.
   signals: List[int] = []
@@ -178,7 +175,7 @@ def _wait(processes: List[_Process], signals: List[int]) -> int:
         failed = code
         failure_time = time.monotonic()
         print(
-          '{} ended with exit code {}.'.format(process.name, code),
+          f'{process.name} ended with exit code {code}.',
           file=sys.stderr,
         )
     running = [p for p, code in codes.items() if code is None]
@@ -192,7 +189,7 @@ def _wait(processes: List[_Process], signals: List[int]) -> int:
         # They save, however long that takes.
         process.send_once(signals[0])
       elif failed and seconds > _KILL_AFTER:
-        process.kill('it runs {:.0f} s after the failure'.format(_KILL_AFTER))
+        process.kill(f'it runs {_KILL_AFTER:.0f} s after the failure')
       elif failed and seconds > _STOP_AFTER:
         process.send_once(signal.SIGTERM)
     time.sleep(_INTERVAL)

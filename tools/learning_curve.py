@@ -168,5 +168,5 @@ def _save(drawing: figure.Figure, output: str) -> None:
       drawing.savefig(temporary, format=ending)
   except OSError as error:
     raise errors.UserError(
-      "Picture '{}' cannot be written: {}".format(output, error.strerror)
+      f"Picture '{output}' cannot be written: {error.strerror}"
     ) from error

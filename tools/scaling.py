@@ -33,9 +33,8 @@ _FLOAT32_BYTES = 4
 # Mean, then variance; and both again in the backward pass.
 _SUMS_PER_SYNCED_LAYER = 4
 _COLUMNS = (
-  *('device', 'cores', 'batch', 'cores an image', 'compute ms'),
-  *('all-reduce ms', 'sync BN ms', 'step ms', 'images/s', 'efficiency'),
-  *('limit', 'hours'),
+  *('device', 'cores', 'batch', 'compute ms', 'all-reduce ms', 'sync BN ms'),
+  *('step ms', 'images/s', 'efficiency', 'limit', 'hours'),
 )
 
 
@@ -199,19 +198,19 @@ def step_rows(network: Network) -> Iterator[Sequence[Any]]:
       speed = batch / step.seconds
       parts = (step.compute, step.all_reduce, step.sync_bn, step.seconds)
       yield (
-        *(device.name, cores, batch, sharing),
-        *('{:.1f}'.format(1e3 * seconds) for seconds in parts),
-        '{:.0f}'.format(speed),
-        '{:.2f}'.format(step.compute / step.seconds),
+        *(device.name, cores, batch),
+        *(f'{1e3 * seconds:.1f}' for seconds in parts),
+        f'{speed:.0f}',
+        f'{step.compute / step.seconds:.2f}',
         step.limit,
-        '{:.2f}'.format(schedule / speed / 3600),
+        f'{schedule / speed / 3600:.2f}',
       )
 
 
 def main(argv: Sequence[str]) -> None:
   del argv  # Unused.
   for network in NETWORKS:
-    print('### {0.name}: batch of {0.batch_per_core} a core\n'.format(network))
+    print(f'### {network.name}: batch of {network.batch_per_core} a core\n')
     for row in (_COLUMNS, ['---'] * len(_COLUMNS), *step_rows(network)):
       print('| {} |'.format(' | '.join(map(str, row))))
     print()

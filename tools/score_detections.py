@@ -36,13 +36,12 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
     detections = json.loads(files.read_text(path))
   except json.JSONDecodeError as error:
     raise errors.DataError(
-      "'{}' is not JSON: {}. Is it cut off?".format(path, error)
+      f"'{path}' is not JSON: {error}. Is it cut off?"
     ) from error
   if not isinstance(detections, list) or not detections:
     raise errors.DataError(
-      "'{}' has to hold a list of detections, not {}.".format(
-        path, errors.shown(detections)
-      )
+      f"'{path}' has to hold a list of detections, not "
+      f'{errors.shown(detections)}.'
     )
   for number, detection in enumerate(detections):
     try:
@@ -57,10 +56,9 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
       is_detection = False
     if not is_detection:
       raise errors.DataError(
-        "'{}', entry {}: needed are the integers image_id and category_id, "
-        'bbox [xmin, ymin, width, height] and score, not {}.'.format(
-          path, number, errors.shown(detection)
-        )
+        f"'{path}', entry {number}: needed are the integers image_id and "
+        'category_id, bbox [xmin, ymin, width, height] and score, not '
+        f'{errors.shown(detection)}.'
       )
   return detections
 
@@ -79,9 +77,9 @@ def check_known(
     unknown = sorted({row[key] for row in rows} - known)
     if unknown:
       raise errors.DataError(
-        '{} values of {} are not among the {} of the annotations, such as {}. '
-        'Give the annotations of the images that the detections are '
-        'from.'.format(len(unknown), key, entries, unknown[0])
+        f'{len(unknown)} values of {key} are not among the {entries} of the '
+        f'annotations, such as {unknown[0]}. Give the annotations of the '
+        'images that the detections are from.'
       )
 
 

@@ -45,7 +45,7 @@ def _check_output(path: str) -> None:
   directory = os.path.dirname(path) or '.'
   if not os.path.isdir(directory):
     raise errors.ConfigError(
-      "--output={}: there is no directory '{}'.".format(path, directory)
+      f"--output={path}: there is no directory '{directory}'."
     )
 
 

@@ -1,6 +1,7 @@
 """A batch of training images of noise, as the input pipeline delivers it."""
 
 import io
+import json
 import os
 import tempfile
 from typing import Any, Dict, Tuple
@@ -15,6 +16,8 @@ from tools.record_sources import annotations, writer
 from utils import mode_keys
 
 _SIZE, _BOXES = 128, 8
+# By what the input depends on: programs and tests make many.
+_batches: Dict[str, Any] = {}
 
 
 def make(params: Any, batch_size: int) -> Tuple[tf.Variable, Dict[str, Any]]:
@@ -28,23 +31,32 @@ def make(params: Any, batch_size: int) -> Tuple[tf.Variable, Dict[str, Any]]:
     A float32 variable of images in the layout of the input pipeline, and
     constant labels.
   """
-  # The same batch each time.
-  params = params_dict.ParamsDict(params)
-  params.override({'train': {'seed': 0}})
-  with tempfile.TemporaryDirectory() as directory:
-    path = os.path.join(directory, 'noise.tfrecord')
-    _write_record(path)
-    with tf.Graph().as_default(), tf.Session() as session:
-      input_fn = input_reader.InputFn(path, params, mode_keys.TRAIN)
-      dataset = input_fn({'batch_size': batch_size})
-      iterator = tf.data.make_initializable_iterator(dataset)
-      session.run(iterator.initializer)
-      images, labels = session.run(iterator.get_next())
+  images, labels = _read(params, batch_size)
   return (
     # A constant network would be computed once for all.
     tf.Variable(images.astype(np.float32), trainable=False),
     tf.nest.map_structure(tf.constant, labels),
   )
+
+
+def _read(params: Any, batch_size: int) -> Tuple[np.ndarray, Dict[str, Any]]:
+  params = params_dict.ParamsDict(params)
+  # The same batch each time.
+  layout = {'seed': 0, 'transpose_input': params.train.transpose_input}
+  params.override({'train': layout})
+  settings = dict(params.as_dict(), train=layout, batch_size=batch_size)
+  key = json.dumps(settings, sort_keys=True)
+  if key not in _batches:
+    with tempfile.TemporaryDirectory() as directory:
+      path = os.path.join(directory, 'noise.tfrecord')
+      _write_record(path)
+      with tf.Graph().as_default(), tf.Session() as session:
+        input_fn = input_reader.InputFn(path, params, mode_keys.TRAIN)
+        dataset = input_fn({'batch_size': batch_size})
+        iterator = tf.data.make_initializable_iterator(dataset)
+        session.run(iterator.initializer)
+        _batches[key] = session.run(iterator.get_next())
+  return _batches[key]
 
 
 def _write_record(path: str) -> None:

@@ -26,7 +26,10 @@ def _spinenet(name, **override):
 
 # name, overrides, image size, batch
 CASES = [
-  ('retinanet_r50_fpn', {}, (128, 128), 1),
+  # The next is the same network with other classes.
+  pytest.param(
+    *('retinanet_r50_fpn', {}, (128, 128), 1), marks=pytest.mark.slow
+  ),
   (
     'retinanet_r50_fpn_rect_b2',
     {'architecture': {'num_classes': 7}},
@@ -46,7 +49,11 @@ CASES = [
     (128, 128),
     1,
   ),
-  ('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
+  # 49S has the same blocks.
+  pytest.param(
+    *('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
+    marks=pytest.mark.slow,
+  ),
   (
     'retinanet_spinenet49S',
     _spinenet(

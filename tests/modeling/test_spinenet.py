@@ -53,19 +53,33 @@ def _outputs(name, height, width, **settings):
     return session.run(features), types.count('ResizeNearestNeighbor')
 
 
+class _Built:
+  """The graph of a backbone in training on 128 x 256 pixels."""
+
+  def __init__(self, name, architecture=None):
+    with tf.Graph().as_default() as self.graph:
+      self.backbone = _backbone(name, architecture, init_drop_connect_rate=0.32)
+      self.shapes = _shapes(self.backbone, 128, 256, is_training=True)
+      self.variables = [v.op.name for v in tf.global_variables()]
+
+
+@pytest.fixture(scope='module')
+def built():
+  return {name: _Built(name) for name in _BACKBONES}
+
+
 @pytest.mark.parametrize('name', _BACKBONES)
 @pytest.mark.parametrize('levels', [(3, 7), (4, 6)])
-def test_gives_the_wanted_levels(name, levels):
+def test_gives_the_wanted_levels(name, levels, built):
   channels = {'spinenet': 128, 'spinenet_mbconv': 24}[name]
-  with tf.Graph().as_default():
-    backbone = _backbone(name, {'min_level': levels[0], 'max_level': levels[1]})
-    shapes = _shapes(backbone, 128, 256)
-    variables = [v.op.name for v in tf.global_variables()]
-  assert shapes == {
+  network = built[name]
+  if levels != (3, 7):
+    network = _Built(name, {'min_level': levels[0], 'max_level': levels[1]})
+  assert network.shapes == {
     level: [2, 128 >> level, 256 >> level, channels]
     for level in range(levels[0], levels[1] + 1)
   }
-  assert all(v.startswith(name + '/') for v in variables)
+  assert all(v.startswith(name + '/') for v in network.variables)
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
@@ -108,7 +122,9 @@ def test_refuses_images_of_unknown_size(name):
 
 # Squares of 737 to 744 pixels and odd rectangles have maps whose sizes are no
 # multiples of each other.
-@pytest.mark.parametrize('size', [(738, 738), (64, 200)])
+@pytest.mark.parametrize(
+  'size', [(738, 738), pytest.param((64, 200), marks=pytest.mark.slow)]
+)
 def test_spinenet_takes_any_size(size):
   with tf.Graph().as_default():
     shapes = _shapes(_backbone('spinenet'), *size, is_training=True)
@@ -117,15 +133,13 @@ def test_spinenet_takes_any_size(size):
   }
 
 
-def test_small_images_need_fewer_variables():
-  counts = []
-  for size in (64, 128):
-    with tf.Graph().as_default():
-      _shapes(_backbone('spinenet'), size, size)
-      counts.append(len(tf.global_variables()))
+def test_small_images_need_fewer_variables(built):
+  with tf.Graph().as_default():
+    _shapes(_backbone('spinenet'), 64, 64)
+    count = len(tf.global_variables())
   # Levels 6 and 7 are both one cell wide, so nothing is strided between them:
   # one convolution with its batch norm less.
-  assert counts[1] - counts[0] == 5
+  assert len(built['spinenet'].variables) - count == 5
 
 
 def test_mbconv_refuses_sizes_whose_maps_do_not_fit():
@@ -145,28 +159,22 @@ def test_native_resize_gives_equal_values(name):
     np.testing.assert_allclose(native[level], values, rtol=1e-4, atol=1e-5)
 
 
-def test_unused_feature_joins_the_next_output_of_its_size():
+def test_unused_feature_joins_the_next_output_of_its_size(built):
   # Of the features only the one of block 9 is no block's parent.
-  with tf.Graph().as_default():
-    features = _backbone('spinenet')(tf.zeros([1, 128, 128, 3]), False)
-    graph = tf.get_default_graph()
-    unused = 'spinenet/sub_policy9/scale_permuted_block_11/' + (
-      'scale_permuted_block_11'
-    )
-    consumers = graph.get_operation_by_name(unused).outputs[0].consumers()
-  assert features
+  unused = 'spinenet/sub_policy9/scale_permuted_block_11/' + (
+    'scale_permuted_block_11'
+  )
+  operation = built['spinenet'].graph.get_operation_by_name(unused)
+  consumers = operation.outputs[0].consumers()
   assert [op.name.split('/')[1] for op in consumers] == ['sub_policy12']
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
-def test_drop_connect_grows_with_depth(name):
-  backbone = _backbone(name, init_drop_connect_rate=0.32)
+def test_drop_connect_grows_with_depth(name, built):
   count = {'spinenet': 15, 'spinenet_mbconv': 16}[name]
-  rates = backbone._drop_connect_rates
+  rates = built[name].backbone._drop_connect_rates
   np.testing.assert_allclose(rates, 0.32 * np.arange(1, count + 1) / count)
-  with tf.Graph().as_default():
-    _shapes(backbone, 128, 128, is_training=True)
-    types = [op.type for op in tf.get_default_graph().get_operations()]
+  types = [op.type for op in built[name].graph.get_operations()]
   # Every block but the stem's has one branch in these variants.
   assert types.count('Floor') == count
 

@@ -1,32 +1,21 @@
 """The benchmarks run, and print what they promise."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
-from tests import record_factory
+from tests import programs, record_factory
 
 _NUMBER = re.compile(r'-?\d+(\.\d+)?')
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 def _run(figure, *arguments):
-  run = subprocess.run(
-    [
-      sys.executable,
-      'tools/benchmark.py',
-      '--figure=' + figure,
-      '--rounds=1',
-      '--depth=10',
-      *arguments,
-    ],
-    cwd=_ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    universal_newlines=True,
+  run = programs.run(
+    'tools/benchmark.py',
+    '--figure=' + figure,
+    '--rounds=1',
+    '--depth=10',
+    *arguments,
   )
   assert run.returncode == 0, run.stderr
   return run.stdout.splitlines()

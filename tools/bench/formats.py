@@ -102,8 +102,8 @@ def measure(options: Any) -> None:
   )
   fastest = min(medians, key=medians.get)
   others = ', '.join(
-    '{} {:.2f} times its time'.format(name, value / medians[fastest])
+    f'{name} {value / medians[fastest]:.2f} times its time'
     for name, value in medians.items()
     if name != fastest
   )
-  print('fastest: {}; {}'.format(fastest, others))
+  print(f'fastest: {fastest}; {others}')

@@ -140,15 +140,14 @@ def measure(options: Any) -> None:
     jobs.setdefault('prediction', network)
   results = turns.measure(jobs, options.rounds or _ROUNDS, warm_up=1)
   for name, work in gflop.items():
-    print('{:12} {:8.1f} GFLOP/s'.format(name, work / results.median(name)))
+    print(f'{name:12} {work / results.median(name):8.1f} GFLOP/s')
   for name, least in _LEAST_SHARE.items():
     ratio = results.ratio('convolution', name)
     share = ratio * gflop[name] / gflop['convolution']
-    print('{} / convolution {:.3f} (at least {})'.format(name, share, least))
+    print(f'{name} / convolution {share:.3f} (at least {least})')
   for version, most in _MOST_TIME.items():
     ratio = results.ratio(version, 'prediction')
     print(
-      'with NMS {:8s} {:.3f} of the network (at most {}); {}'.format(
-        version, ratio, most, notes[version]
-      )
+      f'with NMS {version:8s} {ratio:.3f} of the network (at most {most}); '
+      f'{notes[version]}'
     )

@@ -105,4 +105,4 @@ def measure(options: Any) -> None:
     (_AUGMENTED, _PIPELINE, 'at least 0.55'),
   ):
     share = results.ratio(name, other, 'images/s')
-    print('{} / {} {:.2f} ({})'.format(name, other, share, goal))
+    print(f'{name} / {other} {share:.2f} ({goal})')

@@ -40,7 +40,7 @@ def _train(
       'main.py',
       '--mode=train',
       '--model_dir=' + model_dir,
-      '--train_batch_size={}'.format(workers * _BATCH),
+      f'--train_batch_size={workers * _BATCH}',
       '--params_override=' + json.dumps(overrides),
     ]
     start = time.perf_counter()
@@ -54,7 +54,7 @@ def _train(
     lines: List[str] = []
     for line in process.stdout:
       lines.append(line)
-      if 'step {}/'.format(steps) in line:
+      if f'step {steps}/' in line:
         figures = {'seconds': time.perf_counter() - start}
         speed = re.search(r'([\d.]+) images/s', line)
         process.terminate()
@@ -68,7 +68,7 @@ def _train(
 
 def _workers(options: Any, number: int) -> turns.Figures:
   launcher = [sys.executable, 'tools/launch_local.py', '--cores=1']
-  launcher += ['--num_workers={}'.format(number), '--']
+  launcher += [f'--num_workers={number}', '--']
   return _train(options, _STEPS, *launcher, workers=number)
 
 
@@ -82,7 +82,7 @@ def measure(options: Any) -> None:
     },
     options.rounds or _ROUNDS,
   )
-  waits = ('{:.1f}'.format(seconds) for seconds in results.values('start'))
+  waits = (f'{seconds:.1f}' for seconds in results.values('start'))
   print(
     'start to end of first step: {:.1f} s (at most 25; runs: {})'.format(
       results.median('start'), ', '.join(waits)
@@ -90,6 +90,6 @@ def measure(options: Any) -> None:
   )
   one, two = (results.median(name, 'images/s') for name in ('one', 'two'))
   print(
-    'one worker {:.2f} images/s, two workers {:.2f}: efficiency {:.2f} (at '
-    'least 0.8)'.format(one, two, two / (2 * one))
+    f'one worker {one:.2f} images/s, two workers {two:.2f}: efficiency '
+    f'{two / (2 * one):.2f} (at least 0.8)'
   )

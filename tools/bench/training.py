@@ -95,7 +95,7 @@ def measure_memory(options: Any) -> None:
     for way, settings in _WAYS.items()
   }
   results = turns.measure(jobs, options.rounds or 1)
-  print('training step of {0} images of {1} x {1} pixels'.format(_BATCH, size))
+  print(f'training step of {_BATCH} images of {size} x {size} pixels')
   turns.print_table(
     ('network', 'peak GB', 'ratio', 'step s'),
     (
@@ -131,6 +131,6 @@ def measure_graphs(options: Any) -> None:
     header if options.steps else header[:3],
     map(row, presets.find_presets(options.presets)),
   )
-  print('building takes at most {} s each'.format(_MOST_SECONDS_TO_BUILD))
+  print(f'building takes at most {_MOST_SECONDS_TO_BUILD} s each')
   if slow:
     raise errors.UserError('Too slow to build: {}.'.format(', '.join(slow)))

@@ -100,11 +100,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
   """Prints rows of a name and numbers, each as soon as it is there."""
   for name, *cells in itertools.chain([header], rows):
     print(
-      '{:28}'.format(name),
+      f'{name:28}',
       *(
-        '{:>13}'.format(
-          '{:.2f}'.format(cell) if isinstance(cell, float) else cell
-        )
+        '{:>13}'.format(f'{cell:.2f}' if isinstance(cell, float) else cell)
         for cell in cells
       ),
       flush=True,

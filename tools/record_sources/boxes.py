@@ -53,7 +53,7 @@ def usable_boxes(
       xmax=min(box.xmax, float(width)),
       ymax=min(box.ymax, float(height)),
     )
-    size = '{}; image {}x{}'.format(what, width, height)
+    size = f'{what}; image {width}x{height}'
     if clipped.xmax <= clipped.xmin or clipped.ymax <= clipped.ymin:
       report.add('box_outside_image', image.file_name, size)
       continue

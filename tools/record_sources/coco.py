@@ -53,7 +53,7 @@ def read_coco(
       )
       report.add('unknown_image_id', json_name, what)
     elif annotation.category_id not in names:
-      what = 'category id {}'.format(annotation.category_id)
+      what = f'category id {annotation.category_id}'
       report.add('unknown_class', image.file_name, what)
     else:
       boxes[image.id].append(annotation)
@@ -102,10 +102,10 @@ def _images_by_id(
   for image in images:
     if not image.file_name:
       raise errors.DataError(
-        '{}: image {} has no `file_name`.'.format(json_file, image.id)
+        f'{json_file}: image {image.id} has no `file_name`.'
       )
     if by_id.setdefault(image.id, image) is not image:
-      what = 'image id {}'.format(image.id)
+      what = f'image id {image.id}'
       report.add('duplicate_image', image.file_name, what)
   return by_id
 
@@ -116,12 +116,12 @@ def _category_names(
   for category in categories:
     if not category.name:
       raise errors.DataError(
-        '{}: category {} has no `name`.'.format(json_file, category.id)
+        f'{json_file}: category {category.id} has no `name`.'
       )
   names = {category.id: category.name for category in categories}
   if len(set(names.values())) < len(categories):
     raise errors.DataError(
-      '{}: a category name occurs more than once.'.format(json_file)
+      f'{json_file}: a category name occurs more than once.'
     )
   return names
 
@@ -147,10 +147,9 @@ def _check_not_corners(
     and num_beyond >= _SHARE_BEYOND * num_boxes
   ):
     raise errors.DataError(
-      '{}: {} of {} boxes leave their image, but would fit if bbox were '
-      '[xmin, ymin, xmax, ymax]. COCO has [xmin, ymin, width, height].'.format(
-        json_file, num_beyond, num_boxes
-      )
+      f'{json_file}: {num_beyond} of {num_boxes} boxes leave their image, but '
+      'would fit if bbox were [xmin, ymin, xmax, ymax]. COCO has [xmin, ymin, '
+      'width, height].'
     )
 
 

@@ -45,10 +45,9 @@ def convert(
     )
   if min(annotated.label_map, default=0) < 1:
     raise errors.DataError(
-      'The classes are {}: there has to be one, and ids start at 1, since 0 is '
-      'the background. Give ids with --label_map.'.format(
-        errors.shown(annotated.label_map)
-      )
+      f'The classes are {errors.shown(annotated.label_map)}: there has to be '
+      'one, and ids start at 1, since 0 is the background. Give ids with '
+      '--label_map.'
     )
   prefix = os.path.join(output_dir, name)
   label_map_file = os.path.join(output_dir, 'label_map.txt')
@@ -82,15 +81,13 @@ def _earlier_shards(prefix: str, overwrite: bool) -> List[str]:
     tf.io.gfile.makedirs(os.path.dirname(prefix))
   except tf.errors.OpError as error:
     raise errors.DataError(
-      '{}: the output folder cannot be made: {}'.format(
-        os.path.dirname(prefix), error
-      )
+      f'{os.path.dirname(prefix)}: the output folder cannot be made: {error}'
     ) from error
   earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
   if earlier and not overwrite:
     raise errors.DataError(
-      '{}-*.tfrecord: {} shards are there already. Give another --name or '
-      '--output_dir, or --overwrite.'.format(prefix, len(earlier))
+      f'{prefix}-*.tfrecord: {len(earlier)} shards are there already. Give '
+      'another --name or --output_dir, or --overwrite.'
     )
   return earlier
 
@@ -109,10 +106,7 @@ def print_summary(
 ) -> None:
   """Prints boxes per class, the findings and what to put into the config."""
   counts = boxes_by_class(written.coco)
-  table = rich.table.Table(title='Boxes written')
-  table.add_column('id', justify='right')
-  table.add_column('class')
-  table.add_column('boxes', justify='right')
+  table = rich.table.Table('id', 'class', 'boxes', title='Boxes written')
   for category in written.coco['categories']:
     name = category['name']
     table.add_row(str(category['id']), name, str(counts[name]))
@@ -140,11 +134,10 @@ def _check_same_classes(label_map_file: str, names: Dict[int, str]) -> None:
   present = label_map.read_label_map(label_map_file)
   if present != names:
     raise errors.DataError(
-      '{} is of other classes: it has {}, this split has {}. Records of other '
-      'splits refer to it, so give all splits the same --label_map, or this '
-      'one another --output_dir.'.format(
-        label_map_file, _shown(present, names), _shown(names, present)
-      )
+      f'{label_map_file} is of other classes: it has '
+      f'{_shown(present, names)}, this split has {_shown(names, present)}. '
+      'Records of other splits refer to it, so give all splits the same '
+      '--label_map, or this one another --output_dir.'
     )
 
 

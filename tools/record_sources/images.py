@@ -31,7 +31,7 @@ def readable_images(
       for image, read in zip(
         chunk, [pool.submit(_read_image, image, decoder) for image in chunk]
       ):
-        lost = '{} boxes'.format(len(image.boxes))
+        lost = f'{len(image.boxes)} boxes'
         try:
           encoded = read.result()
         except errors.DataError as error:
@@ -39,12 +39,10 @@ def readable_images(
           if isinstance(error, image_reader.UnknownFormatError):
             kind = 'unknown_format'
           reason = str(error).splitlines()[0]
-          report.add(kind, image.file_name, '{}; {}'.format(reason, lost))
+          report.add(kind, image.file_name, f'{reason}; {lost}')
           continue
         if encoded is None:
-          report.add(
-            'missing_image', image.file_name, '{}; {}'.format(image.path, lost)
-          )
+          report.add('missing_image', image.file_name, f'{image.path}; {lost}')
           continue
         if encoded.re_encoded:
           report.add('re_encoded', image.file_name, encoded.re_encoded)

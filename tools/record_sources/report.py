@@ -71,19 +71,14 @@ class Report:
   @property
   def num_problems(self) -> int:
     """Findings that a clean data set would not have."""
-    return sum(
-      len(found)
-      for kind, found in self._findings.items()
-      if _KINDS[kind].is_problem
-    )
+    entries = self.as_dict().values()
+    return sum(entry['count'] for entry in entries if entry['is_problem'])
 
   def as_dict(self) -> Dict[str, Any]:
     """Returns all findings, by kind, for the report file."""
     return {
       kind: {
-        'what': _KINDS[kind].what,
-        'consequence': _KINDS[kind].consequence,
-        'is_problem': _KINDS[kind].is_problem,
+        **_KINDS[kind]._asdict(),
         'count': len(self._findings[kind]),
         'findings': self._findings[kind],
       }
@@ -94,23 +89,17 @@ class Report:
   def as_table(self, num_examples: int = 3) -> rich_table.Table:
     """Returns a table of the counts, each with its first few findings."""
     table = rich_table.Table(title='Findings')
-    table.add_column('finding')
-    table.add_column('consequence')
-    table.add_column('count', justify='right')
-    table.add_column('files', justify='right')
+    for column in ('finding', 'consequence', 'count', 'files'):
+      table.add_column(column)
     table.add_column('for example', overflow='fold')
-    for kind, entry in self.as_dict().items():
+    for entry in self.as_dict().values():
       found = entry['findings']
       examples = [_describe(finding) for finding in found[:num_examples]]
-      if len(found) > num_examples:
-        examples.append('...')
       table.add_row(
-        _KINDS[kind].what,
-        _KINDS[kind].consequence,
-        str(len(found)),
+        *(entry['what'], entry['consequence'], str(entry['count'])),
         str(len({finding['file'] for finding in found})),
-        '\n'.join(examples),
-        style='yellow' if _KINDS[kind].is_problem else None,
+        '\n'.join(examples + ['...'] * (len(found) > num_examples)),
+        style='yellow' if entry['is_problem'] else None,
       )
     return table
 

@@ -26,9 +26,7 @@ class ShardedWriter:
     shard = self._num_records % self._num_shards
     if shard == len(self._writers):
       folder, name = os.path.split(self._prefix)
-      path = os.path.join(
-        folder, '.{}-{:05d}.{}.tmp'.format(name, shard, os.getpid())
-      )
+      path = os.path.join(folder, f'.{name}-{shard:05d}.{os.getpid()}.tmp')
       self._writers.append(tf.io.TFRecordWriter(path))
       self._temporary.append(path)
     self._writers[shard].write(serialized)
@@ -45,8 +43,8 @@ class ShardedWriter:
         tf.io.gfile.remove(path)
       return
     for shard, path in enumerate(self._temporary):
-      name = '{}-{:05d}-of-{:05d}.tfrecord'.format(
-        self._prefix, shard, len(self._temporary)
+      name = (
+        f'{self._prefix}-{shard:05d}-of-{len(self._temporary):05d}.tfrecord'
       )
       tf.io.gfile.rename(path, name, overwrite=True)
       self.file_names.append(name)

@@ -125,12 +125,12 @@ def _read_tree(path: str) -> ElementTree.Element:
   for element in tree.iter():
     element.tag = element.tag.rpartition('}')[2]
   if tree.tag != 'annotation':
-    raise errors.DataError('not VOC: its root is <{}>'.format(tree.tag[:40]))
+    raise errors.DataError(f'not VOC: its root is <{tree.tag[:40]}>')
   if tree.find('object') is None:
     for element in tree.iter():
       if element.tag.lower() in _OBJECTS_ELSEWHERE:
         raise errors.DataError(
-          'not VOC: <{}>, but no <object> below the root'.format(element.tag)
+          f'not VOC: <{element.tag}>, but no <object> below the root'
         )
   return tree
 
@@ -144,7 +144,7 @@ def _annotation_names(annotation_dir: str) -> List[str]:
   )
   if not stems:
     raise errors.DataError(
-      '{}: there is no xml file in this folder.'.format(annotation_dir)
+      f'{annotation_dir}: there is no xml file in this folder.'
     )
   return stems
 
@@ -154,7 +154,7 @@ def _list_dir(folder: str, flag: str) -> List[str]:
     return tf.io.gfile.listdir(folder)
   except (tf.errors.OpError, UnicodeDecodeError) as error:
     raise errors.DataError(
-      '{}={}: the folder cannot be read: {}'.format(flag, folder, error)
+      f'{flag}={folder}: the folder cannot be read: {error}'
     ) from error
 
 
@@ -173,7 +173,7 @@ def _read_split(split_file: str, report: report_lib.Report) -> List[str]:
     line.split()[0] for line in lines if line.strip()
   )
   if not counts:
-    raise errors.DataError('{}: names no image.'.format(split_file))
+    raise errors.DataError(f'{split_file}: names no image.')
   for stem, count in counts.items():
     for _ in range(count - 1):
       report.add('duplicate_image', stem, 'in ' + os.path.basename(split_file))
@@ -195,7 +195,7 @@ def _image_name(tree, stem, image_names, report) -> str:
   existing = image_names.get(stem, [])
   if not existing or stated in existing:
     return stated or stem
-  report.add('found_by_stem', existing[0], "the xml says '{}'".format(stated))
+  report.add('found_by_stem', existing[0], f"the xml says '{stated}'")
   return existing[0]
 
 
@@ -210,7 +210,7 @@ def _boxes(tree, file_name, one_based, report) -> List[annotations.Box]:
     ]
     xmin, ymin, xmax, ymax = (numerals.number(text) for text in texts)
     if None in (xmin, ymin, xmax, ymax):
-      detail = '{} {}'.format(name, reprlib.repr(texts))
+      detail = f'{name} {reprlib.repr(texts)}'
       report.add('malformed_box', file_name, detail)
       continue
     is_difficult = bool(numerals.integer(element.findtext('difficult')))

@@ -38,7 +38,14 @@ def write_records(
     errors.DataError: what was annotated cannot have been meant so.
   """
   class_ids = {name: number for number, name in annotated.label_map.items()}
-  coco = _CocoBuilder(annotated.label_map)
+  coco = {
+    'images': [],
+    'annotations': [],
+    'categories': [
+      {'id': number, 'name': name}
+      for number, name in sorted(annotated.label_map.items())
+    ],
+  }
   with shards.ShardedWriter(output_prefix, num_shards) as writer, tqdm.tqdm(
     total=len(annotated.images), unit='image', disable=None
   ) as progress:
@@ -48,10 +55,10 @@ def write_records(
         continue
       example = make_example(image, encoded, usable, class_ids)
       writer.write(example.SerializeToString())
-      coco.add(image, encoded, usable, class_ids)
-      progress.update(len(coco.content['images']) - progress.n)
-    written_set.check(coco.content, report)
-  return WrittenSet(writer.file_names, coco.content)
+      _add_to_coco(coco, image, encoded, usable, class_ids)
+      progress.update()
+    written_set.check(coco, report)
+  return WrittenSet(writer.file_names, coco)
 
 
 def make_example(
@@ -89,44 +96,33 @@ def make_example(
   )
 
 
-class _CocoBuilder:
-  """Collects what was written, in COCO's format."""
-
-  def __init__(self, label_map: Dict[int, str]):
-    self.content = {
-      'images': [],
-      'annotations': [],
-      'categories': [
-        {'id': number, 'name': name}
-        for number, name in sorted(label_map.items())
-      ],
+def _add_to_coco(
+  coco: Dict[str, Any],
+  image: annotations.AnnotatedImage,
+  encoded: image_reader.Encoded,
+  usable: List[annotations.Box],
+  class_ids: Dict[str, int],
+) -> None:
+  coco['images'].append(
+    {
+      'id': image.source_id,
+      'file_name': image.file_name,
+      'width': encoded.width,
+      'height': encoded.height,
     }
-
-  def add(self, image, encoded, usable, class_ids) -> None:
-    self.content['images'].append(
+  )
+  for box in usable:
+    sides = [box.xmax - box.xmin, box.ymax - box.ymin]
+    coco['annotations'].append(
       {
-        'id': image.source_id,
-        'file_name': image.file_name,
-        'width': encoded.width,
-        'height': encoded.height,
+        'id': len(coco['annotations']) + 1,
+        'image_id': image.source_id,
+        'category_id': class_ids[box.class_name],
+        'bbox': [box.xmin, box.ymin, *sides],
+        'area': box.area,
+        'iscrowd': int(box.is_crowd),
       }
     )
-    for box in usable:
-      self.content['annotations'].append(
-        {
-          'id': len(self.content['annotations']) + 1,
-          'image_id': image.source_id,
-          'category_id': class_ids[box.class_name],
-          'bbox': [
-            box.xmin,
-            box.ymin,
-            box.xmax - box.xmin,
-            box.ymax - box.ymin,
-          ],
-          'area': box.area,
-          'iscrowd': int(box.is_crowd),
-        }
-      )
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -30,14 +30,14 @@ def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
   for ending, count in unknown.items():
     if ending not in read and count > 1:
       raise errors.DataError(
-        "'{}': none of the {} files of this format can be read. Convert them "
-        'to JPEG or PNG first. {}'.format(ending, count, report.summary())
+        f"'{ending}': none of the {count} files of this format can be read. "
+        f'Convert them to JPEG or PNG first. {report.summary()}'
       )
   objection = whole_set.objection(
     len(coco['images']), [max(box['bbox'][2:]) for box in coco['annotations']]
   )
   if objection:
-    raise errors.DataError('{} {}'.format(objection, report.summary()).rstrip())
+    raise errors.DataError(f'{objection} {report.summary()}'.rstrip())
 
 
 def _ending(file_name: str) -> str:
