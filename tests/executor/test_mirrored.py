@@ -35,7 +35,7 @@ def _run_mirrored(model_dir, records, override):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     universal_newlines=True,
-    timeout=300,
+    timeout=560,
   )
   assert process.returncode == 0, process.stderr[-3000:]
   return json.loads(process.stdout.splitlines()[-1])
