@@ -47,19 +47,18 @@ class ParamsLoader(yaml.SafeLoader):
 
   def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
     kind = node.tag.rpartition(':')[2]
-    shown = '{!r:.40}'.format(node.value)
     is_number = kind in ('int', 'float')
     if is_number and len(node.value) > _MOST_DIGITS:
-      raise _problem(shown + ' is too large', node)
+      raise _wrong_value(node, 'too large')
     try:
       value = super().construct_object(node, deep)
       if isinstance(value, str):
         value.encode()
     except (ValueError, LookupError):
-      raise _problem('{} is no {}'.format(shown, kind), node) from None
+      raise _wrong_value(node, 'no ' + kind) from None
     # Of NaN the comparison is false.
     if is_number and not abs(value) <= _MOST_NUMBER:
-      raise _problem(shown + ' is too large, or no number', node)
+      raise _wrong_value(node, 'too large, or no number')
     return value
 
   def construct_mapping(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -78,6 +77,10 @@ class ParamsLoader(yaml.SafeLoader):
 
 def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:
   return yaml.MarkedYAMLError(problem=text, problem_mark=place.start_mark)
+
+
+def _wrong_value(node: yaml.Node, reason: str) -> yaml.MarkedYAMLError:
+  return _problem('{!r:.40} is {}'.format(node.value, reason), node)
 
 
 # YAML 1.1 wants a point and a signed exponent, so that `1e-4` and `1e5` would
