@@ -37,12 +37,13 @@ def declared_keys(model: str) -> Sequence[Key]:
   scored = '{} (the losses alone)'.format(
     ', '.join(dict.fromkeys((*module.EVAL_TYPES, 'customized')))
   )
-  return (
+  keys = (
     Key('type', model, 'which model is built'),
     Key('architecture.parser', module.PARSERS[0], parser),
     Key('eval.type', module.EVAL_TYPES[0], scored),
     *module.KEYS,
   )
+  return tuple({key.path: key for key in keys}.values())
 
 
 def eval_types(model: str) -> Sequence[str]:
@@ -63,8 +64,6 @@ def config_generator(model: str) -> params_dict.ParamsDict:
     block = defaults
     for name in blocks:
       block = block.setdefault(name, {})
-    if leaf in block:
-      raise ValueError('{} is declared twice.'.format(key.path))
     block[leaf] = key.default
   kinds = {key.path: value_check.kind(key) for key in keys}
   return params_dict.ParamsDict(defaults, kinds=kinds)

@@ -69,8 +69,6 @@ class ParamsDict:
       self._add(key, value, kinds)
     self.validate()
 
-  # Reading.
-
   def __getattr__(self, name: str) -> Any:
     # Only reached when the instance has no such attribute. Names with an
     # underscore are no keys: copy and pickle probe for them on bare objects.
@@ -131,8 +129,6 @@ class ParamsDict:
           yield '{}.{}'.format(key, path), block, leaf
       else:
         yield key, self, key
-
-  # Changing.
 
   def __setattr__(self, name: str, value: Any) -> None:
     self._check_unlocked()
@@ -215,18 +211,12 @@ class ParamsDict:
       self._values[key] = copy.deepcopy(value)
       self._kinds[key] = kinds.get(key, value_check.kind_of(value))
 
-  # Locking and restrictions.
-
   def lock(self) -> None:
     """Forbids every later change, in all nested blocks too."""
     self.__dict__['_locked'] = True
     for value in self._values.values():
       if isinstance(value, ParamsDict):
         value.lock()
-
-  @property
-  def is_locked(self) -> bool:
-    return self._locked
 
   def validate(self) -> None:
     """Checks the restrictions.
@@ -240,8 +230,6 @@ class ParamsDict:
       problem = comparison(text)(self)
       if problem:
         raise RestrictionError(problem)
-
-  # Checks and messages.
 
   def _join(self, name: str) -> str:
     return '{}.{}'.format(self._path, name) if self._path else str(name)

@@ -45,21 +45,12 @@ def find_presets(names: Sequence[str] = ()) -> List[Preset]:
   Raises:
     ConfigError: there is no preset of that name.
   """
-  found = {}
   paths = (
     path
     for folder in ('yaml', 'spinenet')
     for path in sorted(glob.glob(os.path.join(_ROOT, folder, '*.yaml')))
   )
-  for path in paths:
-    preset = _read(path)
-    if preset.name in found:
-      raise errors.ConfigError(
-        '{}: there is a preset of that name already, {}.'.format(
-          path, found[preset.name].path
-        )
-      )
-    found[preset.name] = preset
+  found = {preset.name: preset for preset in map(_read, paths)}
   for name in names:
     if name not in found:
       raise errors.ConfigError(

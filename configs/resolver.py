@@ -147,16 +147,10 @@ def _with_data_dir(data_dir: str, patterns: str) -> str:
 
 
 def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
-  unknown = sorted(set(flags) - set(FLAGS))
-  if unknown:
-    raise ValueError('Unknown flags: {}.'.format(', '.join(unknown)))
   given = {name: value for name, value in flags.items() if value is not None}
   data_dir = given.pop('data_dir', None)
   params = resolution.params
-  if given.get('num_cores') == params.train.num_shards:
-    # Programs may give this flag a default of its own.
-    del given['num_cores']
-  if 'skip_host_call' in given and not given['skip_host_call']:
+  if not given.get('skip_host_call', True):
     del given['skip_host_call']
   for name, value in given.items():
     if name == 'skip_host_call':

@@ -22,7 +22,6 @@ _ITEM = re.compile(
 # values that start like one are taken as text.
 _TAKEN_AS_TEXT = ('g', 's', ':', '/')
 _PATH_LIKE = re.compile(r'/|\.(ya?ml|json)$')
-_SHOWN = 120
 _MOST_PARTS = 20
 
 
@@ -38,15 +37,10 @@ class Parsed(NamedTuple):
     if self.form == 'file':
       return " (in file '{}')".format(self.text)
     if self.form == 'csv' and _PATH_LIKE.search(self.text):
-      return " ('{}' was read as key=value; no file has this name)".format(
-        _shorten(self.text)
+      return ' ({} was read as key=value; no file has this name)'.format(
+        errors.shown(self.text)
       )
     return ''
-
-
-def _shorten(text: str) -> str:
-  text = ' '.join(text.split())
-  return text if len(text) <= _SHOWN else text[:_SHOWN] + '...'
 
 
 def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
@@ -88,8 +82,10 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
     # Nothing but a path looks like this.
     return Parsed(read_file(source), 'file', source)
   raise errors.ConfigError(
-    "Cannot read the parameters '{}'. As key=value pairs: {}. As YAML: {} As "
-    'a path: no such file.'.format(_shorten(source), csv_problem, yaml_problem)
+    'Cannot read the parameters {}. As key=value pairs: {}. As YAML: {} As a '
+    'path: no such file.'.format(
+      errors.shown(source), csv_problem, yaml_problem
+    )
   )
 
 
@@ -128,8 +124,8 @@ def _parse_csv(text: str) -> Dict[str, Any]:
     match = _ITEM.match(text, position)
     if not match:
       raise _NotCsvError(
-        "'{}' at character {} is not key=value".format(
-          _shorten(text[position:]), position + 1
+        '{} at character {} is not key=value'.format(
+          errors.shown(text[position:]), position + 1
         )
       )
     items.append((match.group('name'), match.group('value').strip()))
@@ -143,12 +139,8 @@ def _parse_csv(text: str) -> Dict[str, Any]:
 def _typed(name: str, value: str) -> Any:
   if value.startswith(_TAKEN_AS_TEXT):
     return value
-  name = _shorten(name)
-  with errors.naming(
-    "{0}={1} cannot be read; quote the value: {0}='...'. ".format(
-      name, _shorten(value)
-    )
-  ):
+  hint = "{0:.99}={1:.99} cannot be read; quote the value: {0:.99}='...'. "
+  with errors.naming(hint.format(name, value)):
     return yaml_loader.load(value)
 
 
@@ -156,8 +148,8 @@ def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
   *blocks, leaf = name.split('.')
   if not all((*blocks, leaf)) or len(blocks) >= _MOST_PARTS:
     raise errors.ConfigError(
-      "'{}' has an empty part between dots, or more than {} parts.".format(
-        _shorten(name), _MOST_PARTS
+      '{} has an empty part between dots, or more than {} parts.'.format(
+        errors.shown(name), _MOST_PARTS
       )
     )
   for block in blocks:

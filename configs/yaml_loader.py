@@ -10,9 +10,8 @@ from utils import errors
 # Of a document with its aliases written out, and of what lies in one another.
 # Parameters need some hundreds, and less than ten.
 _MOST_NODES, _MOST_DEPTH = 10_000, 50
-# No number of a config is near; one of 10,000 digits takes seconds to convert.
-_MOST_DIGITS = 100
-_MOST_INT, _MOST_FLOAT = 2**63 - 1, 3.4e38
+# No number of a config is near; one of many digits takes seconds to convert.
+_MOST_DIGITS, _MOST_NUMBER = 100, 3.4e38
 
 
 class ParamsLoader(yaml.SafeLoader):
@@ -47,22 +46,19 @@ class ParamsLoader(yaml.SafeLoader):
     return node
 
   def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+    kind = node.tag.rpartition(':')[2]
+    is_number = kind in ('int', 'float')
+    if is_number and len(node.value) > _MOST_DIGITS:
+      raise _wrong_value(node, 'too large')
     try:
-      is_number = node.tag.endswith((':int', ':float'))
-      if is_number and len(node.value) > _MOST_DIGITS:
-        raise ValueError
       value = super().construct_object(node, deep)
       if isinstance(value, str):
         value.encode()
     except (ValueError, LookupError):
-      raise _problem(
-        '{!r:.40} is no {}'.format(node.value, node.tag.rpartition(':')[2]),
-        node,
-      ) from None
-    most = _MOST_INT if isinstance(value, int) else _MOST_FLOAT
+      raise _wrong_value(node, 'no ' + kind) from None
     # Of NaN the comparison is false.
-    if is_number and not abs(value) <= most:
-      raise _problem('{} is too large, or no number'.format(node.value), node)
+    if is_number and not abs(value) <= _MOST_NUMBER:
+      raise _wrong_value(node, 'too large, or no number')
     return value
 
   def construct_mapping(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -81,6 +77,10 @@ class ParamsLoader(yaml.SafeLoader):
 
 def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:
   return yaml.MarkedYAMLError(problem=text, problem_mark=place.start_mark)
+
+
+def _wrong_value(node: yaml.Node, reason: str) -> yaml.MarkedYAMLError:
+  return _problem('{!r:.40} is {}'.format(node.value, reason), node)
 
 
 # YAML 1.1 wants a point and a signed exponent, so that `1e-4` and `1e5` would

@@ -1,5 +1,8 @@
 """The presets say what they are, and equal the files of April 2020."""
 
+import glob
+import os
+
 import pytest
 
 from configs import factory, presets, resolver
@@ -42,6 +45,12 @@ def test_file_of_april_2020_is_the_preset(tmp_path, name, text):
   path.write_text(text)
   (preset,) = presets.find_presets([name])
   assert _resolve(str(path)) == _resolve(preset.path)
+
+
+def test_presets_of_both_folders_have_names_of_their_own():
+  folder = os.path.dirname(presets.__file__)
+  files = glob.glob(os.path.join(folder, '*', '*.yaml'))
+  assert {p.path for p in presets.find_presets()} == set(files)
 
 
 def test_unknown_preset_names_the_nearest():

@@ -133,11 +133,6 @@ def test_error_in_a_file_names_the_file(tmp_path):
     resolver.resolve(config_file=path)
 
 
-def test_unknown_flag_is_an_error():
-  with pytest.raises(ValueError, match='zzz'):
-    resolver.resolve(flags={'zzz': 1})
-
-
 _FLAG_EFFECTS = [
   ('model_dir', '/m', 'model_dir', '/m'),
   ('use_tpu', True, 'use_tpu', True),
@@ -184,11 +179,6 @@ def test_flags_that_are_not_given_change_nothing():
   assert resolved.params.architecture.use_bfloat16 is True
   assert resolved.params.train.transpose_input is True
   assert resolved.sources['use_tpu'] == 'file'
-
-
-def test_core_count_that_is_there_already_is_no_change():
-  resolved = resolver.resolve(flags={'num_cores': 8})
-  assert resolved.sources['train.num_shards'] == 'default'
 
 
 def test_data_dir_is_for_relative_paths_only():
