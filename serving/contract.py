@@ -113,8 +113,7 @@ class Contract(NamedTuple):
         return artefact
     raise errors.UserError(
       'The export holds no {}; it holds {}.'.format(
-        ' '.join(filter(None, (format_name, variant))),
-        self.listing(),
+        ' '.join(filter(None, (format_name, variant))), self.listing()
       )
     )
 

@@ -160,8 +160,7 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
 
 
 def _contract(
-  export_request: request.ExportRequest,
-  artefacts: Sequence[contract.Artefact],
+  export_request: request.ExportRequest, artefacts: Sequence[contract.Artefact]
 ) -> contract.Contract:
   params, checkpoint, options = export_request
   return contract.Contract(

@@ -216,6 +216,5 @@ def _video_items(path: str) -> Iterator[Item]:
   expected = _num_frames(path)
   if number < _LEAST_SHARE_OF_FRAMES * expected or not number:
     yield failing_item(
-      f'{path}#{number}',
-      f'the video ends after {number} of {expected} frames',
+      f'{path}#{number}', f'the video ends after {number} of {expected} frames'
     )

@@ -66,8 +66,7 @@ class ExportedPredictor(predictor.Predictor):
       by_kind = self._suppress(by_kind)
     return [
       predictor.detections_of_image(
-        {kind: values[row] for kind, values in by_kind.items()},
-        of_image.scale,
+        {kind: values[row] for kind, values in by_kind.items()}, of_image.scale
       )
       for row, of_image in enumerate(fed)
     ]

@@ -22,10 +22,7 @@ logging.getLogger('tf2onnx').setLevel(logging.WARNING)
 # Squeeze, Unsqueeze and Split take their axes as inputs since the first one;
 # the last one is what onnxruntime 1.10 runs.
 OPSETS = range(13, 16)
-_DTYPES = {
-  'float32': onnx.TensorProto.FLOAT,
-  'int32': onnx.TensorProto.INT32,
-}
+_DTYPES = {'float32': onnx.TensorProto.FLOAT, 'int32': onnx.TensorProto.INT32}
 
 
 def check(export_request: request.ExportRequest) -> None:
