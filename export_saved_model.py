@@ -50,18 +50,7 @@ def _define_flags():
     None,
     "height,width in pixels; by default the parser's output_size.",
   )
-  flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
-  flags.DEFINE_bool(
-    'output_normalized_coordinates',
-    False,
-    "Boxes as shares of the image's sides; else pixels of the resized image.",
-  )
-  flags.DEFINE_bool(
-    'cast_num_detections_to_float', False, 'num_detections as float32.'
-  )
-  flags.DEFINE_bool(
-    'cast_detection_classes_to_float', False, 'detection_classes as float32.'
-  )
+  _define_output_flags()
   flags.DEFINE_list(
     'export_format',
     'saved_model',
@@ -83,6 +72,21 @@ def _define_flags():
     'representative_images', 100, 'TFLite int8: how many of them.'
   )
   flags.DEFINE_integer('onnx_opset', 13, 'ONNX: version of its operators.')
+
+
+def _define_output_flags():
+  flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
+  flags.DEFINE_bool(
+    'output_normalized_coordinates',
+    False,
+    "Boxes as shares of the image's sides; else pixels of the resized image.",
+  )
+  flags.DEFINE_bool(
+    'cast_num_detections_to_float', False, 'num_detections as float32.'
+  )
+  flags.DEFINE_bool(
+    'cast_detection_classes_to_float', False, 'detection_classes as float32.'
+  )
 
 
 # Flags that `export` takes under their own name.
