@@ -64,6 +64,10 @@ class Artefact(NamedTuple):
     """Format and variant, for messages."""
     return ' '.join(filter(None, (self.format, self.variant)))
 
+  def by_kind(self, outputs: Dict[str, Any]) -> Dict[str, Any]:
+    """Takes outputs by key and returns them by kind."""
+    return {spec.kind: outputs[spec.key] for spec in self.outputs}
+
   @property
   def has_nms(self) -> bool:
     """Whether no duplicates are left to suppress."""
