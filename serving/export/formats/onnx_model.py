@@ -56,7 +56,6 @@ def write(
     and export_request.params.postprocess.apply_nms
   ):
     outputs = _append_nms(model, outputs, export_request)
-  onnx.checker.check_model(model)
   return [
     request.write_file(
       directory,
@@ -91,13 +90,17 @@ def _convert(
         output_names=list(outputs),
         tensors_to_rename={**inputs, **outputs},
       )
-    except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+      optimized = tf2onnx.optimizer.optimize_graph(converted)
+      model = optimized.make_model('detector')
+      onnx.checker.check_model(model)
+    except (
+      Exception
+    ) as error:  # Whatever an operation without counterpart does.
       raise errors.UserError(
         'export_format: onnx cannot carry the model '
         f'{onnx_request.params.type!r}: {error}. Leave onnx out.'
       ) from error
-    optimized = tf2onnx.optimizer.optimize_graph(converted)
-  return optimized.make_model('detector')
+  return model
 
 
 def _append_nms(
