@@ -93,9 +93,8 @@ def _convert(
       optimized = tf2onnx.optimizer.optimize_graph(converted)
       model = optimized.make_model('detector')
       onnx.checker.check_model(model)
-    except (
-      Exception
-    ) as error:  # Whatever an operation without counterpart does.
+    # Operations without a counterpart end in errors of many kinds.
+    except Exception as error:
       raise errors.UserError(
         'export_format: onnx cannot carry the model '
         f'{onnx_request.params.type!r}: {error}. Leave onnx out.'
