@@ -89,32 +89,6 @@ def _define_output_flags():
   )
 
 
-# Flags that `export` takes under their own name.
-_SAME_NAME = (
-  'export_dir',
-  'checkpoint_path',
-  'model',
-  'config_file',
-  'params_override',
-  'override_export_dir',
-  'use_tpu',
-  'batch_size',
-  'input_type',
-  'input_name',
-  'output_image_info',
-  'output_normalized_coordinates',
-  'cast_num_detections_to_float',
-  'cast_detection_classes_to_float',
-  'export_format',
-  'freeze',
-  'check',
-  'tflite_types',
-  'representative_file_pattern',
-  'representative_images',
-  'onnx_opset',
-)
-
-
 def _image_size(text: str) -> Tuple[int, int]:
   try:
     height, width = (int(side) for side in text.split(','))
@@ -134,9 +108,12 @@ def main(argv):
   text = FLAGS.input_image_size
   image_size = None if text is None else _image_size(text)
   program.quieten_tensorflow()
-  export(
-    image_size=image_size, **{name: FLAGS[name].value for name in _SAME_NAME}
-  )
+  # All of this file; `export` takes them under their own names.
+  given = {
+    flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)
+  }
+  del given['input_image_size']
+  export(image_size=image_size, **given)
 
 
 def _explain(error):
