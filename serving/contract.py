@@ -35,7 +35,7 @@ class TensorSpec(NamedTuple):
   name: str
   dtype: str
   shape: Tuple[Optional[int], ...]
-  kind: str
+  kind: str = ''
 
 
 class Artefact(NamedTuple):
@@ -168,7 +168,7 @@ def _from_json(fields: Dict[str, Any]) -> Contract:
   for artefact in fields['artefacts']:
     for key in ('inputs', 'outputs'):
       artefact[key] = [
-        TensorSpec(**dict(spec, shape=tuple(spec['shape'])))
+        TensorSpec(**dict(spec, shape=tuple(spec['shape']), kind=spec['kind']))
         for spec in artefact[key]
       ]
     # It follows from the outputs.
