@@ -50,18 +50,7 @@ def _define_flags():
     None,
     "height,width in pixels; by default the parser's output_size.",
   )
-  flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
-  flags.DEFINE_bool(
-    'output_normalized_coordinates',
-    False,
-    "Boxes as shares of the image's sides; else pixels of the resized image.",
-  )
-  flags.DEFINE_bool(
-    'cast_num_detections_to_float', False, 'num_detections as float32.'
-  )
-  flags.DEFINE_bool(
-    'cast_detection_classes_to_float', False, 'detection_classes as float32.'
-  )
+  _define_output_flags()
   flags.DEFINE_list(
     'export_format',
     'saved_model',
@@ -85,30 +74,19 @@ def _define_flags():
   flags.DEFINE_integer('onnx_opset', 13, 'ONNX: version of its operators.')
 
 
-# Flags that `export` takes under their own name.
-_SAME_NAME = (
-  'export_dir',
-  'checkpoint_path',
-  'model',
-  'config_file',
-  'params_override',
-  'override_export_dir',
-  'use_tpu',
-  'batch_size',
-  'input_type',
-  'input_name',
-  'output_image_info',
-  'output_normalized_coordinates',
-  'cast_num_detections_to_float',
-  'cast_detection_classes_to_float',
-  'export_format',
-  'freeze',
-  'check',
-  'tflite_types',
-  'representative_file_pattern',
-  'representative_images',
-  'onnx_opset',
-)
+def _define_output_flags():
+  flags.DEFINE_bool('output_image_info', True, 'Output image_info, too.')
+  flags.DEFINE_bool(
+    'output_normalized_coordinates',
+    False,
+    "Boxes as shares of the image's sides; else pixels of the resized image.",
+  )
+  flags.DEFINE_bool(
+    'cast_num_detections_to_float', False, 'num_detections as float32.'
+  )
+  flags.DEFINE_bool(
+    'cast_detection_classes_to_float', False, 'detection_classes as float32.'
+  )
 
 
 def _image_size(text: str) -> Tuple[int, int]:
@@ -130,9 +108,12 @@ def main(argv):
   text = FLAGS.input_image_size
   image_size = None if text is None else _image_size(text)
   program.quieten_tensorflow()
-  export(
-    image_size=image_size, **{name: FLAGS[name].value for name in _SAME_NAME}
-  )
+  # All of this file; `export` takes them under their own names.
+  given = {
+    flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)
+  }
+  del given['input_image_size']
+  export(image_size=image_size, **given)
 
 
 def _explain(error):

@@ -35,7 +35,7 @@ class TensorSpec(NamedTuple):
   name: str
   dtype: str
   shape: Tuple[Optional[int], ...]
-  kind: str
+  kind: str = ''
 
 
 class Artefact(NamedTuple):
@@ -63,6 +63,10 @@ class Artefact(NamedTuple):
   def name(self) -> str:
     """Format and variant, for messages."""
     return ' '.join(filter(None, (self.format, self.variant)))
+
+  def by_kind(self, outputs: Dict[str, Any]) -> Dict[str, Any]:
+    """Takes outputs by key and returns them by kind."""
+    return {spec.kind: outputs[spec.key] for spec in self.outputs}
 
   @property
   def has_nms(self) -> bool:
@@ -113,8 +117,7 @@ class Contract(NamedTuple):
         return artefact
     raise errors.UserError(
       'The export holds no {}; it holds {}.'.format(
-        ' '.join(filter(None, (format_name, variant))),
-        self.listing(),
+        ' '.join(filter(None, (format_name, variant))), self.listing()
       )
     )
 
@@ -165,7 +168,7 @@ def _from_json(fields: Dict[str, Any]) -> Contract:
   for artefact in fields['artefacts']:
     for key in ('inputs', 'outputs'):
       artefact[key] = [
-        TensorSpec(**dict(spec, shape=tuple(spec['shape'])))
+        TensorSpec(**dict(spec, shape=tuple(spec['shape']), kind=spec['kind']))
         for spec in artefact[key]
       ]
     # It follows from the outputs.

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -36,6 +36,9 @@ def export(
 ) -> contract.Contract:
   """Writes a trained model in one or several formats.
 
+  Options that are not explained here are those of
+  `export_options.ExportOptions`.
+
   Args:
     export_dir: directory to write; it appears when it is whole.
     checkpoint_path: prefix of a checkpoint's files, or a directory that holds
@@ -44,23 +47,20 @@ def export(
     config_file: parameters; by default the `params.yaml` beside the
       checkpoint.
     params_override: parameters that go before those of the file.
-    use_tpu: see `export_options.ExportOptions`.
     batch_size: images at once; None or -1 for any number, with NMS `batched`
       unless `params_override` names a version.
-    image_size: see `export_options.ExportOptions`.
     override_export_dir: replace `export_dir` if it holds an export.
     export_format: names of formats, in a sequence or separated by commas.
     check: run a few images through the checkpoint and through each format, and
       fail where they differ too much.
-    **further_options: other attributes of `export_options.ExportOptions`.
 
   Returns:
     What was written, as in `assets.extra/contract.json`.
 
   Raises:
-    ConfigError: an argument or parameter has a value that cannot work.
     UserError: `export_dir` exists, the checkpoint cannot be read or does not
-      fit the model, or a check failed.
+      fit the model, or a check failed; of which ConfigError: an argument or
+      parameter has a value that cannot work.
   """
   chosen = {n: formats.FORMATS.get(n) for n in _names(export_format)}
   checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)
@@ -81,20 +81,10 @@ def export(
       image_size=_image_size(resolved.params, image_size),
       **further_options,
     )
-    params = resolved.params
-    if options.batch_size is None:
-      params = _dynamic_batch_params(resolved)
+    params = _export_params(resolved, options)
     export_request = request.ExportRequest(params, checkpoint, options)
     export_request.check(chosen, is_compared=check)
-    for chosen_format in chosen.values():
-      if chosen_format.check:
-        chosen_format.check(export_request)
-    artefacts = []
-    for name, chosen_format in chosen.items():
-      _log.info('Writing %s.', name)
-      artefacts += chosen_format.write(export_request, directory)
-    written = _contract(export_request, artefacts)
-    _write_assets(params, written, directory)
+    written = _write(export_request, chosen, directory)
     if check:
       # Other runtimes take seconds to import.
       from serving.export import check as check_lib
@@ -107,6 +97,23 @@ def export(
     'unknown' if written.step is None else written.step,
     *written.image_size,
   )
+  return written
+
+
+def _write(
+  export_request: request.ExportRequest,
+  chosen: Dict[str, formats.Format],
+  directory: str,
+) -> contract.Contract:
+  for chosen_format in chosen.values():
+    if chosen_format.check:
+      chosen_format.check(export_request)
+  artefacts = []
+  for name, chosen_format in chosen.items():
+    _log.info('Writing %s.', name)
+    artefacts += chosen_format.write(export_request, directory)
+  written = _contract(export_request, artefacts)
+  _write_assets(export_request.params, written, directory)
   return written
 
 
@@ -125,15 +132,18 @@ def _image_size(params: Any, given: Optional[Sequence[int]]) -> Tuple[int, int]:
   return size[0], size[1]
 
 
-def _dynamic_batch_params(resolved: resolver.Resolved) -> Any:
-  """Parameters of an export that takes any number of images.
+def _export_params(
+  resolved: resolver.Resolved, options: export_options.ExportOptions
+) -> Any:
+  """Parameters with the NMS of an export that takes any number of images.
 
   The original has `batched` NMS there, whose classes are floats, and clients
   count on it; an override of this very export may ask for another.
   """
   key = 'postprocess.nms_version'
   old = dict(resolved.params.leaves()).get(key)
-  if old in (None, 'batched') or resolved.sources[key] == 'override':
+  is_kept = old in (None, 'batched') or resolved.sources[key] == 'override'
+  if is_kept or options.batch_size is not None:
     return resolved.params
   _log.info(
     'Any number of images: postprocess.nms_version is batched rather than %s, '
@@ -160,8 +170,7 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
 
 
 def _contract(
-  export_request: request.ExportRequest,
-  artefacts: Sequence[contract.Artefact],
+  export_request: request.ExportRequest, artefacts: Sequence[contract.Artefact]
 ) -> contract.Contract:
   params, checkpoint, options = export_request
   return contract.Contract(

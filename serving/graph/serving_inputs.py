@@ -104,8 +104,7 @@ def _image_tensor(layout: _Layout) -> ServingInputs:
   # The size is the desired one, so that there is nothing to resize.
   rows = tf.reshape(tf.cast(placeholder, tf.float32), [-1, width, 3])
   images = tf.reshape(
-    preprocess_ops.normalize_image(rows),
-    [layout.dimension, height, width, 3],
+    preprocess_ops.normalize_image(rows), [layout.dimension, height, width, 3]
   )
   below, right = (p - s for p, s in zip(layout.padded_size, layout.image_size))
   if below or right:

@@ -171,10 +171,7 @@ def _bytes(value: Any, index: int, spec: contract_lib.TensorSpec) -> bytes:
     return _unescape(value[_B64])
   except ValueError as error:
     raise _bad(
-      'input {!r}, example {}: this is not base64: {}.',
-      spec.key,
-      index,
-      error,
+      'input {!r}, example {}: this is not base64: {}.', spec.key, index, error
     ) from error
 
 

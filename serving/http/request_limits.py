@@ -43,11 +43,14 @@ class Slots:
 
   Args:
     capacity: how many there may be.
+
+  Attributes:
+    taken: how many there are.
   """
 
   def __init__(self, capacity: int):
     self._capacity = capacity
-    self._taken = 0
+    self.taken = 0
 
   @contextlib.contextmanager
   def request(self) -> Iterator[Callable[[int], None]]:
@@ -66,17 +69,17 @@ class Slots:
           f'The request holds {held + count} images; the server takes at most '
           f'{self._capacity} at one time. Send them in several requests.',
         )
-      if self._taken + count > self._capacity:
+      if self.taken + count > self._capacity:
         raise RequestError(
           503,
-          f'The server is busy: {self._taken} of {self._capacity} places are '
+          f'The server is busy: {self.taken} of {self._capacity} places are '
           'taken. Try again in a second.',
           {'Retry-After': '1'},
         )
       held += count
-      self._taken += count
+      self.taken += count
 
     try:
       yield take
     finally:
-      self._taken -= held
+      self.taken -= held

@@ -52,62 +52,57 @@ def run(
     DataError: none is in the annotation file.
     Interrupted: by a signal.
   """
-  failures: List[pipeline.Failure] = []
   progress = _Progress(sources.count(files))
-  best_score = -1.0
   stop = interruption.StopOnSignalHook()
 
   def on_result(result):
-    nonlocal best_score
-    best_score = max(best_score, *result.detections.scores, -1.0)
     reasons = [_add(output, result) for output in outputs]
     if any(reasons):
-      on_failure(pipeline.Failure(result.name, ' '.join(filter(None, reasons))))
+      reason = ' '.join(filter(None, reasons))
+      progress.failed(pipeline.Failure(result.name, reason))
     else:
-      progress.update()
-
-  def on_failure(failure):
-    failures.append(failure)
-    progress.update(is_done=False)
+      progress.done(result.detections.scores)
 
   items = sources.items(files, image_reader.Decoder(max_pixels, '--max_pixels'))
   try:
-    with stop.handling_signals():
-      pipeline.run(
-        items if ids is None else ids.given_to(items),
-        predictor,
-        predictor.batch_size or batch_size,
-        on_result,
-        on_failure,
-        lambda: stop.signal_number is not None,
-      )
-    progress.close()
-    if progress.num_done:
-      for output in outputs:
-        _log.info('%s', output.close())
-  except BaseException:
-    progress.close()
+    try:
+      with stop.handling_signals():
+        pipeline.run(
+          items if ids is None else ids.given_to(items),
+          predictor,
+          predictor.batch_size or batch_size,
+          on_result,
+          progress.failed,
+          lambda: stop.signal_number is not None,
+        )
+    finally:
+      progress.close()
+    for output in outputs if progress.num_done else ():
+      _log.info('%s', output.close())
+  finally:
+    # Of what is closed nothing is left to discard.
     for output in outputs:
       output.discard()
-    raise
-  if not progress.num_done:
-    for output in outputs:
-      output.discard()
-  elif best_score < min_score:
+  _tell_what_is_missing(progress, min_score, ids)
+  _raise_what_happened(progress, stop.signal_number)
+
+
+def _tell_what_is_missing(
+  progress: '_Progress', min_score: float, ids: Optional[image_ids.ImageIds]
+) -> None:
+  if progress.num_done and progress.best_score < min_score:
     _log.warning(
       'No detection to show: %s.',
       'no score exceeds postprocess.score_threshold of the model'
-      if best_score < 0
-      else 'the best score is {:.3f}, below --min_score_threshold={:g}'.format(
-        best_score, min_score
-      ),
+      if progress.best_score < 0
+      else f'the best score is {progress.best_score:.3f}, below '
+      f'--min_score_threshold={min_score:g}',
     )
   if ids is not None and ids.num_left_out:
     _log.warning(
       '%d images are not in --annotation_file and were left out.',
       ids.num_left_out,
     )
-  _raise_what_happened(failures, progress.num_done, stop.signal_number)
 
 
 def _add(output: writers.Writer, result: pipeline.Result) -> str:
@@ -124,10 +119,9 @@ def _add(output: writers.Writer, result: pipeline.Result) -> str:
 
 
 def _raise_what_happened(
-  failures: Sequence[pipeline.Failure],
-  num_done: int,
-  signal_number: Optional[int],
+  progress: '_Progress', signal_number: Optional[int]
 ) -> None:
+  failures, num_done = progress.failures, progress.num_done
   for failure in failures:
     print('{}: {}'.format(*failure), file=sys.stderr)
   written = (
@@ -159,16 +153,24 @@ class _Progress:
 
   def __init__(self, total: Optional[int]):
     self.num_done = 0
-    self._num_seen = 0
+    self.best_score = -1.0
+    self.failures: List[pipeline.Failure] = []
     self._total = total
     self._start = self._last_line = time.time()
     self._bar = None
     if sys.stderr.isatty():
       self._bar = tqdm.tqdm(total=total, unit=' images', dynamic_ncols=True)
 
-  def update(self, is_done: bool = True) -> None:
-    self.num_done += is_done
-    self._num_seen += 1
+  def done(self, scores: Sequence[float]) -> None:
+    self.num_done += 1
+    self.best_score = max(self.best_score, *scores, -1.0)
+    self._update()
+
+  def failed(self, failure: pipeline.Failure) -> None:
+    self.failures.append(failure)
+    self._update()
+
+  def _update(self) -> None:
     if self._bar is not None:
       self._bar.update()
     elif time.time() - self._last_line > _SECONDS_BETWEEN_LINES:
@@ -182,9 +184,10 @@ class _Progress:
 
   def _print_line(self) -> None:
     seconds = max(time.time() - self._start, 1e-6)
+    num_seen = self.num_done + len(self.failures)
     _log.info(
       '%d%s images, %.1f images/s',
-      self._num_seen,
+      num_seen,
       f' of {self._total}' if self._total else '',
-      self._num_seen / seconds,
+      num_seen / seconds,
     )

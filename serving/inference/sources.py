@@ -1,5 +1,6 @@
 """Where images come from: files, folders, patterns, TFRecords and videos."""
 
+import contextlib
 import os
 import re
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
@@ -126,9 +127,15 @@ def count(files: Sequence[str]) -> Optional[int]:
 
 def frames_per_second(video: str) -> float:
   """Rate of a video; 25 if the file does not say."""
+  with _opened(video) as capture:
+    return capture.get(cv2.CAP_PROP_FPS) or 25.0
+
+
+@contextlib.contextmanager
+def _opened(video: str) -> Iterator[cv2.VideoCapture]:
   capture = cv2.VideoCapture(video)
   try:
-    return capture.get(cv2.CAP_PROP_FPS) or 25.0
+    yield capture
   finally:
     capture.release()
 
@@ -183,17 +190,13 @@ def _record_item(
 
 def _num_frames(video: str) -> int:
   """As the header says; 0 if it does not."""
-  capture = cv2.VideoCapture(video)
-  try:
+  with _opened(video) as capture:
     return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-  finally:
-    capture.release()
 
 
 def _video_items(path: str) -> Iterator[Item]:
-  capture = cv2.VideoCapture(path)
   number = 0
-  try:
+  with _opened(path) as capture:
     if not capture.isOpened():
       yield failing_item(
         path,
@@ -211,11 +214,8 @@ def _video_items(path: str) -> Iterator[Item]:
       )
       yield Item(f'{path}#{number}', lambda opened=opened: opened)
       number += 1
-  finally:
-    capture.release()
   expected = _num_frames(path)
   if number < _LEAST_SHARE_OF_FRAMES * expected or not number:
     yield failing_item(
-      f'{path}#{number}',
-      f'the video ends after {number} of {expected} frames',
+      f'{path}#{number}', f'the video ends after {number} of {expected} frames'
     )

@@ -51,7 +51,7 @@ class ExportedPredictor(predictor.Predictor):
     )
     self._feed = _feed_of(contract, artefact)
     self._run = run or runtimes.load(export_dir, artefact)
-    self._kinds = {spec.key: spec.kind for spec in artefact.outputs}
+    self._by_kind = artefact.by_kind
     self._suppress = None
     if not artefact.has_nms:
       self._suppress = suppression.Suppression(export_dir, contract, artefact)
@@ -60,14 +60,12 @@ class ExportedPredictor(predictor.Predictor):
     self, images: List[np.ndarray]
   ) -> List[predictor.ImageDetections]:
     fed = [self._feed(image) for image in images]
-    outputs = self._run(_stack([f.value for f in fed]))
-    by_kind = {self._kinds[key]: values for key, values in outputs.items()}
+    outputs = self._by_kind(self._run(_stack([f.value for f in fed])))
     if self._suppress is not None:
-      by_kind = self._suppress(by_kind)
+      outputs = self._suppress(outputs)
     return [
       predictor.detections_of_image(
-        {kind: values[row] for kind, values in by_kind.items()},
-        of_image.scale,
+        {kind: values[row] for kind, values in outputs.items()}, of_image.scale
       )
       for row, of_image in enumerate(fed)
     ]

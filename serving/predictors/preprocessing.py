@@ -47,12 +47,10 @@ class Preprocessor:
 
   def prepare(self, image: np.ndarray) -> Prepared:
     """Prepares a uint8 image [height, width, 3], RGB."""
-    check_image(image)
     return Prepared(*self._session.run(self._prepared, {self._image: image}))
 
   def image_info(self, image: np.ndarray) -> np.ndarray:
     """Returns the `image_info` of an image without resizing it."""
-    check_image(image)
     return self._session.run(self._prepared.image_info, {self._image: image})
 
 

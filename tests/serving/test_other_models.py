@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import image_reader
 from modeling import model_registry, served_output
+from modeling.models import retinanet
 from serving.export import export
 from serving.http import app
 from serving.inference import (
@@ -125,5 +126,24 @@ def test_a_format_refuses_outputs_that_it_cannot_carry(
       classifier.directory,
       image_size=(64, 64),
       export_format='saved_model,tflite',
+    )
+  assert not (tmp_path / 'export').exists()
+
+
+def test_loops_that_onnx_cannot_carry_are_told(model, tmp_path, monkeypatch):
+  served = retinanet.RetinanetModel.served_outputs
+  monkeypatch.setattr(
+    retinanet.RetinanetModel,
+    'served_outputs',
+    {key: served[key] for key in served if not key.startswith('raw')},
+  )
+  with pytest.raises(
+    errors.UserError, match="onnx cannot carry the model 'retinanet'"
+  ):
+    export.export(
+      str(tmp_path / 'export'),
+      model.directory,
+      image_size=(64, 64),
+      export_format='onnx',
     )
   assert not (tmp_path / 'export').exists()

@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from serving import contract as contract_lib
+from serving import export_options
 from serving.export import export, sample_images
 from serving.graph import serving_graph
 from serving.predictors import preprocessing, runtimes, suppression
@@ -36,7 +37,8 @@ def _write_checkpoint(size: int, depth: int, directory: str) -> None:
     flags={'use_tpu': False},
     mode='export',
   ).params
-  built = serving_graph.build(params, 'raw_image_tensor', 1, (size, size))
+  options = export_options.ExportOptions(image_size=(size, size))
+  built = serving_graph.build(params, options)
   with built.graph.as_default(), tf.Session() as session:
     session.run(tf.global_variables_initializer())
     # The prior is 0.01; some hundreds of candidates pass the threshold.
@@ -61,7 +63,9 @@ def _jobs(size: int, with_nms: str, raw: str) -> Dict[Hashable, turns.Job]:
       run = runtimes.load(directory, artefact)
       if part != 'network' and not artefact.has_nms:
         suppress = suppression.Suppression(directory, contract, artefact)
-        calls[name, part] = lambda run=run, end=suppress: end(run(batch))
+        calls[name, part] = lambda run=run, end=suppress, a=artefact: end(
+          a.by_kind(run(batch))
+        )
       else:
         calls[name, part] = lambda run=run: run(batch)
   return {name: turns.timed(call) for name, call in calls.items()}

@@ -22,10 +22,7 @@ logging.getLogger('tf2onnx').setLevel(logging.WARNING)
 # Squeeze, Unsqueeze and Split take their axes as inputs since the first one;
 # the last one is what onnxruntime 1.10 runs.
 OPSETS = range(13, 16)
-_DTYPES = {
-  'float32': onnx.TensorProto.FLOAT,
-  'int32': onnx.TensorProto.INT32,
-}
+_DTYPES = {'float32': onnx.TensorProto.FLOAT, 'int32': onnx.TensorProto.INT32}
 
 
 def check(export_request: request.ExportRequest) -> None:
@@ -59,7 +56,6 @@ def write(
     and export_request.params.postprocess.apply_nms
   ):
     outputs = _append_nms(model, outputs, export_request)
-  onnx.checker.check_model(model)
   return [
     request.write_file(
       directory,
@@ -94,13 +90,16 @@ def _convert(
         output_names=list(outputs),
         tensors_to_rename={**inputs, **outputs},
       )
-    except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+      optimized = tf2onnx.optimizer.optimize_graph(converted)
+      model = optimized.make_model('detector')
+      onnx.checker.check_model(model)
+    # Operations without a counterpart end in errors of many kinds.
+    except Exception as error:
       raise errors.UserError(
         'export_format: onnx cannot carry the model '
         f'{onnx_request.params.type!r}: {error}. Leave onnx out.'
       ) from error
-    optimized = tf2onnx.optimizer.optimize_graph(converted)
-  return optimized.make_model('detector')
+  return model
 
 
 def _append_nms(

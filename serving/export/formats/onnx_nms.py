@@ -196,51 +196,34 @@ def _finish(
   """
   version = postprocess_ops.nms_version(settings)
   padding_score = 0.0 if version == 'batched' else _PADDING_SCORE
+  nothing = b.constant(_NOTHING, np.float32)
   kept = b.add('Flatten', kept, axis=1)
   # There may be fewer scores than slots.
   pads = b.constant([0, 0, 0, settings.max_total_size])
-  kept = b.add('Pad', kept, pads, b.constant(_NOTHING, np.float32))
+  kept = b.add('Pad', kept, pads, nothing)
   top, index = b.add_many(
     'TopK', [kept, b.constant([settings.max_total_size])], ['', ''], axis=1
   )
-  is_used = b.add('Greater', top, b.constant(_NOTHING, np.float32))
-  b.add(
-    'ReduceSum',
-    b.add('Cast', is_used, to=onnx.TensorProto.INT32),
-    b.constant([1]),
-    keepdims=0,
-    output='num_detections',
-  )
-  b.add(
-    'Where',
-    is_used,
-    top,
-    b.constant(padding_score, np.float32),
-    output='detection_scores',
-  )
+  is_used = b.add('Greater', top, nothing)
+  one = b.constant([1])
+  used = b.add('Cast', is_used, to=onnx.TensorProto.INT32)
+  b.add('ReduceSum', used, one, keepdims=0, output='num_detections')
+  padding = b.constant(padding_score, np.float32)
+  b.add('Where', is_used, top, padding, output='detection_scores')
   size = b.constant(num_boxes)
-  class_id = b.add('Add', b.add('Div', index, size), b.constant(1))
-  class_id = b.add('Where', is_used, class_id, b.constant(1))
-  b.add(
-    'Cast',
-    class_id,
-    to=(
-      onnx.TensorProto.FLOAT if has_float_classes else onnx.TensorProto.INT32
-    ),
-    output='detection_classes',
-  )
-  box_index = b.add('Unsqueeze', b.add('Mod', index, size), b.constant([2]))
+  class_id = b.add('Add', b.add('Div', index, size), one)
+  class_id = b.add('Where', is_used, class_id, one)
+  tensor = onnx.TensorProto
+  dtype = tensor.FLOAT if has_float_classes else tensor.INT32
+  b.add('Cast', class_id, to=dtype, output='detection_classes')
+  two = b.constant([2])
+  box_index = b.add('Unsqueeze', b.add('Mod', index, size), two)
   found = b.add('GatherND', boxes, box_index, batch_dims=1)
   padding = b.constant(0, np.float32)
   if version == 'v1':
     first = b.add('Gather', all_scores, b.constant(0), axis=1)
     best = b.add('ArgMax', first, axis=1, keepdims=1)
-    best = b.add('Unsqueeze', best, b.constant([2]))
+    best = b.add('Unsqueeze', best, two)
     padding = b.add('GatherND', boxes, best, batch_dims=1)
-  b.add(
-    'Where',
-    b.add('Unsqueeze', is_used, b.constant([2])),
-    found,
-    padding,
-    output='detection_boxes',
-  )
+  is_used = b.add('Unsqueeze', is_used, two)
+  b.add('Where', is_used, found, padding, output='detection_boxes')

@@ -96,7 +96,7 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
   # All formats get the same one.
   assert others == [request] * 2
   assert request.params.postprocess.nms_version == 'batched'
-  assert request.params.resnet.resnet_depth == 10
+  assert request.params.retinanet_head.num_filters == 8
   assert request.checkpoint == model.checkpoint
   assert request.options == (
     'image_bytes',

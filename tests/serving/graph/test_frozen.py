@@ -9,7 +9,6 @@ import tensorflow.compat.v1 as tf
 from serving import export_options
 from serving.graph import frozen, serving_graph
 from tests import tiny_export
-from utils import errors
 
 _RAW = {'apply_nms': False}
 _NAS = {'multilevel_features': 'nasfpn', 'min_level': 3, 'max_level': 7}
@@ -116,10 +115,3 @@ def test_flat_features_stay(tmp_path):
   # 8 x 8 + 4 x 4 cells with 8 channels.
   assert features.shape == (2, 640)
   assert np.ptp(features[0]) > 0
-
-
-def test_checkpoint_of_another_network_is_refused(tmp_path):
-  model = tiny_export.make(tmp_path)
-  other = tiny_export.resolve({'resnet': {'resnet_depth': 18}})
-  with pytest.raises(errors.UserError, match='another architecture'):
-    frozen.freeze(_build(other, (64, 64)), model.checkpoint)

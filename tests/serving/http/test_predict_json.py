@@ -8,10 +8,8 @@ import pytest
 from serving import contract
 from serving.http import predict_json, request_limits
 
-_BYTES = contract.TensorSpec('input', 'Placeholder:0', 'string', (None,), '')
-_PIXELS = contract.TensorSpec(
-  'img', 'Placeholder:0', 'uint8', (None, 1, 2, 3), ''
-)
+_BYTES = contract.TensorSpec('input', 'Placeholder:0', 'string', (None,))
+_PIXELS = contract.TensorSpec('img', 'Placeholder:0', 'uint8', (None, 1, 2, 3))
 _FLOATS = _PIXELS._replace(dtype='float32')
 _IMAGE = [[[1, 2, 3], [4, 5, 255]]]
 

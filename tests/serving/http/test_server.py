@@ -53,11 +53,11 @@ def server(bytes_model, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def patient(bytes_model, tmp_path_factory):
-  """A server whose first image waits 9 s for seven others; 3 places."""
+  """A server whose first image waits 6 s for seven others; 3 places."""
   with serving_run.serving(
     bytes_model,
     tmp_path_factory.mktemp('patient'),
-    '--max_delay_ms=9000',
+    '--max_delay_ms=6000',
     '--max_queue=3',
   ) as running:
     yield running
@@ -426,7 +426,7 @@ def test_a_full_queue_refuses_and_a_hang_up_frees_places(patient):
   time.sleep(0.5)
   late = _send(patient, 2)
   # Not the end of the delay, but the hang-up made place.
-  assert time.monotonic() - start < 9
+  assert time.monotonic() - start < 6
   for connection, count in ((waiting, 1), (late, 2)):
     response = connection.getresponse()
     assert response.status == 200

@@ -161,8 +161,9 @@ def test_weights_of_16_bits(exported, expected):
     os.path.getsize(os.path.join(exported, name))
     for name in ('model.tflite', 'model_float16.tflite', 'model_int8.tflite')
   ]
-  assert sizes[1] < 0.6 * sizes[0]
-  assert sizes[2] < 0.4 * sizes[0]
+  # Of the smallest of networks the weights are not all.
+  assert sizes[1] < 0.8 * sizes[0]
+  assert sizes[2] < 0.7 * sizes[0]
 
 
 @pytest.mark.parametrize(
