@@ -1,5 +1,6 @@
 """Samples of the augmentation of a config, and a picture of them."""
 
+import itertools
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -69,11 +70,7 @@ def sample_rows(
         )
         samples = [
           session.run(
-            sample,
-            {
-              record: value,
-              draws: random.random_sample(draws.shape).astype(np.float32),
-            },
+            sample, {record: value, draws: random.random_sample(draws.shape)}
           )
           for _ in range(num_samples)
         ]
@@ -125,17 +122,9 @@ def draw(
 
 
 def _first_records(files: Sequence[str], count: int) -> List[bytes]:
-  iterators = [tf.python_io.tf_record_iterator(name) for name in files]
-  records: List[bytes] = []
-  while iterators and len(records) < count:
-    remaining = []
-    for iterator in iterators:
-      record = next(iterator, None)
-      if record is not None:
-        records.append(record)
-        remaining.append(iterator)
-    iterators = remaining
-  return records[:count]
+  iterators = map(tf.python_io.tf_record_iterator, files)
+  turns = itertools.chain.from_iterable(itertools.zip_longest(*iterators))
+  return list(itertools.islice((r for r in turns if r is not None), count))
 
 
 def _original(data: Dict[str, Any], skips_crowd: bool) -> Picture:

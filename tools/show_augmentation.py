@@ -65,30 +65,23 @@ def main(argv: List[str]) -> None:
     config_file=FLAGS.config_file,
     params_override=FLAGS.params_override,
   ).params
-  pattern = FLAGS.file_pattern or params.train.train_file_pattern
-  if not pattern:
-    raise errors.ConfigError(
-      'No images: give --file_pattern, or a config with '
-      'train.train_file_pattern.'
-    )
-  files = record_files.find_files(pattern)
+  files = record_files.find_files(
+    FLAGS.file_pattern or params.train.train_file_pattern,
+    '--file_pattern or train.train_file_pattern',
+  )
+  label_map_file = FLAGS.label_map or params.eval.label_map_file
   label_map = None
-  if FLAGS.label_map or params.eval.label_map_file:
-    label_map = label_map_lib.read_label_map(
-      FLAGS.label_map or params.eval.label_map_file
-    )
+  if label_map_file:
+    label_map = label_map_lib.read_label_map(label_map_file)
   rows = augmentation_sheet.sample_rows(
     files, params, FLAGS.num_images, FLAGS.num_samples
   )
   sheet = augmentation_sheet.draw(rows, FLAGS.tile_size, label_map)
   sheet.save(FLAGS.output)
+  policy = config_factory.parser_settings(params).aug_policy or 'none'
   print(
-    '{}: {} images, {} samples of each, aug_policy {}'.format(
-      FLAGS.output,
-      len(rows),
-      FLAGS.num_samples,
-      config_factory.parser_settings(params).aug_policy or 'none',
-    )
+    f'{FLAGS.output}: {len(rows)} images, {FLAGS.num_samples} samples of each, '
+    f'aug_policy {policy}'
   )
 
 

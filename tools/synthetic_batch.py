@@ -1,4 +1,4 @@
-"""A batch of training images of noise, as the input pipeline delivers it."""
+"""A batch of generated training images, as the input pipeline delivers it."""
 
 import io
 import json
@@ -12,10 +12,10 @@ from PIL import Image
 
 from configs import params_dict
 from dataloader import image_reader, input_reader
+from tools import demo_data
 from tools.record_sources import annotations, writer
 from utils import mode_keys
 
-_SIZE, _BOXES = 128, 8
 # By what the input depends on: programs and tests make many.
 _batches: Dict[str, Any] = {}
 
@@ -48,7 +48,7 @@ def _read(params: Any, batch_size: int) -> Tuple[np.ndarray, Dict[str, Any]]:
   key = json.dumps(settings, sort_keys=True)
   if key not in _batches:
     with tempfile.TemporaryDirectory() as directory:
-      path = os.path.join(directory, 'noise.tfrecord')
+      path = os.path.join(directory, 'shapes.tfrecord')
       _write_record(path)
       with tf.Graph().as_default(), tf.Session() as session:
         input_fn = input_reader.InputFn(path, params, mode_keys.TRAIN)
@@ -60,23 +60,17 @@ def _read(params: Any, batch_size: int) -> Tuple[np.ndarray, Dict[str, Any]]:
 
 
 def _write_record(path: str) -> None:
-  """Writes one image of noise with boxes of one class."""
-  random = np.random.RandomState(0)
-  noise = random.randint(0, 256, [_SIZE, _SIZE, 3]).astype(np.uint8)
+  """Writes one image of shapes, with boxes of one class."""
+  image = demo_data.make_image(seed=0, number=0)
+  boxes = [box._replace(class_name='shape') for box in image.boxes]
   png = io.BytesIO()
-  Image.fromarray(noise).save(png, 'PNG')
-  boxes = [
-    annotations.Box('any', *low, *high, area=1.0)
-    for low, high in zip(
-      random.uniform(0, 0.6 * _SIZE, [_BOXES, 2]),
-      random.uniform(0.7 * _SIZE, _SIZE, [_BOXES, 2]),
-    )
-  ]
+  Image.fromarray(image.pixels).save(png, 'PNG')
+  size = demo_data.IMAGE_SIZE
   example = writer.make_example(
-    annotations.AnnotatedImage(1, 'noise.png', path, boxes),
-    image_reader.Encoded(png.getvalue(), 'PNG', _SIZE, _SIZE),
+    annotations.AnnotatedImage(1, 'shapes.png', path, boxes),
+    image_reader.Encoded(png.getvalue(), 'PNG', size, size),
     boxes,
-    {'any': 1},
+    {'shape': 1},
   )
   with tf.io.TFRecordWriter(path) as record_writer:
     record_writer.write(example.SerializeToString())

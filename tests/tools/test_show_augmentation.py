@@ -43,7 +43,7 @@ def test_the_program_writes_a_sheet(tmp_path):
   'arguments, message',
   [
     (['--file_pattern=/nosuch*'], "No file matches '/nosuch\\*'"),
-    ([], 'give --file_pattern'),
+    ([], '--file_pattern or train.train_file_pattern'),
     (['--output=x.gif'], 'must end in one of .png'),
     (['--output=/nosuch/x.png'], "no directory '/nosuch'"),
   ],
