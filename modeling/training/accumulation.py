@@ -41,9 +41,8 @@ def sum_over_parts(
     # A reference to a variable is read once, before the loop: what an
     # iteration assigns, the next would not see.
     with tf.variable_scope(scope, reuse=reuse or None, use_resource=True):
-      return compute(
-        tf.nest.map_structure(lambda t: tf.gather(t, index), parts)
-      )
+      part = tf.nest.map_structure(lambda t: tf.gather(t, index), parts)
+      return compute(part)
 
   def body(index: tf.Tensor, *sums: tf.Tensor) -> List[tf.Tensor]:
     num_outside = len(updates)

@@ -36,16 +36,11 @@ def export(
 ) -> contract.Contract:
   """Writes a trained model in one or several formats.
 
-  Options that are not explained here are those of
-  `export_options.ExportOptions`.
-
   Args:
     export_dir: directory to write; it appears when it is whole.
-    checkpoint_path: prefix of a checkpoint's files, or a directory that holds
-      a checkpoint.
+    checkpoint_path: prefix of a checkpoint's files, or a directory with one.
     model: name of the model; by default the config's `type`.
-    config_file: parameters; by default the `params.yaml` beside the
-      checkpoint.
+    config_file: parameters; by default `params.yaml` beside the checkpoint.
     params_override: parameters that go before those of the file.
     batch_size: images at once; None or -1 for any number, with NMS `batched`
       unless `params_override` names a version.
@@ -53,6 +48,7 @@ def export(
     export_format: names of formats, in a sequence or separated by commas.
     check: run a few images through the checkpoint and through each format, and
       fail where they differ too much.
+    use_tpu, image_size, **further_options: of `export_options.ExportOptions`.
 
   Returns:
     What was written, as in `assets.extra/contract.json`.
@@ -75,14 +71,8 @@ def export(
       flags={'use_tpu': use_tpu},
       mode='export',
     )
-    options = export_options.ExportOptions(
-      use_tpu=use_tpu,
-      batch_size=None if batch_size == -1 else batch_size,
-      image_size=_image_size(resolved.params, image_size),
-      **further_options,
-    )
-    params = _export_params(resolved, options)
-    export_request = request.ExportRequest(params, checkpoint, options)
+    further_options.update(use_tpu=use_tpu, batch_size=batch_size)
+    export_request = _request(resolved, checkpoint, image_size, further_options)
     export_request.check(chosen, is_compared=check)
     written = _write(export_request, chosen, directory)
     if check:
@@ -90,6 +80,28 @@ def export(
       from serving.export import check as check_lib
 
       check_lib.check(export_request, directory, written)
+  _log_export(export_dir, written)
+  return written
+
+
+def _request(
+  resolved: resolver.Resolved,
+  checkpoint: str,
+  image_size: Optional[Sequence[int]],
+  given: Dict[str, Any],
+) -> request.ExportRequest:
+  options = export_options.ExportOptions(
+    **dict(
+      given,
+      batch_size=None if given['batch_size'] == -1 else given['batch_size'],
+      image_size=_image_size(resolved.params, image_size),
+    )
+  )
+  params = _export_params(resolved, options)
+  return request.ExportRequest(params, checkpoint, options)
+
+
+def _log_export(export_dir: str, written: contract.Contract) -> None:
   _log.info(
     'Exported to %s: %s, step %s, images of %d x %d pixels (height x width).',
     export_dir,
@@ -97,7 +109,6 @@ def export(
     'unknown' if written.step is None else written.step,
     *written.image_size,
   )
-  return written
 
 
 def _write(

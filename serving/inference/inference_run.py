@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from typing import List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence
 
 import tqdm
 
@@ -34,9 +34,8 @@ def run(
 ) -> None:
   """Detects objects in all files and writes what is wanted.
 
-  SIGINT (Ctrl-C) and SIGTERM end the run after the batch that is under way, and
-  the outputs then hold what was done. A second one ends it at once, without
-  outputs.
+  SIGINT and SIGTERM end the run after the batch that is under way, and the
+  outputs hold what was done; a second one ends it at once, without outputs.
 
   Args:
     files: of `sources.find_files`.
@@ -63,12 +62,11 @@ def run(
     else:
       progress.done(result.detections.scores)
 
-  items = sources.items(files, image_reader.Decoder(max_pixels, '--max_pixels'))
   try:
     try:
       with stop.handling_signals():
         pipeline.run(
-          items if ids is None else ids.given_to(items),
+          _items(files, max_pixels, ids),
           predictor,
           predictor.batch_size or batch_size,
           on_result,
@@ -85,6 +83,13 @@ def run(
       output.discard()
   _tell_what_is_missing(progress, min_score, ids)
   _raise_what_happened(progress, stop.signal_number)
+
+
+def _items(
+  files: Sequence[str], max_pixels: int, ids: Optional[image_ids.ImageIds]
+) -> Iterator[Any]:
+  items = sources.items(files, image_reader.Decoder(max_pixels, '--max_pixels'))
+  return items if ids is None else ids.given_to(items)
 
 
 def _tell_what_is_missing(

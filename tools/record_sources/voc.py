@@ -83,10 +83,18 @@ def read_voc(
         annotations.AnnotatedImage(ids[stem], file_name, path, boxes, *size)
       )
   if not split_file:
-    for stem in sorted(set(image_names) - set(stems)):
-      if image_names[stem][0].lower().endswith(image_reader.ENDINGS):
-        report.add('image_without_annotation', image_names[stem][0])
+    _report_other_images(image_names, stems, report)
   return annotations.AnnotatedSet(images, label_map)
+
+
+def _report_other_images(
+  image_names: Dict[str, List[str]],
+  stems: List[str],
+  report: report_lib.Report,
+) -> None:
+  for stem in sorted(set(image_names) - set(stems)):
+    if image_names[stem][0].lower().endswith(image_reader.ENDINGS):
+      report.add('image_without_annotation', image_names[stem][0])
 
 
 def image_ids(stems: List[str]) -> Dict[str, int]:
