@@ -1,4 +1,4 @@
-"""What each model declares: parameters, defaults, and which values fit."""
+"""Declarations of the models: parameters, defaults, values that fit."""
 
 from typing import Any, Dict, List, Sequence
 

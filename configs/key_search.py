@@ -1,4 +1,4 @@
-"""Suggests the parameter that a misspelt or misplaced key meant."""
+"""Suggestions for misspelt or misplaced keys."""
 
 import difflib
 from typing import Iterable

@@ -1,4 +1,4 @@
-"""Declaration of a parameter: all that is known of a key, in one place."""
+"""Declaration of a parameter."""
 
 from typing import Any, Callable, NamedTuple, Tuple
 

@@ -1,4 +1,4 @@
-"""The YAML files that come with the project."""
+"""YAML files that come with the project."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""From defaults, file, override text and flags to the parameters of a run."""
+"""Parameters of a run: defaults, file, override text and flags."""
 
 import logging
 import os

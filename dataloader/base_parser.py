@@ -1,4 +1,4 @@
-"""What the input pipeline asks of a parser."""
+"""Interface of a parser."""
 
 import abc
 from typing import Any, Dict, Optional

@@ -1,4 +1,4 @@
-"""Objects that labels have no room for: counted and told of."""
+"""Counts of objects that labels have no room for."""
 
 from typing import Any, Callable
 

@@ -1,4 +1,4 @@
-"""Image files of any kind to the pixels that a detector takes."""
+"""Reader of image files of any kind."""
 
 import io
 from typing import Callable, NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""The objects of all images of a batch, as one list.
+"""Objects of all images of a batch, as one list.
 
 Images have different numbers of objects. One matrix with a row for each object
 passes through batching as a ragged tensor, what does not fit into a row in

@@ -1,4 +1,4 @@
-"""Builds the parser that a config names."""
+"""The parser that a config names."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Finds the records that the input pipeline cannot use, and says why.
+"""Records that the input pipeline cannot use, with reasons.
 
 Inside a graph neither the file nor the position of a record is known. So when a
 run fails on its data, the files are read once more, one record after another.

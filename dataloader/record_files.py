@@ -1,4 +1,4 @@
-"""Finds the TFRecord files of a pattern."""
+"""TFRecord files of a pattern."""
 
 import concurrent.futures
 from typing import List, Optional

@@ -1,4 +1,4 @@
-"""Records whose image does not decode: left out, counted and told of."""
+"""Records that were skipped because their image does not decode."""
 
 from typing import Any, Callable, Tuple
 

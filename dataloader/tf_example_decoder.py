@@ -1,4 +1,4 @@
-"""Decodes a serialized tf.Example into an image and its groundtruth."""
+"""Decoder of serialized tf.Examples."""
 
 from typing import Dict
 

@@ -1,4 +1,4 @@
-"""A data set as a whole: what no single image of it can tell."""
+"""Problems of a data set that no single image shows."""
 
 import array
 from typing import Any, Sequence

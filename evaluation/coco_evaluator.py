@@ -1,4 +1,4 @@
-"""Collects detections over batches and scores them with COCO's metrics."""
+"""Evaluator of boxes and masks by COCO's metrics."""
 
 import collections
 import logging

@@ -1,4 +1,4 @@
-"""Makes the annotations of an evaluation from its records."""
+"""Annotations made from the records of an evaluation."""
 
 from typing import Any, Dict, List, Optional
 

@@ -1,4 +1,4 @@
-"""Saves checkpoints while training runs, and checks those that are restored."""
+"""Hooks that save checkpoints, and check those that are restored."""
 
 from typing import Any
 

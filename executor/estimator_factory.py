@@ -1,4 +1,4 @@
-"""The one place where estimators are made."""
+"""Estimators for the hardware at hand."""
 
 import copy
 from typing import Any, Callable, Dict, Optional, Tuple

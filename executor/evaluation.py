@@ -1,4 +1,4 @@
-"""Evaluates checkpoints on every image of a set, exactly once."""
+"""Evaluation of checkpoints on every image of a set, exactly once."""
 
 import datetime
 import logging

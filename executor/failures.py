@@ -1,4 +1,4 @@
-"""Turns errors of a running graph into messages for a person."""
+"""Errors of a running graph as messages for a person."""
 
 import contextlib
 import errno

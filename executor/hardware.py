@@ -1,4 +1,4 @@
-"""What a run computes on."""
+"""Hardware of a run."""
 
 import os
 from typing import Any, NamedTuple, Optional

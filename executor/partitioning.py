@@ -1,4 +1,4 @@
-"""How the cores of a TPU replica share images: train.input_partition_dims."""
+"""Division of images over the cores of a TPU replica."""
 
 from typing import Any, List, Optional, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""What a run is about to do, as a table for a person."""
+"""Plan of a run, as a table."""
 
 from typing import Any, List, Optional, Tuple
 

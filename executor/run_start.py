@@ -1,4 +1,4 @@
-"""What is known of a training before its first step."""
+"""Facts about a training before its first step."""
 
 from typing import Any, Dict, NamedTuple, Optional
 

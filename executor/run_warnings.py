@@ -1,4 +1,4 @@
-"""What of a training works, but is hardly meant."""
+"""Warnings about settings that work, but are hardly meant."""
 
 import os
 from typing import Any, Iterator

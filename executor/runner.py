@@ -1,4 +1,4 @@
-"""Training, evaluation and both in turn, as `main.py` offers them."""
+"""Training, evaluation and both in turn."""
 
 import contextlib
 import itertools

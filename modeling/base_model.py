@@ -1,4 +1,4 @@
-"""What all models share: precision, weight decay, packaging of predictions."""
+"""Base of all models: precision, weight decay, packaging of predictions."""
 
 import abc
 import logging

@@ -1,4 +1,4 @@
-"""Builds the model that a config names."""
+"""The model that a config names."""
 
 from typing import Any
 

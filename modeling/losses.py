@@ -1,4 +1,4 @@
-"""Losses of RetinaNet (Lin et al., arXiv:1708.02002)."""
+"""Focal and Huber loss (Lin et al., arXiv:1708.02002)."""
 
 from typing import Callable, Dict, Optional
 

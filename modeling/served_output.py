@@ -1,4 +1,4 @@
-"""What a served model puts out, and what each output is."""
+"""Outputs of a served model, and their kinds."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which groundtruth box an anchor has to find.
+"""Matching of anchors and groundtruth boxes.
 
 All anchors of one `AnchorType` are one box shifted on a grid. A groundtruth box
 overlaps those of sufficient IoU in one rectangle of grid positions, which

@@ -1,4 +1,4 @@
-"""From the outputs of a detector's heads to detections."""
+"""Detections from the outputs of a detector's heads."""
 
 import logging
 from typing import Any, Dict, Tuple

@@ -1,4 +1,4 @@
-"""Images from their own size to the model's: resize, crop, normalise, pad."""
+"""Resizing, cropping, normalisation and padding of images."""
 
 import math
 import sys

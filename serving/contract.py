@@ -1,4 +1,4 @@
-"""What an exported model promises to those who run it.
+"""Contract of an export: its files, inputs and outputs.
 
 `contract.json` stands beside the artefacts of an export and is all that a
 program needs to feed them and to read their outputs.

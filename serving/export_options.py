@@ -1,4 +1,4 @@
-"""The options of an export."""
+"""Options of an export."""
 
 from typing import NamedTuple, Optional, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""Imports every module of a package, so that its components register."""
+"""Discovery of the modules of a package."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""Draws boxes with labels on images."""
+"""Drawing of boxes with labels."""
 
 import colorsys
 from typing import Dict, Iterable, List, Optional, Tuple, Union

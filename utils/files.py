@@ -1,4 +1,4 @@
-"""Reads and writes small text files, local or in a bucket."""
+"""Small text files, local or in a bucket."""
 
 import contextlib
 import json

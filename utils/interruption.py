@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end training in good order."""
+"""Ctrl-C and SIGTERM in a training."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""Where boxes go when the pixels of an image move.
+"""Boxes of images whose pixels move.
 
 Boxes are float32 [n, 4], normalised, `[ymin, xmin, ymax, xmax]`, and keep their
 number and order: a box that leaves the image ends up on its border. Whatever is

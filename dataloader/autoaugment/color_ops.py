@@ -1,4 +1,4 @@
-"""Operations on colours: no pixel moves.
+"""Operations on colours.
 
 Images are uint8 [height, width, 3]. What replaces each value by itself is a
 table of 256 entries.

@@ -1,4 +1,4 @@
-"""Replaces pixel values by tables, two bytes at a time.
+"""Tables for pixel values, applied two bytes at a time.
 
 TensorFlow has no fast operation for it: a gather costs nanoseconds for each
 element. Two neighbouring bytes taken as one 16-bit number halve the elements.

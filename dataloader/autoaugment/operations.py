@@ -1,4 +1,4 @@
-"""The table of operations: what each does, and what a level means for it."""
+"""Table of operations, and what a level means for each."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 

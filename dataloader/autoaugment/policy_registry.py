@@ -1,4 +1,4 @@
-"""The policies that have a name."""
+"""Policies by their names."""
 
 from typing import Sequence
 

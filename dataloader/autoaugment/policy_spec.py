@@ -1,4 +1,4 @@
-"""Checks a policy that is written as text or lists."""
+"""Checks of policies written as text or lists."""
 
 import numbers
 import re

@@ -1,4 +1,4 @@
-"""From lists of (operation, probability, level) to a function of an image."""
+"""Policies made of lists of (operation, probability, level)."""
 
 from typing import Callable, Iterable, List, NamedTuple, Sequence, Tuple
 

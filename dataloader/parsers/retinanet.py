@@ -1,4 +1,4 @@
-"""Input of RetinaNet: the class and box that each anchor has to find."""
+"""Input of RetinaNet: class and box targets of anchors."""
 
 import functools
 from typing import Any, Callable, Dict, Optional, Tuple

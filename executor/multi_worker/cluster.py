@@ -1,4 +1,4 @@
-"""Who takes part in a training, from the environment variable TF_CONFIG."""
+"""Workers of a training, from the environment variable TF_CONFIG."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The workers of a training meet before it, and hold on to each other.
+"""Meeting of the workers before a training, and their link during it.
 
 The chief listens at its address of the cluster until all have come, then
 TensorFlow's server takes the port over. The connections stay open: a process

@@ -1,4 +1,4 @@
-"""What all workers do at the same step: saving and stopping.
+"""Agreement of the workers on the step at which to save or stop.
 
 Reading variables for a checkpoint takes all workers (statistics of batch norm
 are averaged when they are read), so they have to agree on the step. They do so

@@ -1,4 +1,4 @@
-"""Finds a Cloud TPU by its name, and waits until it can be used."""
+"""Cloud TPUs by name: address, state, version."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""A run goes on after its TPU was taken away and created anew."""
+"""Repetition of a run whose TPU was taken away and created anew."""
 
 import logging
 from typing import Any, Callable, Optional, TypeVar

@@ -1,4 +1,4 @@
-"""Finds out whether a TPU answers at its address."""
+"""Test whether a TPU answers at its address."""
 
 import logging
 import socket

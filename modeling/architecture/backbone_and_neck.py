@@ -1,4 +1,4 @@
-"""Builds the parts that a config names."""
+"""Backbone and neck that a config names."""
 
 from typing import Any
 

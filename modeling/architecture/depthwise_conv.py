@@ -1,4 +1,4 @@
-"""A depthwise convolution whose variable lies where the checkpoints have it."""
+"""Depthwise convolution with the variable names of the checkpoints."""
 
 import tensorflow.compat.v1 as tf
 

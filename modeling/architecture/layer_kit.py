@@ -1,4 +1,4 @@
-"""What every part of a model shares, from batch norm to recomputation."""
+"""Kit of layers that all parts of a model share."""
 
 from typing import Any, Callable, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Activations that are computed twice, instead of being kept.
+"""Activations computed twice instead of kept.
 
 Chen et al., arXiv:1604.06174. A stretch of the network, such as a residual
 block, ends in a node whose gradient copies the stretch, from its inputs on, and

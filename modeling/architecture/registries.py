@@ -1,4 +1,4 @@
-"""The parts that a config can choose from.
+"""Registries of backbones and necks.
 
 What is registered is a function of the whole params and a `LayerKit`,
 the batch norm, activation and regularisation that all parts of a model share:

@@ -1,4 +1,4 @@
-"""Networks whose blocks do not go from fine to coarse maps in order.
+"""Networks of scale-permuted blocks.
 
 SpineNet (Du et al., arXiv:1912.05027) found such an order by search: each block
 takes two earlier ones, brought to its own size and width, and five of the

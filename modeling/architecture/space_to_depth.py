@@ -1,4 +1,4 @@
-"""A strided convolution over images that come in space-to-depth form.
+"""Strided convolution over images in space-to-depth form.
 
 On a TPU a 3-channel image wastes most of the matrix unit, which is why the
 input pipeline can move blocks of pixels into channels (MLPerf's ResNet). The

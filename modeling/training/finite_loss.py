@@ -1,4 +1,4 @@
-"""Stops training when a loss is no longer a number."""
+"""Hook that stops training at a loss that is not finite."""
 
 from typing import Any, Dict, Optional, Sequence
 

@@ -1,4 +1,4 @@
-"""Clipping of a gradient of which each replica computes a part."""
+"""Gradient clipping over replicas."""
 
 from typing import Any, List, Sequence, Tuple
 

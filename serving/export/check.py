@@ -1,4 +1,4 @@
-"""Compares what was exported with the checkpoint that it came from."""
+"""Comparison of exported files with their checkpoint."""
 
 import io
 import logging

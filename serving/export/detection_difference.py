@@ -1,4 +1,4 @@
-"""How far the detections of two programs agree that run the same model."""
+"""Difference between the detections of two programs."""
 
 from typing import Any, List, NamedTuple, Sequence, Tuple
 

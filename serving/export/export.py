@@ -1,4 +1,4 @@
-"""Exports a checkpoint: all formats, and what a user needs beside them."""
+"""Export of a checkpoint into all formats that are asked for."""
 
 import logging
 import os
@@ -46,17 +46,15 @@ def export(
       unless `params_override` names a version.
     override_export_dir: replace `export_dir` if it holds an export.
     export_format: names of formats, in a sequence or separated by commas.
-    check: run a few images through the checkpoint and through each format, and
-      fail where they differ too much.
+    check: compare each format with the checkpoint, and fail if they differ.
     use_tpu, image_size, **further_options: of `export_options.ExportOptions`.
 
   Returns:
     What was written, as in `assets.extra/contract.json`.
 
   Raises:
-    UserError: `export_dir` exists, the checkpoint cannot be read or does not
-      fit the model, or a check failed; of which ConfigError: an argument or
-      parameter has a value that cannot work.
+    UserError: `export_dir` exists, an argument, a parameter or the checkpoint
+      cannot be used, or a check failed.
   """
   chosen = {n: formats.FORMATS.get(n) for n in _names(export_format)}
   checkpoint = checkpoint_lib.resolve_checkpoint(checkpoint_path)

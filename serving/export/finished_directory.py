@@ -1,4 +1,4 @@
-"""A directory that appears under its name only when it is whole."""
+"""Directory that appears under its name once it is whole."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is to be exported."""
+"""Request for an export."""
 
 import os
 import re

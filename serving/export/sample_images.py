@@ -1,4 +1,4 @@
-"""Images to try a model with: from TFRecords, or made up."""
+"""Sample images from TFRecords, or made up."""
 
 import itertools
 from typing import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""From a serving graph and a checkpoint to one graph with its weights."""
+"""Serving graph with the weights of a checkpoint in it."""
 
 from typing import Dict, List, NamedTuple
 

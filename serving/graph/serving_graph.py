@@ -1,4 +1,4 @@
-"""The graph of a served model: from what is fed to its signature's outputs."""
+"""Graph of a served model, from placeholder to outputs."""
 
 from typing import Any, Dict, List, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a served model is fed, and the way from there to the network."""
+"""Inputs of a served model, and their preprocessing."""
 
 from typing import NamedTuple, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""The part of a serving graph that runs on a TPU."""
+"""Part of a serving graph that runs on a TPU."""
 
 from typing import Callable, Dict, Sequence
 

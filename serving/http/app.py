@@ -1,4 +1,4 @@
-"""The HTTP application: TensorFlow Serving's REST API, and a page."""
+"""HTTP application: TensorFlow Serving's REST API, and a page."""
 
 import asyncio
 import contextlib

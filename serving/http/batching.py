@@ -1,4 +1,4 @@
-"""Runs what arrives together as one batch."""
+"""Batches of requests that arrive together."""
 
 import collections
 import threading

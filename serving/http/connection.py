@@ -1,4 +1,4 @@
-"""A connection over which a request has to begin in time."""
+"""Connection over which a request has to begin in time."""
 
 import asyncio
 from typing import Any, Optional

@@ -1,4 +1,4 @@
-"""Looks at encoded images before the model has to decode them."""
+"""Check of encoded images before they are decoded."""
 
 import io
 

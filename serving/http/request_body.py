@@ -1,4 +1,4 @@
-"""Reads the body of a request within bounds."""
+"""Body of a request, read within bounds."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What one server takes at most, and how a request is turned down."""
+"""Limits of a server, and refusals of requests."""
 
 import contextlib
 from typing import Callable, Dict, Iterator, NamedTuple, Optional

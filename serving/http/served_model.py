@@ -1,4 +1,4 @@
-"""The SavedModel of an export, run example by example or batch by batch."""
+"""The SavedModel behind a server."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Runs the application until a signal comes."""
+"""Server process: sockets and signals."""
 
 import errno
 import functools

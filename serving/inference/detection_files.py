@@ -1,4 +1,4 @@
-"""Detections as COCO json and as a table of comma-separated values."""
+"""Detections as COCO json and as comma-separated values."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""One self-contained page with all images and what was found in them."""
+"""Page with all images and their detections."""
 
 import base64
 import io

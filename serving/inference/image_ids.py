@@ -1,4 +1,4 @@
-"""Numbers that stand for images in COCO's result format."""
+"""Image ids of COCO's result format."""
 
 import functools
 from typing import Dict, Iterable, Iterator, Optional, Set

@@ -1,4 +1,4 @@
-"""A whole run of inference: from files to outputs."""
+"""Run of inference, from files to outputs."""
 
 import logging
 import sys

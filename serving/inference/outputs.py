@@ -1,4 +1,4 @@
-"""Which writers a run needs."""
+"""Outputs that a run of inference is asked for."""
 
 import os
 from typing import Dict, List, Optional, Sequence

@@ -1,4 +1,4 @@
-"""Images through a detector: read ahead, batch, and go on after a bad one."""
+"""Pipeline of images through a detector."""
 
 import collections
 import contextlib

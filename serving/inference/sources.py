@@ -1,4 +1,4 @@
-"""Where images come from: files, folders, patterns, TFRecords and videos."""
+"""Sources of images: files, folders, patterns, TFRecords, videos."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What all outputs of a run of inference have in common."""
+"""Base of the writers of detections."""
 
 import abc
 import contextlib

@@ -1,4 +1,4 @@
-"""Runs a checkpoint as it was trained."""
+"""Predictor from a checkpoint."""
 
 from typing import Any, Dict, List, Optional, Sequence
 

@@ -1,4 +1,4 @@
-"""Runs what was exported, of any format."""
+"""Predictor from an export of any format."""
 
 import io
 import os

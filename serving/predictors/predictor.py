@@ -1,4 +1,4 @@
-"""What every way of running a trained model has in common."""
+"""Interface of a predictor, and its results."""
 
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 

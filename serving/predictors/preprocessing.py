@@ -1,4 +1,4 @@
-"""Images to what the model takes, with the operations of evaluation."""
+"""Preprocessing of images outside of the model."""
 
 from typing import Any, NamedTuple, Sequence, Tuple
 

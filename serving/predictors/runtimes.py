@@ -1,4 +1,4 @@
-"""One way to run every format: an array in, arrays by signature key out."""
+"""Runtimes of the formats: an array in, arrays by signature key out."""
 
 import contextlib
 import os

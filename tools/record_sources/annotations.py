@@ -1,4 +1,4 @@
-"""What every annotation format is read into."""
+"""Annotations of a set, whatever its format."""
 
 from typing import Dict, List, NamedTuple, Optional, Sequence
 

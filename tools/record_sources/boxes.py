@@ -1,4 +1,4 @@
-"""Decides which annotated boxes a record can hold."""
+"""Choice of the boxes that a record can hold."""
 
 from typing import Container, List, Optional
 

@@ -1,4 +1,4 @@
-"""Reads COCO annotation files (https://cocodataset.org/#format-data)."""
+"""COCO annotation files (https://cocodataset.org/#format-data)."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""From an annotated set to all the files of one split."""
+"""Conversion of an annotated set into the files of one split."""
 
 import os
 from typing import Any, Dict, List

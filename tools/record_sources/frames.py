@@ -1,4 +1,4 @@
-"""From the frame that boxes were annotated in to that of the stored pixels."""
+"""Frames of annotated boxes and of stored pixels."""
 
 from typing import Callable, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Reads image files as the bytes that a record holds."""
+"""Image files as the bytes of a record."""
 
 import concurrent.futures
 import itertools

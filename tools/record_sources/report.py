@@ -1,4 +1,4 @@
-"""Collects what could not be converted as it was."""
+"""Report of what could not be converted as it was."""
 
 import collections
 from typing import Any, Dict, List, NamedTuple

@@ -1,4 +1,4 @@
-"""A set of TFRecord files that appears complete or not at all."""
+"""Set of TFRecord files that appears whole or not at all."""
 
 import os
 from typing import List

@@ -1,4 +1,4 @@
-"""A converted set seen as a whole: what no single image can tell."""
+"""Problems of a converted set that no single image shows."""
 
 import collections
 import os

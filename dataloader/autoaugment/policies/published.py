@@ -1,4 +1,4 @@
-"""The policies that were published with AutoAugment for detection.
+"""Policies published with AutoAugment for detection.
 
 Zoph et al., arXiv:1906.11172: v0 to v3 were learned on COCO; `test` serves
 tests. Rows are (operation, probability, level).

@@ -1,4 +1,4 @@
-"""How cores, batches and images divide on a TPU: read from the config alone."""
+"""Division of cores, batches and images on a TPU."""
 
 from typing import Any, List, NamedTuple, Tuple
 

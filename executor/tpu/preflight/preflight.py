@@ -1,4 +1,4 @@
-"""All that can be known about a run on a TPU before there is one."""
+"""Checks of a run on a TPU without a TPU."""
 
 from typing import Any, Dict, List, Optional
 

@@ -1,4 +1,4 @@
-"""The graph that a TPU would be given, built without a TPU."""
+"""Graphs as a TPU would be given them."""
 
 import contextlib
 import tempfile

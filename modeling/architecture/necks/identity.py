@@ -1,4 +1,4 @@
-"""No neck: backbones that end in a pyramid feed the head directly."""
+"""Neck of backbones that end in a pyramid."""
 
 from typing import Any, Dict
 

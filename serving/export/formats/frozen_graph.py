@@ -1,4 +1,4 @@
-"""One GraphDef file with the weights in it."""
+"""Frozen graphs: one GraphDef file with its weights."""
 
 from typing import List
 

@@ -1,4 +1,4 @@
-"""Images that show a converter which values occur in a network."""
+"""Images for the calibration of integers."""
 
 from typing import Iterator
 

@@ -1,4 +1,4 @@
-"""Requests for runtimes that can neither decode images nor suppress boxes."""
+"""Inputs of formats that cannot decode images."""
 
 import logging
 from typing import Sequence
