@@ -2,18 +2,13 @@
 
 import logging
 import os
-import re
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
-
-import numpy as np
-import tensorflow.compat.v1 as tf
 
 from configs import factory, params_dict, resolver
 from modeling import checkpoint as checkpoint_lib
-from ops import preprocess_ops
-from serving import contract, export_options
-from serving.export import finished_directory, formats, request
-from utils import errors, label_map, version
+from serving import export_options
+from serving.export import contract, finished_directory, formats, request
+from utils import errors, label_map
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +116,7 @@ def _write(
   for name, chosen_format in chosen.items():
     _log.info('Writing %s.', name)
     artefacts += chosen_format.write(export_request, directory)
-  written = _contract(export_request, artefacts)
+  written = contract.of_export(export_request, artefacts)
   _write_assets(export_request.params, written, directory)
   return written
 
@@ -176,44 +171,6 @@ def _names(export_format: Union[str, Sequence[str]]) -> Sequence[str]:
     )
   # Each once, in the order given.
   return list(dict.fromkeys(names))
-
-
-def _contract(
-  export_request: request.ExportRequest, artefacts: Sequence[contract.Artefact]
-) -> contract.Contract:
-  params, checkpoint, options = export_request
-  return contract.Contract(
-    model=params.type,
-    image_size=options.image_size,
-    padded_size=preprocess_ops.padded_size(
-      options.image_size, export_request.model.stride
-    ),
-    batch_size=options.batch_size,
-    coordinates=(
-      contract.NORMALIZED
-      if options.output_normalized_coordinates
-      else contract.PIXELS
-    ),
-    mean_rgb=[round(float(x), 6) for x in preprocess_ops.MEAN_RGB],
-    stddev_rgb=[round(float(x), 6) for x in preprocess_ops.STDDEV_RGB],
-    num_classes=params.architecture.num_classes,
-    checkpoint=os.path.basename(checkpoint),
-    step=_step(checkpoint),
-    versions={
-      'tpu-detection': version.VERSION,
-      'tensorflow': tf.__version__,
-      'numpy': np.__version__,
-    },
-    artefacts=list(artefacts),
-  )
-
-
-def _step(checkpoint: str) -> Optional[int]:
-  reader = tf.train.load_checkpoint(checkpoint)
-  if reader.has_tensor(tf.GraphKeys.GLOBAL_STEP):
-    return int(reader.get_tensor(tf.GraphKeys.GLOBAL_STEP))
-  suffix = re.search(r'-(\d+)$', checkpoint)
-  return int(suffix.group(1)) if suffix else None
 
 
 def _write_assets(
