@@ -283,6 +283,6 @@ def detection_restrictions(
   """Returns the restrictions of `DETECTION_PARSER` in the block `parser`."""
   return (
     restrictions.comparison(
-      '{0}.aug_scale_min <= {0}.aug_scale_max'.format(parser)
+      f'{parser}.aug_scale_min <= {parser}.aug_scale_max'
     ),
   )

@@ -34,4 +34,4 @@ def closest_key(path: str, known: Iterable[str]) -> str:
   best = max(known + sorted(blocks), key=score, default=None)
   if best is None or score(best) < 0.6:
     return ''
-  return " Did you mean '{}'?".format(best)
+  return f" Did you mean '{best}'?"

@@ -68,6 +68,5 @@ class Key(NamedTuple):
 def block(name: str, *keys: Key, chosen_by: str = '') -> Tuple[Key, ...]:
   """Returns keys with the name of their block put in front of their paths."""
   return tuple(
-    key._replace(path='{}.{}'.format(name, key.path), chosen_by=chosen_by)
-    for key in keys
+    key._replace(path=f'{name}.{key.path}', chosen_by=chosen_by) for key in keys
   )

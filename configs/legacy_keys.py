@@ -151,8 +151,8 @@ class _Translation:
     first = next(iter(values.values()))
     if any(value != first for value in values.values()):
       raise errors.ConfigError(
-        '{} is one value for the whole model now, but the old names disagree: '
-        '{}. Keep one of them.'.format(new, _in_words(values))
+        f'{new} is one value for the whole model now, but the old names '
+        f'disagree: {_in_words(values)}. Keep one of them.'
       )
     block, name = new.split('.')
     self.changes.setdefault(block, {})[name] = first
@@ -161,10 +161,10 @@ class _Translation:
 def _translate_merged(text: _Translation) -> None:
   for new, (patterns, name) in _MERGED.items():
     blocks = [block for pattern in patterns for block in text.blocks(pattern)]
-    _merge(text, ['{}.{}'.format(block, name) for block in blocks], new)
+    _merge(text, [f'{block}.{name}' for block in blocks], new)
   for head in text.blocks('*_head'):
     for name in ('num_convs', 'num_filters'):
-      _merge(text, ['{0}.{0}_{1}'.format(head, name)], head + '.' + name)
+      _merge(text, [f'{head}.{head}_{name}'], head + '.' + name)
 
 
 def _merge(text: _Translation, old_keys: List[str], new: str) -> None:
@@ -172,15 +172,15 @@ def _merge(text: _Translation, old_keys: List[str], new: str) -> None:
   for old in old_keys:
     if text.is_old(old, new):
       if text.in_use(old):
-        values[old] = text.take(old, 'use {}'.format(new))
+        values[old] = text.take(old, f'use {new}')
       else:
-        text.take(old, 'ignored, its block is not in use; see {}'.format(new))
+        text.take(old, f'ignored, its block is not in use; see {new}')
   text.put(new, values)
 
 
 def _translate_autoaugment(text: _Translation, parser: str) -> None:
   new = parser + '.aug_policy'
-  note = 'use {}'.format(new)
+  note = f'use {new}'
   present = text.effective(new, '')
   use_key = parser + '.use_autoaugment'
   name_key = parser + '.autoaugment_policy_name'
@@ -190,9 +190,7 @@ def _translate_autoaugment(text: _Translation, parser: str) -> None:
     is_on = text.take(use_key, note)
     if not isinstance(is_on, bool):
       raise errors.ConfigError(
-        '{} must be bool, but {!r} is {}.'.format(
-          use_key, is_on, type(is_on).__name__
-        )
+        f'{use_key} must be bool, but {is_on!r} is {type(is_on).__name__}.'
       )
   if name_key in used:
     name = text.take(name_key, note)
@@ -207,22 +205,21 @@ def _translate_spinenet(text: _Translation) -> None:
     present = _SPINENET_MODELS.get(text.effective(new), _SPINENET_MODELS['49'])
     scales = dict(zip(_SPINENET_KEYS, present))
     for key in used:
-      scales[key] = text.take(key, 'use {}'.format(new))
+      scales[key] = text.take(key, f'use {new}')
     models = {numbers: name for name, numbers in _SPINENET_MODELS.items()}
     if tuple(scales.values()) in models:
       text.put(new, {', '.join(used): models[tuple(scales.values())]})
     elif text.in_use(new):
       raise errors.ConfigError(
-        'No SpineNet has {}; known are {}.'.format(
-          _in_words(scales), _in_words(_SPINENET_MODELS)
-        )
+        f'No SpineNet has {_in_words(scales)}; known are '
+        f'{_in_words(_SPINENET_MODELS)}.'
       )
   old = 'spinenet.block_specs'
   if text.is_old(old, new):
-    specs = text.take(old, 'the blocks follow from {}'.format(new))
+    specs = text.take(old, f'the blocks follow from {new}')
     if specs is not None and text.in_use(old):
       raise errors.ConfigError(
-        '{} is not supported; choose a network by {}.'.format(old, new)
+        f'{old} is not supported; choose a network by {new}.'
       )
 
 
@@ -232,12 +229,12 @@ def _translate_space_to_depth(text: _Translation) -> None:
   if not _has(text.changes, old) or text.effective(new) is None:
     return
   if not _has(text.changes, new):
-    text.put(new, {old: text.take(old, 'use {}'.format(new))})
+    text.put(new, {old: text.take(old, f'use {new}')})
   elif _find(text.changes, old) in (1, _find(text.changes, new)):
     # Saved parameters list both names.
     _remove(text.changes, old)
   else:
-    text.take(old, 'ignored, {} is given too'.format(new))
+    text.take(old, f'ignored, {new} is given too')
 
 
 def translate(

@@ -64,7 +64,7 @@ class ParamsDict:
         )
       if key.startswith('_') or hasattr(type(self), key):
         raise errors.UnknownKeyError(
-          '{} is reserved and cannot be a parameter.'.format(self._join(key))
+          f'{self._join(key)} is reserved and cannot be a parameter.'
         )
       self._add(key, value, kinds)
     self.validate()
@@ -84,7 +84,7 @@ class ParamsDict:
     return sorted(self._values)
 
   def __repr__(self) -> str:
-    return 'ParamsDict({!r})'.format(self.as_dict())
+    return f'ParamsDict({self.as_dict()!r})'
 
   def get(self, name: str, default: Any = None) -> Any:
     """Returns the value of one key of this block, or `default`."""
@@ -126,7 +126,7 @@ class ParamsDict:
     for key, value in self._values.items():
       if isinstance(value, ParamsDict):
         for path, block, leaf in value._walk():
-          yield '{}.{}'.format(key, path), block, leaf
+          yield f'{key}.{path}', block, leaf
       else:
         yield key, self, key
 
@@ -165,7 +165,7 @@ class ParamsDict:
     other = _plain(other)
     if not isinstance(other, dict):
       raise errors.ConfigError(
-        'Parameters must be a mapping, not {}.'.format(errors.shown(other))
+        f'Parameters must be a mapping, not {errors.shown(other)}.'
       )
     self._check_override(other, is_strict, self)
     self._apply_override(other)
@@ -183,7 +183,7 @@ class ParamsDict:
         path = self._join(key)
         while isinstance(value, dict) and value:
           key, value = next(iter(value.items()))
-          path = '{}.{}'.format(path, key)
+          path = f'{path}.{key}'
         raise errors.UnknownKeyError(root._unknown_message(path))
       else:
         ParamsDict({key: value}, path=self._path)
@@ -232,13 +232,13 @@ class ParamsDict:
         raise RestrictionError(problem)
 
   def _join(self, name: str) -> str:
-    return '{}.{}'.format(self._path, name) if self._path else str(name)
+    return f'{self._path}.{name}' if self._path else str(name)
 
   def _check_unlocked(self) -> None:
     if self._locked:
       raise ValueError(
         'The parameters are locked{}.'.format(
-          ' ({})'.format(self._path) if self._path else ''
+          f' ({self._path})' if self._path else ''
         )
       )
 
@@ -262,9 +262,7 @@ class ParamsDict:
     elif isinstance(value, dict):
       kind = self._kinds[key].replace('any', 'a single value')
       raise errors.ConfigError(
-        '{} must be {}, but {} is a block of keys.'.format(
-          path, kind, errors.shown(value)
-        )
+        f'{path} must be {kind}, but {errors.shown(value)} is a block of keys.'
       )
     elif not value_check.fits(value, self._kinds[key]):
       raise value_check.type_error(path, value, self._kinds[key])
@@ -272,8 +270,8 @@ class ParamsDict:
   def _unknown_message(self, path: str) -> str:
     known = [self._join(leaf) for leaf, _ in self.leaves()]
     if path in known:
-      return '{0}: dots need an equals sign: {0}=VALUE.'.format(path)
-    return 'Unknown parameter {:.120}.{}'.format(path, closest_key(path, known))
+      return f'{path}: dots need an equals sign: {path}=VALUE.'
+    return f'Unknown parameter {path:.120}.{closest_key(path, known)}'
 
 
 def _plain(value: Any) -> Any:

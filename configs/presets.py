@@ -66,9 +66,9 @@ def _read(path: str) -> Preset:
     header = _HEADER.search(file.read())
   if not header:
     raise errors.ConfigError(
-      "{}: a preset starts with '# <title>' and has the lines '# Size: "
-      "<number> M parameters, <number> B multiply-adds an image.' and '# Cost: "
-      "<class>, ...'.".format(path)
+      f"{path}: a preset starts with '# <title>' and has the lines '# Size: "
+      "<number> M parameters, <number> B multiply-adds an image.' and '# "
+      "Cost: <class>, ...'."
     )
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],

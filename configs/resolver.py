@@ -105,17 +105,15 @@ def _model_name(model: Optional[str], texts: _Texts) -> str:
     if parsed.values.get('type') is not None:
       # Programs find files that no flag names.
       is_file = parsed.form == 'file'
-      origin = "'{}'".format(parsed.text) if is_file else '--' + name
+      origin = f"'{parsed.text}'" if is_file else '--' + name
       given = parsed.values['type']
   if given is not None and not isinstance(given, str):
     raise errors.ConfigError(
-      '{}: type must be str, but {!r} is {}.'.format(
-        origin, given, type(given).__name__
-      )
+      f'{origin}: type must be str, but {given!r} is {type(given).__name__}.'
     )
   if model and given and model != given:
     raise errors.ConfigError(
-      '--model={} contradicts type: {!r} in {}.'.format(model, given, origin)
+      f'--model={model} contradicts type: {given!r} in {origin}.'
     )
   return model or given or factory.default_model()
 
@@ -163,7 +161,7 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
           )
         )
       value = value == 'bfloat16'
-    with errors.naming('--{}: '.format(name)):
+    with errors.naming(f'--{name}: '):
       resolution.set(_FLAG_KEYS[name], value, 'flag')
   if resolution.sources['use_tpu'] == 'default':
     resolution.set('use_tpu', False, 'flag')
@@ -183,7 +181,7 @@ def _apply_device_rules(resolution: _Resolution, mode: str) -> None:
       resolution.force(path, False, 'without a TPU')
   if mode not in _TRAIN_MODES:
     for path in _TRAIN_ONLY:
-      resolution.force(path, None, 'in mode {}'.format(mode))
+      resolution.force(path, None, f'in mode {mode}')
 
 
 def resolve(
@@ -213,13 +211,13 @@ def resolve(
     ('config_file', config_file),
     ('params_override', params_override),
   ):
-    with errors.naming('--{}: '.format(name)):
+    with errors.naming(f'--{name}: '):
       texts.append((name, text_overrides.parse(source)))
   params = factory.config_generator(_model_name(model, texts))
   resolution = _Resolution(params)
   for i, (name, parsed) in enumerate(texts):
     current = _with_choices(params, texts[i:])
-    with errors.naming('--{}: '.format(name), parsed.hint()):
+    with errors.naming(f'--{name}: ', parsed.hint()):
       changes = legacy_keys.translate(parsed.values, current)
       resolution.apply(changes, name.rpartition('_')[2])
   _apply_flags(resolution, flags or {})

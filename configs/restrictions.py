@@ -74,14 +74,14 @@ def tpu_cores(params: Any) -> Optional[str]:
     )
   if num_cores % CORES_PER_HOST and num_cores not in _PARTS_OF_A_HOST:
     return (
-      'train.num_shards: no TPU has {} cores. Give a multiple of {}, or 1, 2 '
-      'or 4, with --num_cores.'.format(num_cores, CORES_PER_HOST)
+      f'train.num_shards: no TPU has {num_cores} cores. Give a multiple of '
+      f'{CORES_PER_HOST}, or 1, 2 or 4, with --num_cores.'
     )
   if num_cores % per_replica:
     return (
-      'train.num_shards: {0} cores do not divide into replicas of {1} '
-      '(train.num_cores_per_replica). Give a multiple of {1} with '
-      '--num_cores.'.format(num_cores, per_replica)
+      f'train.num_shards: {num_cores} cores do not divide into replicas of '
+      f'{per_replica} (train.num_cores_per_replica). Give a multiple of '
+      f'{per_replica} with --num_cores.'
     )
   return None
 
@@ -97,8 +97,8 @@ def tpu_image_parts(params: Any) -> Optional[str]:
     problem = 'needs train.num_cores_per_replica, the number of parts'
   elif image in (None, 'None') or len(dims) > 2:
     problem = (
-      'has to part the images among the {} cores of a replica '
-      '(train.num_cores_per_replica)'.format(num_cores)
+      f'has to part the images among the {num_cores} cores of a replica '
+      '(train.num_cores_per_replica)'
     )
   elif dims[1:] not in ([], [None], ['None']):
     problem = "parts the labels, of which each core has all, 'None'"
@@ -110,7 +110,7 @@ def tpu_image_parts(params: Any) -> Optional[str]:
   ):
     problem = (
       'has to have 4 numbers of parts (batch, height, width, channels) whose '
-      'product is train.num_cores_per_replica, {}'.format(num_cores)
+      f'product is train.num_cores_per_replica, {num_cores}'
     )
   else:
     return None

@@ -35,7 +35,7 @@ class Parsed(NamedTuple):
   def hint(self) -> str:
     """Says what else the text may have been meant as, for error messages."""
     if self.form == 'file':
-      return " (in file '{}')".format(self.text)
+      return f" (in file '{self.text}')"
     if self.form == 'csv' and _PATH_LIKE.search(self.text):
       return ' ({} was read as key=value; no file has this name)'.format(
         errors.shown(self.text)
@@ -60,11 +60,11 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
     return Parsed(copy.deepcopy(source or {}), 'dict', '')
   if not isinstance(source, str):
     raise errors.ConfigError(
-      'Parameters must be a dict or text, not {!r}.'.format(source)
+      f'Parameters must be a dict or text, not {source!r}.'
     )
   if '\0' in source or source != source.encode('utf-8', 'ignore').decode():
     raise errors.ConfigError(
-      '{} holds what is no text in UTF-8.'.format(errors.shown(source))
+      f'{errors.shown(source)} holds what is no text in UTF-8.'
     )
   if len(source) < 4096 and '\n' not in source and os.path.isfile(source):
     return Parsed(read_file(source), 'file', source)
@@ -82,10 +82,8 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
     # Nothing but a path looks like this.
     return Parsed(read_file(source), 'file', source)
   raise errors.ConfigError(
-    'Cannot read the parameters {}. As key=value pairs: {}. As YAML: {} As a '
-    'path: no such file.'.format(
-      errors.shown(source), csv_problem, yaml_problem
-    )
+    f'Cannot read the parameters {errors.shown(source)}. As key=value pairs: '
+    f'{csv_problem}. As YAML: {yaml_problem} As a path: no such file.'
   )
 
 
@@ -96,7 +94,7 @@ def read_file(path: str) -> Dict[str, Any]:
     errors.ConfigError: missing, not YAML, or no mapping; the file is named.
   """
   text = files.read_text(path)
-  with errors.naming("File '{}': ".format(path)):
+  with errors.naming(f"File '{path}': "):
     return _mapping(text)
 
 
@@ -106,9 +104,7 @@ def _mapping(text: str) -> Dict[str, Any]:
     return {}
   if not isinstance(values, dict):
     raise errors.ConfigError(
-      'It is {} instead of a mapping of parameters.'.format(
-        type(values).__name__
-      )
+      f'It is {type(values).__name__} instead of a mapping of parameters.'
     )
   return values
 
@@ -124,9 +120,8 @@ def _parse_csv(text: str) -> Dict[str, Any]:
     match = _ITEM.match(text, position)
     if not match:
       raise _NotCsvError(
-        '{} at character {} is not key=value'.format(
-          errors.shown(text[position:]), position + 1
-        )
+        f'{errors.shown(text[position:])} at character {position + 1} is not '
+        'key=value'
       )
     items.append((match.group('name'), match.group('value').strip()))
     position = match.end()
@@ -148,16 +143,13 @@ def _insert(nested: Dict[str, Any], name: str, value: Any) -> None:
   *blocks, leaf = name.split('.')
   if not all((*blocks, leaf)) or len(blocks) >= _MOST_PARTS:
     raise errors.ConfigError(
-      '{} has an empty part between dots, or more than {} parts.'.format(
-        errors.shown(name), _MOST_PARTS
-      )
+      f'{errors.shown(name)} has an empty part between dots, or more than '
+      f'{_MOST_PARTS} parts.'
     )
   for block in blocks:
     nested = nested.setdefault(block, {})
     if not isinstance(nested, dict):
       break
   if not isinstance(nested, dict) or isinstance(nested.get(leaf), dict):
-    raise errors.ConfigError(
-      '{} is given both a value and keys below it.'.format(name)
-    )
+    raise errors.ConfigError(f'{name} is given both a value and keys below it.')
   nested[leaf] = value

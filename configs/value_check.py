@@ -58,7 +58,7 @@ def type_error(path: str, value: Any, kind: str) -> errors.ConfigError:
       path, value, path.rsplit('.', 1)[-1], value
     )
   elif kind == 'int' and isinstance(value, float) and value.is_integer():
-    hint = ' Write {}.'.format(int(value))
+    hint = f' Write {int(value)}.'
   given = kind_of(value)
   return errors.ConfigError(
     '{} must be {}, but {} is {}.{}'.format(
@@ -87,7 +87,7 @@ def check(values: Dict[str, Any], keys: Iterable[Key]) -> None:
     problem = _problem(key, values[key.path])
     if problem:
       raise errors.ConfigError(
-        '{}: {}. Its default is {!r}.'.format(key.path, problem, key.default)
+        f'{key.path}: {problem}. Its default is {key.default!r}.'
       )
 
 
@@ -96,12 +96,12 @@ def _problem(key: Key, value: Any) -> Optional[str]:
   if value is None:
     if key.null or key.default in (None, ''):
       return None
-    return 'null means nothing here; it has to be {}'.format(allowed)
+    return f'null means nothing here; it has to be {allowed}'
   if key.no_effect and value != key.default:
-    return '{!r} would have no effect: {}'.format(value, key.meaning)
+    return f'{value!r} would have no effect: {key.meaning}'
   numbers = value if _is_list(value) else [value]
   if any(_is_int(number) and number > _MOST_INT for number in numbers):
-    return '{!r} is too large; an int is at most {}'.format(value, _MOST_INT)
+    return f'{value!r} is too large; an int is at most {_MOST_INT}'
   if key.values.holds(value):
     return None
-  return '{!r} cannot work; it has to be {}'.format(value, allowed)
+  return f'{value!r} cannot work; it has to be {allowed}'

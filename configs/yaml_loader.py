@@ -28,14 +28,13 @@ class ParamsLoader(yaml.SafeLoader):
     before = self._num_nodes
     if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
       if event.anchor not in self._sizes:
-        raise _problem('*{} contains itself'.format(event.anchor), event)
+        raise _problem(f'*{event.anchor} contains itself', event)
       self._num_nodes += self._sizes[event.anchor]
     self._num_nodes += 1
     if self._num_nodes > _MOST_NODES or self._depth >= _MOST_DEPTH:
       raise _problem(
-        'more than {} values, aliases written out, or {} in one another'.format(
-          _MOST_NODES, _MOST_DEPTH
-        ),
+        f'more than {_MOST_NODES} values, aliases written out, or '
+        f'{_MOST_DEPTH} in one another',
         event,
       )
     self._depth += 1
@@ -70,7 +69,7 @@ class ParamsLoader(yaml.SafeLoader):
         if not key.tag.endswith(':str'):
           raise _problem('a key must be text; quote it', key)
         if key.value in keys:
-          raise _problem("key '{}' occurs twice".format(key.value), key)
+          raise _problem(f"key '{key.value}' occurs twice", key)
         keys.add(key.value)
     return super().construct_mapping(node, deep)
 
@@ -80,7 +79,7 @@ def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:
 
 
 def _wrong_value(node: yaml.Node, reason: str) -> yaml.MarkedYAMLError:
-  return _problem('{!r:.40} is {}'.format(node.value, reason), node)
+  return _problem(f'{node.value!r:.40} is {reason}', node)
 
 
 # YAML 1.1 wants a point and a signed exponent, so that `1e-4` and `1e5` would
@@ -93,9 +92,7 @@ _FLOAT = re.compile(
 
 
 def _refuse(loader: ParamsLoader, node: yaml.Node) -> None:
-  raise _problem(
-    "tag '{}' means nothing here; leave it out".format(node.tag), node
-  )
+  raise _problem(f"tag '{node.tag}' means nothing here; leave it out", node)
 
 
 for _name, _construct in (
@@ -124,9 +121,7 @@ def load(text: str) -> Any:
     raise errors.ConfigError(
       'Not valid YAML: {}{}.'.format(
         ' '.join(str(getattr(error, 'problem', None) or error).split()),
-        ', line {}, column {}'.format(mark.line + 1, mark.column + 1)
-        if mark
-        else '',
+        f', line {mark.line + 1}, column {mark.column + 1}' if mark else '',
       )
     ) from error
 

@@ -22,7 +22,7 @@ def browser(width=1200, height=900):
     '--no-sandbox',
     '--disable-gpu',
     '--disable-dev-shm-usage',
-    '--window-size={},{}'.format(width, height),
+    f'--window-size={width},{height}',
   ):
     options.add_argument(argument)
   options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})

@@ -78,7 +78,7 @@ def flatten(tree, prefix=''):
     return {prefix: tree}
   flat = {}
   for key, value in tree.items():
-    flat.update(flatten(value, '{}/{}'.format(prefix, key).lstrip('/')))
+    flat.update(flatten(value, f'{prefix}/{key}'.lstrip('/')))
   return flat
 
 

@@ -139,7 +139,7 @@ def test_command_in_common_use(model, tmp_path):
   )
   assert again.returncode == 1
   message = again.stderr.splitlines()[-1]
-  assert message.startswith("Error: export_dir: '{}' exists".format(directory))
+  assert message.startswith(f"Error: export_dir: '{directory}' exists")
   assert '--override_export_dir' in message
   assert 'Traceback' not in again.stderr
 

@@ -22,7 +22,7 @@ def images(tmp_path_factory):
   directory = tmp_path_factory.mktemp('images')
   for number, pixels in enumerate(tiny_export.images(5)):
     encoded = record_factory.encode(pixels, 'PNG')
-    (directory / 'image{}.png'.format(number)).write_bytes(encoded)
+    (directory / f'image{number}.png').write_bytes(encoded)
   return directory
 
 
@@ -89,7 +89,7 @@ def test_exported_model(model, images, tmp_path):
   run = _run(
     '--saved_model_dir=' + export_dir,
     '--output_json={}'.format(tmp_path / 'r.json'),
-    '--image_file_pattern={}/*.png'.format(images),
+    f'--image_file_pattern={images}/*.png',
   )
   assert run.returncode == 0, run.stderr
   _check_json(tmp_path / 'r.json', _expected(model))

@@ -59,7 +59,7 @@ def _rooms_of_serving(tree):
     if isinstance(node, ast.Import):
       names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.level == 0:
-      names = ['{}.{}'.format(node.module, alias.name) for alias in node.names]
+      names = [f'{node.module}.{alias.name}' for alias in node.names]
     for name in names:
       layer, _, rest = name.partition('.')
       room = rest.partition('.')[0]
@@ -83,21 +83,21 @@ def layout_problems(path, source):
   problems = []
   for line, name in _imports(tree):
     if name in _BANNED:
-      problems.append('{}:{}: imports {}'.format(path, line, name))
+      problems.append(f'{path}:{line}: imports {name}')
     if layer in _ALLOWED:
       upward = set(_ALLOWED) | _SCRIPTS | {'main', 'export_saved_model'}
       if name in upward - _ALLOWED[layer]:
-        problems.append('{}:{}: imports {}'.format(path, line, name))
+        problems.append(f'{path}:{line}: imports {name}')
   if layer == 'serving':
     # What stands beside the rooms knows none.
     allowed = _SERVING.get(path.split(os.sep)[1], set())
     problems.extend(
-      '{}:{}: imports serving.{}'.format(path, line, room)
+      f'{path}:{line}: imports serving.{room}'
       for line, room in _rooms_of_serving(tree)
       if room not in allowed
     )
   problems.extend(
-    '{}:{}: touches sys.path'.format(path, node.lineno)
+    f'{path}:{node.lineno}: touches sys.path'
     for node in ast.walk(tree)
     if _edits_search_path(node)
   )

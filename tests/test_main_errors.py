@@ -72,9 +72,7 @@ def test_program_names_a_record_that_is_no_example(tmp_path):
   assert process.returncode == 1
   message = process.stderr.splitlines()[-1]
   assert message.startswith(
-    "Error: TFRecord file '{}', record 3: it is not a tf.Example".format(
-      records
-    )
+    f"Error: TFRecord file '{records}', record 3: it is not a tf.Example"
   )
   assert 'create_tf_record.py' in message
   assert 'Traceback' not in process.stderr

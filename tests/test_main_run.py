@@ -134,7 +134,7 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
 def test_checkpoints_that_are_there_come_first(trained, monkeypatch, tmp_path):
   base = str(tmp_path / 'model.ckpt-')
   for step in (10, 9, 2):
-    (tmp_path / 'model.ckpt-{}.index'.format(step)).write_text('')
+    (tmp_path / f'model.ckpt-{step}.index').write_text('')
   directory = str(tmp_path / 'eval')
   params = tiny_run.resolve(tmp_path, trained.records)
   paths = [base + step for step in ('2', '9', '10')]
@@ -276,7 +276,7 @@ def _start(model_dir, *arguments):
       *programs.PYTHON,
       'main.py',
       '--mode=train',
-      '--model_dir={}'.format(model_dir),
+      f'--model_dir={model_dir}',
       *arguments,
     ],
     cwd=_ROOT,
@@ -299,17 +299,15 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   assert process.wait(timeout=120) == 128 + signal.SIGTERM
   latest = tf.train.latest_checkpoint(str(model_dir))
   step = checkpoint.step_of(latest)
-  assert 'Stopped by SIGTERM. The checkpoint {} was saved'.format(latest) in (
-    output
-  )
+  assert f'Stopped by SIGTERM. The checkpoint {latest} was saved' in (output)
   process = _start(
     model_dir,
     '--config_file={}'.format(model_dir / 'params.yaml'),
-    '--train_steps={}'.format(step + 2),
+    f'--train_steps={step + 2}',
   )
   output, _ = process.communicate(timeout=300)
   assert process.returncode == 0
-  assert 'continues from step {}.'.format(step) in output
-  assert 'step {0}/{0}'.format(step + 2) in output
+  assert f'continues from step {step}.' in output
+  assert f'step {step + 2}/{step + 2}' in output
   latest = tf.train.latest_checkpoint(str(model_dir))
   assert checkpoint.step_of(latest) == step + 2

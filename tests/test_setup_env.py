@@ -34,7 +34,7 @@ def _add_command(path, script):
 
 
 def _add_python(path):
-  _add_command(path, 'exec "{}" "$@"'.format(sys.executable))
+  _add_command(path, f'exec "{sys.executable}" "$@"')
 
 
 def _run(machine, *args, **env):
@@ -90,8 +90,8 @@ def test_uv_is_asked_last_and_may_fetch(machine):
 def test_another_version_is_not_taken_for_37(machine):
   _add_command(
     machine / 'bin' / 'python3.7',
-    'exec "{}" -c "import sys; sys.version_info = (3, 8); '
-    'exec(sys.argv[1])" "$2"'.format(sys.executable),
+    f'exec "{sys.executable}" -c "import sys; sys.version_info = (3, 8); '
+    'exec(sys.argv[1])" "$2"',
   )
   done = _run(machine, '--print-python')
   assert done.returncode == 1

@@ -26,7 +26,7 @@ def test_the_documentation_has_every_default():
   # 1 == True and 50 == 50.0: the types count too.
   assert json.dumps(read) == json.dumps(defaults, sort_keys=True)
   for flag in resolver.FLAGS:
-    assert '`--{}`'.format(flag) in _DOCUMENT
+    assert f'`--{flag}`' in _DOCUMENT
 
 
 def test_each_call_gives_fresh_parameters():
@@ -69,7 +69,7 @@ def test_null_defaults_and_names_have_kinds(text, path, kind):
   with pytest.raises(errors.ConfigError) as info:
     params_dict.override_params_dict(params, text, is_strict=True)
   assert path in str(info.value)
-  assert 'must be {}'.format(kind) in str(info.value)
+  assert f'must be {kind}' in str(info.value)
 
 
 def test_values_that_null_defaults_take():

@@ -71,7 +71,7 @@ def test_spinenet_file(repeats, alpha, model_id, caplog):
     *('postprocess.min_level', 'postprocess.max_level'),
     *('retinanet_parser.use_autoaugment',),
     *(
-      '{}.batch_norm.{}'.format(block, name)
+      f'{block}.batch_norm.{name}'
       for block in ('spinenet', 'retinanet_head')
       for name in (
         'batch_norm_epsilon',
@@ -84,7 +84,7 @@ def test_spinenet_file(repeats, alpha, model_id, caplog):
   messages = _warnings(caplog)
   assert len(messages) == len(old)
   for name in old:
-    (message,) = [m for m in messages if ' {} '.format(name) in m]
+    (message,) = [m for m in messages if f' {name} ' in m]
     assert 'use ' in message
 
 

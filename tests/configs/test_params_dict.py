@@ -134,8 +134,8 @@ def test_lenient_override_adds_whole_trees():
 def test_unknown_key_names_path_and_closest_key(changes, path, guess):
   with pytest.raises(errors.UnknownKeyError) as info:
     _params().override(changes, is_strict=True)
-  assert 'Unknown parameter {}.'.format(path) in str(info.value)
-  assert "Did you mean '{}'?".format(guess) in str(info.value)
+  assert f'Unknown parameter {path}.' in str(info.value)
+  assert f"Did you mean '{guess}'?" in str(info.value)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_misplaced_keys_of_the_model_are_found(path, guess):
     params_dict.override_params_dict(params, path + '=1', is_strict=True)
   assert path in str(info.value)
   if guess:
-    assert "Did you mean '{}'?".format(guess) in str(info.value)
+    assert f"Did you mean '{guess}'?" in str(info.value)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_restrictions(name, holding, template):
     if (a, 1) in holding:
       ParamsDict({'a': a, 'b': {'c': 1}}, [restriction]).validate()
     else:
-      with pytest.raises(KeyError, match='a is {}'.format(a)):
+      with pytest.raises(KeyError, match=f'a is {a}'):
         ParamsDict({'a': a, 'b': {'c': 1}}, [restriction])
 
 

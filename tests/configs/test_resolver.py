@@ -96,7 +96,7 @@ def test_a_model_that_contradicts_a_file_names_it(tmp_path):
   with pytest.raises(errors.ConfigError) as raised:
     resolver.resolve(model='retinanet', config_file=str(path))
   assert str(raised.value) == (
-    "--model=retinanet contradicts type: 'other' in '{}'.".format(path)
+    f"--model=retinanet contradicts type: 'other' in '{path}'."
   )
 
 

@@ -285,7 +285,7 @@ def test_local_parameters_do_not_load_tensorflow(tmp_path):
 
 
 def test_urls_go_through_the_file_system_of_tensorflow(tmp_path):
-  url = 'file://{}/sub/p.yaml'.format(tmp_path)
+  url = f'file://{tmp_path}/sub/p.yaml'
   params_dict.save_params_dict_to_yaml(
     params_dict.ParamsDict({'a': {'b': 1e-4}}), url
   )
@@ -293,4 +293,4 @@ def test_urls_go_through_the_file_system_of_tensorflow(tmp_path):
   parsed = text_overrides.parse(url)
   assert (parsed.values, parsed.form) == ({'a': {'b': 1e-4}}, 'file')
   with pytest.raises(errors.ConfigError, match='nosuch.yaml'):
-    text_overrides.parse('file://{}/nosuch.yaml'.format(tmp_path))
+    text_overrides.parse(f'file://{tmp_path}/nosuch.yaml')

@@ -47,7 +47,7 @@ def test_value_outside_of_its_limits_is_named(path, value, allowed):
   with pytest.raises(errors.ConfigError) as info:
     _resolve(path, value)
   message = str(info.value)
-  assert message.startswith('{}: {!r} '.format(path, value))
+  assert message.startswith(f'{path}: {value!r} ')
   assert allowed in message
 
 
@@ -93,7 +93,7 @@ def test_null_is_accepted_where_it_means_something():
 def test_second_data_set_is_refused(path, value):
   with pytest.raises(errors.ConfigError) as info:
     _resolve(path, value)
-  assert str(info.value).startswith('{}: {!r} would have'.format(path, value))
+  assert str(info.value).startswith(f'{path}: {value!r} would have')
   assert 'has a second data set' in str(info.value)
   default = next(key.default for key in _KEYS if key.path == path)
   _resolve(path, default)

@@ -12,10 +12,10 @@ from utils import errors
 
 def _nested_aliases(first, block):
   """Each of nine lines stands for nine times the one before."""
-  lines = ['a: &a {}'.format(first)]
+  lines = [f'a: &a {first}']
   for before, name in zip('abcdefgh', 'bcdefghi'):
     aliases = ','.join(['*' + before] * 9)
-    lines.append('{}: &{} {}'.format(name, name, block.format(aliases)))
+    lines.append(f'{name}: &{name} {block.format(aliases)}')
   return '\n'.join(lines)
 
 

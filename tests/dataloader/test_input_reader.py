@@ -88,7 +88,7 @@ def test_golden_labels(name, mode, override):
   if mode == mode_keys.EVAL:
     batch = {'images': batch[0], 'labels': batch[1]}
   got = golden_numbers.flatten(batch)
-  wanted = golden_numbers.expected('labels_{}.npz'.format(name))
+  wanted = golden_numbers.expected(f'labels_{name}.npz')
   for key, want in wanted.items():
     key, _, sample = key.partition('@')
     value = got[key]
@@ -321,7 +321,7 @@ def test_a_batch_without_any_object(tmp_path):
 def test_files_are_read_in_order_outside_training(tmp_path):
   for i in range(3):
     records = [record_factory.make_record(b'%d' % (10 * i + j)) for j in (0, 1)]
-    record_factory.write_records(tmp_path / 'part-{}'.format(i), records)
+    record_factory.write_records(tmp_path / f'part-{i}', records)
   pattern = os.path.join(str(tmp_path), 'part-*')
   ids = [
     [b['labels']['groundtruths']['source_id'].tolist() for b in run]

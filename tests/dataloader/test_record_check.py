@@ -101,7 +101,7 @@ def test_bad_record_stops_the_run_and_is_named(tmp_path, reason):
         session.run(fetches)
   explained = record_check.explain_failure(pattern, params, caught.value)
   assert isinstance(explained, errors.DataError)
-  assert "'{}', record 1 (source id '77'): ".format(bad) in str(explained)
+  assert f"'{bad}', record 1 (source id '77'): " in str(explained)
   assert reason in str(explained)
 
 
@@ -195,7 +195,7 @@ def test_missing_and_empty_files_are_named_before_the_graph_runs(
 def test_comma_lists_hold_globs_and_keep_their_order(tmp_path):
   for name in ('a-1', 'a-0', 'b'):
     record_factory.write_records(tmp_path / name, [_OK])
-  pattern = '{0}/b, {0}/a-*'.format(tmp_path)
+  pattern = f'{tmp_path}/b, {tmp_path}/a-*'
   names = [f.split('/')[-1] for f in record_files.find_files(pattern)]
   assert names == ['b', 'a-0', 'a-1']
 

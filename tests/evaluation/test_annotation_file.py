@@ -248,7 +248,7 @@ def test_records_become_annotations(tmp_path):
 def test_patterns_are_globs_and_comma_lists(tmp_path):
   for name, source_id in (('b', 1), ('a', 2), ('c', 3)):
     _write_records(tmp_path / (name + '.rec'), [_record(source_id)])
-  pattern = '{0}/c.rec, {0}/[ab].rec'.format(tmp_path)
+  pattern = f'{tmp_path}/c.rec, {tmp_path}/[ab].rec'
   content = record_annotations.read_annotations(pattern)
   assert [image['id'] for image in content['images']] == [3, 2, 1]
 
@@ -287,9 +287,9 @@ def test_records_have_the_ids_and_the_order_of_the_input(tmp_path, regenerate):
     records = []
     for _ in range(1 + number % 3):
       source_id = next(ids)
-      name = 'image_{}'.format(source_id) if source_id % 2 else source_id
+      name = f'image_{source_id}' if source_id % 2 else source_id
       records.append(_record(name, level=source_id - 90))
-    _write_records(tmp_path / '{:02d}.rec'.format(number), records)
+    _write_records(tmp_path / f'{number:02d}.rec', records)
   pattern = str(tmp_path / '*.rec')
   content = record_annotations.read_annotations(pattern, 60, regenerate)
 

@@ -27,7 +27,7 @@ def annotation_file(tmp_path):
 def test_an_absent_prediction_field_is_named(annotation_file, field):
   batch = hand_made_batches.predictions(hand_made_batches.perfect())
   del batch[field]
-  with pytest.raises(ValueError, match='predictions: `{}`'.format(field)):
+  with pytest.raises(ValueError, match=f'predictions: `{field}`'):
     coco_evaluator.COCOEvaluator(annotation_file).update(batch)
 
 
@@ -37,7 +37,7 @@ def test_an_absent_prediction_field_is_named(annotation_file, field):
 def test_an_absent_groundtruth_field_is_named(field):
   groundtruths = hand_made_batches.groundtruths({7: []})
   del groundtruths[field]
-  with pytest.raises(ValueError, match='groundtruths: `{}`'.format(field)):
+  with pytest.raises(ValueError, match=f'groundtruths: `{field}`'):
     coco_evaluator.COCOEvaluator(None).update(
       hand_made_batches.predictions({7: []}), groundtruths
     )

@@ -15,9 +15,7 @@ def _data(name):
   folder = os.environ.get('DETECTION_TEST_DATA', '../shared/data')
   path = os.path.join(folder, 'coco_val2014_100', name)
   if not os.path.exists(path):
-    pytest.skip(
-      '{} is absent; DETECTION_TEST_DATA names its folder'.format(path)
-    )
+    pytest.skip(f'{path} is absent; DETECTION_TEST_DATA names its folder')
   return path
 
 
@@ -75,12 +73,12 @@ def test_published_metrics_come_out_to_all_printed_digits(kind, dtype, backend):
     backend=backend,
     requires_all_images=True,
   )
-  detections = _load('detections_{}.json'.format(kind))
+  detections = _load(f'detections_{kind}.json')
   for batch in _prediction_batches(detections, image_ids, dtype):
     evaluator.update(batch)
   metrics = evaluator.evaluate()
   prefix = 'mask_' if kind == 'segm' else ''
-  ours = {name: '{:.3f}'.format(metrics[prefix + name]) for name in published}
-  assert ours == {name: '{:.3f}'.format(v) for name, v in published.items()}
+  ours = {name: f'{metrics[prefix + name]:.3f}' for name in published}
+  assert ours == {name: f'{v:.3f}' for name, v in published.items()}
   assert len(published) == 12
   assert {value.dtype for value in metrics.values()} == {np.dtype('float32')}

@@ -48,7 +48,7 @@ def test_saves_at_start_between_and_end(tmp_path):
   _train(str(tmp_path), [1, 2, 3])
   assert _saved_steps(str(tmp_path)) == [0, 1, 2, 3]
   for step, weight in enumerate([0, 1, 3, 6]):
-    path = str(tmp_path / 'model.ckpt-{}'.format(step))
+    path = str(tmp_path / f'model.ckpt-{step}')
     assert tf.train.load_variable(path, 'weight') == weight
     assert os.path.exists(path + '.meta')
   assert not (tmp_path / 'graph.pbtxt').exists()
@@ -80,7 +80,7 @@ def test_a_save_that_fails_is_told_and_leaves_nothing(
 
   def fail(saver, session, path, global_step):
     save(saver, session, path, global_step, write_state=False)
-    prefix = '{}-{}'.format(path, global_step)
+    prefix = f'{path}-{global_step}'
     os.truncate(prefix + '.index', 9)
     os.mkdir(prefix + '_temp_0a')
     if is_deleted:

@@ -99,7 +99,7 @@ def _train_both(tmp_path, settings, train, only_replicated):
     tmp_path / 'two', records, {**settings, 'train': train}
   )
   one, two = [
-    _weights(tmp_path / name / 'model.ckpt-{}'.format(_STEPS))
+    _weights(tmp_path / name / f'model.ckpt-{_STEPS}')
     for name in ('one', 'two')
   ]
   return _weights(start), one, two, metrics

@@ -85,7 +85,7 @@ def test_classes_of_the_label_map(tmp_path, num_classes, num_lines):
   lines = _warnings(settings)
   assert len(lines) == num_lines
   for line in lines:
-    assert 'num_classes: {} does'.format(num_classes) in line
+    assert f'num_classes: {num_classes} does' in line
     assert 'up to 3; with the background it would be 4' in line
 
 

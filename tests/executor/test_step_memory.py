@@ -70,7 +70,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(
     'train.train_batch_size: a training step of 64 images of 640 x 640'
     in (str(caught.value))
   )
-  assert 'Set it to {} or less'.format(proposed) in str(caught.value)
+  assert f'Set it to {proposed} or less' in str(caught.value)
   _check(2**30, {'train_batch_size': proposed}, num_images=proposed)
 
 

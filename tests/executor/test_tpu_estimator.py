@@ -130,7 +130,7 @@ def test_tpu_is_called_by_the_name_that_it_has(monkeypatch):
   monkeypatch.setenv('TPU_NAME', 'its-tpu')
   for name, want in ((None, 'its-tpu'), ('my-tpu', 'my-tpu')):
     found = hardware.tpu(_params(tpu=name), is_training=True)
-    assert found.description == 'TPU {} (8 cores)'.format(want)
+    assert found.description == f'TPU {want} (8 cores)'
 
 
 def _training_hardware(num_replicas=8):

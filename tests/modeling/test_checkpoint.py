@@ -50,7 +50,7 @@ def _edit_state(text):
 def _delete(*steps):
   def delete(run):
     for step in steps:
-      for path in run.glob('model.ckpt-{}.*'.format(step)):
+      for path in run.glob(f'model.ckpt-{step}.*'):
         path.unlink()
 
   return delete
@@ -77,7 +77,7 @@ def test_the_directory_decides_what_is_restored(
   run, caplog, change, step, warning
 ):
   change(run)
-  path = str(run / 'model.ckpt-{}'.format(step))
+  path = str(run / f'model.ckpt-{step}')
   assert checkpoint.find_latest(str(run)) == path
   checkpoint.prepare(str(run))
   # What estimators restore.
@@ -139,9 +139,7 @@ def test_damage_names_the_intact_one(run, damage, ending):
   _cut(run / ('model.ckpt-4' + _DATA), 9)
   with pytest.raises(checkpoint.UnreadableCheckpointError) as info:
     checkpoint.prepare(str(run))
-  assert str(info.value).startswith(
-    "The checkpoint '{}' cannot be read: ".format(path)
-  )
+  assert str(info.value).startswith(f"The checkpoint '{path}' cannot be read: ")
   assert "name '{}', which is intact".format(run / 'model.ckpt-2') in str(
     info.value
   )
@@ -230,7 +228,7 @@ def test_restoring_another_architecture_is_refused(tmp_path):
     with pytest.raises(errors.UserError) as info:
       checkpoint.check_restorable(path, same + other)
   message = str(info.value)
-  assert "'{}' is of another architecture: 2 of 3".format(path) in message
+  assert f"'{path}' is of another architecture: 2 of 3" in message
   assert 'b: [3] here, [2] there\n  c: absent there' in message
   with tf.Graph().as_default(), pytest.raises(
     checkpoint.UnreadableCheckpointError

@@ -45,7 +45,7 @@ def test_pyramid(num_repeats, block_fn, width):
   assert {level: p.shape.as_list() for level, p in pyramid.items()} == {
     level: [2, 256 >> level, 256 >> level, width] for level in range(3, 8)
   }
-  assert cells == {'cell_{}'.format(i) for i in range(num_repeats)}
+  assert cells == {f'cell_{i}' for i in range(num_repeats)}
 
 
 def test_resampling_has_weights_only_where_widths_differ():
@@ -96,7 +96,7 @@ def _conv_block(inputs, scope):
   """3x3 convolution and batch norm of the rectified map, in NumPy."""
 
   def weight(leaf, *shape):
-    return golden_numbers.weight('{}/{}'.format(scope, leaf), shape)
+    return golden_numbers.weight(f'{scope}/{leaf}', shape)
 
   height, width, channels = inputs.shape
   padded = np.pad(np.maximum(inputs, 0), [(1, 1), (1, 1), (0, 0)])
@@ -133,7 +133,7 @@ def _cell_in_numpy(features):
   def block(merged, node):
     return _conv_block(
       merged,
-      'fpn_cells/cell_0/sub_policy{}/op_after_combine{}'.format(node, 5 + node),
+      f'fpn_cells/cell_0/sub_policy{node}/op_after_combine{5 + node}',
     )
 
   f3, f4, f5 = (features[level] for level in (3, 4, 5))

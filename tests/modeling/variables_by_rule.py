@@ -72,12 +72,12 @@ class _Scope:
     self._counts = collections.Counter()
 
   def inner(self, name):
-    return _Scope(self._variables, '{}/{}'.format(self._path, name))
+    return _Scope(self._variables, f'{self._path}/{name}')
 
   def _add(self, kind, **shapes):
     count = self._counts[kind]
     self._counts[kind] += 1
-    layer = '{}_{}'.format(kind, count) if count else kind
+    layer = f'{kind}_{count}' if count else kind
     for leaf, shape in shapes.items():
       self._variables['/'.join((self._path, layer, leaf))] = list(shape)
 
@@ -137,20 +137,18 @@ def spinenet(model_id, width):
       stem.bottleneck(64 if is_first else outputs, filters[2], is_first)
   features = [(2, _BOTTLENECK, outputs)] * 2
   for index, (level, kind, parents, _) in enumerate(_SPINENET_BLOCKS):
-    scope = stem.inner('sub_policy{}'.format(index))
+    scope = stem.inner(f'sub_policy{index}')
     outputs = filters[level] * (4 if kind == _BOTTLENECK else 1)
     for position, parent in enumerate(parents):
       from_level, from_kind, channels = features[parent]
       reduced = channels / 4 if from_kind == _BOTTLENECK else channels
       reduced = int(reduced * alpha)
-      resample = scope.inner(
-        'resample_with_alpha_resample_{}_{}'.format(index, position)
-      )
+      resample = scope.inner(f'resample_with_alpha_resample_{index}_{position}')
       resample.conv_norm(1, channels, reduced)
       if math.ceil(width / 2**from_level) > math.ceil(width / 2**level):
         resample.conv_norm(3, reduced, reduced)
       resample.conv_norm(1, reduced, outputs)
-    block = scope.inner('scale_permuted_block_{}'.format(2 + index))
+    block = scope.inner(f'scale_permuted_block_{2 + index}')
     for _ in range(repeats):
       getattr(block, kind)(outputs, filters[level])
     features.append((level, kind, outputs))
@@ -172,17 +170,17 @@ def spinenet_mbconv(model_id):
   stem.mbconv(filters[1], filters[2])
   levels = [1, 2]
   for index, (level, parents, _) in enumerate(_MBCONV_BLOCKS):
-    scope = stem.inner('sub_policy{}'.format(index))
+    scope = stem.inner(f'sub_policy{index}')
     for position, parent in enumerate(parents):
       channels = filters[levels[parent]]
       resample = scope.inner(
-        'resample_with_sepconv_resample_{}_{}'.format(index, position)
+        f'resample_with_sepconv_resample_{index}_{position}'
       )
       for _ in range(level - levels[parent]):
         resample.depthwise(3, channels)
         resample.norm(channels)
       resample.conv_norm(1, channels, filters[level])
-    block = scope.inner('scale_permuted_block_{}'.format(2 + index))
+    block = scope.inner(f'scale_permuted_block_{2 + index}')
     block.mbconv(filters[level], filters[level])
     levels.append(level)
   for level in sorted(spec[0] for spec in _MBCONV_BLOCKS if spec[2]):
@@ -218,19 +216,19 @@ def bottleneck_nasfpn(channels, filters, num_repeats):
       scope.norm(filters, name='bn')
 
   for level, count in channels.items():
-    resample('resample_l{}'.format(level), count)
+    resample(f'resample_l{level}', count)
   for repeat in range(num_repeats):
     # Levels 6 and 7 of the first cell are pooled from level 5.
     widths = [4 * filters if repeat else filters] * 5
     for index, (inputs, unused) in enumerate(nodes):
-      path = 'fpn_cells/cell_{}/sub_policy{}'.format(repeat, index)
+      path = f'fpn_cells/cell_{repeat}/sub_policy{index}'
       tags = [
-        '{}_{}_{}'.format(position, source, 5 + index)
+        f'{position}_{source}_{5 + index}'
         for position, source in enumerate(inputs)
-      ] + ['fa_{}_{}'.format(index, source) for source in unused]
+      ] + [f'fa_{index}_{source}' for source in unused]
       for tag, source in zip(tags, inputs + unused):
-        resample('{}/resample_{}'.format(path, tag), widths[source])
-      block = _Scope(variables, '{}/op_after_combine{}'.format(path, 5 + index))
+        resample(f'{path}/resample_{tag}', widths[source])
+      block = _Scope(variables, f'{path}/op_after_combine{5 + index}')
       block.bottleneck(filters, filters, projects=True)
       widths.append(4 * filters)
   return variables

@@ -75,7 +75,7 @@ def test_memory():
 def test_runs(tmp_path):
   for index in range(2):
     record_factory.write_records(
-      tmp_path / 'part{}.tfrecord'.format(index),
+      tmp_path / f'part{index}.tfrecord',
       [record_factory.make_record() for _ in range(4)],
     )
   pattern = '--file_pattern={}'.format(tmp_path / '*.tfrecord')
@@ -94,7 +94,7 @@ def test_runs(tmp_path):
 def test_input(tmp_path):
   path = tmp_path / 'part.tfrecord'
   record_factory.write_records(path, [record_factory.make_record()] * 8)
-  lines = _run('input', '--file_pattern={}'.format(path), '--batches=2')
+  lines = _run('input', f'--file_pattern={path}', '--batches=2')
   rows = _rows(lines, 4)
   share = float(re.search(r'pipeline / floor ([\d.]+)', '\n'.join(lines))[1])
   assert share == pytest.approx(

@@ -26,13 +26,13 @@ def test_problems_are_listed_and_counted(tmp_path):
   assert process.stdout == '1 files, 2 records read, 0 problems\n'
 
   process = _check_records(
-    '--file_pattern={},{}'.format(good, bad), '--num_classes=3', '--max_rows=1'
+    f'--file_pattern={good},{bad}', '--num_classes=3', '--max_rows=1'
   )
   assert process.returncode == 1
   problem, more, summary = process.stdout.splitlines()
   assert problem.startswith(
-    "TFRecord file '{}', record 1 (source id '8'): class id 9 is outside of 1 "
-    'to 2'.format(bad)
+    f"TFRecord file '{bad}', record 1 (source id '8'): class id 9 is outside "
+    'of 1 to 2'
   )
   assert more == '... and 1 more'
   assert summary == '2 files, 5 records read, 2 problems'
@@ -75,6 +75,4 @@ def test_missing_file_is_named(tmp_path):
   pattern = str(tmp_path / 'x-*')
   process = _check_records('--file_pattern=' + pattern, '--num_classes=3')
   assert process.returncode == 1
-  assert process.stderr.startswith(
-    "Error: No file matches '{}'".format(pattern)
-  )
+  assert process.stderr.startswith(f"Error: No file matches '{pattern}'")

@@ -134,7 +134,7 @@ def test_a_format_that_nobody_reads_is_named(tmp_path):
   content = _content([_BOX])
   _photo().save(str(tmp_path / 'a.jpg'))
   for number in (2, 3):
-    name = '{}.heic'.format(number)
+    name = f'{number}.heic'
     (tmp_path / name).write_bytes(b'....ftypheic')
     content['images'].append({'id': number, 'file_name': name})
   with pytest.raises(errors.DataError, match="'.heic': none of the 2 files"):

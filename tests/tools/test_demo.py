@@ -23,7 +23,7 @@ def _run_demo(*args):
 
 def test_somebody_elses_files_stay(tmp_path):
   (tmp_path / 'thesis.txt').write_text('years of work')
-  done = _run_demo('--output_dir={}'.format(tmp_path))
+  done = _run_demo(f'--output_dir={tmp_path}')
   assert done.returncode == 1
   assert str(tmp_path) in done.stderr
   assert 'Traceback' not in done.stderr
@@ -32,7 +32,7 @@ def test_somebody_elses_files_stay(tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_finds_shapes_that_it_has_not_seen(tmp_path):
-  done = _run_demo('--output_dir={}'.format(tmp_path))
+  done = _run_demo(f'--output_dir={tmp_path}')
   assert done.returncode == 0, done.stderr[-4000:]
   metrics = json.loads(
     (tmp_path / 'model' / 'eval' / 'metrics.json').read_text()

@@ -89,7 +89,7 @@ def test_a_second_signal_kills_and_says_whom():
   _, text = process.communicate(timeout=30)
   assert process.returncode == 128 + signal.SIGKILL
   for index in range(2):
-    assert 'worker {} is killed: a second signal'.format(index) in text
+    assert f'worker {index} is killed: a second signal' in text
 
 
 def test_one_that_stays_after_a_failure_is_killed(monkeypatch, capfd):

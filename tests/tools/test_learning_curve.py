@@ -143,8 +143,8 @@ def test_the_command_draws(tmp_path):
   output = tmp_path / 'a.png'
   done = programs.run(
     'tools/plot_curve.py',
-    '--model_dir={}'.format(tmp_path),
-    '--output={}'.format(output),
+    f'--model_dir={tmp_path}',
+    f'--output={output}',
   )
   assert done.returncode == 0, done.stderr
   assert 'a.png shows box_loss, cls_loss, learning_rate' in done.stdout

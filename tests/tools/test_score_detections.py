@@ -21,7 +21,7 @@ def _find(name):
   for folder, _, names in os.walk(os.path.join(programs.ROOT, _DATA)):
     if name in names:
       return os.path.join(folder, name)
-  return pytest.skip('{} is not in {}'.format(name, _DATA))
+  return pytest.skip(f'{name} is not in {_DATA}')
 
 
 def test_published_metrics(tmp_path):
@@ -31,12 +31,12 @@ def test_published_metrics(tmp_path):
   run = _run(
     '--detections=' + _find('detections_bbox.json'),
     '--annotation_file=' + _find('instances_val2014_100.json'),
-    '--output={}'.format(output),
+    f'--output={output}',
   )
   assert run.returncode == 0, run.stderr
   metrics = json.loads(output.read_text())
   for name, value in published.items():
-    assert '{:.3f}'.format(metrics[name]) == '{:.3f}'.format(value)
+    assert f'{metrics[name]:.3f}' == f'{value:.3f}'
   assert 'Evaluation of detections_bbox.json' in run.stdout
 
 
@@ -66,7 +66,7 @@ def test_classes(tmp_path, annotations):
   found = {'image_id': 1, 'category_id': 2, 'bbox': [1, 1, 5, 5], 'score': 0.5}
   path.write_text(json.dumps([found]))
   run = _run(
-    '--detections={}'.format(path),
+    f'--detections={path}',
     '--annotation_file=' + annotations,
     '--per_category_metrics',
   )

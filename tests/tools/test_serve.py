@@ -58,7 +58,7 @@ def test_a_model_of_another_program_is_refused(tmp_path):
 @pytest.mark.parametrize('host', ['203.0.113.1', '300.1.1.1'])
 def test_a_host_that_is_not_here_is_refused(host):
   with pytest.raises(
-    errors.UserError, match='--host={} --port=0 can.* of this mach'.format(host)
+    errors.UserError, match=f'--host={host} --port=0 can.* of this mach'
   ):
     server.bind(host, 0)
 
@@ -72,7 +72,7 @@ def test_a_port_in_use_is_refused(tmp_path):
   with socket.socket() as taken:
     taken.bind(('127.0.0.1', 0))
     taken.listen(1)
-    finished = _run(model, '--port={}'.format(taken.getsockname()[1]))
+    finished = _run(model, f'--port={taken.getsockname()[1]}')
   assert finished.returncode == 1
   assert 'Error: --host=127.0.0.1 --port=' in finished.stderr
   assert 'Address already in use. Stop the program' in finished.stderr

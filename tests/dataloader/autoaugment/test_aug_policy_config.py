@@ -93,12 +93,8 @@ def test_every_form_passes_files_text_and_print_config(value, tmp_path):
     f.write('retinanet_parser:\n  aug_policy: {}\n'.format(written))
   for kwargs in (
     {'config_file': path},
-    {'params_override': '{}={}'.format(_KEY, written)},
-    {
-      'params_override': '{{retinanet_parser: {{aug_policy: {}}}}}'.format(
-        written
-      )
-    },
+    {'params_override': f'{_KEY}={written}'},
+    {'params_override': f'{{retinanet_parser: {{aug_policy: {written}}}}}'},
   ):
     resolved = resolver.resolve(**kwargs)
     assert resolved.params.retinanet_parser.aug_policy == value

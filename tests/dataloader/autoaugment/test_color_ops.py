@@ -131,5 +131,5 @@ def test_all_sizes_and_arguments_are_those_of_the_plain_model(name):
           np.testing.assert_array_equal(
             result,
             model(pixels, *arguments),
-            err_msg='{} {}'.format(size, arguments),
+            err_msg=f'{size} {arguments}',
           )

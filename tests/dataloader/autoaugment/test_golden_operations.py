@@ -61,7 +61,7 @@ def test_golden_operations():
         arguments = list(arguments)
         if 'replace' in names:
           arguments.append([128, 128, 128])
-        key = '{}/{}'.format(name, i)
+        key = f'{name}/{i}'
         if 'bboxes' in names:
           got[key + '/image'], got[key + '/boxes'] = function(
             tf.constant(image), tf.constant(_BOXES), *arguments

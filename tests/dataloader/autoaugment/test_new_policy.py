@@ -48,4 +48,4 @@ def test_the_documentation_names_every_operation_and_policy():
   with open(path, encoding='utf-8') as f:
     text = f.read()
   for name in (*operations.OPERATIONS, *autoaugment.POLICIES.names()):
-    assert '`{}`'.format(name) in text, name
+    assert f'`{name}`' in text, name

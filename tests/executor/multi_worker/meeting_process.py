@@ -44,5 +44,5 @@ if __name__ == '__main__':
   try:
     main(*sys.argv[1:])
   except RuntimeError as error:
-    print('own error: {}'.format(error), file=sys.stderr)
+    print(f'own error: {error}', file=sys.stderr)
     sys.exit(3)

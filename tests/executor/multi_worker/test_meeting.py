@@ -156,10 +156,10 @@ def test_one_who_is_kept_waiting_says_so_and_gives_up(
     chief.listen(1)
     with pytest.raises(errors.UserError, match='Not all workers came') as info:
       meeting.Meeting(clusters[1], _REPORT, str(tmp_path), patience=1.0)
-  whom = 'those that worker 0 ({}) waits for'.format(clusters[0].workers[0])
+  whom = f'those that worker 0 ({clusters[0].workers[0]}) waits for'
   assert whom in str(info.value)
   lines = [r.getMessage() for r in caplog.records]
-  assert lines.count('Waiting for {}.'.format(whom)) >= 2
+  assert lines.count(f'Waiting for {whom}.') >= 2
 
 
 def _in_processes(victim, what, directory):
@@ -220,7 +220,7 @@ def test_all_are_told_of_one_that_ends(tmp_path, victim, what, code, own, told):
       assert own in texts[index]
       continue
     assert codes[index] == 1
-    assert texts[index].startswith('Error: worker {} ('.format(victim))
+    assert texts[index].startswith(f'Error: worker {victim} (')
     assert told in texts[index]
 
 

@@ -41,7 +41,7 @@ class _Workers:
     configs = launch_local.tasks(count, False).values()
     for index, config in enumerate(configs):
       changed = overrides[index] if isinstance(overrides, list) else overrides
-      log = str(directory / 'log{}'.format(index))
+      log = str(directory / f'log{index}')
       self._logs.append(log)
       with open(log, 'w') as target:
         self.processes.append(
@@ -94,7 +94,7 @@ def records(tmp_path):
   """Pattern of two files with one record each."""
   for i in range(2):
     record_factory.write_records(
-      tmp_path / 'part{}.tfrecord'.format(i),
+      tmp_path / f'part{i}.tfrecord',
       [
         record_factory.make_record(
           source_id=str(100 + i).encode(),
@@ -148,7 +148,7 @@ def test_two_workers_train_as_one_process(records, tmp_path):
       '-m',
       'main',
       '--mode=train',
-      '--model_dir={}'.format(one),
+      f'--model_dir={one}',
       '--params_override=' + json.dumps(override),
     ],
     cwd=_ROOT,
@@ -217,7 +217,7 @@ def test_a_killed_worker_and_a_restart(records, tmp_path, victim):
   assert 0 < saved < 60
   with _workers(tmp_path, override) as workers:
     assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
-    assert 'Training continues from step {}.'.format(saved) in workers.log(0)
+    assert f'Training continues from step {saved}.' in workers.log(0)
   steps = [step for step, _ in _scalars(model_dir)]
   # The second run goes on where the weights were saved, to the end. Of the
   # first one the last summaries were not written yet.
@@ -250,7 +250,7 @@ def test_a_signal_to_one_stops_all_at_the_same_step(records, tmp_path):
     assert workers.exit_codes() == [143, 143]
     saved = _step(tmp_path / 'model')
     assert 10 < saved < 1000
-    name = 'model.ckpt-{} was saved'.format(saved)
+    name = f'model.ckpt-{saved} was saved'
     assert 'Stopped by SIGTERM. The checkpoint ' in workers.log(1)
     assert 'Stopped by SIGTERM to another worker.' in workers.log(0)
     for index in range(2):

@@ -47,7 +47,7 @@ class FakeTpuApi:
         if isinstance(answer, dict):
           self._send(200, answer)
         else:
-          message = 'the reason for {}'.format(answer)
+          message = f'the reason for {answer}'
           error = {'code': answer, 'message': message}
           self._send(answer, {'error': error})
 
@@ -67,7 +67,7 @@ class FakeTpuApi:
         del args
 
     self._server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    self.address = '127.0.0.1:{}'.format(self._server.server_port)
+    self.address = f'127.0.0.1:{self._server.server_port}'
 
   @contextlib.contextmanager
   def running(self):
@@ -96,7 +96,7 @@ class FakeTpuApi:
     document = {
       'name': 'tpu',
       'version': 'v1',
-      'rootUrl': 'http://{}/'.format(self.address),
+      'rootUrl': f'http://{self.address}/',
       'servicePath': '',
       'schemas': {'Node': {'id': 'Node', 'type': 'object'}},
       'resources': {

@@ -46,8 +46,8 @@ def test_name_becomes_the_address_of_a_master_that_answers(api, tpu_master):
   port = int(tpu_master.target.rsplit(':', 1)[1])
   api.script = [fake_tpu_api.node(version='1.15.0', port=port)]
   resolver = cloud_tpu.connect(_platform(), service=api.service())
-  assert resolver.master() == 'grpc://127.0.0.1:{}'.format(port)
-  assert 'GET /v1/{}?alt=json'.format(fake_tpu_api.NODE) in api.requests
+  assert resolver.master() == f'grpc://127.0.0.1:{port}'
+  assert f'GET /v1/{fake_tpu_api.NODE}?alt=json' in api.requests
 
 
 def test_waits_aloud_until_the_tpu_is_healthy(api, caplog):

@@ -17,7 +17,7 @@ def _silent_listener():
   with socket.socket() as listener:
     listener.bind(('127.0.0.1', 0))
     listener.listen(8)
-    yield 'grpc://127.0.0.1:{}'.format(listener.getsockname()[1])
+    yield f'grpc://127.0.0.1:{listener.getsockname()[1]}'
 
 
 def test_address_where_nobody_listens_is_waited_for_aloud(caplog):

@@ -85,7 +85,7 @@ def test_contract_says_what_was_written(exported):
 
 def test_version_is_that_of_the_distribution(exported):
   with open(os.path.join(_ROOT, 'setup.py')) as source:
-    assert "version='{}'".format(version.VERSION) in source.read()
+    assert f"version='{version.VERSION}'" in source.read()
   assert exported[1].versions['tpu-detection'] == version.VERSION
 
 

@@ -57,7 +57,7 @@ def test_saved_model_cli_lists_both_tag_sets(written):
   )
   assert show.returncode == 0, show.stderr
   for tags in ("'serve'", "'serve, tpu'"):
-    assert 'MetaGraphDef with tag-set: {} '.format(tags) in show.stdout
+    assert f'MetaGraphDef with tag-set: {tags} ' in show.stdout
   assert show.stdout.count("signature_def['serving_default']") == 2
   assert show.stdout.count('name: DetectionBoxes:0') == 2
 

@@ -77,7 +77,7 @@ class Server(NamedTuple):
   def predict(self, images, name='bytes', **kwargs):
     """POSTs encoded images in row format; returns the response."""
     return requests.post(
-      '{}/v1/models/{}:predict'.format(self.url, name),
+      f'{self.url}/v1/models/{name}:predict',
       json={'instances': [encoded(image) for image in images]},
       timeout=60,
       **kwargs,

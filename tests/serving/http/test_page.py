@@ -92,7 +92,7 @@ def test_a_picture_is_shown_with_its_detections(page, server, photograph):
   assert len(expected) > 3
   _set_slider(page, 0)
   _choose(page, photograph, 'detection')
-  assert _status(page) == '{} detections.'.format(len(expected))
+  assert _status(page) == f'{len(expected)} detections.'
   # Names are text, whatever is in them.
   assert _items(page) == [
     # JavaScript rounds halves up.
@@ -158,9 +158,7 @@ def test_the_slider_hides_detections(page, server, photograph):
   count = sum(score >= threshold for score in scores)
   assert 0 < count < len(scores)
   assert len(_items(page)) == count
-  assert '{} of lower scores hidden'.format(len(scores) - count) in _status(
-    page
-  )
+  assert f'{len(scores) - count} of lower scores hidden' in _status(page)
   assert _picture(page) != before
 
 

@@ -211,7 +211,7 @@ def test_large_labels_do_not_cover_one_another(browser, tmp_path):
 
 
 def test_hundreds_of_images_load_as_they_come_near(browser, tmp_path):
-  added = [results.result('{}.jpg'.format(i)) for i in range(500)]
+  added = [results.result(f'{i}.jpg') for i in range(500)]
   browser.get(_write(tmp_path / 'page.html', *added, max_images=500))
   assert _text(browser, 'count') == '1,000 detections in 500 images'
   loaded = 'return document.querySelectorAll("main img[src]").length'
@@ -230,9 +230,7 @@ def test_hundreds_of_images_load_as_they_come_near(browser, tmp_path):
 
 def test_images_beyond_the_limit_are_left_out(tmp_path):
   path = tmp_path / 'page.html'
-  _write(
-    path, *[results.result('n{}.jpg'.format(i)) for i in range(3)], max_images=2
-  )
+  _write(path, *[results.result(f'n{i}.jpg') for i in range(3)], max_images=2)
   text = path.read_text()
   assert 'n1.jpg' in text and 'n2.jpg' not in text
   assert '1 further images are not on this page' in text

@@ -25,7 +25,7 @@ from utils import errors, interruption
 def images(tmp_path):
   paths = []
   for number in range(6):
-    path = tmp_path / 'image{}.png'.format(number)
+    path = tmp_path / f'image{number}.png'
     path.write_bytes(record_factory.encode(record_factory.pixels(seed=number)))
     paths.append(str(path))
   return paths

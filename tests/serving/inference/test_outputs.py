@@ -69,6 +69,6 @@ def test_nothing_stays_where_an_output_cannot_be_made(tmp_path, flag, name):
       paths, [], None, results.LABEL_MAP, 'title', 9, 0.3, 100
     )
   assert str(raised.value).startswith(
-    "'{}' cannot be written: ".format(tmp_path / name)
+    f"'{tmp_path / name}' cannot be written: "
   )
   assert os.listdir(str(tmp_path)) == ['file']

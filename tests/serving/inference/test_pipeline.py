@@ -21,7 +21,7 @@ def _item(value, side=10, on_decode=None):
     return image_reader.Picture(np.full([side, side, 3], value, np.uint8))
 
   return sources.Item(
-    'image {}'.format(value), lambda: image_reader.Opened(side * side, decode)
+    f'image {value}', lambda: image_reader.Opened(side * side, decode)
   )
 
 
@@ -38,7 +38,7 @@ def test_order_and_batches():
   batches, found, failures = _run([_item(value) for value in range(20, 31)])
   assert batches == [3, 3, 3, 2]
   assert [result.name for result in found] == [
-    'image {}'.format(value) for value in range(20, 31)
+    f'image {value}' for value in range(20, 31)
   ]
   for value, result in enumerate(found, start=20):
     np.testing.assert_allclose(result.detections.scores, [value / 255])

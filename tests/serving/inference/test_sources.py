@@ -118,9 +118,7 @@ def test_video_that_is_cut_off(tmp_path, decoder):
   *frames, last = sources.items([path], decoder)
   assert 2 < len(frames) < 18
   assert frames[2].read().pixels.shape == (24, 32, 3)
-  with pytest.raises(
-    errors.DataError, match='ends after {} of 20'.format(len(frames))
-  ):
+  with pytest.raises(errors.DataError, match=f'ends after {len(frames)} of 20'):
     last.read()
 
 

@@ -115,14 +115,14 @@ def test_what_a_training_needs_is_looked_for_before_it(no_graphs, tmp_path):
   missing = str(tmp_path / 'none*')
   override = _override(missing)
   (problem,) = _problems(override, trains=True, evaluates=False)
-  assert "No file matches '{}'".format(missing) in problem
+  assert f"No file matches '{missing}'" in problem
   # By itself the preflight needs no data.
   assert 'ready' in _run(override)
   records = tiny_run.write_data(tmp_path)
   override = _override(records, {'eval': {'eval_file_pattern': missing}})
   assert 'ready' in _run(override, trains=True, evaluates=False)
   (problem,) = _problems(override, trains=True)
-  assert "No file matches '{}'".format(missing) in problem
+  assert f"No file matches '{missing}'" in problem
 
 
 def test_a_pod_has_to_have_a_place_to_evaluate_if_it_does(no_graphs, tmp_path):
@@ -199,8 +199,8 @@ def test_every_preset_is_ready_at_full_size(preset):
   process = _main(
     '--mode=tpu_preflight',
     '--config_file=' + preset.path,
-    '--num_cores={}'.format(num_cores),
-    '--eval_batch_size={}'.format(num_cores),
+    f'--num_cores={num_cores}',
+    f'--eval_batch_size={num_cores}',
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
