@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from typing import List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
 from utils import errors
 
@@ -50,7 +50,11 @@ def find_presets(names: Sequence[str] = ()) -> List[Preset]:
     for folder in ('yaml', 'spinenet')
     for path in sorted(glob.glob(os.path.join(_ROOT, folder, '*.yaml')))
   )
-  found = {preset.name: preset for preset in map(_read, paths)}
+  found: Dict[str, Preset] = {}
+  for preset in map(_read, paths):
+    if preset.name in found:
+      raise errors.ConfigError(f"Two presets are called '{preset.name}'.")
+    found[preset.name] = preset
   for name in names:
     if name not in found:
       raise errors.ConfigError(

@@ -11,6 +11,7 @@ def count(
   dataset: tf.data.Dataset,
   num_objects: Callable[[Any], tf.Tensor],
   max_num_instances: int,
+  key: str,
 ) -> tf.data.Dataset:
   """Tells of images with more objects than labels hold.
 
@@ -18,6 +19,7 @@ def count(
     dataset: of batches.
     num_objects: of a batch, int32 [batch, 1].
     max_num_instances: objects of an image that labels hold.
+    key: config key of that number.
   """
 
   def count_batch(state, batch):
@@ -29,8 +31,7 @@ def count(
       before,
       images,
       images,
-      'images so far have more objects than max_num_instances = '
-      f'{max_num_instances} of the parser;',
+      f'images so far have more objects than {key} = {max_num_instances};',
       objects,
       'objects are missing in their groundtruth. Raise it.',
     )

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from ops import image_decoding
 
+_LABEL_KEY = 'image/object/class/label'
 # Field 1, with a length.
 _EXAMPLE_TAG = 0x0A
 _MAX_INT64 = str(2**63 - 1)
@@ -33,18 +34,10 @@ class TfExampleDecoder:
   Args:
     regenerate_source_id: replace every source id by a hash of the encoded
       image; otherwise only empty ones are.
-    label_key: feature with the class ids.
-    label_dtype: its dtype.
   """
 
-  def __init__(
-    self,
-    regenerate_source_id: bool = False,
-    label_key: str = 'image/object/class/label',
-    label_dtype: tf.DType = tf.int64,
-  ):
+  def __init__(self, regenerate_source_id: bool = False):
     self._regenerate_source_id = regenerate_source_id
-    self._label_key = label_key
     self._features = {
       'image/encoded': tf.FixedLenFeature([], tf.string),
       'image/source_id': tf.FixedLenFeature([], tf.string, ''),
@@ -53,7 +46,7 @@ class TfExampleDecoder:
       self._features['image/object/bbox/' + key] = _list_of(tf.float32)
     self._features['image/object/area'] = _list_of(tf.float32)
     self._features['image/object/is_crowd'] = _list_of(tf.int64)
-    self._features[label_key] = _list_of(label_dtype)
+    self._features[_LABEL_KEY] = _list_of(tf.int64)
 
   def parse(self, record: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Parses a record and leaves the image encoded.
@@ -77,7 +70,7 @@ class TfExampleDecoder:
       'source_id': self._source_id(features['image/source_id'], encoded),
       'area': features['image/object/area'],
       'is_crowd': features['image/object/is_crowd'],
-      'classes': features[self._label_key],
+      'classes': features[_LABEL_KEY],
       **{
         key: features['image/object/bbox/' + key]
         for key in ('ymin', 'xmin', 'ymax', 'xmax')

@@ -8,13 +8,19 @@ import numpy as np
 
 from configs import factory
 from evaluation import annotation_file as annotation_file_lib
-from evaluation import batches, coco_metrics, evaluator_registry
+from evaluation import (
+  batches,
+  coco_metrics,
+  evaluator_registry,
+  groundtruth_agreement,
+)
 from utils import errors, files
 from utils import label_map as label_map_lib
 
 _log = logging.getLogger(__name__)
 
 _BOX_FIELDS = (
+  'image_info',
   'num_detections',
   'detection_boxes',
   'detection_classes',
@@ -274,14 +280,29 @@ def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
   )
 
 
-@evaluator_registry.register_evaluator('box', needs=_BOX_FIELDS)
+def _check_groundtruth(params: Any) -> None:
+  settings = params.eval
+  groundtruth_agreement.check(
+    settings.eval_file_pattern,
+    settings.val_json_file if settings.use_json_file else None,
+    settings.label_map_file,
+    settings.eval_samples,
+    factory.parser_settings(params).regenerate_source_id,
+  )
+
+
+@evaluator_registry.register_evaluator(
+  'box', _BOX_FIELDS, check=_check_groundtruth
+)
 def box_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes."""
   return _from_params(params, include_mask=False)
 
 
 @evaluator_registry.register_evaluator(
-  'box_and_mask', needs=(*_BOX_FIELDS, 'detection_masks')
+  'box_and_mask',
+  (*_BOX_FIELDS, 'detection_masks'),
+  check=_check_groundtruth,
 )
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes and instance masks."""

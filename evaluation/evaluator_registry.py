@@ -24,20 +24,26 @@ class EvaluatorType(NamedTuple):
   Attributes:
     from_params: makes an evaluator from the whole config.
     needs: keys that the model's predictions must have.
+    check: looks at records and annotations of the whole config before a run.
   """
 
   from_params: Callable[[Any], Any]
   needs: Sequence[str]
+  check: Callable[[Any], None]
 
 
 EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))
 
 
-def register_evaluator(name: str, needs: Sequence[str]) -> Callable[..., Any]:
-  """Decorates the `from_params` of an evaluator."""
+def register_evaluator(
+  name: str,
+  needs: Sequence[str],
+  check: Callable[[Any], None] = lambda params: None,
+) -> Callable[..., Any]:
+  """Decorates the `from_params` of an evaluator; see `EvaluatorType`."""
 
   def decorator(from_params):
-    EVALUATORS.register(name)(EvaluatorType(from_params, tuple(needs)))
+    EVALUATORS.register(name)(EvaluatorType(from_params, tuple(needs), check))
     return from_params
 
   return decorator

@@ -60,7 +60,7 @@ def check_settings(params: Any, evaluates: bool) -> None:
     )
   model = factory.model_generator(params)
   needs = evaluator_registry.EVALUATORS.get(name).needs
-  missing = [key for key in needs if key not in model.served_outputs]
+  missing = [key for key in needs if key not in model.predicted]
   if missing:
     raise errors.ConfigError(
       f'eval.type: {name!r} scores {missing[0]}, which the model '

@@ -5,7 +5,7 @@ from typing import Any, List, Optional, Tuple
 import rich.table
 
 from configs import factory
-from executor import batches, run_start
+from executor import global_batch, run_start
 from executor import hardware as hardware_lib
 from modeling.architecture import batch_norm
 
@@ -65,7 +65,7 @@ def _training_rows(
   return [
     (
       'training batch',
-      str(batches.batch_of(params, hardware, is_training=True)),
+      str(global_batch.batch_of(params, hardware, is_training=True)),
     ),
     *(('memory', text) for text in _memory_saving(params.train)),
     ('batch norm', _batch_norm(params, hardware)),
@@ -173,7 +173,7 @@ def _precision(params: Any) -> str:
 
 def _evaluation_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
   master = params.platform.eval_master
-  batch = batches.batch_of(params, hardware, is_training=False)
+  batch = global_batch.batch_of(params, hardware, is_training=False)
   if hardware.kind != hardware_lib.TPU:
     place = ' on one device' if hardware.num_replicas > 1 else ''
     return str(batch) + place

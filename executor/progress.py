@@ -8,6 +8,8 @@ from typing import Optional
 import tensorflow.compat.v1 as tf
 import tqdm
 
+# Plain lines, without a terminal.
+_STEPS_BETWEEN_LINES = 10
 _log = logging.getLogger(__name__)
 
 _LOSS = 'total_loss:0'
@@ -20,7 +22,6 @@ class ProgressHook(tf.train.SessionRunHook):
   Args:
     total_steps: the step at which training ends.
     batch_size: global batch, for images/s.
-    every_n_steps: distance of plain lines.
     shows_values: whether loss and learning rate can be fetched; inside a
       TPU's loop they cannot.
   """
@@ -29,12 +30,10 @@ class ProgressHook(tf.train.SessionRunHook):
     self,
     total_steps: int,
     batch_size: int,
-    every_n_steps: int = 10,
     shows_values: bool = True,
   ):
     self._total_steps = total_steps
     self._batch_size = batch_size
-    self._every_n_steps = every_n_steps
     self._shows_values = shows_values
     self._bar: Optional[tqdm.tqdm] = None
     self._start_step: Optional[int] = None
@@ -67,7 +66,7 @@ class ProgressHook(tf.train.SessionRunHook):
     if self._bar is not None:
       self._update_bar(step, values)
     elif (
-      step - self._last_line_step >= self._every_n_steps
+      step - self._last_line_step >= _STEPS_BETWEEN_LINES
       or self._last_line_step == self._start_step
       or step >= self._total_steps
     ):

@@ -5,11 +5,11 @@ from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
 
-from configs import factory
 from dataloader import record_files
-from evaluation import evaluator_registry, groundtruth_agreement
-from executor import batches, evaluation, failures, run_start, run_warnings
+from evaluation import evaluator_registry
+from executor import evaluation, failures, global_batch, run_start, run_warnings
 from executor import hardware as hardware_lib
+from modeling import factory as model_factory
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -58,13 +58,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   if settings.type == evaluator_registry.LOSSES_ALONE:
     return
   with failures.naming_bad_records(params, settings.eval_file_pattern):
-    groundtruth_agreement.check(
-      settings.eval_file_pattern,
-      settings.val_json_file if settings.use_json_file else None,
-      settings.label_map_file,
-      settings.eval_samples,
-      factory.parser_settings(params).regenerate_source_id,
-    )
+    evaluator_registry.EVALUATORS.get(settings.type).check(params)
 
 
 def check_settings(params: Any, evaluates: bool) -> None:
@@ -75,6 +69,13 @@ def check_settings(params: Any, evaluates: bool) -> None:
     evaluates: whether the run evaluates; if not, little of that matters.
   """
   evaluation.check_settings(params, evaluates)
+  num_parts = params.train.gradient_accumulation_steps
+  if num_parts > 1 and not model_factory.model_generator(params).losses_add_up:
+    raise errors.ConfigError(
+      f'train.gradient_accumulation_steps: {num_parts} is not possible with '
+      f"'{params.type}', whose losses do not add up over parts of a batch. "
+      'Use 1.'
+    )
   if evaluates and params.use_tpu:
     check_evaluation_place(params)
 
@@ -124,7 +125,7 @@ def hardware_problems(
   """
   if is_training:
     yield from _memory_saving_problems(params.train, params, hardware)
-  problem = batches.batch_of(params, hardware, is_training).problem
+  problem = global_batch.batch_of(params, hardware, is_training).problem
   if problem:
     yield problem
 

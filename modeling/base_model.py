@@ -38,6 +38,7 @@ class Model(abc.ABC):
       the normaliser of the batch, add up to those of the batch. If so, a model
       has `loss_normalizer(labels)`, which gives that normaliser and scalars to
       log, and `normalized_losses(outputs, labels, normalizer)`.
+    predicted: keys of `predictions`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
     stats: size of the network, once it is built with a known batch size.
@@ -45,6 +46,7 @@ class Model(abc.ABC):
 
   watched_losses: Sequence[str] = ('model_loss',)
   losses_add_up = False
+  predicted: Sequence[str] = ()
   served_outputs: Dict[str, served_output.ServedOutput] = {}
 
   def __init__(

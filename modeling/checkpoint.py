@@ -153,6 +153,14 @@ def config_beside(prefix: str, model: Optional[str]) -> str:
   )
 
 
+def stored_step(prefix: str) -> Optional[int]:
+  """Global step in a checkpoint, else that of its name, else None."""
+  reader = tf.train.load_checkpoint(prefix)
+  if reader.has_tensor(tf.GraphKeys.GLOBAL_STEP):
+    return int(reader.get_tensor(tf.GraphKeys.GLOBAL_STEP))
+  return step_of(prefix) or None
+
+
 def latest_step(directory: str) -> int:
   """Step of `find_latest`, 0 if there is none."""
   return step_of(find_latest(directory) or '')

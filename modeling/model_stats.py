@@ -1,7 +1,7 @@
 """Size and cost of the network in a graph."""
 
 import os
-from typing import Dict, Optional, Sequence
+from typing import Dict
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -20,9 +20,7 @@ def count_parameters() -> int:
   return int(sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()))
 
 
-def count_multiply_adds(
-  batch_size: int, operations: Optional[Sequence[tf.Operation]] = None
-) -> float:
+def count_multiply_adds(batch_size: int) -> float:
   """Multiply-adds for one image of ops in the default graph.
 
   The statistics that the profiler uses are read node by node, which takes
@@ -30,14 +28,13 @@ def count_multiply_adds(
 
   Args:
     batch_size: images in the graph's batch.
-    operations: what is counted; None: all.
 
   Returns:
     Half of the float operations, divided by the batch size.
   """
   graph = tf.get_default_graph()
   total = 0
-  for op in graph.get_operations() if operations is None else operations:
+  for op in graph.get_operations():
     try:
       cost = ops.get_stats_for_node_def(graph, op.node_def, 'flops').value
     except ValueError:

@@ -154,7 +154,8 @@ def read(export_dir: str) -> Contract:
   except (OSError, ValueError, TypeError, KeyError) as error:
     raise errors.UserError(
       f"'{path}' cannot be read as the contract of an exported model: "
-      f'{error}. Give a directory that this export_saved_model.py wrote.'
+      f'{error!r}. Export again, where an earlier version wrote it; else give '
+      'a directory that export_saved_model.py wrote.'
     ) from error
   if not contract.artefacts:
     raise errors.UserError(

@@ -176,7 +176,7 @@ def test_more_objects_than_fit_are_counted(
   runner_lib.Runner(params).evaluate()
   stderr = capfd.readouterr().err
   assert 'WARNING: 1 images so far have more objects' in stderr
-  assert 'max_num_instances = 5 of the parser; 7 objects are missing' in stderr
+  assert 'max_num_instances = 5; 7 objects are missing' in stderr
 
 
 def test_broken_images_that_are_skipped_are_counted(tmp_path, capfd):

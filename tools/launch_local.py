@@ -81,7 +81,8 @@ class _Process:
     )
     self._copier = threading.Thread(target=self._copy, daemon=True)
     self._copier.start()
-    os.sched_setaffinity(self._process.pid, cores)
+    if cores:
+      os.sched_setaffinity(self._process.pid, cores)
 
   def _copy(self) -> None:
     prefix = f'[{self.name}] '.encode('utf-8')

@@ -48,8 +48,8 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
       is_detection = (
         isinstance(detection['image_id'], int)
         and isinstance(detection['category_id'], int)
-        and np.isfinite(np.array(detection['bbox'], float)).tolist()
-        == 4 * [True]
+        and all(isinstance(edge, (int, float)) for edge in detection['bbox'])
+        and np.isfinite(detection['bbox']).tolist() == 4 * [True]
         and math.isfinite(detection['score'])
       )
     except (KeyError, TypeError, ValueError):

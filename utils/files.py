@@ -115,8 +115,9 @@ class Unfinished:
         self.finish()
     finally:
       self.discard()
-    if isinstance(error, OSError) and not error.filename:
-      # That of a write, such as to a full disk, does not say where.
+    if isinstance(error, OSError) and error.errno:
+      # A write, such as to a full disk, does not say where, or says it of the
+      # temporary file.
       raise OSError(error.errno, error.strerror, self._path) from error
 
 

@@ -262,9 +262,9 @@ class Meeting:
     now = time.monotonic()
     if now > self._end_of_patience:
       raise errors.UserError(
-        f'Not all workers came: {names} did not. Start each of '
-        f'{cluster_lib.VARIABLE} with its own task.index, and check that the '
-        'addresses can be reached.'
+        f'Not all workers came: {names} did not. Start each of the '
+        f'{self._cluster.num_workers} workers of {cluster_lib.VARIABLE} with '
+        'its own task.index, and check that the addresses can be reached.'
       )
     if now - line_time < _LINE_INTERVAL:
       return line_time

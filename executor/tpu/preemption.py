@@ -116,15 +116,14 @@ def repeat_if_lost(
     reason = _first_line(error) if error else 'training ended early'
     if num_losses > _MAX_LOSSES_WITHOUT_PROGRESS:
       raise errors.UserError(
-        f'The TPU was lost {num_losses} times in a row without a new '
-        f'checkpoint after step {after} (the last time: {reason}). Look at '
-        'its log; a smaller train.save_checkpoint_seconds saves more often.'
+        f'The TPU was lost {num_losses} times in a row without progress (the '
+        f'last time: {reason}). Look at its log; in training a smaller '
+        'train.save_checkpoint_seconds saves more often.'
       ) from error
     _log.warning(
-      'The TPU was lost (%s). Work goes on from step %d once it can be used '
-      'again.',
+      'The TPU was lost (%s). Work goes on%s once it can be used again.',
       reason,
-      after,
+      f' from step {after}' if last_step else '',
     )
     recover()
 

@@ -2,7 +2,7 @@
 
 What is registered is a function of the whole params and a `LayerKit`,
 the batch norm, activation and regularisation that all parts of a model share:
-`build(params, normalization) -> part`. A part is called with
+`build(params, layers) -> part`. A part is called with
 `(inputs, is_training)`.
 """
 

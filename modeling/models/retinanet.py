@@ -38,6 +38,13 @@ class RetinanetModel(base_model.Model):
 
   watched_losses = ('cls_loss', 'box_loss')
   losses_add_up = True
+  predicted = (
+    'image_info',
+    'num_detections',
+    'detection_boxes',
+    'detection_classes',
+    'detection_scores',
+  )
   served_outputs = {
     'num_detections': _Served('NumDetections', served_output.COUNT),
     'detection_boxes': _Served('DetectionBoxes', served_output.BOXES),
@@ -194,13 +201,8 @@ class RetinanetModel(base_model.Model):
         'postprocess.apply_nms: false gives raw boxes and scores, which '
         'cannot be evaluated; set it to true.'
       )
-    return {
-      'image_info': labels['image_info'],
-      'num_detections': outputs['num_detections'],
-      'detection_boxes': outputs['detection_boxes'],
-      'detection_classes': outputs['detection_classes'],
-      'detection_scores': outputs['detection_scores'],
-    }
+    known = dict(outputs, image_info=labels['image_info'])
+    return {key: known[key] for key in self.predicted}
 
 
 @model_registry.register_model('retinanet')

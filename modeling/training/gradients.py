@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import base_model
 from modeling.training import accumulation
-from utils import errors, mode_keys
+from utils import mode_keys
 
 Tensors = Dict[str, Any]
 GradientsAndVariables = List[Tuple[Optional[tf.Tensor], tf.Variable]]
@@ -84,16 +84,12 @@ def accumulated_gradients(
   part at a time and moves its averages on with each.
 
   Args:
-    model: not built yet.
+    model: not built yet; one whose losses add up.
     images: [batch, ...], static.
     labels: nest of [batch, ...], static.
     make_optimization: called once.
     num_parts: number of parts, a divisor of the batch.
-
-  Raises:
-    ConfigError: the losses of the parts do not add up to those of the batch.
   """
-  _check_adds_up(model, num_parts)
   # Both builds of a part need the optimizer, and neither may make it.
   optimization = make_optimization()
   foreign = {variable.name for variable in tf.global_variables()}
@@ -127,14 +123,6 @@ def accumulated_gradients(
     [v for v in tf.global_variables() if v.name not in foreign],
     optimization,
   )
-
-
-def _check_adds_up(model: base_model.Model, num_parts: int) -> None:
-  if not model.losses_add_up:
-    raise errors.ConfigError(
-      f'train.gradient_accumulation_steps: {num_parts} is not possible with '
-      'this model, whose losses do not add up over parts of a batch. Use 1.'
-    )
 
 
 def _total(losses: Tensors) -> tf.Tensor:

@@ -1,12 +1,12 @@
 """Contract of a new export."""
 
 import os
-import re
-from typing import Optional, Sequence
+from typing import Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from modeling import checkpoint as checkpoint_lib
 from ops import preprocess_ops
 from serving.contract import (
   DIRECTORY,
@@ -41,7 +41,7 @@ def of_export(
     stddev_rgb=[round(float(x), 6) for x in preprocess_ops.STDDEV_RGB],
     num_classes=params.architecture.num_classes,
     checkpoint=os.path.basename(checkpoint),
-    step=_step(checkpoint),
+    step=checkpoint_lib.stored_step(checkpoint),
     versions={
       'tpu-detection': version.VERSION,
       'tensorflow': tf.__version__,
@@ -49,11 +49,3 @@ def of_export(
     },
     artefacts=list(artefacts),
   )
-
-
-def _step(checkpoint: str) -> Optional[int]:
-  reader = tf.train.load_checkpoint(checkpoint)
-  if reader.has_tensor(tf.GraphKeys.GLOBAL_STEP):
-    return int(reader.get_tensor(tf.GraphKeys.GLOBAL_STEP))
-  suffix = re.search(r'-(\d+)$', checkpoint)
-  return int(suffix.group(1)) if suffix else None

@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 
 from executor import estimator_factory, hardware, plan, run_check
 from executor import runner as runner_lib
+from modeling.models import retinanet
 from tests import golden_numbers, tiny_run
 from utils import errors
 
@@ -116,3 +117,11 @@ def test_a_run_goes_on_with_less_memory(tmp_path):
     assert latest.endswith('-{}'.format(train['total_steps']))
     names.append(tf.train.list_variables(latest))
   assert names[0] == names[1]
+
+
+def test_parts_need_losses_that_add_up(monkeypatch):
+  params = _params({'train_batch_size': 8, 'gradient_accumulation_steps': 8})
+  run_check.check_settings(params, evaluates=False)
+  monkeypatch.setattr(retinanet.RetinanetModel, 'losses_add_up', False)
+  with pytest.raises(errors.ConfigError, match='do not add up'):
+    run_check.check_settings(params, evaluates=False)

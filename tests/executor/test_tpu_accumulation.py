@@ -7,9 +7,9 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from executor.tpu.preflight import (
-  activations,
   core_memory,
   graph_checks,
+  kept_activations,
   tpu_graph,
 )
 from tests import tiny_run
@@ -65,7 +65,7 @@ def test_xla_takes_it(graph):
 
 
 def test_what_is_kept_is_of_one_part(graph):
-  kept = activations.find_kept(graph.operations, graph.infeed)
+  kept = kept_activations.find_kept(graph.operations, graph.infeed)
   assert len(kept) > 50
   for tensor in kept:
     assert _is_in_a_part(tensor.op), tensor

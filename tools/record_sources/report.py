@@ -5,6 +5,8 @@ from typing import Any, Dict, List, NamedTuple
 
 from rich import table as rich_table
 
+_NUM_EXAMPLES = 3
+
 
 class _Kind(NamedTuple):
   what: str
@@ -86,7 +88,7 @@ class Report:
       if kind in self._findings
     }
 
-  def as_table(self, num_examples: int = 3) -> rich_table.Table:
+  def as_table(self) -> rich_table.Table:
     """Returns a table of the counts, each with its first few findings."""
     table = rich_table.Table(title='Findings')
     for column in ('finding', 'consequence', 'count', 'files'):
@@ -94,11 +96,11 @@ class Report:
     table.add_column('for example', overflow='fold')
     for entry in self.as_dict().values():
       found = entry['findings']
-      examples = [_describe(finding) for finding in found[:num_examples]]
+      examples = [_describe(finding) for finding in found[:_NUM_EXAMPLES]]
       table.add_row(
         *(entry['what'], entry['consequence'], str(entry['count'])),
         str(len({finding['file'] for finding in found})),
-        '\n'.join(examples + ['...'] * (len(found) > num_examples)),
+        '\n'.join(examples + ['...'] * (len(found) > _NUM_EXAMPLES)),
         style='yellow' if entry['is_problem'] else None,
       )
     return table

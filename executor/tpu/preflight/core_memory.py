@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Sequence, Set
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from executor.tpu.preflight import activations, tpu_graph
+from executor.tpu.preflight import kept_activations, tpu_graph
 from modeling.training import accumulation
 
 # A TPU keeps the last two dimensions in tiles of so many elements and fills
@@ -45,7 +45,7 @@ def estimate(
     'slots of the optimizer': _bytes([variables[op] for op in slots]),
     'gradients': _bytes([v for op, v in variables.items() if op in trained]),
   }
-  for tensor in activations.find_kept(graph.operations, graph.infeed):
+  for tensor in kept_activations.find_kept(graph.operations, graph.infeed):
     # What is not defined is reported by another check.
     if tensor.shape.is_fully_defined():
       name = 'activations of ' + _network(tensor.op.name)

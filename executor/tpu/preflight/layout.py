@@ -4,7 +4,7 @@ from typing import Any, List, NamedTuple, Tuple
 
 from configs import factory as config_factory
 from configs import params_dict
-from executor import batches, partitioning, run_check
+from executor import global_batch, partitioning, run_check
 from executor import hardware as hardware_lib
 from modeling import factory
 from ops import preprocess_ops
@@ -45,7 +45,7 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
   for is_training in (True, False):
     if is_training or (evaluates and hardware_lib.evaluates_on_tpu(params)):
       hardware = hardware_lib.tpu(params, is_training)
-      batch = batches.batch_of(params, hardware, is_training)
+      batch = global_batch.batch_of(params, hardware, is_training)
       rows.append((batch.key, str(batch)))
       problems += run_check.hardware_problems(params, hardware, is_training)
   try:
@@ -68,7 +68,9 @@ def check_layout(params: Any, evaluates: bool = True) -> Layout:
 def with_batches_that_divide(params: Any) -> Any:
   """Params that can be built: batches that do not divide are made smaller."""
   found = [
-    batches.batch_of(params, hardware_lib.tpu(params, is_training), is_training)
+    global_batch.batch_of(
+      params, hardware_lib.tpu(params, is_training), is_training
+    )
     for is_training in (True, False)
   ]
   return params_dict.with_overrides(

@@ -12,6 +12,13 @@ _Served = served_output.ServedOutput
 
 class Dots(base_model.Model):
   watched_losses = ('class_error', 'box_error')
+  predicted = (
+    'image_info',
+    'num_detections',
+    'detection_boxes',
+    'detection_classes',
+    'detection_scores',
+  )
   served_outputs = {
     'num_detections': _Served('NumDetections', served_output.COUNT),
     'detection_boxes': _Served('DetectionBoxes', served_output.BOXES),
@@ -72,10 +79,8 @@ class Dots(base_model.Model):
     }
 
   def predictions(self, outputs, labels):
-    keys = [key for key in self.served_outputs if key in outputs]
-    return dict(
-      {key: outputs[key] for key in keys}, image_info=labels['image_info']
-    )
+    known = dict(outputs, image_info=labels['image_info'])
+    return {key: known[key] for key in self.predicted}
 
 
 @model_registry.register_model('dots')

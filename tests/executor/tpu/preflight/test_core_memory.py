@@ -2,11 +2,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor.tpu.preflight import (
-  activations,
-  core_memory,
-  tpu_graph,
-)
+from executor.tpu.preflight import core_memory, kept_activations, tpu_graph
 from tests import tiny_run
 
 _BATCH, _SIDE = 2, 16
@@ -58,7 +54,7 @@ def _small_graph(optimizer=None):
 
 def test_the_backward_pass_keeps_what_fusion_does_not_compute_again():
   graph, tensors = _small_graph()
-  kept = activations.find_kept(graph.operations, graph.infeed)
+  kept = kept_activations.find_kept(graph.operations, graph.infeed)
   rank_4 = [t for t in kept if t.shape.ndims == 4]
   # The output of batch norm is not: relu's is there. Nor the biased output
   # and the sigmoid: they follow from the second convolution's.

@@ -24,13 +24,13 @@ _REGULARIZED = '.*kernel:0$'
 class _Backbone:
   """Stem of stride 4 and two residual blocks."""
 
-  def __init__(self, shared):
-    self._shared = shared
+  def __init__(self, layers):
+    self._layers = layers
 
   def __call__(self, images, is_training):
     with tf.variable_scope('tiny'):
       x = convolutions.conv2d_fixed_padding(images, 4, 3, 2)
-      x = self._shared.norm(x, is_training)
+      x = self._layers.norm(x, is_training)
       x = tf.nn.max_pool2d(x, ksize=3, strides=2, padding='SAME')
       features = {}
       for level, strides in ((2, 1), (3, 2)):
@@ -39,7 +39,7 @@ class _Backbone:
           filters=4 * level,
           strides=strides,
           use_projection=True,
-          shared=self._shared,
+          layers=self._layers,
           is_training=is_training,
         )
         features[level] = x
@@ -47,12 +47,12 @@ class _Backbone:
 
 
 def _model():
-  shared = layer_kit.from_params(factory.config_generator('retinanet'))
+  layers = layer_kit.from_params(factory.config_generator('retinanet'))
   return retinanet_model.RetinanetModel(
-    backbone=_Backbone(shared),
-    neck=fpn.Fpn(2, 3, shared, filters=8),
+    backbone=_Backbone(layers),
+    neck=fpn.Fpn(2, 3, layers, filters=8),
     head=retinanet_head.RetinanetHead(
-      2, 3, _CLASSES, _ANCHORS, shared, num_convs=1, num_filters=8
+      2, 3, _CLASSES, _ANCHORS, layers, num_convs=1, num_filters=8
     ),
     detection_generator=None,
     class_loss=losses.RetinanetClassLoss(0.25, 1.5, _CLASSES),
