@@ -15,6 +15,9 @@ from utils import errors, files
 
 _LOGGER = logging.getLogger(__name__)
 
+# Parameters of a run, beside its checkpoints.
+FILE_NAME = 'params.yaml'
+
 # What each flag sets, whatever a file says, as soon as it is given.
 _FLAG_KEYS = {
   'model_dir': 'model_dir',
@@ -274,6 +277,6 @@ def save_params(
   """
   if not model_dir:
     return None
-  path = os.path.join(model_dir, 'params.yaml')
+  path = os.path.join(model_dir, FILE_NAME)
   files.write_text(path, yaml_loader.dump(saved_params(resolved_params)))
   return path

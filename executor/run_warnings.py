@@ -79,7 +79,7 @@ def _of_classes(params: Any) -> Iterator[str]:
 
 
 def _of_resumption(params: Any, step: int) -> Iterator[str]:
-  path = os.path.join(params.model_dir, 'params.yaml')
+  path = os.path.join(params.model_dir, resolver.FILE_NAME)
   if not step or not tf.io.gfile.exists(path):
     return
   try:

@@ -8,6 +8,7 @@ from typing import Iterator, List, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from configs import resolver
 from modeling.training import optimizers
 from utils import errors
 
@@ -17,7 +18,6 @@ _STATE = 'checkpoint'
 _INDEX = '.index'
 _MAX_NAMES = 3
 _NUM_EXAMPLES = 5
-_PARAMS = 'params.yaml'
 _POLL = 1.0  # seconds
 # What the files of a checkpoint have after its name.
 _FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -140,7 +140,7 @@ def config_beside(prefix: str, model: Optional[str]) -> str:
   Raises:
     ConfigError: there is no file, and `model` is not given.
   """
-  path = os.path.join(os.path.dirname(prefix), _PARAMS)
+  path = os.path.join(os.path.dirname(prefix), resolver.FILE_NAME)
   if tf.gfile.Exists(path):
     return path
   if model:

@@ -40,10 +40,9 @@ def make(params: Any, batch_size: int) -> Tuple[tf.Variable, Dict[str, Any]]:
 
 
 def _read(params: Any, batch_size: int) -> Tuple[np.ndarray, Dict[str, Any]]:
-  params = params_dict.ParamsDict(params)
   # The same batch each time.
+  params = params_dict.with_overrides(params, {'train.seed': 0})
   layout = {'seed': 0, 'transpose_input': params.train.transpose_input}
-  params.override({'train': layout})
   settings = dict(params.as_dict(), train=layout, batch_size=batch_size)
   key = json.dumps(settings, sort_keys=True)
   if key not in _batches:

@@ -11,7 +11,6 @@ from modeling import served_output
 from ops import anchors, box_coding, postprocess_ops
 from serving import contract as contract_lib
 
-_PARAMS = 'params.yaml'
 _KINDS = {
   'num_detections': served_output.COUNT,
   'detection_boxes': served_output.BOXES,
@@ -36,7 +35,9 @@ class Suppression:
     artefact: contract_lib.Artefact,
   ):
     params = resolver.resolve(
-      config_file=os.path.join(export_dir, contract_lib.DIRECTORY, _PARAMS),
+      config_file=os.path.join(
+        export_dir, contract_lib.DIRECTORY, resolver.FILE_NAME
+      ),
       flags={'use_tpu': False},
       mode='export',
     ).params

@@ -131,9 +131,11 @@ def _append_nms(
     _cast_to_float(model.graph, 'num_detections')
     count_dtype = 'float32'
   kinds = served_output
+  served = export_request.model.served_outputs
+  keys = {kind: key for key, (_, kind) in served.items()}
   new = [
-    contract.TensorSpec(key, key, dtype, shape, kind)
-    for key, dtype, shape, kind in (
+    contract.TensorSpec(keys[kind], name, dtype, shape, kind)
+    for name, dtype, shape, kind in (
       ('num_detections', count_dtype, (batch_size,), kinds.COUNT),
       ('detection_boxes', 'float32', slots + (4,), kinds.BOXES),
       ('detection_classes', class_dtype, slots, kinds.CLASSES),
