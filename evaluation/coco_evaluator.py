@@ -197,7 +197,7 @@ class COCOEvaluator:
       'Scoring %d images with %d objects: %s%s.',
       len(self._image_ids),
       sum(counts.values()),
-      ', '.join(f'{n} {names.get(key, key)}' for key, n in most),
+      ', '.join(f'{n} {names.get(key, f"class {key}")}' for key, n in most),
       ', ...' if len(most) < len(counts) else '',
     )
 

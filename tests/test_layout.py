@@ -85,7 +85,9 @@ def layout_problems(path, source):
     if name in _BANNED:
       problems.append(f'{path}:{line}: imports {name}')
     if layer in _ALLOWED:
-      upward = set(_ALLOWED) | _SCRIPTS | {'main', 'export_saved_model'}
+      upward = (
+        set(_ALLOWED) | _SCRIPTS | {'main', 'export_saved_model', 'inference'}
+      )
       if name in upward - _ALLOWED[layer]:
         problems.append(f'{path}:{line}: imports {name}')
   if layer == 'serving':
