@@ -136,6 +136,7 @@ def test_evaluation_without_checkpoint_is_an_error(tmp_path, eval_type):
     runner_lib.Runner(params)._evaluate()
 
 
+@pytest.mark.slow
 def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
   params = tiny_run.resolve(
     tmp_path / 'model',
@@ -153,6 +154,7 @@ def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
   assert evaluated == [2, 3]
 
 
+@pytest.mark.slow
 def test_eval_mode_ends_at_the_last_step(trained):
   model_dir, records, _ = trained
   params = tiny_run.resolve(

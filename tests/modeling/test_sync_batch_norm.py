@@ -112,6 +112,7 @@ def test_cores_of_a_tpu(num_cores, is_shared):
   assert types.count('CrossReplicaSum') == (4 if is_shared else 0)
 
 
+@pytest.mark.slow
 def test_a_whole_network_trains_with_the_names_of_the_fused_layers():
   override = {
     'architecture': {

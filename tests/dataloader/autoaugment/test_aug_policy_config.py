@@ -197,6 +197,7 @@ _SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_a_seed_makes_augmented_batches_reproducible():
   def batches(seed):
     return _batches(

@@ -238,6 +238,7 @@ def test_evaluation_that_never_ends_and_defects_end_the_run():
   assert evaluation.num_recoveries == 0
 
 
+@pytest.mark.slow
 def test_run_resumes_from_its_checkpoint_on_the_new_tpu(
   tmp_path, monkeypatch, caplog
 ):

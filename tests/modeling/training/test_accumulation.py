@@ -76,6 +76,7 @@ def test_parts_equal_the_batch():
   assert len(moved) > 50
 
 
+@pytest.mark.slow
 def test_each_part_moves_the_averages_of_batch_norm():
   still = {
     'train': {'learning_rate': {'init_learning_rate': 0.0}},
