@@ -116,8 +116,9 @@ def repeat_if_lost(
     reason = _first_line(error) if error else 'training ended early'
     if num_losses > _MAX_LOSSES_WITHOUT_PROGRESS:
       raise errors.UserError(
-        f'The TPU was lost {num_losses} times in a row without progress (the '
-        f'last time: {reason}). Look at its log; in training a smaller '
+        f'The TPU was lost {num_losses} times in a row without progress'
+        f'{f" after step {after}" if last_step else ""} (the last time: '
+        f'{reason}). Look at its log; in training a smaller '
         'train.save_checkpoint_seconds saves more often.'
       ) from error
     _log.warning(

@@ -61,9 +61,10 @@ def test_a_terminal_shows_speed_alone_where_values_are_unknown(monkeypatch):
   assert '| 7/7 [' in last and 'images/s' in last and 'loss' not in last
 
 
-def test_lines_show_step_loss_rate_speed_and_time_left(caplog):
+def test_lines_show_step_loss_rate_speed_and_time_left(caplog, monkeypatch):
+  monkeypatch.setattr(progress, '_STEPS_BETWEEN_LINES', 3)
   with caplog.at_level(logging.INFO):
-    _train(every_n_steps=3)
+    _train()
   lines = [
     r.getMessage() for r in caplog.records if r.name == progress.__name__
   ]
