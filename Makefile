@@ -18,7 +18,7 @@ demo: setup ## Train a small detector on synthetic images (about 6 minutes)
 test: setup ## Run the quick tests (about 7 minutes on 2 cores)
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-all: setup ## Run all tests (an hour or so on 2 cores)
+test-all: setup ## Run all tests, also those that take minutes
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: setup ## Check style and format, change nothing
