@@ -1,5 +1,6 @@
 """Interface of a predictor, and its results."""
 
+import abc
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def detections_of_image(
   )
 
 
-class Predictor:
+class Predictor(abc.ABC):
   """A trained model that takes images of any size.
 
   Args:
@@ -127,6 +128,6 @@ class Predictor:
       detections += found[: len(batch)]
     return detections
 
+  @abc.abstractmethod
   def _predict_batch(self, images: List[np.ndarray]) -> List[ImageDetections]:
     """As `predict`, of `batch_size` images."""
-    raise NotImplementedError

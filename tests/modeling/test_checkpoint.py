@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import checkpoint
 from modeling.training import optimizers
+from tests import checkpoint_factory
 from utils import errors
 
 _DATA = '.data-00000-of-00001'
@@ -166,25 +167,8 @@ def test_checkpoints_appear(tmp_path):
   assert [os.path.basename(path) for path in appearing] == ['model.ckpt-5']
 
 
-def _variable(name, shape):
-  return tf.get_variable(name, shape, initializer=tf.zeros_initializer())
-
-
-def _save_values(directory, values, step=None):
-  """Writes a checkpoint of named arrays; returns its prefix."""
-  with tf.Graph().as_default(), tf.Session() as session:
-    variables = [
-      tf.get_variable(name, initializer=np.float32(value))
-      for name, value in values.items()
-    ]
-    session.run(tf.global_variables_initializer())
-    return tf.train.Saver(variables).save(
-      session, str(directory / 'model.ckpt'), global_step=step
-    )
-
-
 def test_directory_means_its_latest_checkpoint(tmp_path):
-  path = _save_values(tmp_path, {'a': [1.0]}, step=7)
+  path = checkpoint_factory.save_values(tmp_path, {'a': [1.0]}, step=7)
   assert checkpoint.resolve_checkpoint(str(tmp_path)) == path
   assert path.endswith('model.ckpt-7')
 
@@ -193,7 +177,7 @@ def test_directory_means_its_latest_checkpoint(tmp_path):
   'ending', ['', '.index', '.meta', '.data-00000-of-00001']
 )
 def test_a_file_of_a_checkpoint_stands_for_it(tmp_path, ending):
-  path = _save_values(tmp_path, {'a': [1.0]})
+  path = checkpoint_factory.save_values(tmp_path, {'a': [1.0]})
   assert os.path.exists(path + (ending or '.index'))
   assert checkpoint.resolve_checkpoint(path + ending) == path
 
@@ -208,11 +192,13 @@ def test_missing_checkpoint_is_named(tmp_path, make_directory):
 
 
 def test_resuming_another_architecture_is_refused(tmp_path):
-  _save_values(tmp_path, {'resnet18/conv2d/kernel': np.ones([2, 2])}, step=5)
+  checkpoint_factory.save_values(
+    tmp_path, {'resnet18/conv2d/kernel': np.ones([2, 2])}, step=5
+  )
   with tf.Graph().as_default():
-    same = [_variable('resnet18/conv2d/kernel', [2, 2])]
+    same = [checkpoint_factory.variable('resnet18/conv2d/kernel', [2, 2])]
     checkpoint.check_resumable(str(tmp_path), same)
-    other = [_variable('resnet50/conv2d/kernel', [2, 2])]
+    other = [checkpoint_factory.variable('resnet50/conv2d/kernel', [2, 2])]
     with pytest.raises(errors.UserError) as info:
       checkpoint.check_resumable(str(tmp_path), other)
   assert 'another architecture' in str(info.value)
@@ -220,11 +206,16 @@ def test_resuming_another_architecture_is_refused(tmp_path):
 
 
 def test_restoring_another_architecture_is_refused(tmp_path):
-  path = _save_values(tmp_path, {'a': np.ones([2, 2]), 'b': np.ones([2])})
+  path = checkpoint_factory.save_values(
+    tmp_path, {'a': np.ones([2, 2]), 'b': np.ones([2])}
+  )
   with tf.Graph().as_default():
-    same = [_variable('a', [2, 2])]
+    same = [checkpoint_factory.variable('a', [2, 2])]
     checkpoint.check_restorable(path, same)
-    other = [_variable('b', [3]), _variable('c', [1])]
+    other = [
+      checkpoint_factory.variable('b', [3]),
+      checkpoint_factory.variable('c', [1]),
+    ]
     with pytest.raises(errors.UserError) as info:
       checkpoint.check_restorable(path, same + other)
   message = str(info.value)
@@ -233,12 +224,16 @@ def test_restoring_another_architecture_is_refused(tmp_path):
   with tf.Graph().as_default(), pytest.raises(
     checkpoint.UnreadableCheckpointError
   ):
-    checkpoint.check_restorable(str(tmp_path / 'gone'), [_variable('a', [1])])
+    checkpoint.check_restorable(
+      str(tmp_path / 'gone'), [checkpoint_factory.variable('a', [1])]
+    )
 
 
 def test_fresh_model_dir_is_resumable(tmp_path):
   with tf.Graph().as_default():
-    checkpoint.check_resumable(str(tmp_path), [_variable('a', [1])])
+    checkpoint.check_resumable(
+      str(tmp_path), [checkpoint_factory.variable('a', [1])]
+    )
     checkpoint.check_resumable(None, [])
 
 
@@ -246,7 +241,7 @@ def test_mixed_precision_does_not_continue_a_run_without(tmp_path):
   checkpoint.check_has_loss_scale(str(tmp_path))
   with tf.Graph().as_default(), tf.Session() as session:
     optimizers.with_loss_scale(tf.train.AdamOptimizer())
-    _variable('conv2d/kernel', [4])
+    checkpoint_factory.variable('conv2d/kernel', [4])
     session.run(tf.global_variables_initializer())
     saver = tf.train.Saver()
     saver.save(session, str(tmp_path / 'model.ckpt-1'))

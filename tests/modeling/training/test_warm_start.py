@@ -5,28 +5,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from modeling.training import warm_start
+from tests import checkpoint_factory
 from utils import errors
 
 
-def _variable(name, shape):
-  return tf.get_variable(name, shape, initializer=tf.zeros_initializer())
-
-
-def _save(directory, values, step=None):
-  """Writes a checkpoint of named arrays; returns its prefix."""
-  with tf.Graph().as_default(), tf.Session() as session:
-    variables = [
-      tf.get_variable(name, initializer=np.float32(value))
-      for name, value in values.items()
-    ]
-    session.run(tf.global_variables_initializer())
-    return tf.train.Saver(variables).save(
-      session, str(directory / 'model.ckpt'), global_step=step
-    )
-
-
 def _classifier(directory):
-  return _save(
+  return checkpoint_factory.save_values(
     directory,
     {
       'conv2d/kernel': np.full([3, 3, 3, 4], 1.0),
@@ -39,10 +23,10 @@ def _classifier(directory):
 def _detector():
   with tf.variable_scope('resnet10'):
     backbone = [
-      _variable('conv2d/kernel', [3, 3, 3, 4]),
-      _variable('conv2d_1/kernel', [4, 4]),
+      checkpoint_factory.variable('conv2d/kernel', [3, 3, 3, 4]),
+      checkpoint_factory.variable('conv2d_1/kernel', [4, 4]),
     ]
-  return backbone + [_variable('fpn/l3/kernel', [4, 4])]
+  return backbone + [checkpoint_factory.variable('fpn/l3/kernel', [4, 4])]
 
 
 def test_prefix_is_cut_and_values_arrive(tmp_path):
@@ -68,7 +52,9 @@ def test_prefix_is_cut_and_values_arrive(tmp_path):
 
 
 def test_coverage_counts_the_backbone_outside_the_prefix(tmp_path):
-  path = _save(tmp_path, {'kernel': np.ones([3, 3, 3, 4])})
+  path = checkpoint_factory.save_values(
+    tmp_path, {'kernel': np.ones([3, 3, 3, 4])}
+  )
   with tf.Graph().as_default():
     report = warm_start.match_variables(path, _detector(), 'resnet10/conv2d/')
   assert list(report.loaded) == ['resnet10/conv2d/kernel']
@@ -101,7 +87,9 @@ def test_wrong_prefix_fails_with_names_of_both_sides(tmp_path):
 
 @pytest.mark.parametrize('min_coverage,fails', [(0.5, False), (0.51, True)])
 def test_coverage_counts_backbone_variables(tmp_path, min_coverage, fails):
-  path = _save(tmp_path, {'conv2d/kernel': np.ones([3, 3, 3, 4])})
+  path = checkpoint_factory.save_values(
+    tmp_path, {'conv2d/kernel': np.ones([3, 3, 3, 4])}
+  )
   with tf.Graph().as_default():
     report = warm_start.match_variables(path, _detector(), 'resnet10/')
   assert report.absent == ['resnet10/conv2d_1/kernel']
@@ -132,7 +120,7 @@ def test_bad_skip_regex_is_a_config_error(tmp_path):
 
 
 def test_other_class_count_loads_all_but_the_prediction(tmp_path):
-  path = _save(
+  path = checkpoint_factory.save_values(
     tmp_path,
     {
       'resnet10/conv2d/kernel': np.ones([2, 2]),
@@ -141,8 +129,10 @@ def test_other_class_count_loads_all_but_the_prediction(tmp_path):
   )
   with tf.Graph().as_default():
     variables = [
-      _variable('resnet10/conv2d/kernel', [2, 2]),
-      _variable('retinanet/class_net/class-predict/kernel', [2, 9 * 4]),
+      checkpoint_factory.variable('resnet10/conv2d/kernel', [2, 2]),
+      checkpoint_factory.variable(
+        'retinanet/class_net/class-predict/kernel', [2, 9 * 4]
+      ),
     ]
     report = warm_start.warm_start(path, '', '', 0.5, variables, 'resnet10')
   assert list(report.loaded) == ['resnet10/conv2d/kernel']
@@ -152,13 +142,15 @@ def test_other_class_count_loads_all_but_the_prediction(tmp_path):
 
 
 def test_report_counts_every_kind(tmp_path):
-  path = _save(tmp_path, {'a': np.ones([3]), 'b': np.ones([2])})
+  path = checkpoint_factory.save_values(
+    tmp_path, {'a': np.ones([3]), 'b': np.ones([2])}
+  )
   with tf.Graph().as_default():
     variables = [
-      _variable('a', [3]),
-      _variable('b', [4]),
-      _variable('c', [5]),
-      _variable('d', [6]),
+      checkpoint_factory.variable('a', [3]),
+      checkpoint_factory.variable('b', [4]),
+      checkpoint_factory.variable('c', [5]),
+      checkpoint_factory.variable('d', [6]),
     ]
     report = warm_start.match_variables(path, variables, '', 'd')
   assert (list(report.loaded), list(report.shape_differs)) == (['a'], ['b'])
