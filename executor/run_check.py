@@ -9,7 +9,9 @@ from dataloader import record_files
 from evaluation import evaluator_registry
 from executor import evaluation, failures, global_batch, run_start, run_warnings
 from executor import hardware as hardware_lib
+from modeling import checkpoint, learning_rates
 from modeling import factory as model_factory
+from modeling.training import optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -44,13 +46,18 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
 
   Raises:
     ConfigError: a setting cannot work.
+    UserError: the checkpoint of a warm start does not exist.
     DataError: records, annotations or the label map cannot be used.
   """
   check_settings(params, evaluates)
   if trains:
+    optimizers.OPTIMIZERS.get(params.train.optimizer.type)
+    learning_rates.SCHEDULES.get(params.train.learning_rate.type)
     start = run_start.find(params, step)
     for text in run_warnings.find(params, start):
       _log.warning('%s', text)
+    if params.train.checkpoint.path and not start.step:
+      checkpoint.resolve_checkpoint(params.train.checkpoint.path)
   if not evaluates:
     return
   settings = params.eval

@@ -228,16 +228,24 @@ def test_cut_off_file_is_named(tmp_path):
     ({'train': {'train_file_pattern': '/nowhere/x-*'}}, '/nowhere/x-'),
     ({'architecture': {'backbone': 'resnext'}}, 'architecture.backbone'),
     ({'train': {'optimizer': {'type': 'lion'}}}, 'momentum'),
+    ({'train': {'learning_rate': {'type': 'linear'}}}, 'cosine'),
     ({'train': {'checkpoint': {'path': '/nowhere/ckpt'}}}, '/nowhere/ckpt'),
     ({'eval': {'val_json_file': '/nowhere/val.json'}}, '/nowhere/val.json'),
   ],
 )
-def test_bad_setting_is_named(tmp_path, override, words):
+def test_bad_setting_is_named_before_a_graph_is_built(
+  tmp_path, monkeypatch, override, words
+):
   params = tiny_run.resolve(
     tmp_path / 'model', tiny_run.write_data(tmp_path), override
   )
+  trained = []
+  monkeypatch.setattr(
+    runner_lib.Runner, '_train_until', lambda self, step: trained.append(step)
+  )
   with pytest.raises(errors.UserError, match=words):
     runner_lib.Runner(params).train(eval_after_training=True)
+  assert not trained
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,6 @@ class RestoreReport(NamedTuple):
         f'{name}: {graph_shape} here, {file_shape} in the checkpoint; starts '
         'afresh.'
       )
-    if self.shape_differs and all(
-      '-predict/' in name for name in self.shape_differs
-    ):
-      lines.append(
-        'Only prediction layers differ in shape: the checkpoint has another '
-        'number of classes or anchors.'
-      )
     return '\n'.join(lines)
 
 
@@ -194,6 +187,13 @@ def warm_start(
   report = match_variables(checkpoint, variables, prefix, skip_variables_regex)
   check_coverage(report, backbone_scope, min_coverage)
   _log.info('%s', report)
+  if report.shape_differs and not any(
+    name.startswith(backbone_scope + '/') for name in report.shape_differs
+  ):
+    _log.info(
+      'Only layers outside the backbone differ in shape: the checkpoint has '
+      'another number of classes, or another head.'
+    )
   by_name = {
     checkpoint_lib.name_of(variable): variable for variable in variables
   }

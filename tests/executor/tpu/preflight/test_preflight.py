@@ -1,6 +1,5 @@
 import io
 import json
-import time
 
 import pytest
 import rich.console
@@ -10,8 +9,6 @@ from executor.tpu.preflight import preflight
 from tests import programs, tiny_run
 from utils import errors
 
-# On a quiet machine with two cores.
-_MAX_SECONDS = 90
 _BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
 
 
@@ -195,7 +192,6 @@ def test_every_preset_is_ready_at_full_size(preset):
     config_file=preset.path
   ).params.train.train_batch_size
   num_cores = 8 if batch <= 64 else 256
-  start = time.monotonic()
   process = _main(
     '--mode=tpu_preflight',
     '--config_file=' + preset.path,
@@ -204,4 +200,3 @@ def test_every_preset_is_ready_at_full_size(preset):
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
-  assert time.monotonic() - start < _MAX_SECONDS

@@ -6,7 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.compiler.xla import xla_data_pb2
 
-from configs import presets, resolver
+from configs import resolver
 from executor.tpu.preflight import graph_checks, tpu_graph
 from modeling.architecture import batch_norm
 from tests import tiny_run
@@ -194,26 +194,3 @@ def test_nothing_is_read_or_written(tmp_path):
   assert params.train.checkpoint.path == missing
   assert params.model_dir == str(tmp_path)
   assert not list(tmp_path.iterdir())
-
-
-def _check_preset(preset):
-  params = resolver.resolve(
-    config_file=preset.path,
-    params_override={
-      'retinanet_parser': {'output_size': [128, 128]},
-      'train': {'num_shards': 2, 'train_batch_size': 2},
-      'eval': {'eval_batch_size': 2},
-    },
-    flags={'use_tpu': True},
-  ).params
-  for mode in tpu_graph.MODES:
-    graph = tpu_graph.build(params, mode)
-    assert graph.num_replicas == 2
-    assert graph_checks.without_kernel(graph.operations) == []
-    assert graph_checks.without_shape(graph.operations) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
-def test_every_preset_can_be_compiled_for_a_tpu(preset):
-  _check_preset(preset)
