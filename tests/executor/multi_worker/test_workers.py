@@ -266,8 +266,8 @@ def test_an_error_of_one_is_told_to_the_others(records, tmp_path):
     with open(str(tmp_path / 'part1.tfrecord'), 'wb') as target:
       target.write(b'no record' * 100)
     assert workers.exit_codes() == [1, 1]
-    assert re.search(r'Error: worker 1 \(.*\) failed: ', workers.log(0))
-    assert 'part1.tfrecord' in workers.log(0)
+    # By the other worker's last word or by the runtime, whichever is first.
+    assert re.search(r'Error: .*part1\.tfrecord', workers.log(0), re.DOTALL)
 
 
 @pytest.mark.slow

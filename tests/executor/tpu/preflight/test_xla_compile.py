@@ -58,7 +58,6 @@ def _model():
     class_loss=losses.RetinanetClassLoss(0.25, 1.5, _CLASSES),
     box_loss=losses.RetinanetBoxLoss(0.1),
     anchors=None,
-    max_level=3,
     backbone_scope='tiny',
     regularization_variable_regex=_REGULARIZED,
     l2_weight_decay=1e-4,
