@@ -1,31 +1,36 @@
 """Sums over the parts of a batch, computed in turn in the memory of one."""
 
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import tensorflow.compat.v1 as tf
 
 from utils import errors
 
-# Of the operations that compute the parts after the first one.
+# Of the operations that compute the parts.
 SCOPE = 'accumulation'
-_FIRST_SCOPE = 'first_part'
 
 
 def sum_over_parts(
-  compute: Callable[[Any], Any], batch: Any, num_parts: int
+  compute: Callable[[Any], Any],
+  batch: Any,
+  num_parts: int,
+  outline: Callable[[Any], Any],
 ) -> Any:
   """Adds up what `compute` returns for equal parts of a batch.
 
-  The graph of `compute` is built twice: for the first part, which tells what
-  there is to add up, and as the body of a loop over the others, whose
-  iterations do not overlap. Its update ops run for every part. Variables that
-  it creates are resource variables with the names that they have without it.
+  The graph of `compute` is built once, as the body of a loop whose iterations
+  do not overlap. Its update ops run in every iteration. Variables that it
+  creates are resource variables outside of the loop, with the names that they
+  have without it.
 
   Args:
     compute: takes a part, returns a nest of float tensors of static shape, or
       None.
     batch: nest of tensors [n, ...], n static; a part has [n / num_parts, ...].
     num_parts: number of parts.
+    outline: takes a part, too, and returns a like nest, of variables or tensors
+      with the shapes of those of `compute`. It is called in a graph that is
+      thrown away: a loop has to know what it adds up before its body is built.
 
   Returns:
     The nest of the sums, None where `compute` returned None.
@@ -34,47 +39,55 @@ def sum_over_parts(
     ConfigError: n is not a multiple of `num_parts`.
   """
   parts = tf.nest.map_structure(lambda t: _split(t, num_parts), batch)
-  scope = tf.get_variable_scope()
+  zeros = tf.nest.map_structure(
+    lambda spec: tf.zeros(spec.shape, spec.dtype), _specs(outline, parts)
+  )
   updates = tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
+  built = []
 
-  def terms_of(index: Any, reuse: bool) -> Any:
+  def body(index: tf.Tensor, sums: Any) -> List[Any]:
+    num_outside = len(updates)
     # A reference to a variable is read once, before the loop: what an
     # iteration assigns, the next would not see.
-    with tf.variable_scope(scope, reuse=reuse or None, use_resource=True):
-      part = tf.nest.map_structure(lambda t: tf.gather(t, index), parts)
-      return compute(part)
-
-  def body(index: tf.Tensor, *sums: tf.Tensor) -> List[tf.Tensor]:
-    num_outside = len(updates)
-    terms = _tensors(terms_of(index, reuse=True))
+    with tf.variable_scope(tf.get_variable_scope(), use_resource=True):
+      terms = compute(
+        tf.nest.map_structure(lambda t: tf.gather(t, index), parts)
+      )
+    built.append(terms)
     # Nothing outside may wait for an op of the body.
     own_updates = updates[num_outside:]
     del updates[num_outside:]
     with tf.control_dependencies(own_updates):
-      return [index + 1, *map(tf.add, sums, terms)]
+      return [index + 1, tf.nest.map_structure(_add, sums, terms)]
 
-  num_before = len(updates)
-  with tf.name_scope(_FIRST_SCOPE):
-    first = terms_of(0, reuse=False)
-  # The memory of the first part is free when the second begins.
-  with tf.control_dependencies([*updates[num_before:], *_tensors(first)]):
-    start = tf.identity(1)
-  _, *sums = tf.while_loop(
-    lambda index, *unused_sums: index < num_parts,
+  _, sums = tf.while_loop(
+    lambda index, unused_sums: index < num_parts,
     body,
-    [start, *_tensors(first)],
+    [tf.constant(0), zeros],
     parallel_iterations=1,
     back_prop=False,
     name=SCOPE,
   )
-  remaining = iter(sums)
   return tf.nest.map_structure(
-    lambda term: None if term is None else next(remaining), first
+    lambda total, term: None if term is None else total, sums, built[0]
   )
 
 
-def _tensors(terms: Any) -> List[tf.Tensor]:
-  return [term for term in tf.nest.flatten(terms) if term is not None]
+def _add(total: tf.Tensor, term: Optional[tf.Tensor]) -> tf.Tensor:
+  return total if term is None else total + term
+
+
+def _specs(outline: Callable[[Any], Any], parts: Any) -> Any:
+  """Shapes and dtypes of what `outline` gives."""
+  with tf.Graph().as_default():
+    terms = outline(
+      tf.nest.map_structure(
+        lambda t: tf.placeholder(t.dtype, t.shape[1:]), parts
+      )
+    )
+    return tf.nest.map_structure(
+      lambda t: tf.TensorSpec(t.shape, t.dtype.base_dtype), terms
+    )
 
 
 def _split(tensor: tf.Tensor, num_parts: int) -> tf.Tensor:

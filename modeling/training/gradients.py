@@ -90,7 +90,7 @@ def accumulated_gradients(
     make_optimization: called once.
     num_parts: number of parts, a divisor of the batch.
   """
-  # Both builds of a part need the optimizer, and neither may make it.
+  # The loop over the parts needs the optimizer, and may not make it.
   optimization = make_optimization()
   foreign = {variable.name for variable in tf.global_variables()}
   normalizer, logged = model.loss_normalizer(labels)
@@ -104,8 +104,14 @@ def accumulated_gradients(
     )
     return losses, [gradient for gradient, _ in pairs]
 
+  def outline(part):
+    part_images, part_labels = part
+    outputs = model.build_outputs(part_images, part_labels, mode_keys.TRAIN)
+    losses = model.normalized_losses(outputs, part_labels, tf.ones([]))
+    return losses, model.trainable_variables()
+
   losses, gradients = accumulation.sum_over_parts(
-    compute, (images, labels), num_parts
+    compute, (images, labels), num_parts, outline
   )
   variables = model.trainable_variables()
   losses.update(logged)

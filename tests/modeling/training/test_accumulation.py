@@ -115,7 +115,12 @@ def test_sums_and_what_is_none(uses_xla):
       assert part.shape.as_list() == [2, 2]
       return {'products': part[0] * part[1], 'nothing': None}
 
-    results = accumulation.sum_over_parts(compute, tf.constant(batch), 3)
+    def outline(part):
+      return dict.fromkeys(['products', 'nothing'], part[0])
+
+    results = accumulation.sum_over_parts(
+      compute, tf.constant(batch), 3, outline
+    )
     assert results['nothing'] is None
     return results['products']
 
