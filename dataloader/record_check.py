@@ -6,7 +6,7 @@ run fails on its data, the files are read once more, one record after another.
 
 import logging
 import re
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -19,8 +19,6 @@ from utils import errors
 _log = logging.getLogger(__name__)
 
 _LABEL = 'image/object/class/label'
-# Of the whole image, in records for a classifier.
-_IMAGE_LABEL = 'image/class/label'
 _BOXES = tuple(
   'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
 )
@@ -31,7 +29,6 @@ _KINDS = {
   'image/encoded': 'bytes_list',
   'image/source_id': 'bytes_list',
   _LABEL: 'int64_list',
-  _IMAGE_LABEL: 'int64_list',
   'image/object/area': 'float_list',
   'image/object/is_crowd': 'int64_list',
   **dict.fromkeys(_BOXES, 'float_list'),
@@ -137,11 +134,7 @@ class RecordChecker:
       if stored not in (None, kind):
         reason = f'feature {key} is a {stored}, not a {kind}.'
         return source_id, reason
-    reason = self._check_image(feature)
-    if not reason and feature[_IMAGE_LABEL].int64_list.value:
-      reason = self._check_class(feature)
-    elif not reason:
-      reason = self._check_objects(feature)
+    reason = self._check_image(feature) or self._check_objects(feature)
     if not reason:
       self._on_good_record(feature)
     return source_id, reason
@@ -164,22 +157,6 @@ class RecordChecker:
       )
     return None
 
-  def _check_class(self, feature: Any) -> Optional[str]:
-    classes = feature[_IMAGE_LABEL].int64_list.value
-    if len(classes) > 1:
-      return f'feature {_IMAGE_LABEL} holds {len(classes)} values, not 1.'
-    return self._check_ids(classes)
-
-  def _check_ids(self, classes: Sequence[int]) -> Optional[str]:
-    for class_id in classes:
-      if not 1 <= class_id < self._num_classes:
-        return (
-          f'class id {class_id} is outside of 1 to {self._num_classes - 1} '
-          f'(architecture.num_classes is {self._num_classes} and counts the '
-          'background, 0, too).'
-        )
-    return None
-
   def _check_objects(self, feature: Any) -> Optional[str]:
     classes = list(feature[_LABEL].int64_list.value)
     sides = [feature[key].float_list.value for key in _BOXES]
@@ -192,7 +169,14 @@ class RecordChecker:
       count = len(getattr(feature[key], _KINDS[key]).value)
       if count not in (0, len(classes)):
         return f'feature {key} holds {count} values for {len(classes)} labels.'
-    return self._check_ids(classes) or _check_boxes(np.float32(sides).T)
+    for class_id in classes:
+      if not 1 <= class_id < self._num_classes:
+        return (
+          f'class id {class_id} is outside of 1 to {self._num_classes - 1} '
+          f'(architecture.num_classes is {self._num_classes} and counts the '
+          'background, 0, too).'
+        )
+    return _check_boxes(np.float32(sides).T)
 
 
 def _check_boxes(boxes: np.ndarray) -> Optional[str]:

@@ -1,8 +1,7 @@
 """Problems of a data set that no single image shows."""
 
 import array
-import collections
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -35,21 +34,6 @@ def objection(num_images: int, longer_sides: Sequence[float]) -> str:
   )
 
 
-def class_objection(counts: Mapping[Any, int]) -> str:
-  """Returns why the classes of whole images cannot be meant so, or ''.
-
-  Args:
-    counts: number of images by the name or id of their class.
-  """
-  if len(counts) != 1:
-    return ''
-  ((name, count),) = counts.items()
-  return (
-    f'All {count} images are of one class, {name!r}, and there is nothing to '
-    'tell apart.'
-  )
-
-
 class Records:
   """Collects what is to be known of the records of a set.
 
@@ -61,14 +45,12 @@ class Records:
   def __init__(self):
     self._num_images = 0
     self._longer_sides = array.array('f')
-    self._classes = collections.Counter()
     self.num_turned = 0
     self.turned_id = ''
 
   def add(self, feature: Any) -> None:
     """Adds a record, by the features of its tf.Example."""
     self._num_images += 1
-    self._classes.update(feature['image/class/label'].int64_list.value)
 
     def values(name):
       return feature['image/' + name].float_list.value
@@ -93,13 +75,5 @@ class Records:
       self.num_turned += 1
 
   def objection(self) -> str:
-    """Returns why boxes or classes cannot be meant as they are, or ''."""
-    num_classified = sum(self._classes.values())
-    if 0 < num_classified < self._num_images:
-      return (
-        f'{num_classified} of {self._num_images} images have a class of their '
-        'own (image/class/label), the others do not.'
-      )
-    if num_classified:
-      return class_objection(self._classes)
+    """Returns why the boxes cannot be meant as they are, or ''."""
     return objection(self._num_images, self._longer_sides)

@@ -76,27 +76,3 @@ def test_missing_file_is_named(tmp_path):
   process = _check_records('--file_pattern=' + pattern, '--num_classes=3')
   assert process.returncode == 1
   assert process.stderr.startswith(f"Error: No file matches '{pattern}'")
-
-
-def _classified(class_id, **values):
-  return record_factory.make_record(
-    b'%d' % class_id, boxes=(), classes=(), class__label=[class_id], **values
-  )
-
-
-def test_records_of_a_classifier(tmp_path):
-  def check(*records):
-    path = record_factory.write_records(tmp_path / 'x.tfrecord', records)
-    process = _check_records('--file_pattern=' + path, '--num_classes=3')
-    return process.returncode, process.stdout
-
-  assert check(_classified(1), _classified(2))[0] == 0
-  code, output = check(
-    _classified(1), _classified(2), _classified(3), _classified(2, encoded=b'x')
-  )
-  assert code == 1
-  assert "(source id '3'): class id 3 is outside of 1 to 2" in output
-  assert "(source id '2'): the image does not decode" in output
-  assert 'All 2 images are of one class, 1' in check(*[_classified(1)] * 2)[1]
-  mixed = check(_classified(1), _classified(2), record_factory.make_record())[1]
-  assert '2 of 3 images have a class of their own' in mixed

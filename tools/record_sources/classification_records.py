@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from dataloader import image_reader, whole_set
+from dataloader import image_reader
 from tools.record_sources import annotations, boxes, images, record_kind
 from tools.record_sources import report as report_lib
 
@@ -63,7 +63,13 @@ class ClassificationRecords(record_kind.RecordKind):
     for name in names.values():
       if name not in counts:
         report.add('class_without_image', name)
-    return whole_set.class_objection(counts)
+    if len(counts) > 1:
+      return ''
+    ((name, count),) = counts.items()
+    return (
+      f"All {count} images are of one class, '{name}', and there is nothing to "
+      'tell apart.'
+    )
 
 
 class CropRecords(ClassificationRecords):
