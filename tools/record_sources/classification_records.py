@@ -31,12 +31,12 @@ class ClassificationRecords(record_kind.RecordKind):
     self._decoder = image_reader.Decoder(images.MAX_PIXELS)
 
   def in_order(
-    self, images: List[annotations.AnnotatedImage]
+    self, annotated: List[annotations.AnnotatedImage]
   ) -> List[annotations.AnnotatedImage]:
     """Mixes classes, always alike: training shuffles within a small window."""
     return sorted(
-      images,
-      key=lambda image: hashlib.sha256(image.file_name.encode()).digest(),
+      annotated,
+      key=lambda image: hashlib.sha256(str(image.source_id).encode()).digest(),
     )
 
   def entries(

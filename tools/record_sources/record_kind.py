@@ -35,10 +35,10 @@ class RecordKind:
   nothing = 'None of the images can be used.'
 
   def in_order(
-    self, images: List[annotations.AnnotatedImage]
+    self, annotated: List[annotations.AnnotatedImage]
   ) -> List[annotations.AnnotatedImage]:
     """Returns the images in the order of their records."""
-    return images
+    return annotated
 
   def entries(
     self,
