@@ -38,7 +38,7 @@ _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 _WRITE_AGAIN = (
   'Write the file again; tools/create_tf_record.py makes such files from '
-  'COCO and Pascal VOC annotations.'
+  'annotations and from folders of pictures.'
 )
 
 

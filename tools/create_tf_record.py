@@ -1,4 +1,6 @@
-"""Turns COCO json or Pascal VOC xml into TFRecords to train and evaluate with.
+"""Turns annotations into TFRecords to train and evaluate with.
+
+For a detector, COCO json or Pascal VOC xml:
 
   python tools/create_tf_record.py --coco_json=instances_train.json \\
     --image_dir=images --output_dir=records --name=train
@@ -7,10 +9,20 @@
     --image_dir=JPEGImages --output_dir=records --name=train \\
     --voc_split_file=ImageSets/Main/train.txt  # optional
 
-writes to output_dir
+For a classifier, one folder of pictures a class, or what is in the boxes of a
+detector's set:
+
+  python tools/create_tf_record.py --classification_dir=pictures/train \\
+    --output_dir=records --name=train
+
+  python tools/create_tf_record.py --coco_json=instances_train.json \\
+    --image_dir=images --output_dir=crops --name=train --crop_boxes
+
+Each writes to output_dir
 
   train-00000-of-00008.tfrecord ...   train.train_file_pattern
-  train.json                          eval.val_json_file
+  train.json                          eval.val_json_file; without boxes, the
+                                      class of each image
   label_map.txt                       eval.label_map_file; shared by all splits
   train_report.json                   everything that was left out or changed
 
@@ -20,7 +32,7 @@ had to be left out or changed.
 
 import os
 import sys
-from typing import List
+from typing import Any, Dict, List
 
 from absl import flags
 
@@ -45,10 +57,28 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_string('image_dir', None, 'Folder of the image files.')
 flags.DEFINE_string(
+  'classification_dir',
+  None,
+  'Folder with one folder of pictures for each class to convert.',
+)
+flags.DEFINE_bool(
+  'crop_boxes',
+  False,
+  'Write what is within each box as a picture of its own, for a classifier.',
+)
+flags.DEFINE_float(
+  'crop_margin',
+  0.1,
+  'With --crop_boxes: what a crop has beyond its box on each edge, as a share '
+  "of the box's side.",
+  0.0,
+)
+flags.DEFINE_string(
   'label_map',
   None,
   'File with a line id:name for each class, ids from 1. Default: the '
-  "categories of the json, or the xml files' names in alphabetical order.",
+  'categories of the json, or the names of xml files or folders in '
+  'alphabetical order.',
 )
 flags.DEFINE_string('output_dir', None, 'Folder to write to.')
 flags.DEFINE_string('name', None, 'Name of the split, such as train.')
@@ -57,23 +87,48 @@ flags.DEFINE_bool('overwrite', False, 'Replace the files of an earlier run.')
 flags.DEFINE_bool(
   'strict', False, 'Exit with 1 if anything was left out or changed.'
 )
-flags.mark_flags_as_required(['image_dir', 'output_dir', 'name'])
+flags.mark_flags_as_required(['output_dir', 'name'])
 flags.mark_flags_as_mutual_exclusive(
-  ['coco_json', 'voc_annotation_dir'], required=True
+  ['coco_json', 'voc_annotation_dir', 'classification_dir'], required=True
 )
+
+
+@flags.multi_flags_validator(
+  ['classification_dir', 'image_dir', 'crop_boxes'],
+  'Boxes need --image_dir; --classification_dir goes without it and without '
+  '--crop_boxes.',
+)
+def _fit_together(values: Dict[str, Any]) -> bool:
+  if values['classification_dir']:
+    return not (values['image_dir'] or values['crop_boxes'])
+  return bool(values['image_dir'])
 
 
 def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
-  from tools.record_sources import coco, conversion, voc
+  from tools.record_sources import (
+    class_folders,
+    classification_records,
+    coco,
+    conversion,
+    voc,
+  )
   from tools.record_sources import report as report_lib
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
   report = report_lib.Report()
-  if FLAGS.coco_json:
+  kind = None
+  if FLAGS.crop_boxes:
+    kind = classification_records.CropRecords(FLAGS.crop_margin)
+  if FLAGS.classification_dir:
+    kind = classification_records.ClassificationRecords()
+    annotated = class_folders.read_class_folders(
+      FLAGS.classification_dir, report, names
+    )
+  elif FLAGS.coco_json:
     annotated = coco.read_coco(FLAGS.coco_json, FLAGS.image_dir, report, names)
   else:
     annotated = voc.read_voc(
@@ -91,6 +146,7 @@ def main(argv: List[str]) -> None:
     name=FLAGS.name,
     num_shards=FLAGS.num_shards,
     overwrite=FLAGS.overwrite,
+    kind=kind,
   )
   conversion.print_summary(written, report)
   print(

@@ -13,7 +13,7 @@ from PIL import Image
 from configs import params_dict
 from dataloader import image_reader, input_reader
 from tools import demo_data
-from tools.record_sources import annotations, writer
+from tools.record_sources import annotations, detection_records
 from utils import mode_keys
 
 # By what the input depends on: programs and tests make many.
@@ -65,7 +65,7 @@ def _write_record(path: str) -> None:
   png = io.BytesIO()
   Image.fromarray(image.pixels).save(png, 'PNG')
   size = demo_data.IMAGE_SIZE
-  example = writer.make_example(
+  example = detection_records.make_example(
     annotations.AnnotatedImage(1, 'shapes.png', path, boxes),
     image_reader.Encoded(png.getvalue(), 'PNG', size, size),
     boxes,

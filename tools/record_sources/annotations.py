@@ -28,6 +28,7 @@ class AnnotatedImage(NamedTuple):
   width: Optional[int] = None  # that the boxes refer to; None: not known
   height: Optional[int] = None
   other_paths: Sequence[str] = ()  # where it may be if not at `path`
+  class_name: Optional[str] = None  # of the whole image, where that has one
 
 
 class AnnotatedSet(NamedTuple):

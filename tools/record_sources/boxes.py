@@ -35,15 +35,14 @@ def usable_boxes(
   width, height = encoded.width, encoded.height
   usable = []
   for box in image.boxes:
-    corners = (box.xmin, box.ymin, box.xmax, box.ymax)
-    what = '{} [{:g}, {:g}, {:g}, {:g}]'.format(box.class_name, *corners)
+    what = described(box)
     if box.class_name not in class_names:
       report.add('unknown_class', image.file_name, what)
       continue
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
       report.add('box_without_area', image.file_name, what)
       continue
-    if max(corners) <= 1 < min(width, height):
+    if max(box.xmax, box.ymax) <= 1 < min(width, height):
       report.add('box_of_shares', image.file_name, what)
       continue
     box = change(box)
@@ -63,6 +62,13 @@ def usable_boxes(
       report.add('box_clipped', image.file_name, size)
     usable.append(clipped._replace(area=area))
   return usable
+
+
+def described(box: annotations.Box) -> str:
+  """Returns the class and the edges of a box, for a report."""
+  return '{} [{:g}, {:g}, {:g}, {:g}]'.format(
+    box.class_name, box.xmin, box.ymin, box.xmax, box.ymax
+  )
 
 
 def _excess(box: annotations.Box, width: int, height: int) -> float:

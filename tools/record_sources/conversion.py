@@ -1,13 +1,18 @@
 """Conversion of an annotated set into the files of one split."""
 
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import rich
 import rich.table
 import tensorflow.compat.v1 as tf
 
-from tools.record_sources import annotations, writer
+from tools.record_sources import (
+  annotations,
+  detection_records,
+  record_kind,
+  writer,
+)
 from tools.record_sources import report as report_lib
 from utils import errors, files, label_map
 
@@ -22,6 +27,7 @@ def convert(
   name: str,
   num_shards: int,
   overwrite: bool = False,
+  kind: Optional[record_kind.RecordKind] = None,
 ) -> writer.WrittenSet:
   """Writes NAME's shards, NAME.json, NAME_report.json and label_map.txt.
 
@@ -32,6 +38,7 @@ def convert(
     name: of the split.
     num_shards: number of TFRecord files.
     overwrite: whether the files of an earlier run may be replaced.
+    kind: what records hold; by default images with their boxes.
 
   Returns:
     What was written.
@@ -41,7 +48,7 @@ def convert(
   """
   if not annotated.images:
     raise errors.DataError(
-      'The annotations have no image that can be used. ' + report.summary()
+      'There is no image that can be used. ' + report.summary()
     )
   if min(annotated.label_map, default=0) < 1:
     raise errors.DataError(
@@ -58,7 +65,13 @@ def convert(
   ):
     _check_same_classes(label_map_file, annotated.label_map)
 
-  written = writer.write_records(annotated, prefix, num_shards, report)
+  written = writer.write_records(
+    annotated,
+    prefix,
+    num_shards,
+    report,
+    kind or detection_records.DetectionRecords(),
+  )
   # Shards of another count would be read together with the new ones.
   for path in set(earlier) - set(written.shard_files):
     tf.io.gfile.remove(path)
@@ -66,8 +79,8 @@ def convert(
   files.write_json(prefix + '.json', written.coco)
   content = {
     'images': len(written.coco['images']),
-    'boxes': len(written.coco['annotations']),
-    'boxes_by_class': boxes_by_class(written.coco),
+    written.counted: len(written.coco['annotations']),
+    written.counted + '_by_class': count_by_class(written.coco),
     'shards': [os.path.basename(path) for path in written.shard_files],
     'findings': report.as_dict(),
   }
@@ -92,8 +105,8 @@ def _earlier_shards(prefix: str, overwrite: bool) -> List[str]:
   return earlier
 
 
-def boxes_by_class(content: Dict[str, Any]) -> Dict[str, int]:
-  """Returns the number of boxes of each class name of a COCO dict."""
+def count_by_class(content: Dict[str, Any]) -> Dict[str, int]:
+  """Returns the number of annotations of each class name of a COCO dict."""
   names = {entry['id']: entry['name'] for entry in content['categories']}
   counts = dict.fromkeys(names.values(), 0)
   for annotation in content['annotations']:
@@ -104,9 +117,11 @@ def boxes_by_class(content: Dict[str, Any]) -> Dict[str, int]:
 def print_summary(
   written: writer.WrittenSet, report: report_lib.Report
 ) -> None:
-  """Prints boxes per class, the findings and what to put into the config."""
-  counts = boxes_by_class(written.coco)
-  table = rich.table.Table('id', 'class', 'boxes', title='Boxes written')
+  """Prints counts per class, the findings and what to put into the config."""
+  counts = count_by_class(written.coco)
+  counted = written.counted
+  title = f'{counted.title()} written'
+  table = rich.table.Table('id', 'class', counted, title=title)
   for category in written.coco['categories']:
     name = category['name']
     table.add_row(str(category['id']), name, str(counts[name]))
@@ -114,9 +129,11 @@ def print_summary(
   if report.as_dict():
     rich.print(report.as_table())
   print(
-    '{} images with {} boxes in {} files, {} to {}'.format(
+    '{} images{} in {} files, {} to {}'.format(
       len(written.coco['images']),
-      len(written.coco['annotations']),
+      f' with {len(written.coco["annotations"])} boxes'
+      if counted == 'boxes'
+      else '',
       len(written.shard_files),
       written.shard_files[0],
       os.path.basename(written.shard_files[-1]),

@@ -14,7 +14,7 @@ from utils import errors
 # Images that are read ahead; bounds the memory.
 _CHUNK = 64
 _NUM_THREADS = 4
-_MAX_PIXELS = 2**28
+MAX_PIXELS = 2**28
 
 
 def readable_images(
@@ -22,7 +22,7 @@ def readable_images(
 ) -> Iterator[Tuple[annotations.AnnotatedImage, image_reader.Encoded]]:
   """Yields the images that can be read, in order; reports the others."""
   remaining = iter(images)
-  decoder = image_reader.Decoder(_MAX_PIXELS)
+  decoder = image_reader.Decoder(MAX_PIXELS)
   with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
     while True:
       chunk = list(itertools.islice(remaining, _CHUNK))
@@ -31,7 +31,7 @@ def readable_images(
       for image, read in zip(
         chunk, [pool.submit(_read_image, image, decoder) for image in chunk]
       ):
-        lost = f'{len(image.boxes)} boxes'
+        lost = '' if image.class_name else f'; {len(image.boxes)} boxes'
         try:
           encoded = read.result()
         except errors.DataError as error:
@@ -39,13 +39,11 @@ def readable_images(
           if isinstance(error, image_reader.UnknownFormatError):
             kind = 'unknown_format'
           reason = str(error).splitlines()[0]
-          report.add(kind, image.file_name, f'{reason}; {lost}')
+          report.add(kind, image.file_name, f'{reason}{lost}')
           continue
         if encoded is None:
-          report.add('missing_image', image.file_name, f'{image.path}; {lost}')
+          report.add('missing_image', image.file_name, f'{image.path}{lost}')
           continue
-        if encoded.re_encoded:
-          report.add('re_encoded', image.file_name, encoded.re_encoded)
         yield image, encoded
 
 

@@ -37,6 +37,14 @@ _KINDS = {
   'image_without_annotation': _Kind('image has no xml', 'left out', False),
   'difficult': _Kind('object marked difficult', 'stored as crowd', False),
   're_encoded': _Kind('training would see others', 'stored as PNG', False),
+  'file_without_class': _Kind('file in no folder of a class', 'left out'),
+  'folder_in_class': _Kind('folder within that of a class', 'left out'),
+  'unknown_folder': _Kind('folder is not in the label map', 'left out'),
+  'class_without_image': _Kind('class has no image', 'none written'),
+  'box_too_small': _Kind('box too small for a picture', 'box left out'),
+  'crowd_box': _Kind('box of a crowd', 'box left out', False),
+  'no_picture': _Kind('hidden, or no picture by its name', 'left out', False),
+  'made_jpeg': _Kind('not a plain JPEG', 'stored as JPEG', False),
 }
 
 

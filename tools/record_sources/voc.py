@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import tensorflow.compat.v1 as tf
 
 from dataloader import image_reader
-from tools.record_sources import annotations
+from tools.record_sources import annotations, folders
 from tools.record_sources import report as report_lib
 from utils import errors, files, numerals
 from utils import label_map as label_map_lib
@@ -145,11 +145,11 @@ def _read_tree(path: str) -> ElementTree.Element:
 
 def _annotation_names(annotation_dir: str) -> List[str]:
   """Returns the names of the xml files, without suffix."""
-  stems = sorted(
+  stems = [
     os.path.splitext(name)[0]
-    for name in _list_dir(annotation_dir, '--voc_annotation_dir')
+    for name in folders.list_folder(annotation_dir, '--voc_annotation_dir')
     if name.lower().endswith('.xml')
-  )
+  ]
   if not stems:
     raise errors.DataError(
       f'{annotation_dir}: there is no xml file in this folder.'
@@ -157,18 +157,9 @@ def _annotation_names(annotation_dir: str) -> List[str]:
   return stems
 
 
-def _list_dir(folder: str, flag: str) -> List[str]:
-  try:
-    return tf.io.gfile.listdir(folder)
-  except (tf.errors.OpError, UnicodeDecodeError) as error:
-    raise errors.DataError(
-      f'{flag}={folder}: the folder cannot be read: {error}'
-    ) from error
-
-
 def _image_names_by_stem(image_dir: str) -> Dict[str, List[str]]:
   by_stem = collections.defaultdict(list)
-  for name in sorted(_list_dir(image_dir, '--image_dir')):
+  for name in folders.list_folder(image_dir, '--image_dir'):
     stem, suffix = os.path.splitext(name)
     if suffix.lower() not in ('.xml', '.json', '.txt', '.csv'):
       by_stem[stem].append(name)

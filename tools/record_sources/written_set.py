@@ -4,23 +4,30 @@ import collections
 import os
 from typing import Any, Dict
 
-from dataloader import whole_set
+from tools.record_sources import record_kind
 from tools.record_sources import report as report_lib
 from utils import errors
 
 
-def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
+def check(
+  coco: Dict[str, Any],
+  report: report_lib.Report,
+  kind: record_kind.RecordKind,
+) -> None:
   """Raises DataError if a set cannot have been meant as it is.
 
   Args:
     coco: what is to be written, as a COCO dict.
     report: what was left out.
+    kind: of the records.
   """
   if not coco['images']:
     hint = '--image_dir is where the names of image files start.'
     raise errors.DataError(
-      'None of the images can be used. {} {}'.format(
-        report.summary(), hint if report.count('missing_image') else ''
+      '{} {} {}'.format(
+        kind.nothing,
+        report.summary(),
+        hint if report.count('missing_image') else '',
       ).rstrip()
     )
   read = {_ending(image['file_name']) for image in coco['images']}
@@ -33,9 +40,7 @@ def check(coco: Dict[str, Any], report: report_lib.Report) -> None:
         f"'{ending}': none of the {count} files of this format can be read. "
         f'Convert them to JPEG or PNG first. {report.summary()}'
       )
-  objection = whole_set.objection(
-    len(coco['images']), [max(box['bbox'][2:]) for box in coco['annotations']]
-  )
+  objection = kind.objection(coco, report)
   if objection:
     raise errors.DataError(f'{objection} {report.summary()}'.rstrip())
 

@@ -2,12 +2,15 @@
 
 import base64
 import contextlib
+import http.client
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from typing import NamedTuple
+from urllib import parse
 
 import requests
 import tensorflow.compat.v1 as tf
@@ -83,6 +86,25 @@ class Server(NamedTuple):
       **kwargs,
     )
 
+  def connect(self):
+    return http.client.HTTPConnection(*self._address(), timeout=30)
+
+  def slow_body(self):
+    """Sends a request whose body does not go on; returns the connection."""
+    connection = self.connect()
+    connection.putrequest('POST', '/v1/models/bytes:predict')
+    connection.putheader('Content-Length', '100')
+    connection.endheaders(b'{')
+    return connection
+
+  def is_closed(self):
+    with socket.socket() as probe:
+      return probe.connect_ex(self._address()) != 0
+
+  def _address(self):
+    location = parse.urlsplit(self.url)
+    return location.hostname, location.port
+
 
 def encoded(image):
   return {'b64': base64.b64encode(image).decode('ascii')}
@@ -115,6 +137,13 @@ def serving(model_dir, directory, *flags, root=_ROOT):
   finally:
     process.kill()
     process.wait()
+
+
+def wait_until(condition):
+  deadline = time.monotonic() + 30
+  while not condition():
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
 
 
 def _await_url(process, log):

@@ -1,0 +1,80 @@
+"""Records of images and their boxes."""
+
+from typing import Any, Dict, Iterator, List
+
+import tensorflow.compat.v1 as tf
+
+from dataloader import image_reader, whole_set
+from tools.record_sources import annotations, boxes, record_kind
+from tools.record_sources import report as report_lib
+
+
+class DetectionRecords(record_kind.RecordKind):
+  """A record for each image, with all of its boxes."""
+
+  def entries(
+    self,
+    image: annotations.AnnotatedImage,
+    encoded: image_reader.Encoded,
+    class_ids: Dict[str, int],
+    report: report_lib.Report,
+  ) -> Iterator[record_kind.Entry]:
+    if encoded.re_encoded:
+      report.add('re_encoded', image.file_name, encoded.re_encoded)
+    usable = boxes.usable_boxes(image, encoded, class_ids, report)
+    if usable is None:
+      return
+    yield record_kind.Entry(
+      make_example(image, encoded, usable, class_ids),
+      record_kind.image_entry(image.source_id, image.file_name, encoded),
+      [_annotation(box, class_ids) for box in usable],
+    )
+
+  def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:
+    del report  # Unused.
+    return whole_set.objection(
+      len(coco['images']), [max(box['bbox'][2:]) for box in coco['annotations']]
+    )
+
+
+def make_example(
+  image: annotations.AnnotatedImage,
+  encoded: image_reader.Encoded,
+  usable: List[annotations.Box],
+  class_ids: Dict[str, int],
+) -> tf.train.Example:
+  """Returns the tf.Example that the input pipeline decodes.
+
+  Boxes are divided by the size of the image; labels start at 1.
+  """
+  width, height = float(encoded.width), float(encoded.height)
+  ints, floats = record_kind.ints_feature, record_kind.floats_feature
+  prefix = 'image/object/'
+  return tf.train.Example(
+    features=tf.train.Features(
+      feature={
+        **record_kind.image_features(image.source_id, image.file_name, encoded),
+        prefix + 'bbox/xmin': floats([box.xmin / width for box in usable]),
+        prefix + 'bbox/xmax': floats([box.xmax / width for box in usable]),
+        prefix + 'bbox/ymin': floats([box.ymin / height for box in usable]),
+        prefix + 'bbox/ymax': floats([box.ymax / height for box in usable]),
+        prefix + 'class/label': ints(
+          [class_ids[box.class_name] for box in usable]
+        ),
+        prefix + 'area': floats([box.area for box in usable]),
+        prefix + 'is_crowd': ints([int(box.is_crowd) for box in usable]),
+      }
+    )
+  )
+
+
+def _annotation(
+  box: annotations.Box, class_ids: Dict[str, int]
+) -> Dict[str, Any]:
+  sides = [box.xmax - box.xmin, box.ymax - box.ymin]
+  return {
+    'category_id': class_ids[box.class_name],
+    'bbox': [box.xmin, box.ymin, *sides],
+    'area': box.area,
+    'iscrowd': int(box.is_crowd),
+  }
