@@ -50,7 +50,11 @@ _SECOND_DATA_SET = 'only copy-paste of masks has a second data set'
 
 ARCHITECTURE = block(
   'architecture',
-  Key('backbone', 'resnet', 'resnet, spinenet, spinenet_mbconv'),
+  Key(
+    'backbone',
+    'resnet',
+    'resnet, spinenet, spinenet_mbconv, efficientnet-b0 to -b8, -l2',
+  ),
   Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
   Key('min_level', 3, 'lowest level; stride 2^level pixels', COUNT_FROM_0),
   Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),

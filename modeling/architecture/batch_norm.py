@@ -90,6 +90,8 @@ class BatchNormActivation:
       statistics are used and left alone also in training.
     use_sync_bn: whether moments are shared by all replicas.
     activation: 'relu' or 'swish'.
+    layer_name: what layers without a name of their own are called, numbered
+      within the variable scope; by default `batch_normalization`.
   """
 
   def __init__(
@@ -99,12 +101,14 @@ class BatchNormActivation:
     trainable: bool = True,
     use_sync_bn: bool = False,
     activation: str = 'relu',
+    layer_name: Optional[str] = None,
   ):
     self._momentum = momentum
     self._epsilon = epsilon
     self._trainable = trainable
     self._use_sync_bn = use_sync_bn
     self._activation = activations.get_activation(activation)
+    self._layer_name = layer_name
 
   def __call__(
     self,
@@ -120,13 +124,12 @@ class BatchNormActivation:
       'momentum': self._momentum,
       'epsilon': self._epsilon,
       'trainable': self._trainable,
-      'name': name,
+      'name': name or self._layer_name,
     }
     if self._use_sync_bn:
       layer = BatchNormalization(**kwargs)
-      outputs = layer(inputs, training=training)
     else:
-      outputs = tf.layers.batch_normalization(
-        inputs, training=training, fused=True, **kwargs
-      )
+      # Only a name that the caller gives is not to be numbered.
+      layer = tf.layers.BatchNormalization(fused=True, _scope=name, **kwargs)
+    outputs = layer(inputs, training=training)
     return self._activation(outputs) if activate else outputs

@@ -51,9 +51,10 @@ def conv2d(
   use_separable_conv: bool = False,
   kernel_initializer: Optional[Callable[..., Any]] = None,
   bias_initializer: Optional[Callable[..., Any]] = None,
+  use_bias: bool = True,
   name: Optional[str] = None,
 ) -> tf.Tensor:
-  """Convolution with bias and SAME padding, as necks and heads use it.
+  """Convolution with SAME padding, with bias as necks and heads use it.
 
   Args:
     inputs: [batch, height, width, channels].
@@ -64,6 +65,7 @@ def conv2d(
     kernel_initializer: of the dense kernel; Glorot uniform if None. Separable
       kernels are always Glorot uniform.
     bias_initializer: zeros if None.
+    use_bias: separable convolutions always have one.
     name: layer name, else the next free one of the variable scope.
   """
   bias_initializer = bias_initializer or tf.zeros_initializer()
@@ -83,6 +85,7 @@ def conv2d(
     kernel_size=kernel_size,
     strides=strides,
     padding='SAME',
+    use_bias=use_bias,
     kernel_initializer=kernel_initializer,
     bias_initializer=bias_initializer,
     name=name,

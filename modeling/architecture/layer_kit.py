@@ -39,14 +39,12 @@ def from_params(params: Any, activation_key: str = activations.KEY) -> LayerKit:
   if activation is None:
     activation, activation_key = settings.activation, activations.KEY
   function = activations.get_activation(activation, activation_key)
-  has_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
   return LayerKit(
     norm=batch_norm.BatchNormActivation(
       momentum=settings.batch_norm_momentum,
       epsilon=settings.batch_norm_epsilon,
       trainable=settings.batch_norm_trainable,
-      # One device has nothing to join, and the fused layer is faster.
-      use_sync_bn=settings.use_sync_bn and (params.use_tpu or has_replicas),
+      use_sync_bn=settings.use_sync_bn and may_have_replicas(params),
       activation=activation,
     ),
     activation=function,
@@ -55,3 +53,11 @@ def from_params(params: Any, activation_key: str = activations.KEY) -> LayerKit:
     ),
     recompute=recompute.Recompute(params.train.recompute_grad),
   )
+
+
+def may_have_replicas(params: Any) -> bool:
+  """Whether batch norm may have statistics to join.
+
+  One device has none, and the fused layer is faster.
+  """
+  return params.use_tpu or tf.distribute.get_strategy().num_replicas_in_sync > 1

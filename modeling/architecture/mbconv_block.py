@@ -5,7 +5,7 @@ numbered in the order of creation, so the order below is part of the checkpoint
 format.
 """
 
-from typing import Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -17,7 +17,27 @@ from modeling.architecture import (
   regularization,
 )
 
-_KERNEL_SIZE = 3
+
+class Layout(NamedTuple):
+  """How the blocks of a network are padded, initialised and named.
+
+  Attributes:
+    kernel_size: of the depthwise convolution.
+    fixed_padding: of the depthwise convolution, see `DepthwiseConv2D`.
+    kernel_initializer: of the 1x1 convolutions.
+    depthwise_initializer: Glorot uniform if None.
+    squeeze_scope: variable scope of squeeze-and-excitation in that of the
+      block; None: the block's own.
+  """
+
+  kernel_size: int = 3
+  fixed_padding: bool = True
+  kernel_initializer: Callable[..., Any] = tf.variance_scaling_initializer()
+  depthwise_initializer: Optional[Callable[..., Any]] = None
+  squeeze_scope: Optional[str] = None
+
+
+_DEFAULT_LAYOUT = Layout()
 
 
 def mbconv_block(
@@ -29,6 +49,7 @@ def mbconv_block(
   layers: layer_kit.LayerKit,
   is_training: bool,
   drop_connect_rate: Optional[float] = None,
+  layout: Layout = _DEFAULT_LAYOUT,
 ) -> tf.Tensor:
   """Expand, filter by depth, reweight channels, project.
 
@@ -43,6 +64,7 @@ def mbconv_block(
     layers: batch norm, activation, DropBlock.
     is_training: mode of batch norm and regularisation.
     drop_connect_rate: probability to drop the branch of one example.
+    layout: padding, initial weights, names.
 
   Returns:
     [batch, ceil(height / strides), ceil(width / strides), filters].
@@ -51,17 +73,24 @@ def mbconv_block(
   channels = inputs.shape.as_list()[-1]
   branch = inputs
   if expand_ratio != 1:
-    branch = convolutions.conv2d_fixed_padding(
-      branch, channels * expand_ratio, 1
-    )
+    branch = _pointwise(branch, channels * expand_ratio, layout)
     branch = dropblock(norm(branch, is_training), is_training)
-  branch = depthwise_conv.depthwise_conv2d_fixed_padding(
-    branch, _KERNEL_SIZE, strides
+  depthwise = depthwise_conv.DepthwiseConv2D(
+    layout.kernel_size,
+    strides,
+    layout.fixed_padding,
+    layout.depthwise_initializer,
   )
+  branch = depthwise(branch)
   branch = dropblock(norm(branch, is_training), is_training)
   if se_ratio:
-    branch = _squeeze_excite(branch, max(1, int(channels * se_ratio)))
-  branch = convolutions.conv2d_fixed_padding(branch, filters, 1)
+    squeezed = max(1, int(channels * se_ratio))
+    if layout.squeeze_scope:
+      with tf.variable_scope(layout.squeeze_scope):
+        branch = _squeeze_excite(branch, squeezed, layout)
+    else:
+      branch = _squeeze_excite(branch, squeezed, layout)
+  branch = _pointwise(branch, filters, layout)
   branch = dropblock(norm(branch, is_training, activate=False), is_training)
   if channels == filters and strides == 1:
     branch = regularization.drop_connect(branch, is_training, drop_connect_rate)
@@ -69,19 +98,26 @@ def mbconv_block(
   return layers.recompute(branch, [inputs], is_training)
 
 
-def _squeeze_excite(inputs: tf.Tensor, squeezed: int) -> tf.Tensor:
+def _squeeze_excite(
+  inputs: tf.Tensor, squeezed: int, layout: Layout
+) -> tf.Tensor:
   """Multiplies channels by weights in (0, 1) that their means determine."""
+  channels = inputs.shape.as_list()[-1]
   weights = tf.reduce_mean(inputs, [1, 2], keepdims=True)
+  weights = _pointwise(weights, squeezed, layout, use_bias=True)
   # Swish whatever the model's activation: published weights need it.
-  weights = activations.swish(_dense(weights, squeezed))
-  weights = tf.sigmoid(_dense(weights, inputs.shape.as_list()[-1]))
-  return inputs * weights
+  weights = activations.swish(weights)
+  weights = _pointwise(weights, channels, layout, use_bias=True)
+  return inputs * tf.sigmoid(weights)
 
 
-def _dense(inputs: tf.Tensor, filters: int) -> tf.Tensor:
+def _pointwise(
+  inputs: tf.Tensor, filters: int, layout: Layout, use_bias: bool = False
+) -> tf.Tensor:
   return convolutions.conv2d(
     inputs,
     filters=filters,
     kernel_size=1,
-    kernel_initializer=tf.variance_scaling_initializer(),
+    kernel_initializer=layout.kernel_initializer,
+    use_bias=use_bias,
   )

@@ -65,6 +65,16 @@ CASES = [
     1,
   ),
   (
+    'retinanet_efficientnet_b1',
+    {
+      'architecture': {'num_classes': 4, 'backbone': 'efficientnet-b1'},
+      'fpn': {'fpn_feat_dims': 64},
+      'retinanet_head': {'num_filters': 64, 'num_convs': 1},
+    },
+    (128, 128),
+    1,
+  ),
+  (
     'retinanet_spinenet_mbconv49',
     _spinenet(
       'spinenet_mbconv',

@@ -117,20 +117,33 @@ def test_gradients_of_large_networks(override):
   _assert_same_step(params, {'recompute_grad': True}, tolerance=1e-4)
 
 
-def test_random_numbers_are_those_of_the_forward_pass(monkeypatch):
+@pytest.mark.parametrize(
+  'override,tolerance',
+  [
+    (
+      {
+        'dropblock': {'dropblock_keep_prob': 0.8, 'dropblock_size': 2},
+        'resnet': {'init_drop_connect_rate': 0.5},
+      },
+      1e-5,
+    ),
+    # Rounding grows on the way through dozens of batch norms.
+    pytest.param(
+      {'architecture': {'backbone': 'efficientnet-b0'}},
+      1e-4,
+      marks=pytest.mark.slow,
+    ),
+  ],
+)
+def test_random_numbers_are_those_of_the_forward_pass(
+  override, tolerance, monkeypatch
+):
   # Seeds of ops come from their place in the graph, which has moved.
   monkeypatch.setattr(
     tf, 'random_uniform', functools.partial(tf.random.uniform, seed=7)
   )
-  params = _params(
-    _PYRAMID_OF_3,
-    {
-      'dropblock': {'dropblock_keep_prob': 0.8, 'dropblock_size': 2},
-      'resnet': {'init_drop_connect_rate': 0.5},
-      'train': {'seed': 1},
-    },
-  )
-  _, graph = _assert_same_step(params, {'recompute_grad': True})
+  params = _params(_PYRAMID_OF_3, override, {'train': {'seed': 1}})
+  _, graph = _assert_same_step(params, {'recompute_grad': True}, tolerance)
   drawn = [op for op in graph.get_operations() if op.type == 'RandomUniform']
   assert drawn
   assert not [op.name for op in drawn if 'gradients' in op.name]
