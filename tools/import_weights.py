@@ -29,17 +29,8 @@ flags.DEFINE_string('config_file', None, "That model's parameters.")
 flags.mark_flags_as_required(['backbone', 'output'])
 
 _RESNET = 'resnet'
-_PYTORCH = ('.pth', '.pt', '.bin', '.tar')
 _SAFETENSORS = '.safetensors'
-_KERAS = ('.h5', '.hdf5', '.keras')
-
-
-def _ending(source: str) -> str:
-  return os.path.splitext(source)[1].lower()
-
-
-def _is_of_pytorch(source: str) -> bool:
-  return _ending(source) in (*_PYTORCH, _SAFETENSORS)
+_PYTORCH = ('.pth', '.pt', '.bin', '.tar', _SAFETENSORS)
 
 
 def _params() -> Any:
@@ -50,16 +41,11 @@ def _params() -> Any:
       f'--depth={FLAGS.depth} with --backbone={FLAGS.backbone}: a ResNet has '
       'to have one, such as 50, and no other backbone has.'
     )
-  params = resolver.resolve(
-    model=FLAGS.model, config_file=FLAGS.config_file
-  ).params
-  return params_dict.with_overrides(
-    params,
-    {
-      'architecture.backbone': FLAGS.backbone,
-      'resnet.resnet_depth': FLAGS.depth or params.resnet.resnet_depth,
-    },
-  )
+  resolved = resolver.resolve(model=FLAGS.model, config_file=FLAGS.config_file)
+  changes = {'architecture.backbone': FLAGS.backbone}
+  if FLAGS.depth:
+    changes['resnet.resnet_depth'] = FLAGS.depth
+  return params_dict.with_overrides(resolved.params, changes)
 
 
 def _read(source: str, network: Any) -> Dict[str, Any]:
@@ -72,26 +58,31 @@ def _read(source: str, network: Any) -> Dict[str, Any]:
   )
 
   shapes = {v.op.name: v.shape.as_list() for v in network.variables}
-  if _ending(source) in _KERAS:
-    raise errors.DataError(
-      f"'{source}' is of Keras, whose ResNet50 strides in the first 1x1 "
-      'convolution of a group, this one in the 3x3. Take one of torchvision '
-      'or timm, or an official ResNet of TF1.'
-    )
-  if not _is_of_pytorch(source):
+  if not source.endswith(_PYTORCH):
     return tf_checkpoint.read(source, network.scope, shapes)
   if not os.path.isfile(source):
     raise errors.ConfigError(f"There is no file '{source}'.")
   if FLAGS.backbone != _RESNET:
     raise errors.ConfigError(
-      f"'{source}': --backbone={FLAGS.backbone} is read from checkpoints of "
-      'TF1 only.'
+      f"'{source}': of --backbone={FLAGS.backbone} only checkpoints of TF1 are "
+      'read.'
     )
-  is_safe = _ending(source) == _SAFETENSORS
-  reader = safetensors_file if is_safe else pytorch_file
+  is_safe = source.endswith(_SAFETENSORS)
+  tensors = (safetensors_file if is_safe else pytorch_file).read(source)
   return resnet_names.to_variables(
-    reader.read(source), FLAGS.depth, network.scope, shapes, source
+    tensors, FLAGS.depth, network.scope, shapes, source
   )
+
+
+def _print_pooling(differences: Dict[int, Any]) -> None:
+  print(
+    'The first pooling pads as TensorFlow does: maps are those of the image '
+    'moved by 2 pixels.\nDifference to the source on random images, in %:\n'
+    'level  same image  moved image: inside   border'
+  )
+  for level, shares in differences.items():
+    same, inside, border = (100 * share for share in shares)
+    print(f'   C{level}  {same:10.2f}  {inside:19.4f}  {border:7.2f}')
 
 
 def main(argv: List[str]) -> None:
@@ -111,26 +102,24 @@ def main(argv: List[str]) -> None:
     written_checkpoint,
   )
 
+  written_checkpoint.check_absent(FLAGS.output)
   params = _params()
-  network = backbone_graph.build(params)
+  network = backbone_graph.build(params, pooling_shift.SIZE)
   values = _read(argv[1], network)
-  is_resnet = FLAGS.backbone == _RESNET
-  if is_resnet:
-    epsilon = params.batch_norm_activation.batch_norm_epsilon
-    values = batch_norm_epsilon.folded(values, resnet_names.EPSILON, epsilon)
+  if FLAGS.backbone == _RESNET:
+    there, here = (
+      resnet_names.EPSILON,
+      params.batch_norm_activation.batch_norm_epsilon,
+    )
+    values = batch_norm_epsilon.folded(values, there, here)
+    print(f'Batch norm: epsilon {there:g} there, {here:g} here; gamma differs.')
   prefix = written_checkpoint.write(values, FLAGS.output)
   print(warm_start.match_variables(prefix, network.variables))
-  if is_resnet:
-    print(
-      f'Batch norm: epsilon {resnet_names.EPSILON:g} there and {epsilon:g} '
-      f'here ({params.type}), the difference is in gamma.'
-    )
-  if _is_of_pytorch(argv[1]):
-    print(pooling_shift.as_table(pooling_shift.measure(network, prefix)))
+  if argv[1].endswith(_PYTORCH):
+    _print_pooling(pooling_shift.measure(network, prefix))
   print(
-    'Input: RGB in [0, 1], less the mean of ImageNet and divided by its '
-    f'deviation, as here.\nNext: train.checkpoint: {{path: {FLAGS.output}, '
-    "prefix: ''}"
+    'Images: RGB, normalised by the mean and deviation of ImageNet, as here.\n'
+    f"Next: train.checkpoint: {{path: {FLAGS.output}, prefix: ''}}"
   )
 
 

@@ -22,18 +22,21 @@ from utils import errors
 _EPSILON = 1e-4
 
 
-def _network(depth):
+def _network(key, value):
   params = params_dict.with_overrides(
-    factory.config_generator('retinanet'), {'resnet.resnet_depth': depth}
+    factory.config_generator('retinanet'), {key: value}
   )
   assert params.batch_norm_activation.batch_norm_epsilon == _EPSILON
   return backbone_graph.build(params)
 
 
+def _shapes(network):
+  return {v.op.name: v.shape.as_list() for v in network.variables}
+
+
 def _converted(tensors, network, depth):
-  shapes = {v.op.name: v.shape.as_list() for v in network.variables}
   return resnet_names.to_variables(
-    tensors, depth, network.scope, shapes, 'x.pth'
+    tensors, depth, network.scope, _shapes(network), 'x.pth'
   )
 
 
@@ -58,7 +61,7 @@ def _close(here, there):
 def imported(request):
   depth = request.param
   tensors = torch_resnet.state_dict(depth)
-  network = _network(depth)
+  network = _network('resnet.resnet_depth', depth)
   values = _converted(tensors, network, depth)
   values = batch_norm_epsilon.folded(values, resnet_names.EPSILON, _EPSILON)
   return tensors, lambda images: _run(network, values, images)
@@ -176,7 +179,7 @@ def test_what_does_not_fit_is_refused_by_name(r18, change, message):
 
 @pytest.fixture(scope='module')
 def r18():
-  return _network(18), torch_resnet.state_dict(18)
+  return _network('resnet.resnet_depth', 18), torch_resnet.state_dict(18)
 
 
 def test_another_depth_is_refused_with_the_right_one(r18):
@@ -253,6 +256,21 @@ def test_moving_averages_are_preferred(tmp_path):
   assert {k: v.max() for k, v in values.items()} == {name: 1, kernel: 5}
 
 
+def test_all_of_efficientnet_is_found(tmp_path):
+  network = _network('architecture.backbone', 'efficientnet-b0')
+  shapes = _shapes(network)
+  prefix = written_checkpoint.write(
+    {
+      name + '/ExponentialMovingAverage': np.zeros(shape, np.float32)
+      for name, shape in shapes.items()
+    },
+    str(tmp_path / 'source'),
+  )
+  values = tf_checkpoint.read(prefix, network.scope, shapes)
+  assert {k: list(v.shape) for k, v in values.items()} == shapes
+  assert len(values) == 311
+
+
 @pytest.mark.parametrize(
   'stored, message',
   [
@@ -310,8 +328,7 @@ def test_program_writes_a_whole_backbone(tmp_path, r18):
   again = _import(*arguments)
   assert again.returncode == 2
   assert again.stderr.endswith(
-    f'Error: --output={output} holds something already. Give another '
-    'directory.\n'
+    f'Error: --output={output} is there already. Give another directory.\n'
   )
 
 
@@ -319,10 +336,10 @@ def test_program_writes_a_whole_backbone(tmp_path, r18):
   'arguments, message',
   [
     (
-      ('resnet50.h5', '--backbone=resnet', '--depth=50'),
+      ('resnet50.h5', '--backbone=resnet', '--depth=18'),
       "'resnet50.h5' is of K",
     ),
-    (('a.pth', '--backbone=resnet', '--depth=50'), "There is no file 'a.pth'."),
+    (('a.pth', '--backbone=resnet', '--depth=18'), "There is no file 'a.pth'."),
     (
       ('a.pth', '--backbone=resnet'),
       '--depth=None with --backbone=resnet: a R',
@@ -331,7 +348,7 @@ def test_program_writes_a_whole_backbone(tmp_path, r18):
       ('a.pth', '--backbone=resnet', '--depth=51'),
       'resnet.resnet_depth: 51 is',
     ),
-    (('--backbone=resnet', '--depth=50'), 'Give one source: python tools/imp'),
+    (('--backbone=resnet', '--depth=18'), 'Give one source: python tools/imp'),
     (('a', '--backbone=resnets'), "architecture.backbone: 'resnets' is unk"),
   ],
 )

@@ -32,6 +32,9 @@ _TYPES = {
 _WEIGHTS = ('state_dict', 'model_state_dict', 'model')
 _NUM_NAMES = 5
 
+# What was pickled, and the numbers of each storage.
+_Content = Tuple[Any, Dict[str, np.ndarray]]
+
 
 class _Storage(NamedTuple):
   """Numbers in a row, which tensors share."""
@@ -50,18 +53,12 @@ class _Tensor(NamedTuple):
   strides: Tuple[int, ...]
 
 
-def _rebuild_tensor(
-  storage: _Storage,
-  offset: int,
-  shape: Tuple[int, ...],
-  strides: Tuple[int, ...],
-  *unused: Any,
-) -> _Tensor:
+def _rebuild_tensor(storage, offset, shape, strides, *unused):
   del unused  # Whether it has a gradient, hooks, and what later versions add.
   return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _rebuild_parameter(tensor: _Tensor, *unused: Any) -> _Tensor:
+def _rebuild_parameter(tensor, *unused):
   del unused
   return tensor
 
@@ -145,9 +142,7 @@ def _read_zip(file: BinaryIO, path: str) -> Tuple[Any, Dict[str, np.ndarray]]:
   return content, numbers
 
 
-def _read_legacy(
-  file: BinaryIO, path: str
-) -> Tuple[Any, Dict[str, np.ndarray]]:
+def _read_legacy(file: BinaryIO, path: str) -> _Content:
   if _TensorUnpickler(file, path).load() != _MAGIC_NUMBER:
     raise pickle.UnpicklingError('its first number is another')
   for _ in ('version of the format', 'machine'):

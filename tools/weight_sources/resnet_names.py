@@ -2,7 +2,17 @@
 
 import math
 import re
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+  Dict,
+  Iterable,
+  Iterator,
+  List,
+  Mapping,
+  Optional,
+  Sequence,
+  Set,
+  Tuple,
+)
 
 import numpy as np
 
@@ -54,8 +64,7 @@ def to_variables(
   if all(name.startswith(_DATA_PARALLEL) for name in tensors):
     tensors = {k[len(_DATA_PARALLEL) :]: v for k, v in tensors.items()}
   names = _names_there(depth, scope)
-  optional = '' if _has_bottlenecks(depth) else _IDENTITY
-  _check_names(tensors, list(names.values()), optional, depth, path)
+  _check_names(tensors, set(names.values()), depth, path)
   for variable, name in names.items():
     shape = list(shapes[variable])
     wanted = [shape[axis] for axis in (3, 2, 0, 1)] if shape[1:] else shape
@@ -64,7 +73,7 @@ def to_variables(
         f"'{path}': {name} is of shape {list(tensors[name].shape)}, but of "
         f'{wanted} in a ResNet-{depth}.'
       )
-  if optional:
+  if not _has_bottlenecks(depth):
     tensors = {**_identity_shortcut(tensors), **tensors}
   values = {}
   for variable, name in names.items():
@@ -105,29 +114,20 @@ def _names_there(depth: int, scope: str) -> Dict[str, str]:
 
 
 def _check_names(
-  tensors: Mapping[str, np.ndarray],
-  names: List[str],
-  optional: str,
-  depth: int,
-  path: str,
+  tensors: Iterable[str], names: Set[str], depth: int, path: str
 ) -> None:
-  """Raises DataError unless the tensors are those of a ResNet of the depth."""
+  """Raises DataError unless the tensors are those of a ResNet."""
   found = _depth_of(tensors)
   if found not in (None, depth):
     raise errors.DataError(
       f"'{path}' holds a ResNet-{found}, not a ResNet-{depth}. Give "
       f'--depth={found}.'
     )
-  missing = [
-    name
-    for name in names
-    if name not in tensors and not (optional and name.startswith(optional))
-  ]
-  others = [
-    name
-    for name in sorted(set(tensors) - set(names))
-    if not _UNUSED.match(name)
-  ]
+  missing = sorted(names - set(tensors))
+  if not _has_bottlenecks(depth):
+    missing = [name for name in missing if not name.startswith(_IDENTITY)]
+  others = sorted(set(tensors) - names)
+  others = [name for name in others if not _UNUSED.match(name)]
   if missing or others:
     raise errors.DataError(
       f"'{path}' is not the ResNet-{depth} of torchvision or timm: it lacks "
@@ -142,7 +142,7 @@ def _listed(names: List[str]) -> str:
   return shown + (more if len(names) > _NUM_NAMES else '')
 
 
-def _depth_of(tensors: Mapping[str, np.ndarray]) -> Optional[int]:
+def _depth_of(tensors: Iterable[str]) -> Optional[int]:
   """Returns the depth whose number and kind of blocks these are, or None."""
   blocks = {match.groups() for match in map(_BLOCK.match, tensors) if match}
   stages = [stage for stage, _ in blocks]

@@ -15,18 +15,17 @@ _AVERAGE = '/ExponentialMovingAverage'
 _MODELS_SCOPE = 'resnet_model/'
 _MODELS_MEAN = np.float32([123.68, 116.78, 103.94])
 
-# How a name begins, and what does not fit in such a network.
+_KERAS = (
+  'Keras, whose ResNet50 strides in the first 1x1 convolution of a group, and '
+  'this one in the 3x3'
+)
+_KERAS_ENDINGS = ('.h5', '.hdf5', '.keras')
+# How names begin in what does not fit.
 _REFUSED = {
-  '_CHECKPOINTABLE_OBJECT_GRAPH': (
-    'a network of Keras: its ResNet50 strides in the first 1x1 convolution of '
-    'a group, this one in the 3x3'
-  ),
+  '_CHECKPOINTABLE_OBJECT_GRAPH': _KERAS,
   'resnet_v1_': (
-    "slim's resnet_v1: it strides in the last block of a group, this one in "
-    'the first'
-  ),
-  'resnet_v2_': (
-    "slim's resnet_v2: it normalises before each convolution, this one after"
+    'slim, whose resnet_v1 strides in the last block of a group, and this one '
+    'in the first'
   ),
 }
 _NUM_NAMES = 3
@@ -48,16 +47,15 @@ def read(
     errors.UserError: there is no checkpoint, or a damaged one, or a variable
       is missing or of another shape.
   """
+  if path.lower().endswith(_KERAS_ENDINGS):
+    _refuse(path, _KERAS)
   prefix = checkpoint_lib.resolve_checkpoint(path)
   checkpoint_lib.check_intact(prefix)
   reader = tf.train.load_checkpoint(prefix)
   stored = reader.get_variable_to_shape_map()
-  for beginning, problem in _REFUSED.items():
+  for beginning, origin in _REFUSED.items():
     if any(name.startswith(beginning) for name in stored):
-      raise errors.DataError(
-        f"'{path}' is of {problem}. Take one of torchvision or timm, or an "
-        'official ResNet of TF1.'
-      )
+      _refuse(path, origin)
   endings = {variable: variable[len(scope) + 1 :] for variable in shapes}
   scopes = (scope + '/', _MODELS_SCOPE, '')
   there = next(
@@ -75,6 +73,13 @@ def read(
   if there == _MODELS_SCOPE:
     _normalise_input(values, scope)
   return values
+
+
+def _refuse(path: str, origin: str) -> None:
+  raise errors.DataError(
+    f"'{path}' is of {origin}. Take one of torchvision or timm, or an official "
+    'ResNet of TF1.'
+  )
 
 
 def _check_fit(

@@ -11,23 +11,22 @@ from utils import errors, files
 _NAME = 'model.ckpt'
 
 
+def check_absent(directory: str) -> None:
+  """Raises ConfigError if there is something to be replaced."""
+  if tf.gfile.Exists(directory):
+    raise errors.ConfigError(
+      f'--output={directory} is there already. Give another directory.'
+    )
+
+
 def write(values: Mapping[str, np.ndarray], directory: str) -> str:
   """Writes a directory that appears once it is whole; returns the prefix.
 
   Args:
     values: of variables by name.
-    directory: local or in a bucket; has to be empty, or not to be there.
-
-  Raises:
-    errors.ConfigError: it is not empty.
+    directory: local or in a bucket; not there yet.
   """
   directory = directory.rstrip('/')
-  if tf.gfile.Exists(directory) and (
-    not tf.gfile.IsDirectory(directory) or tf.gfile.ListDirectory(directory)
-  ):
-    raise errors.ConfigError(
-      f'--output={directory} holds something already. Give another directory.'
-    )
   temporary = f'{directory}.{os.getpid()}'
   tf.gfile.MakeDirs(temporary)
   try:
@@ -36,7 +35,7 @@ def write(values: Mapping[str, np.ndarray], directory: str) -> str:
       os.path.join(temporary, 'checkpoint'),
       f'model_checkpoint_path: "{_NAME}"\n',
     )
-    tf.gfile.Rename(temporary, directory, overwrite=True)
+    tf.gfile.Rename(temporary, directory)
   finally:
     if tf.gfile.Exists(temporary):
       tf.gfile.DeleteRecursively(temporary)
