@@ -47,6 +47,7 @@ setup(
     'pycocotools',
     'PyYAML',
     'rich',
+    'safetensors',
     'starlette',
     'tensorflow==1.15.0',
     'tensorflow-estimator==1.15.1',

@@ -1,0 +1,360 @@
+"""Imported weights give here what they gave where they come from."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from safetensors import numpy as safetensors_numpy
+
+from configs import factory, params_dict
+from tests import checkpoint_factory, programs
+from tests.tools import torch_resnet
+from tools.weight_sources import (
+  backbone_graph,
+  batch_norm_epsilon,
+  resnet_names,
+  tf_checkpoint,
+  written_checkpoint,
+)
+from utils import errors
+
+_EPSILON = 1e-4
+
+
+def _network(key, value):
+  params = params_dict.with_overrides(
+    factory.config_generator('retinanet'), {key: value}
+  )
+  assert params.batch_norm_activation.batch_norm_epsilon == _EPSILON
+  return backbone_graph.build(params)
+
+
+def _shapes(network):
+  return {v.op.name: v.shape.as_list() for v in network.variables}
+
+
+def _converted(tensors, network, depth):
+  return resnet_names.to_variables(
+    tensors, depth, network.scope, _shapes(network), 'x.pth'
+  )
+
+
+def _run(network, values, images):
+  """Feature maps {level: [batch, channels, height, width]} of NCHW images."""
+  with network.graph.as_default(), tf.Session() as session:
+    initial = {
+      v.initializer.inputs[1]: values[v.op.name] for v in network.variables
+    }
+    session.run([v.initializer for v in network.variables], initial)
+    maps = session.run(
+      network.outputs, {network.images: images.transpose(0, 2, 3, 1)}
+    )
+  return {level: m.transpose(0, 3, 1, 2) for level, m in maps.items()}
+
+
+def _close(here, there):
+  return np.max(np.abs(here - there)) <= 1e-4 * np.max(np.abs(there))
+
+
+@pytest.fixture(scope='module', params=[18, 50])
+def imported(request):
+  depth = request.param
+  tensors = torch_resnet.state_dict(depth)
+  network = _network('resnet.resnet_depth', depth)
+  values = _converted(tensors, network, depth)
+  values = batch_norm_epsilon.folded(values, resnet_names.EPSILON, _EPSILON)
+  return tensors, lambda images: _run(network, values, images)
+
+
+def test_maps_equal_those_of_the_source(imported):
+  tensors, run = imported
+  # With an odd number of rows and columns in front of the first pooling, SAME
+  # pads as PyTorch does.
+  images = np.random.RandomState(1).normal(size=(1, 3, 62, 54))
+  there = torch_resnet.feature_maps(tensors, np.float32(images))
+  here = run(np.float32(images))
+  assert sorted(here) == [2, 3, 4, 5]
+  for level in here:
+    assert here[level].shape == there[level].shape
+    assert _close(here[level], there[level]), level
+
+
+def test_even_maps_are_those_of_the_image_moved_by_two_pixels(imported):
+  tensors, run = imported
+  images = np.random.RandomState(1).normal(size=(1, 3, 130, 98))
+  images = images.astype(np.float32)
+  here = run(images[:, :, :-2, :-2])
+  there = torch_resnet.feature_maps(tensors, images[:, :, 2:, 2:])
+  inside = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+  assert here[2][inside].size
+  assert _close(here[2][inside], there[2][inside])
+  assert not _close(here[2], there[2])
+
+
+def test_epsilon_goes_into_gamma_whatever_the_variance():
+  values = {
+    'x/gamma': np.float32([2, 2, -1]),
+    'x/beta': np.float32([1, 1, 1]),
+    'x/moving_variance': np.float32([0, 1e-5, 4]),
+  }
+  folded = batch_norm_epsilon.folded(values, 1e-5, 1e-4)
+  np.testing.assert_allclose(
+    folded['x/gamma'] / np.sqrt(values['x/moving_variance'] + 1e-4),
+    values['x/gamma'] / np.sqrt(values['x/moving_variance'] + 1e-5),
+    rtol=1e-6,
+  )
+  same = batch_norm_epsilon.folded(values, 1e-5, 1e-5)
+  np.testing.assert_array_equal(same['x/gamma'], values['x/gamma'])
+
+
+def test_identity_shortcut_has_the_statistics_of_its_input():
+  random = np.random.RandomState(0)
+  tensors = {
+    'bn1.weight': np.float32([0.5, -0.3, 0.0]),
+    'bn1.bias': np.float32([0.2, -0.4, -1.0]),
+  }
+  shortcut = resnet_names._identity_shortcut(tensors)
+  normalised = random.normal(size=(200000, 3))
+  rectified = np.maximum(
+    normalised * tensors['bn1.weight'] + tensors['bn1.bias'], 0
+  )
+  name = 'layer1.0.downsample.1.'
+  for leaf, expected in (
+    ('running_mean', rectified.mean(axis=0)),
+    ('running_var', rectified.var(axis=0)),
+  ):
+    np.testing.assert_allclose(shortcut[name + leaf], expected, atol=2e-3)
+  scale = shortcut[name + 'weight'] / np.sqrt(
+    shortcut[name + 'running_var'] + resnet_names.EPSILON
+  )
+  np.testing.assert_allclose(scale, 1)
+
+
+def _without(name):
+  def change(tensors):
+    del tensors[name]
+
+  return change
+
+
+def _transposed(tensors):
+  name = 'layer2.0.conv1.weight'
+  tensors[name] = tensors[name].transpose(2, 3, 1, 0)
+
+
+def _deep_stem(tensors):
+  del tensors['conv1.weight']
+  tensors['conv1.0.weight'] = np.zeros([32, 3, 3, 3])
+
+
+def _squeeze(tensors):
+  tensors['layer1.0.se.fc1.weight'] = np.zeros([4, 64, 1, 1])
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (
+      _without('layer3.1.bn2.running_var'),
+      r"'x.pth' is not the ResNet-18 .*lacks layer3\.1\.bn2\.running_var, and "
+      'has nothing besides',
+    ),
+    (
+      _transposed,
+      r'layer2\.0\.conv1\.weight is of shape \[3, 3, 64, 128\], but of '
+      r'\[128, 64, 3, 3\] in a ResNet-18',
+    ),
+    (_deep_stem, r'lacks conv1\.weight, and has conv1\.0\.weight besides'),
+    (_squeeze, r'lacks nothing, and has layer1\.0\.se\.fc1\.weight besides'),
+  ],
+)
+def test_what_does_not_fit_is_refused_by_name(r18, change, message):
+  network, tensors = r18
+  tensors = dict(tensors)
+  change(tensors)
+  with pytest.raises(errors.DataError, match=message):
+    _converted(tensors, network, 18)
+
+
+@pytest.fixture(scope='module')
+def r18():
+  return _network('resnet.resnet_depth', 18), torch_resnet.state_dict(18)
+
+
+def test_another_depth_is_refused_with_the_right_one(r18):
+  _, tensors = r18
+  with pytest.raises(
+    errors.DataError, match='holds a ResNet-18, not a ResNet-'
+  ):
+    resnet_names.to_variables(tensors, 34, 'resnet34', {}, 'x.pth')
+
+
+def test_names_of_data_parallel(r18):
+  network, tensors = r18
+  parallel = {'module.' + name: value for name, value in tensors.items()}
+  values = _converted(parallel, network, 18)
+  np.testing.assert_array_equal(
+    values['resnet18/conv2d/kernel'],
+    tensors['conv1.weight'].transpose(2, 3, 1, 0),
+  )
+
+
+_SHAPES = {
+  'resnet10/conv2d/kernel': [7, 7, 3, 4],
+  'resnet10/batch_normalization/moving_mean': [4],
+}
+
+
+def _values(beginning):
+  random = np.random.RandomState(0)
+  return {
+    beginning + name[len('resnet10/') :]: random.normal(size=shape)
+    for name, shape in _SHAPES.items()
+  }
+
+
+@pytest.mark.parametrize('beginning', ['', 'resnet10/'])
+def test_official_resnet_of_the_tpu(tmp_path, beginning):
+  stored = _values(beginning)
+  checkpoint_factory.save_values(tmp_path, {**stored, 'dense/bias': np.ones(3)})
+  values = tf_checkpoint.read(str(tmp_path), 'resnet10', _SHAPES)
+  assert list(values) == list(_SHAPES)
+  for value, expected in zip(values.values(), stored.values()):
+    np.testing.assert_array_equal(value, np.float32(expected))
+
+
+def test_official_resnet_of_the_models_takes_images_as_here(tmp_path):
+  stored = _values('resnet_model/')
+  checkpoint_factory.save_values(tmp_path, stored)
+  kernel, mean = stored.values()
+  values = tf_checkpoint.read(str(tmp_path), 'resnet10', _SHAPES)
+  window = np.random.RandomState(1).uniform(0, 255, size=(7, 7, 3))
+  there = np.einsum('hwi,hwio->o', window - [123.68, 116.78, 103.94], kernel)
+  window = (window / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+  new_kernel, new_mean = values.values()
+  here = np.einsum('hwi,hwio->o', window, new_kernel)
+  np.testing.assert_allclose(here - new_mean, there - mean, rtol=1e-4)
+
+
+def test_moving_averages_are_preferred(tmp_path):
+  name = 'efficientnet-b0/blocks_0/tpu_batch_normalization/moving_mean'
+  kernel = 'efficientnet-b0/stem/conv2d/kernel'
+  checkpoint_factory.save_values(
+    tmp_path,
+    {
+      name: np.zeros(2),
+      name + '/ExponentialMovingAverage': np.ones(2),
+      kernel: np.full([1, 1, 3, 2], 5),
+      kernel + '/RMSProp': np.zeros([1, 1, 3, 2]),
+      'global_step': 7,
+    },
+  )
+  values = tf_checkpoint.read(
+    str(tmp_path), 'efficientnet-b0', {name: [2], kernel: [1, 1, 3, 2]}
+  )
+  assert {k: v.max() for k, v in values.items()} == {name: 1, kernel: 5}
+
+
+def test_all_of_efficientnet_is_found(tmp_path):
+  network = _network('architecture.backbone', 'efficientnet-b0')
+  shapes = _shapes(network)
+  prefix = written_checkpoint.write(
+    {
+      name + '/ExponentialMovingAverage': np.zeros(shape, np.float32)
+      for name, shape in shapes.items()
+    },
+    str(tmp_path / 'source'),
+  )
+  values = tf_checkpoint.read(prefix, network.scope, shapes)
+  assert {k: list(v.shape) for k, v in values.items()} == shapes
+  assert len(values) == 311
+
+
+@pytest.mark.parametrize(
+  'stored, message',
+  [
+    ({'resnet_v1_50/conv1/weights': 1}, 'slim.*strides in the last block'),
+    ({'_CHECKPOINTABLE_OBJECT_GRAPH': 1}, 'Keras.*first 1x1 convolution'),
+    ({'conv2d/kernel': np.ones([7, 7, 3, 4])}, 'lacks 1 of 2.*moving_mean; it'),
+    ({'vgg/kernel': 1}, 'lacks 2 of 2.*resnet10/conv2d/kernel, .*vgg/kernel'),
+    (
+      {
+        'conv2d/kernel': np.ones([3, 7, 7, 4]),
+        'batch_normalization/moving_mean': np.ones(4),
+      },
+      r'conv2d/kernel is of shape \[3, 7, 7, 4\], but of \[7, 7, 3, 4\] in',
+    ),
+  ],
+)
+def test_other_checkpoints_are_refused(tmp_path, stored, message):
+  prefix = written_checkpoint.write(
+    {name: np.float32(value) for name, value in stored.items()},
+    str(tmp_path / 'source'),
+  )
+  with pytest.raises(errors.DataError, match=message):
+    tf_checkpoint.read(prefix, 'resnet10', _SHAPES)
+
+
+def _import(*arguments):
+  return programs.run('tools/import_weights.py', *arguments)
+
+
+def test_program_writes_a_whole_backbone(tmp_path, r18):
+  _, tensors = r18
+  source, output = tmp_path / 'r18.safetensors', tmp_path / 'out'
+  safetensors_numpy.save_file(
+    {name: np.asarray(value) for name, value in tensors.items()}, str(source)
+  )
+  arguments = (source, '--backbone=resnet', '--depth=18', f'--output={output}')
+  process = _import(*arguments)
+  assert process.returncode == 0, process.stderr
+  assert 'Loaded 100.0% of the parameters.' in process.stdout
+  assert f"Next: train.checkpoint: {{path: {output}, prefix: ''}}" in (
+    process.stdout
+  )
+  # Image moved by two pixels: equal inside, at the fine level at least.
+  level, same, inside, border = re.search(
+    r'(C2) +([\d.]+) +([\d.]+) +([\d.]+)', process.stdout
+  ).groups()
+  assert float(inside) < 0.01 < float(border) < float(same)
+  reader = tf.train.load_checkpoint(str(output))
+  np.testing.assert_array_equal(
+    reader.get_tensor('resnet18/conv2d/kernel'),
+    tensors['conv1.weight'].transpose(2, 3, 1, 0),
+  )
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['out', source.name]
+
+  again = _import(*arguments)
+  assert again.returncode == 2
+  assert again.stderr.endswith(
+    f'Error: --output={output} is there already. Give another directory.\n'
+  )
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    (
+      ('resnet50.h5', '--backbone=resnet', '--depth=18'),
+      "'resnet50.h5' is of K",
+    ),
+    (('a.pth', '--backbone=resnet', '--depth=18'), "There is no file 'a.pth'."),
+    (
+      ('a.pth', '--backbone=resnet'),
+      '--depth=None with --backbone=resnet: a R',
+    ),
+    (
+      ('a.pth', '--backbone=resnet', '--depth=51'),
+      'resnet.resnet_depth: 51 is',
+    ),
+    (('--backbone=resnet', '--depth=18'), 'Give one source: python tools/imp'),
+    (('a', '--backbone=resnets'), "architecture.backbone: 'resnets' is unk"),
+  ],
+)
+def test_program_refuses(tmp_path, arguments, message):
+  process = _import(*arguments, f'--output={tmp_path / "out"}')
+  assert process.returncode != 0
+  assert message in process.stderr
+  assert 'Traceback' not in process.stderr
+  assert list(tmp_path.iterdir()) == []

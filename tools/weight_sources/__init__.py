@@ -1,0 +1,1 @@
+"""Files of published weights, and the names that their tensors have here."""
