@@ -149,7 +149,7 @@ def print_metrics(
       console.print(table)
   confusion = metrics.get(classification_evaluator.CONFUSION)
   if confusion:
-    console.print(_confusion_table(confusion))
+    console.print(_confusion_table(confusion, title))
   others = {
     name: value for name, value in metrics.items() if not _is_in_table(name)
   }
@@ -212,14 +212,13 @@ def _class_table(metrics, prefix, title) -> rich.table.Table:
   return table
 
 
-def _confusion_table(confusion) -> rich.table.Table:
+def _confusion_table(confusion, title) -> rich.table.Table:
   """The classes that are known worst, and what they are taken for."""
   correct = {name: row.get(name, 0) for name, row in confusion.items()}
   totals = {name: sum(row.values()) for name, row in confusion.items()}
   worst = sorted(totals, key=lambda name: correct[name] / totals[name])
-  title = 'Classes'
   if len(worst) > _MAX_CLASSES:
-    title += f', the {_MAX_CLASSES} worst of {len(worst)}'
+    title += f', the {_MAX_CLASSES} worst of {len(worst)} classes'
   table = _table(title)
   table.add_column('class', overflow='fold')
   for column in ('images', 'accuracy'):

@@ -32,19 +32,18 @@ def random_window(image_size: tf.Tensor, draws: tf.Tensor) -> Window:
   aspects = _ASPECT[0] + aspects * (_ASPECT[1] - _ASPECT[0])
   sides = tf.cast(image_size, tf.float32)
   least, most = (share * sides[0] * sides[1] for share in _AREA)
-  heights = _random_heights(sides, aspects, least, most, of_height)
-  # What rounding made too small or too large may be off by one row.
-  heights += _as_float(_area(heights, aspects) < least)
-  heights -= _as_float(_area(heights, aspects) > most)
+  highest = tf.minimum(tf.round(tf.sqrt(most / aspects)), sides[0])
+  highest = tf.minimum(highest, tf.floor((sides[1] + 0.5) / aspects))
+  lowest = tf.minimum(tf.round(tf.sqrt(least / aspects)), highest)
+  heights = lowest + tf.floor(of_height * (highest - lowest + 1))
   widths = tf.round(heights * aspects)
   areas = heights * widths
-  is_good = (areas >= least) & (areas <= most)
-  is_good &= (heights >= 1) & (widths >= 1)
-  is_good &= (heights <= sides[0]) & (widths <= sides[1])
+  is_good = (areas >= tf.maximum(least, 1.0)) & (areas <= most)
+  is_good &= widths <= sides[1]
   # The last place that fits is never drawn, as the library has it.
   ys = tf.floor(of_y * (sides[0] - heights))
   xs = tf.floor(of_x * (sides[1] - widths))
-  first = tf.argmax(_as_float(is_good))
+  first = tf.argmax(tf.cast(is_good, tf.int32))
   window = tf.cast(tf.stack([ys, xs, heights, widths], axis=1)[first], tf.int32)
   is_part = is_good[first] & tf.reduce_any(window[2:] < image_size)
   return tf.where(is_part, window, central_window(image_size))
@@ -58,31 +57,6 @@ def central_window(image_size: tf.Tensor) -> Window:
   # Of a picture that is one pixel high, nothing would be left.
   side = tf.maximum(tf.cast(side, tf.int32), 1)
   return tf.concat([start, [side, side]], axis=0)
-
-
-def _random_heights(
-  sides: tf.Tensor,
-  aspects: tf.Tensor,
-  least: tf.Tensor,
-  most: tf.Tensor,
-  draws: tf.Tensor,
-) -> tf.Tensor:
-  """Whole heights, uniform among those of the areas that fit the image."""
-  highest = tf.round(tf.sqrt(most / aspects))
-  is_too_wide = tf.round(highest * aspects) > sides[1]
-  fitting = tf.floor((sides[1] + 0.5 - 1e-7) / aspects)
-  fitting -= _as_float(tf.round(fitting * aspects) > sides[1])
-  highest = tf.minimum(tf.where(is_too_wide, fitting, highest), sides[0])
-  lowest = tf.minimum(tf.round(tf.sqrt(least / aspects)), highest)
-  return lowest + tf.floor(draws * (highest - lowest + 1))
-
-
-def _area(heights: tf.Tensor, aspects: tf.Tensor) -> tf.Tensor:
-  return heights * tf.round(heights * aspects)
-
-
-def _as_float(condition: tf.Tensor) -> tf.Tensor:
-  return tf.cast(condition, tf.float32)
 
 
 def crop(image: tf.Tensor, window: Window) -> tf.Tensor:

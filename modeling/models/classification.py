@@ -92,7 +92,8 @@ class ClassificationModel(base_model.Model):
         the input pipeline delivers with groundtruth.
       normalizer: of `loss_normalizer`.
     """
-    loss = self._class_loss(outputs['logits'], _classes(labels), normalizer)
+    with tf.name_scope('losses'):
+      loss = self._class_loss(outputs['logits'], _classes(labels), normalizer)
     return {'model_loss': loss}
 
   def predictions(self, outputs: Tensors, labels: Any) -> Tensors:
