@@ -55,13 +55,11 @@ ARCHITECTURE = block(
     'resnet',
     'resnet, spinenet, spinenet_mbconv, efficientnet-b0 to -b8, -l2',
   ),
-  Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
   Key('min_level', 3, 'lowest level; stride 2^level pixels', COUNT_FROM_0),
   Key('max_level', 7, 'highest pyramid level', COUNT_FROM_0),
   Key('num_classes', 91, 'classes, with the background as 0', _CLASSES),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
   Key('space_to_depth_block_size', 1, '2: blocks become channels', _BLOCK),
-  Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
   Key('pre_parser', None, _SECOND_DATA_SET, TEXT, no_effect=True),
 )
 
@@ -143,7 +141,13 @@ _NASFPN = block(
   chosen_by='architecture.multilevel_features',
 )
 
-NECKS = (*_FPN, *_NASFPN)
+_PYRAMID = block(
+  'architecture',
+  Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
+  Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
+)
+
+NECKS = (*_PYRAMID, *_FPN, *_NASFPN)
 
 # What the parser of any detector has; `keys.block` gives it a name.
 DETECTION_PARSER = (
@@ -253,13 +257,18 @@ EVAL = block(
   Key('num_steps_per_eval', 1000, 'train steps between evaluations', COUNT),
   Key('eval_file_pattern', '', 'pattern or files'),
   Key('eval_dataset_type', 'tfrecord', 'tfrecord'),
-  Key('use_json_file', True, 'groundtruth from eval.val_json_file'),
-  Key('val_json_file', '', 'COCO json; empty = from the TFRecords'),
   Key('label_map_file', '', "class names, lines 'id:name'"),
-  Key('backend', 'faster_coco_eval', 'faster_coco_eval or pycocotools'),
-  Key('per_category_metrics', False, 'AP of each class too'),
   Key('skip_eval_loss', False, 'the loss is 0 in evaluation'),
   Key('suffix', '', "appended to the directory name 'eval'"),
+)
+
+# Of models whose objects are scored as COCO does.
+COCO_EVAL = block(
+  'eval',
+  Key('use_json_file', True, 'groundtruth from eval.val_json_file'),
+  Key('val_json_file', '', 'COCO json; empty = from the TFRecords'),
+  Key('backend', 'faster_coco_eval', 'faster_coco_eval or pycocotools'),
+  Key('per_category_metrics', False, 'AP of each class too'),
 )
 
 # What every model has, whatever its images and outputs are.

@@ -1,6 +1,6 @@
 """Declaration of a parameter."""
 
-from typing import Any, Callable, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 
 class Values(NamedTuple):
@@ -69,4 +69,25 @@ def block(name: str, *keys: Key, chosen_by: str = '') -> Tuple[Key, ...]:
   """Returns keys with the name of their block put in front of their paths."""
   return tuple(
     key._replace(path=f'{name}.{key.path}', chosen_by=chosen_by) for key in keys
+  )
+
+
+def with_defaults(
+  keys: Sequence[Key], defaults: Dict[str, Any]
+) -> Tuple[Key, ...]:
+  """Returns keys with the defaults of another model.
+
+  Null goes on to mean what it meant where it was the default.
+
+  Args:
+    keys: each with its whole path.
+    defaults: by path, each that of one of the keys.
+  """
+  assert defaults.keys() <= {key.path for key in keys}
+  return tuple(
+    key._replace(
+      default=defaults.get(key.path, key.default),
+      null=key.null or (key.path in defaults and key.default is None),
+    )
+    for key in keys
   )

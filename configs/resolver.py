@@ -168,8 +168,9 @@ def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
       resolution.set(_FLAG_KEYS[name], value, 'flag')
   if resolution.sources['use_tpu'] == 'default':
     resolution.set('use_tpu', False, 'flag')
+  values = dict(params.leaves())
   for path in _DATA_KEYS if data_dir else ():
-    old = params.lookup(path)
+    old = values.get(path)
     new = _with_data_dir(data_dir, old or '')
     if old and new != old:
       resolution.set(path, new, 'flag')

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 import tensorflow.compat.v1 as tf
 
+from dataloader import record_contents
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -22,6 +23,7 @@ class Parser(abc.ABC):
 
   Attributes:
     num_draws: random numbers that `process` takes for a training image.
+    contents: what records have to hold beside the image.
     output_size: (height, width) of the image in pixels, before padding.
 
   Raises:
@@ -29,6 +31,7 @@ class Parser(abc.ABC):
   """
 
   num_draws = 0
+  contents = record_contents.OBJECTS
 
   def __init__(self, mode: str, output_size: Any):
     if mode not in mode_keys.ALL:

@@ -6,33 +6,25 @@ run fails on its data, the files are read once more, one record after another.
 
 import logging
 import re
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
-from dataloader import groundtruth_checks, record_files, skipped_records
+from dataloader import (
+  base_parser,
+  parser_generator,
+  record_contents,
+  record_files,
+  skipped_records,
+)
 from ops import image_decoding
-from utils import errors
+from utils import errors, mode_keys
 
 _log = logging.getLogger(__name__)
 
-_LABEL = 'image/object/class/label'
-_BOXES = tuple(
-  'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
-)
-_OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
 # At most one value each.
 _SCALARS = ('image/encoded', 'image/source_id')
-_KINDS = {
-  'image/encoded': 'bytes_list',
-  'image/source_id': 'bytes_list',
-  _LABEL: 'int64_list',
-  'image/object/area': 'float_list',
-  'image/object/is_crowd': 'int64_list',
-  **dict.fromkeys(_BOXES, 'float_list'),
-}
 _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 
@@ -73,6 +65,7 @@ class RecordChecker:
     num_classes: number of classes including the background, 0.
     decode_images: also decode every image, which takes most of the time.
     on_good_record: gets the features of each record without a problem.
+    contents: what records have to hold beside the image.
   """
 
   def __init__(
@@ -80,7 +73,10 @@ class RecordChecker:
     num_classes: int,
     decode_images: bool = True,
     on_good_record: Callable[[Any], None] = lambda feature: None,
+    contents: record_contents.Contents = record_contents.OBJECTS,
   ):
+    self._contents = contents
+    self._kinds = {**dict.fromkeys(_SCALARS, 'bytes_list'), **contents.kinds}
     self._on_good_record = on_good_record
     self._num_classes = num_classes
     self._decode = _make_decoder() if decode_images else None
@@ -129,12 +125,14 @@ class RecordChecker:
       return '', reason + _WRITE_AGAIN
     source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])
     source_id = source_id.decode('utf-8', 'replace')
-    for key, kind in _KINDS.items():
+    for key, kind in self._kinds.items():
       stored = feature[key].WhichOneof('kind')
       if stored not in (None, kind):
         reason = f'feature {key} is a {stored}, not a {kind}.'
         return source_id, reason
-    reason = self._check_image(feature) or self._check_objects(feature)
+    reason = self._check_image(feature) or self._contents.find_problem(
+      feature, self._num_classes
+    )
     if not reason:
       self._on_good_record(feature)
     return source_id, reason
@@ -156,44 +154,6 @@ class RecordChecker:
         'training, train.skip_broken_images=true leaves such images out.'
       )
     return None
-
-  def _check_objects(self, feature: Any) -> Optional[str]:
-    classes = list(feature[_LABEL].int64_list.value)
-    sides = [feature[key].float_list.value for key in _BOXES]
-    for key, values in zip(_BOXES, sides):
-      if len(values) != len(classes):
-        return 'feature {} holds {} values for {} labels.'.format(
-          key, len(values), len(classes)
-        )
-    for key in _OPTIONAL_LISTS:
-      count = len(getattr(feature[key], _KINDS[key]).value)
-      if count not in (0, len(classes)):
-        return f'feature {key} holds {count} values for {len(classes)} labels.'
-    for class_id in classes:
-      if not 1 <= class_id < self._num_classes:
-        return (
-          f'class id {class_id} is outside of 1 to {self._num_classes - 1} '
-          f'(architecture.num_classes is {self._num_classes} and counts the '
-          'background, 0, too).'
-        )
-    return _check_boxes(np.float32(sides).T)
-
-
-def _check_boxes(boxes: np.ndarray) -> Optional[str]:
-  tolerance = groundtruth_checks.BOX_TOLERANCE
-  for box in boxes:
-    text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
-    if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
-      return (
-        f'a box is outside of [0, 1] ({text}). Coordinates are stored divided '
-        'by the height and width of the image.'
-      )
-    if not np.all(box[2:] >= box[:2]):
-      return (
-        f'a box is inverted ({text}); ymax has to be at least ymin, and xmax '
-        'at least xmin.'
-      )
-  return None
 
 
 def _make_decoder() -> Callable[[bytes], Any]:
@@ -233,7 +193,11 @@ def explain_failure(
   if has_no_image or (_DECODING_FAILED.search(str(error)) and not skips_images):
     passes.append(True)
   for decode_images in passes:
-    checker = RecordChecker(params.architecture.num_classes, decode_images)
+    checker = RecordChecker(
+      params.architecture.num_classes,
+      decode_images,
+      contents=_parser(params).contents,
+    )
     for problem in checker.problems(files):
       return errors.DataError(
         '{}{} tools/check_records.py lists all such records.'.format(
@@ -244,3 +208,35 @@ def explain_failure(
         )
       )
   return None
+
+
+def contents_of(files: Sequence[str]) -> Sequence[record_contents.Contents]:
+  """Returns what the first record holds; nothing, if it cannot be read."""
+  try:
+    record = next(tf.io.tf_record_iterator(files[0]))
+    feature = tf.train.Example.FromString(record).features.feature
+  except (StopIteration, tf.errors.OpError, message.DecodeError):
+    return []
+  return [c for c in record_contents.ALL if c.label in feature]
+
+
+def check_contents(file_pattern: str, params: Any, key: str) -> None:
+  """Raises DataError if records were made for models of another kind.
+
+  Args:
+    file_pattern: of TFRecords.
+    params: the whole config.
+    key: that gives the pattern, for the message.
+  """
+  files = record_files.find_files(file_pattern, key)
+  wanted, found = _parser(params).contents, contents_of(files)
+  if found and wanted not in found:
+    raise errors.DataError(
+      f"{key}: the records of '{files[0]}' hold {found[0].meaning} "
+      f"({found[0].label}), but '{params.type}' learns from {wanted.meaning} "
+      f'({wanted.label}). tools/create_tf_record.py makes either.'
+    )
+
+
+def _parser(params: Any) -> base_parser.Parser:
+  return parser_generator.parser_generator(params, mode_keys.TRAIN)

@@ -62,7 +62,7 @@ class TfExampleDecoder:
       `is_crowd` (int64), `classes`.
     """
     features = tf.io.parse_single_example(
-      _checked_example(record), self._features
+      checked_example(record), self._features
     )
     encoded = features['image/encoded']
     return {
@@ -126,15 +126,20 @@ class TfExampleDecoder:
   def _source_id(self, stored: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     if self._regenerate_source_id:
       return tf.as_string(_hash(encoded))
-    return tf.cond(
-      tf.equal(stored, ''),
-      lambda: tf.as_string(_hash(encoded)),
-      lambda: tf.identity(stored),
-    )
+    return source_id(stored, encoded)
 
 
-def _checked_example(record: tf.Tensor) -> tf.Tensor:
-  """Asserts that a record has the frame of a tf.Example.
+def source_id(stored: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+  """Source id of an image, or a hash of it if none, '', is stored."""
+  return tf.cond(
+    tf.equal(stored, ''),
+    lambda: tf.as_string(_hash(encoded)),
+    lambda: tf.identity(stored),
+  )
+
+
+def checked_example(record: tf.Tensor) -> tf.Tensor:
+  """Returns a record, once it has the frame of a tf.Example.
 
   The message of TensorFlow's parser quotes the record, and Python crashes on a
   message that is not UTF-8. A tf.Example is its only field: a tag, the length

@@ -19,7 +19,8 @@ class EvaluatorType(NamedTuple):
   """What scores predictions.
 
   An evaluator has `reset()`, `update(predictions, groundtruths)` for a batch,
-  `dump_predictions(path)` and `evaluate()`, which gives metrics by name.
+  `dump_predictions(path)` and `evaluate()`, which gives metrics by name, and
+  perhaps tables, dicts, for `metrics.json` alone.
 
   Attributes:
     from_params: makes an evaluator from the whole config.

@@ -1,5 +1,6 @@
 """Metrics of an evaluation: on the console, as a file and for TensorBoard."""
 
+import collections
 import datetime
 import json
 import math
@@ -12,11 +13,13 @@ import rich.table
 import rich.text
 import tensorflow.compat.v1 as tf
 
-from evaluation import coco_metrics
+from evaluation import classification_evaluator, coco_metrics
 from utils import errors, files
 
 _MASK_PREFIX = 'mask_'
 _PLAIN_WIDTH = 110
+# Of the table of classes, and of a class those that it is taken for.
+_MAX_CLASSES, _MAX_CONFUSED = 20, 3
 _HISTORY = 'history.json'
 TIME_FORMAT = '%Y-%m-%dT%H:%M:%SZ'
 
@@ -49,7 +52,7 @@ _CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'ARmax100')
 
 def write_metrics(
   directory: str,
-  metrics: Mapping[str, float],
+  metrics: Mapping[str, Any],
   step: int,
   checkpoint_path: str = '',
 ) -> None:
@@ -58,19 +61,24 @@ def write_metrics(
   Args:
     directory: where to write; made if needed. `metrics.json` holds the last
       evaluation, the others are added to.
-    metrics: metrics and losses by name, which is also the scalar's tag.
+    metrics: metrics and losses by name, which is also the scalar's tag; and
+      tables, dicts, which go into `metrics.json` alone.
     step: of the checkpoint.
     checkpoint_path: what was evaluated. It stands in `metrics.json` beside
       `step` and the metrics; a number that is not finite stands as null.
   """
   tf.io.gfile.makedirs(directory)
   about: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
+  tables = {k: v for k, v in metrics.items() if isinstance(v, dict)}
+  scalars = {k: float(v) for k, v in metrics.items() if k not in tables}
   values = {
-    name: float(value) if math.isfinite(value) else None
-    for name, value in metrics.items()
+    name: value if math.isfinite(value) else None
+    for name, value in scalars.items()
   }
   files.write_json(
-    os.path.join(directory, 'metrics.json'), {**about, **values}, indent=2
+    os.path.join(directory, 'metrics.json'),
+    {**about, **values, **tables},
+    indent=2,
   )
   now = datetime.datetime.utcnow().strftime(TIME_FORMAT)
   history = read_history(directory)
@@ -78,8 +86,8 @@ def write_metrics(
   files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()
-  for name, value in metrics.items():
-    summary.value.add(tag=name, simple_value=float(value))
+  for name, value in scalars.items():
+    summary.value.add(tag=name, simple_value=value)
   # The names of event files have seconds only, evaluations may be closer.
   writer = tf.summary.FileWriter(directory, filename_suffix=f'.step-{step}')
   writer.add_summary(summary, step)
@@ -111,7 +119,7 @@ def read_history(directory: str) -> List[Dict[str, Any]]:
 
 
 def print_metrics(
-  metrics: Mapping[str, float],
+  metrics: Mapping[str, Any],
   step: Optional[int],
   checkpoint_path: str = '',
   console: Optional[rich.console.Console] = None,
@@ -119,7 +127,7 @@ def print_metrics(
   """Prints tables of the metrics over all classes and, if known, of each.
 
   Args:
-    metrics: metrics and losses by name.
+    metrics: metrics and losses by name, and tables.
     step: of the checkpoint; None if what was evaluated has none.
     checkpoint_path: what was evaluated.
     console: where to print; standard output by default.
@@ -139,8 +147,11 @@ def print_metrics(
     table = _class_table(metrics, prefix, f'Classes, {name}')
     if table.row_count:
       console.print(table)
+  confusion = metrics.get(classification_evaluator.CONFUSION)
+  if confusion:
+    console.print(_confusion_table(confusion, title))
   others = {
-    name: value for name, value in metrics.items() if not _is_coco_metric(name)
+    name: value for name, value in metrics.items() if not _is_in_table(name)
   }
   if others:
     console.print(
@@ -201,6 +212,35 @@ def _class_table(metrics, prefix, title) -> rich.table.Table:
   return table
 
 
+def _confusion_table(confusion, title) -> rich.table.Table:
+  """The classes that are known worst, and what they are taken for."""
+  correct = {name: row.get(name, 0) for name, row in confusion.items()}
+  totals = {name: sum(row.values()) for name, row in confusion.items()}
+  worst = sorted(totals, key=lambda name: correct[name] / totals[name])
+  if len(worst) > _MAX_CLASSES:
+    title += f', the {_MAX_CLASSES} worst of {len(worst)} classes'
+  table = _table(title)
+  table.add_column('class', overflow='fold')
+  for column in ('images', 'accuracy'):
+    table.add_column(column, justify='right')
+  table.add_column('taken for', overflow='fold')
+  for name in worst[:_MAX_CLASSES]:
+    wrong = collections.Counter(confusion[name])
+    del wrong[name]
+    table.add_row(
+      rich.text.Text(name),
+      str(totals[name]),
+      f'{correct[name] / totals[name]:.3f}',
+      rich.text.Text(
+        ', '.join(
+          f'{other} {count}'
+          for other, count in wrong.most_common(_MAX_CONFUSED)
+        )
+      ),
+    )
+  return table
+
+
 def _table(title) -> rich.table.Table:
   return rich.table.Table(
     title=rich.text.Text(title), title_justify='left', box=rich.box.SIMPLE_HEAD
@@ -213,9 +253,15 @@ def _shown(metrics, key) -> str:
   return '-' if value == -1 else f'{value:.3f}'
 
 
-def _is_coco_metric(name: str) -> bool:
+def _is_in_table(name: str) -> bool:
+  if name == classification_evaluator.CONFUSION:
+    return True
   if name.startswith(_MASK_PREFIX):
     name = name[len(_MASK_PREFIX) :]
   return name in _ROWS or name.startswith(
-    (*coco_metrics.CATEGORY_METRICS.values(), coco_metrics.CATEGORY_OBJECTS)
+    (
+      *coco_metrics.CATEGORY_METRICS.values(),
+      coco_metrics.CATEGORY_OBJECTS,
+      classification_evaluator.CATEGORY_ACCURACY,
+    )
   )

@@ -49,7 +49,8 @@ def check_settings(params: Any, evaluates: bool) -> None:
         errors.did_you_mean(name, fitting),
       )
     )
-  coco_metrics.BACKENDS.get(params.eval.backend)
+  if 'backend' in params.eval:
+    coco_metrics.BACKENDS.get(params.eval.backend)
   if not evaluates or name == evaluator_registry.LOSSES_ALONE:
     return
   if 'postprocess' in params and not params.postprocess.apply_nms:
@@ -257,12 +258,15 @@ def _report(
   directory: str, metrics: Dict[str, Any], checkpoint_path: str
 ) -> Dict[str, float]:
   """Writes and prints; returns plain floats."""
-  metrics = {name: float(value) for name, value in metrics.items()}
   step = checkpoint.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
-  return metrics
+  return {
+    name: float(value)
+    for name, value in metrics.items()
+    if not isinstance(value, dict)
+  }
 
 
 def limit_images(batch: Dict[str, Any], count: int) -> Dict[str, Any]:

@@ -29,15 +29,8 @@ def plan_table(
   table = rich.table.Table(
     title=f'Plan: {mode}', show_header=False, title_justify='left'
   )
-  architecture = params.architecture
   rows = [
-    (
-      'model',
-      f'{params.type}: {architecture.backbone} + '
-      f'{architecture.multilevel_features}, levels '
-      f'{architecture.min_level}-{architecture.max_level}, '
-      f'{architecture.num_classes} classes with background',
-    ),
+    ('model', _model(params)),
     *(('classes', text) for text in _classes(params)),
     ('image size', _image_size(params)),
     ('devices', hardware.description),
@@ -57,6 +50,19 @@ def plan_table(
   for row in rows:
     table.add_row(*row)
   return table
+
+
+def _model(params: Any) -> str:
+  architecture = params.architecture
+  parts = f'{params.type}: {architecture.backbone}'
+  keys = {key.path: key for key in factory.declared_keys(params.type)}
+  neck = keys.get('architecture.multilevel_features')
+  if neck and not neck.no_effect:
+    parts += (
+      f' + {architecture.multilevel_features}, levels '
+      f'{architecture.min_level}-{architecture.max_level}'
+    )
+  return f'{parts}, {architecture.num_classes} classes with background'
 
 
 def _training_rows(

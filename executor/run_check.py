@@ -5,7 +5,7 @@ from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import record_files
+from dataloader import record_check
 from evaluation import evaluator_registry
 from executor import evaluation, failures, global_batch, run_start, run_warnings
 from executor import hardware as hardware_lib
@@ -54,6 +54,9 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     optimizers.OPTIMIZERS.get(params.train.optimizer.type)
     learning_rates.SCHEDULES.get(params.train.learning_rate.type)
     start = run_start.find(params, step)
+    record_check.check_contents(
+      params.train.train_file_pattern, params, 'train.train_file_pattern'
+    )
     for text in run_warnings.find(params, start):
       _log.warning('%s', text)
     if params.train.checkpoint.path and not start.step:
@@ -61,7 +64,9 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   if not evaluates:
     return
   settings = params.eval
-  record_files.find_files(settings.eval_file_pattern)
+  record_check.check_contents(
+    settings.eval_file_pattern, params, 'eval.eval_file_pattern'
+  )
   if settings.type == evaluator_registry.LOSSES_ALONE:
     return
   with failures.naming_bad_records(params, settings.eval_file_pattern):

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import model_stats, served_output
 from modeling.architecture import cpu_gradients
+from ops import preprocess_ops
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -41,6 +42,8 @@ class Model(abc.ABC):
     predicted: keys of `predictions`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
+    image_fit: how images are made to fit outside training, a key of
+      `preprocess_ops.FITS`.
     stats: size of the network, once it is built with a known batch size.
   """
 
@@ -48,6 +51,7 @@ class Model(abc.ABC):
   losses_add_up = False
   predicted: Sequence[str] = ()
   served_outputs: Dict[str, served_output.ServedOutput] = {}
+  image_fit = preprocess_ops.WHOLE
 
   def __init__(
     self,

@@ -1,4 +1,4 @@
-"""Focal and Huber loss (Lin et al., arXiv:1708.02002)."""
+"""Losses: focal and Huber of anchors, cross entropy of images."""
 
 from typing import Callable, Dict, Optional
 
@@ -13,7 +13,7 @@ _FOCAL_LOSS_SUM = 'FocalLossSum'
 
 
 class RetinanetClassLoss:
-  """Focal loss over all anchors and classes.
+  """Focal loss over all anchors and classes (Lin et al., arXiv:1708.02002).
 
   With `p` the probability that the logit gives to the wrong answer, an element
   costs `w * p ** gamma * -log(1 - p)`, `w` being `alpha` for the class of a
@@ -108,6 +108,43 @@ class RetinanetBoxLoss:
     quadratic = tf.minimum(error, self._delta)
     linear = error - quadratic
     return tf.reduce_sum(0.5 * tf.square(quadratic) + self._delta * linear)
+
+
+class ClassificationLoss:
+  """Softmax cross entropy with label smoothing (arXiv:1512.00567).
+
+  Args:
+    label_smoothing: share of the target that is spread over all classes.
+  """
+
+  def __init__(self, label_smoothing: float = 0.0):
+    self._label_smoothing = float(label_smoothing)
+
+  def __call__(
+    self, logits: tf.Tensor, classes: tf.Tensor, normalizer: tf.Tensor
+  ) -> tf.Tensor:
+    """Sum over the images of a batch, normalised.
+
+    Args:
+      logits: float32 [batch, num_classes].
+      classes: int32 [batch]; -1 takes no part.
+      normalizer: scalar, what the sum is divided by.
+
+    Returns:
+      Scalar float32.
+    """
+    losses = tf.losses.softmax_cross_entropy(
+      tf.one_hot(classes, logits.shape[1]),
+      logits,
+      label_smoothing=self._label_smoothing,
+      reduction=tf.losses.Reduction.NONE,
+    )
+    return tf.reduce_sum(losses * is_counted(classes)) / normalizer
+
+
+def is_counted(classes: tf.Tensor) -> tf.Tensor:
+  """1.0 for the images of `classes`, [batch], that have one; 0.0 for -1."""
+  return tf.cast(classes >= 0, tf.float32)
 
 
 def focal_loss_sum(

@@ -1,8 +1,10 @@
 """Encoded images to pixels."""
 
+from typing import Callable
+
 import tensorflow.compat.v1 as tf
 
-from ops import jpeg_orientation
+from ops import crop_windows, jpeg_orientation
 
 
 def decode_image(
@@ -48,5 +50,34 @@ def decode_image(
   if turn_upright:
     orientation = jpeg_orientation.read_orientation(encoded)
     image = jpeg_orientation.turn_upright(image, orientation)
+  image.set_shape([None, None, 3])
+  return image
+
+
+def decode_window(
+  encoded: tf.Tensor,
+  choose_window: Callable[[tf.Tensor], crop_windows.Window],
+) -> tf.Tensor:
+  """Decodes a part of an image; of a JPEG, only that part.
+
+  Args:
+    encoded: scalar string, as `decode_image` takes it.
+    choose_window: of the image's size, int32 [2], height and width.
+
+  Returns:
+    uint8 [height, width, 3].
+  """
+
+  def of_jpeg():
+    size = tf.image.extract_jpeg_shape(encoded)[:2]
+    window = choose_window(size)
+    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+
+  def of_other():
+    image = decode_image(encoded)
+    window = choose_window(tf.shape(image)[:2])
+    return crop_windows.crop(image, window)
+
+  image = tf.cond(tf.image.is_jpeg(encoded), of_jpeg, of_other)
   image.set_shape([None, None, 3])
   return image

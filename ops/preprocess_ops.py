@@ -2,10 +2,12 @@
 
 import math
 import sys
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+from ops import crop_windows
 
 # Mean and standard deviation of ImageNet's RGB channels, of values in [0, 1].
 MEAN_RGB = np.float32([0.485, 0.456, 0.406])
@@ -125,6 +127,54 @@ def resize_crop_normalize(
   y, x = tf.unstack(tf.cast(plan.offset, tf.int32), num=2)
   image = image[y : y + desired_size[0], x : x + desired_size[1]]
   return normalize_image(image)
+
+
+def stretch_normalize(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+  """Resizes without regard to the aspect ratio, and normalises the pixels.
+
+  Args:
+    image: [height, width, 3], RGB from 0 to 255, any dtype.
+    size: (height, width) in pixels.
+
+  Returns:
+    float32 [*size, 3].
+  """
+  image = normalize_image(_resize(image, tf.constant(size)))
+  image.set_shape([*size, 3])
+  return image
+
+
+# An image [height, width, 3] and a size to the normalised image, float32
+# [h, w, 3], h and w at most the size; and its `image_info`, float32 [4, 2].
+Fit = Callable[[tf.Tensor, Sequence[int]], Tuple[tf.Tensor, tf.Tensor]]
+
+
+def fit_whole(
+  image: tf.Tensor, size: Sequence[int]
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  """All of the image at its aspect ratio, as detectors see it; a `Fit`."""
+  plan = plan_resize(tf.cast(tf.shape(image)[:2], tf.float32), size)
+  return resize_crop_normalize(image, plan, size), plan.image_info
+
+
+def fit_center(
+  image: tf.Tensor, size: Sequence[int]
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  """The central square, stretched, as classifiers see it; a `Fit`."""
+  image_size = tf.shape(image)[:2]
+  window = crop_windows.central_window(image_size)
+  start, sides = tf.unstack(
+    tf.cast(tf.reshape(window, [2, 2]), tf.float32), num=2
+  )
+  desired = tf.constant(size, tf.float32)
+  scale = desired / sides
+  info = [tf.cast(image_size, tf.float32), desired, scale, start * scale]
+  cropped = crop_windows.crop(image, window)
+  return stretch_normalize(cropped, size), tf.stack(info)
+
+
+WHOLE, CENTER = 'whole', 'center'
+FITS: Dict[str, Fit] = {WHOLE: fit_whole, CENTER: fit_center}
 
 
 def to_bfloat16(image: tf.Tensor) -> tf.Tensor:

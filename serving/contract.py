@@ -9,6 +9,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from modeling import served_output
+from ops import preprocess_ops
 from utils import errors, files
 
 FILE_NAME = 'contract.json'
@@ -91,6 +92,8 @@ class Contract(NamedTuple):
     step: its global step; None if it does not say.
     versions: of this project, TensorFlow and NumPy.
     artefacts: what was written.
+    image_fit: how images are made to fit into `image_size`, a key of
+      `preprocess_ops.FITS`.
   """
 
   model: str
@@ -105,6 +108,7 @@ class Contract(NamedTuple):
   step: Optional[int]
   versions: Dict[str, str]
   artefacts: List[Artefact]
+  image_fit: str = preprocess_ops.WHOLE
 
   def artefact(self, format_name: str, variant: str = '') -> Artefact:
     """Returns the artefact of a format.

@@ -16,8 +16,9 @@ _NOT_WEIGHTS = ('Momentum', '/Adam', '_power', 'RMSProp', 'global_step')
 
 
 def make_params(override=None):
-  """RetinaNet's defaults on a CPU, with changes."""
-  params = config_factory.config_generator('retinanet')
+  """A model's defaults on a CPU, with changes; RetinaNet's without `type`."""
+  override = override or {}
+  params = config_factory.config_generator(override.get('type', 'retinanet'))
   params.override(
     {
       'use_tpu': False,
@@ -25,7 +26,7 @@ def make_params(override=None):
       'train': {'transpose_input': False},
     }
   )
-  params.override(override or {})
+  params.override(override)
   return params
 
 

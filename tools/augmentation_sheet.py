@@ -8,8 +8,8 @@ import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
 from configs import factory
-from dataloader import object_list, parser_generator
-from ops import box_ops, preprocess_ops
+from dataloader import object_list, parser_generator, record_contents
+from ops import box_ops, image_decoding, preprocess_ops
 from utils import drawing, errors, fonts, mode_keys
 
 _MARGIN = 8
@@ -21,8 +21,9 @@ class Picture(NamedTuple):
 
   Attributes:
     pixels: uint8 [height, width, 3].
-    boxes: float32 [n, 4], in pixels of this image.
-    classes: int32 [n].
+    boxes: float32 [n, 4], in pixels of this image; [0, 4] if the class is that
+      of the whole image.
+    classes: int32 [n], or [1].
   """
 
   pixels: np.ndarray
@@ -59,10 +60,18 @@ def sample_rows(
       record = tf.placeholder(tf.string, [])
       parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
       draws = tf.placeholder(tf.float32, [parser.num_draws])
-      skips_crowd = factory.parser_settings(params).skip_crowd_during_training
       data = parser.decode(parser.parse_record(record))
-      original = _original(data, skips_crowd)
-      sample = _sample(parser.process(data, draws), skips_crowd)
+      element = parser.process(data, draws)
+      if parser.contents == record_contents.IMAGE_CLASS:
+        original = _classified(
+          image_decoding.decode_image(data['encoded']), data
+        )
+        sample = _classified(_pixels(element), element)
+      else:
+        settings = factory.parser_settings(params)
+        skips_crowd = settings.skip_crowd_during_training
+        original = _original(data, skips_crowd)
+        sample = _sample(element, skips_crowd)
       rows = []
       for value in records:
         source_id, picture = session.run(
@@ -144,9 +153,6 @@ def _original(data: Dict[str, Any], skips_crowd: bool) -> Picture:
 
 def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
   """The image that the model sees, from what the parser makes of a record."""
-  image = tf.cast(element['image'], tf.float32)
-  image = image * preprocess_ops.STDDEV_RGB + preprocess_ops.MEAN_RGB
-  image = tf.clip_by_value(tf.round(image * 255.0), 0.0, 255.0)
   batch = {
     name: tf.RaggedTensor.from_row_splits(ragged, [0, 1], validate=False)
     for name, ragged in element['objects'].items()
@@ -163,7 +169,18 @@ def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
   boxes = box_ops.resize_and_crop_boxes(
     box_ops.denormalize_boxes(boxes, size), scale, desired, offset
   )
-  return Picture(tf.cast(image, tf.uint8), boxes, objects.classes)
+  return Picture(_pixels(element), boxes, objects.classes)
+
+
+def _classified(pixels: tf.Tensor, data: Dict[str, Any]) -> Picture:
+  return Picture(pixels, tf.zeros([0, 4]), data['class'][tf.newaxis])
+
+
+def _pixels(element: Dict[str, Any]) -> tf.Tensor:
+  image = tf.cast(element['image'], tf.float32)
+  image = image * preprocess_ops.STDDEV_RGB + preprocess_ops.MEAN_RGB
+  image = tf.clip_by_value(tf.round(image * 255.0), 0.0, 255.0)
+  return tf.cast(image, tf.uint8)
 
 
 def _tile(
@@ -177,7 +194,7 @@ def _tile(
   )
   return drawing.draw_detections(
     tile,
-    picture.boxes * scale,
+    picture.boxes * scale if len(picture.boxes) else None,
     picture.classes,
     label_map=label_map,
     has_labels=label_map is not None,

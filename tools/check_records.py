@@ -2,7 +2,8 @@
 
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
-reads every record, decodes every image, and prints what cannot be used. A set
+reads every record, decodes every image, and prints what cannot be used: as
+records of objects, or of a class for each image, as the first one is. A set
 without a box, or with boxes that are too small to be meant, is a problem, too.
 Exit code: 0, or 1 if there is any problem.
 """
@@ -31,19 +32,25 @@ def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
-  from dataloader import record_check, record_files, whole_set
+  from dataloader import (
+    record_check,
+    record_contents,
+    record_files,
+    whole_set,
+  )
 
   files = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
   whole = whole_set.Records()
+  contents, *_ = [*record_check.contents_of(files), record_contents.OBJECTS]
   checker = record_check.RecordChecker(
-    FLAGS.num_classes, FLAGS.decode_images, whole.add
+    FLAGS.num_classes, FLAGS.decode_images, whole.add, contents
   )
   problems = list(checker.problems(files))
   for problem in problems[: FLAGS.max_rows]:
     print(problem)
   if len(problems) > FLAGS.max_rows:
     print(f'... and {len(problems) - FLAGS.max_rows} more')
-  objection = whole.objection()
+  objection = contents == record_contents.OBJECTS and whole.objection()
   if objection:
     print('All records: ' + objection)
   if whole.num_turned:

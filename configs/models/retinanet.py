@@ -48,6 +48,7 @@ KEYS = (
   *base_config.ANCHOR,
   *base_config.NECKS,
   *base_config.POSTPROCESS,
+  *base_config.COCO_EVAL,
   *_PARSER,
   *_HEAD,
   *_LOSS,

@@ -13,6 +13,9 @@ import tensorflow.compat.v1 as tf
 
 _Number = Union[int, tf.Tensor]
 
+# A uniform float32 has this many random bits.
+_BITS_OF_DRAW = 23
+
 
 class _Scope(threading.local):
   """The seed in effect while this thread builds a graph."""
@@ -22,6 +25,11 @@ class _Scope(threading.local):
 
 
 _scope = _Scope()
+
+
+def seed_of(draws: tf.Tensor) -> tf.Tensor:
+  """A seed, int32 [2], from float32 [2], uniform in [0, 1)."""
+  return tf.cast(draws * 2.0**_BITS_OF_DRAW, tf.int32)
 
 
 @contextlib.contextmanager

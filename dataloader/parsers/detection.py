@@ -25,8 +25,6 @@ Tensors = base_parser.Tensors
 _NUM_DRAWS = 6
 _CROP_DRAWS, _SEED_DRAWS = slice(1, 4), slice(4, 6)
 _COUNT_KEY = '.max_num_instances'
-# A draw has this many random bits.
-_BITS_OF_DRAW = 23
 
 # An image policy: (image, boxes_normalized) to both, augmented.
 Policy = Callable[[tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
@@ -189,8 +187,7 @@ class DetectionParser(base_parser.Parser):
     if self._skip_crowd:
       takes_part &= tf.logical_not(data['groundtruth_is_crowd'])
     rows = tf.where(takes_part)
-    seed = tf.cast(draws[_SEED_DRAWS] * 2.0**_BITS_OF_DRAW, tf.int32)
-    with randomness.seeded(seed):
+    with randomness.seeded(randomness.seed_of(draws[_SEED_DRAWS])):
       image, moved = self._aug_policy(
         data['image'], tf.gather(boxes, rows[:, 0])
       )

@@ -8,6 +8,7 @@ import numpy as np
 import rich.console
 import rich.table
 
+from ops import preprocess_ops
 from serving import contract
 from serving.export import detection_difference, request, sample_images
 from serving.predictors import checkpoint, exported, preprocessing
@@ -106,19 +107,27 @@ def check(
       of its format.
   """
   images, origin = _images(export_request)
-  reference = checkpoint.CheckpointPredictor(
-    export_request.checkpoint, export_request.params, written.image_size
-  )
+  references: Dict[str, checkpoint.CheckpointPredictor] = {}
   expected: Dict[bool, List] = {}
   comparisons = []
   for artefact in written.artefacts:
     # The caller of an image_tensor resizes, and rounds; that is no difference.
     is_fitted = artefact.input_type == 'image_tensor'
-    shown = _fitted(images, written.image_size) if is_fitted else images
+    shown, fitting = images, written
+    if is_fitted:
+      shown = _fitted(images, written)
+      fitting = written._replace(image_fit=preprocess_ops.WHOLE)
+    if fitting.image_fit not in references:
+      references[fitting.image_fit] = checkpoint.CheckpointPredictor(
+        export_request.checkpoint,
+        export_request.params,
+        written.image_size,
+        fitting.image_fit,
+      )
     if is_fitted not in expected:
-      expected[is_fitted] = reference.predict(shown)
+      expected[is_fitted] = references[fitting.image_fit].predict(shown)
     allowed = TOLERANCES[artefact.format, artefact.variant]
-    model = exported.ExportedPredictor(export_dir, written, artefact)
+    model = exported.ExportedPredictor(export_dir, fitting, artefact)
     measured = detection_difference.compare(
       expected[is_fitted],
       model.predict(shown),
@@ -184,9 +193,11 @@ def _images(
 
 
 def _fitted(
-  images: Sequence[np.ndarray], image_size: Sequence[int]
+  images: Sequence[np.ndarray], written: contract.Contract
 ) -> List[np.ndarray]:
-  preprocessor = preprocessing.Preprocessor(image_size, image_size)
+  preprocessor = preprocessing.Preprocessor(
+    written.image_size, written.image_size, written.image_fit
+  )
   return [
     preprocessing.to_pixels(preprocessor.prepare(image).pixels)
     for image in images

@@ -48,4 +48,5 @@ def of_export(
       'numpy': np.__version__,
     },
     artefacts=list(artefacts),
+    image_fit=export_request.model.image_fit,
   )

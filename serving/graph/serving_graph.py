@@ -25,6 +25,7 @@ class ServingGraph(NamedTuple):
     kinds: of the outputs, see `served_output`.
     images: float32 [batch, height, width, 3], what the network gets.
     image_info: float32 [batch, 4, 2], how images were resized.
+    image_fit: how they are made to fit, a key of `preprocess_ops.FITS`.
   """
 
   graph: tf.Graph
@@ -33,6 +34,7 @@ class ServingGraph(NamedTuple):
   kinds: Dict[str, str]
   images: tf.Tensor
   image_info: tf.Tensor
+  image_fit: str
 
   def input_specs(self) -> List[contract.TensorSpec]:
     return [_spec(key, tensor) for key, tensor in self.inputs.items()]
@@ -86,7 +88,11 @@ def build(
     tf.get_variable_scope().set_use_resource(True)
     model = factory.model_generator(params_dict.with_overrides(params, changes))
     inputs = serving_inputs.build(
-      options.input_type, options.batch_size, options.image_size, model.stride
+      options.input_type,
+      options.batch_size,
+      options.image_size,
+      model.stride,
+      model.image_fit,
     )
     images = tf.identity(inputs.images, 'NetworkImages')
     image_info = tf.identity(inputs.image_info, 'NetworkImageInfo')
@@ -113,6 +119,7 @@ def build(
     kinds={key: known[key].kind for key in served},
     images=images,
     image_info=image_info,
+    image_fit=model.image_fit,
   )
 
 

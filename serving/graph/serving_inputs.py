@@ -33,6 +33,7 @@ class _Layout(NamedTuple):
   batch_size: Optional[int]
   image_size: Size
   padded_size: Size
+  image_fit: str
 
   @property
   def dimension(self) -> int:
@@ -64,7 +65,11 @@ def check(
 
 
 def build(
-  input_type: str, batch_size: Optional[int], image_size: Size, stride: int
+  input_type: str,
+  batch_size: Optional[int],
+  image_size: Size,
+  stride: int,
+  image_fit: str = preprocess_ops.WHOLE,
 ) -> ServingInputs:
   """Adds placeholder and preprocessing to the default graph.
 
@@ -77,13 +82,14 @@ def build(
     batch_size: images at once; None for any number.
     image_size: (height, width) in pixels that images are fitted into.
     stride: the sides of the network's image are multiples of it.
+    image_fit: how encoded images are, a key of `preprocess_ops.FITS`.
 
   An image size that `check` refuses for `raw_image_tensor` is that of the image
   within a padded one.
   """
   make = INPUT_TYPES.get(input_type)
   padded_size = preprocess_ops.padded_size(image_size, stride)
-  return make(_Layout(batch_size, tuple(image_size), padded_size))
+  return make(_Layout(batch_size, tuple(image_size), padded_size, image_fit))
 
 
 @INPUT_TYPES.register(_RAW)
@@ -136,12 +142,9 @@ def _decode_batch(
     image = image_decoding.decode_image(
       encoded_image, first_frame_only=True, turn_upright=turn_upright
     )
-    plan = preprocess_ops.plan_resize(
-      tf.cast(tf.shape(image)[:2], tf.float32), layout.image_size
-    )
-    image = preprocess_ops.resize_crop_normalize(image, plan, layout.image_size)
-    image = preprocess_ops.pad_image(image, layout.padded_size)
-    return image, plan.image_info
+    fit = preprocess_ops.FITS[layout.image_fit]
+    image, image_info = fit(image, layout.image_size)
+    return preprocess_ops.pad_image(image, layout.padded_size), image_info
 
   if layout.batch_size == 1:
     # Without a loop.

@@ -21,6 +21,8 @@ class CheckpointPredictor(predictor.Predictor):
       this machine's devices, and always suppresses duplicates.
     image_size: (height, width) into which images are fitted; None: that of the
       parser. It is padded to multiples of the model's stride.
+    image_fit: how they are, a key of `preprocess_ops.FITS`; None: as the model
+      was evaluated.
 
   Raises:
     UserError: there is no such checkpoint, or it is of another architecture.
@@ -31,6 +33,7 @@ class CheckpointPredictor(predictor.Predictor):
     checkpoint: str,
     params: Any,
     image_size: Optional[Sequence[int]] = None,
+    image_fit: Optional[str] = None,
   ):
     params = params_dict.with_overrides(
       params, {'use_tpu': False, 'postprocess.apply_nms': True}
@@ -44,7 +47,9 @@ class CheckpointPredictor(predictor.Predictor):
       ),
     )
     self._preprocessor = preprocessing.Preprocessor(
-      self.image_size, self._graph.images.shape.as_list()[1:3]
+      self.image_size,
+      self._graph.images.shape.as_list()[1:3],
+      image_fit or self._graph.image_fit,
     )
     self._session = self._graph.restored_session(
       checkpoint_lib.resolve_checkpoint(checkpoint)

@@ -109,7 +109,9 @@ def _feed_of(
   is_normalized = contract.coordinates == contract_lib.NORMALIZED
   size = contract.image_size
   padded_size = size if input_type == 'image_tensor' else contract.padded_size
-  preprocessor = preprocessing.Preprocessor(size, padded_size)
+  preprocessor = preprocessing.Preprocessor(
+    size, padded_size, contract.image_fit
+  )
 
   def feed_encoded(image):
     # The model resizes. Its shares of the original image are made pixels of it.

@@ -27,19 +27,22 @@ class Preprocessor:
   Args:
     image_size: (height, width) into which images are fitted, pixels.
     padded_size: (height, width) of the result, pixels.
+    image_fit: how they are, a key of `preprocess_ops.FITS`.
   """
 
-  def __init__(self, image_size: Sequence[int], padded_size: Sequence[int]):
+  def __init__(
+    self,
+    image_size: Sequence[int],
+    padded_size: Sequence[int],
+    image_fit: str = preprocess_ops.WHOLE,
+  ):
     with tf.Graph().as_default() as graph:
       self._image = tf.placeholder(tf.uint8, [None, None, 3])
-      plan = preprocess_ops.plan_resize(
-        tf.cast(tf.shape(self._image)[:2], tf.float32), image_size
-      )
-      pixels = preprocess_ops.resize_crop_normalize(
-        self._image, plan, image_size
+      pixels, image_info = preprocess_ops.FITS[image_fit](
+        self._image, image_size
       )
       pixels = preprocess_ops.pad_image(pixels, padded_size)
-      self._prepared = Prepared(pixels, plan.image_info)
+      self._prepared = Prepared(pixels, image_info)
     # Nobody is to see the memory of a GPU taken by this.
     self._session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})

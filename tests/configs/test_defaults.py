@@ -42,8 +42,9 @@ def test_unknown_model_names_the_known_ones():
   assert "Did you mean 'retinanet'?" in str(info.value)
 
 
-def test_every_default_fits_its_kind_and_can_be_given_back():
-  params = factory.config_generator('retinanet')
+@pytest.mark.parametrize('model', factory.model_names())
+def test_every_default_fits_its_kind_and_can_be_given_back(model):
+  params = factory.config_generator(model)
   defaults = params.as_dict()
   assert 'any' not in dict(params.kinds()).values()
   params.override(defaults, is_strict=True)
@@ -92,3 +93,60 @@ def test_resnet50_preset_is_the_default():
   params = factory.config_generator('retinanet')
   params_dict.override_params_dict(params, path, is_strict=True)
   assert params.as_dict() == factory.config_generator('retinanet').as_dict()
+
+
+def test_published_defaults_of_classification():
+  leaves = dict(factory.config_generator('classification').leaves())
+  published = {
+    'architecture.parser': 'classification_parser',
+    'architecture.backbone': 'resnet',
+    'architecture.num_classes': 1001,
+    'train.iterations_per_loop': 1000,
+    'train.train_batch_size': 1024,
+    'train.total_steps': 112603,
+    'train.optimizer.momentum': 0.9,
+    'train.learning_rate.type': 'cosine',
+    'train.learning_rate.warmup_learning_rate': 0.0,
+    'train.learning_rate.warmup_steps': 6255,
+    'train.learning_rate.init_learning_rate': 0.4,
+    'train.learning_rate.learning_rate_levels': [0.04, 0.004, 0.0004],
+    'train.learning_rate.learning_rate_steps': [37534, 75069, 100091],
+    'train.checkpoint.path': '',
+    'train.frozen_variable_prefix': None,
+    'train.l2_weight_decay': 0.0001,
+    'train.gradient_clip_norm': 0.0,
+    'train.label_smoothing': 0.0,
+    'train.transpose_input': True,
+    'eval.eval_batch_size': 1024,
+    'eval.eval_samples': 50000,
+    'eval.num_steps_per_eval': 1000,
+    'eval.type': 'customized',
+    'classification_parser.output_size': [224, 224],
+    'classification_parser.aug_rand_hflip': True,
+    'batch_norm_activation.batch_norm_momentum': 0.9,
+    'batch_norm_activation.batch_norm_epsilon': 1e-5,
+    'batch_norm_activation.batch_norm_trainable': True,
+    'batch_norm_activation.use_sync_bn': False,
+    'batch_norm_activation.activation': 'relu',
+    'classification_head.endpoints_num_filters': 0,
+    'classification_head.aggregation': 'top',
+    'classification_head.dropout_rate': 0.0,
+  }
+  assert {key: leaves[key] for key in published} == published
+  blocks = {key.split('.')[0] for key in leaves}
+  assert not blocks & {'anchor', 'fpn', 'nasfpn', 'postprocess'}
+  assert 'eval.val_json_file' not in leaves
+
+
+def test_what_classification_refuses():
+  for override, message in (
+    ('train.label_smoothing=1.0', 'at least 0 and below 1'),
+    ('architecture.multilevel_features=fpn', 'a classifier has no neck'),
+    (
+      'architecture.space_to_depth_block_size=2,'
+      'classification_parser.output_size=[224, 225]',
+      r'output_size: \[224, 225\] is no multiple of .*block_size, 2',
+    ),
+  ):
+    with pytest.raises(errors.ConfigError, match=message):
+      resolver.resolve('classification', params_override=override)

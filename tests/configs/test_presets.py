@@ -174,14 +174,32 @@ _EPSILON = {'batch_norm_activation.batch_norm_epsilon': 0.001}
         'train.l2_weight_decay': 0.00003,
       },
     ),
+    *(
+      (
+        f'spinenet{model_id}_classification',
+        {
+          'architecture.backbone': 'spinenet',
+          'spinenet.model_id': model_id,
+          'spinenet.init_drop_connect_rate': 0.2,
+          'classification_head.aggregation': 'all',
+          'batch_norm_activation.activation': 'swish',
+          'train.train_batch_size': 4096,
+          'train.total_steps': 62557,
+          'train.learning_rate.warmup_steps': 1564,
+          'train.learning_rate.init_learning_rate': 1.6,
+          'train.label_smoothing': 0.1,
+        },
+      )
+      for model_id in ('49', '96', '143', '190')
+    ),
   ],
 )
 def test_published_values(name, expected):
   (preset,) = presets.find_presets([name])
-  defaults = dict(factory.config_generator('retinanet').leaves())
   params = resolver.resolve(
     config_file=preset.path, flags={'use_tpu': True}
   ).params
+  defaults = dict(factory.config_generator(params.type).leaves())
   changed = {
     key: value for key, value in params.leaves() if value != defaults[key]
   }

@@ -84,6 +84,28 @@ CASES = [
     1,
   ),
 ]
+CASES += [
+  (
+    'classification_r50',
+    {'type': 'classification', 'architecture': {'num_classes': 11}},
+    (96, 128),
+    2,
+  ),
+  pytest.param(
+    'classification_spinenet49S_all',
+    {
+      'type': 'classification',
+      'architecture': {'num_classes': 7, 'backbone': 'spinenet'},
+      'batch_norm_activation': {'activation': 'swish'},
+      'spinenet': {'model_id': '49S'},
+      'classification_head': {'aggregation': 'all'},
+    },
+    (128, 128),
+    1,
+    marks=pytest.mark.slow,
+  ),
+]
+_OUTPUTS = ('cls_outputs', 'box_outputs', 'logits')
 _SAMPLE = 20000
 
 
@@ -93,8 +115,9 @@ def _build(override, size, batch):
     [[size, size, [1, 1], [0, 0]]] * batch, dtype=tf.float32
   )
   params = golden_numbers.make_params(override)
-  # Of the heads; NMS has golden numbers of its own.
-  params.override({'postprocess': {'apply_nms': False}})
+  if 'postprocess' in params:
+    # Of the heads; NMS has golden numbers of its own.
+    params.override({'postprocess': {'apply_nms': False}})
   model = factory.model_generator(params)
   outputs = model.build_outputs(
     images, {'image_info': image_info}, mode_keys.PREDICT
@@ -107,7 +130,7 @@ def test_variables_and_outputs(name, override, size, batch):
   want = golden_numbers.expected(name + '.npz')
   with tf.Graph().as_default(), golden_numbers.make_session() as session:
     images, outputs = _build(override, size, batch)
-    outputs = {key: outputs[key] for key in ('cls_outputs', 'box_outputs')}
+    outputs = {key: outputs[key] for key in _OUTPUTS if key in outputs}
     trainable = {v.op.name for v in tf.trainable_variables()}
     variables = [
       [v.op.name, v.shape.as_list(), v.op.name in trainable]

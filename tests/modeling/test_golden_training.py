@@ -94,11 +94,43 @@ def _norms(values):
 
 @pytest.mark.parametrize('name,override,tolerances', CASES)
 def test_three_steps(name, override, tolerances, tmp_path):
-  want = golden_numbers.expected(name + '.npz')
   params = golden_numbers.make_params(_COMMON)
   params.override(override)
   params.override({'model_dir': str(tmp_path)})
-  images, labels = _read_batch(params)
+  _check_three_steps(name, params, _read_batch(params), tolerances)
+
+
+def test_three_steps_of_classification(tmp_path):
+  params = golden_numbers.make_params(
+    {
+      'type': 'classification',
+      'model_dir': str(tmp_path),
+      'batch_norm_activation': {'activation': 'swish'},
+      'architecture': {'num_classes': 6},
+      'resnet': {'resnet_depth': 18},
+      'classification_head': {'endpoints_num_filters': 32},
+      'train': {
+        'label_smoothing': 0.1,
+        'learning_rate': {
+          'type': 'step',
+          'init_learning_rate': 0.001,
+          'warmup_learning_rate': 2e-05,
+          'warmup_steps': 4,
+        },
+      },
+    }
+  )
+  random = np.random.RandomState(52)
+  images = random.standard_normal((8, 96, 96, 3)).astype(np.float32)
+  labels = random.randint(0, 6, 8).astype(np.int32)
+  _check_three_steps(
+    'train_classification_r18', params, (images, labels), (0.002, 0.002)
+  )
+
+
+def _check_three_steps(name, params, batch, tolerances):
+  want = golden_numbers.expected(name + '.npz')
+  images, labels = batch
   with tf.Graph().as_default(), golden_numbers.make_session() as session:
     tf.train.get_or_create_global_step()
     spec = model_builder.ModelFn(params)(

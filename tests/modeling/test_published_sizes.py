@@ -3,10 +3,15 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import factory
+from modeling import factory, model_stats
 from modeling.architecture.backbones import spinenet
 from tests import golden_numbers
 from utils import mode_keys
+
+_SPINENET_49 = {
+  'architecture': {'backbone': 'spinenet'},
+  'spinenet': {'model_id': '49'},
+}
 
 
 def _stats(override, size):
@@ -82,6 +87,35 @@ def test_published_table(override, size, parameters, multiply_adds):
     parameters, abs=0.1 if parameters > 10 else 0.006
   )
   assert got_multiply_adds == pytest.approx(multiply_adds, abs=0.05, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+  'override, variables, trainable, parameters',
+  [
+    pytest.param(
+      {'classification_head': {'aggregation': 'all'}, **_SPINENET_49},
+      *(652, 392, 22_088_745),
+      marks=pytest.mark.slow,
+    ),
+    pytest.param({}, 267, 161, 25_559_081, marks=pytest.mark.slow),
+    (
+      {
+        'architecture': {'num_classes': 5},
+        'resnet': {'resnet_depth': 18},
+        'classification_head': {'endpoints_num_filters': 32},
+      },
+      *(112, 68, 11_197_349),
+    ),
+  ],
+)
+def test_variables_of_classifiers(override, variables, trainable, parameters):
+  params = golden_numbers.make_params(dict(override, type='classification'))
+  with tf.Graph().as_default():
+    model = factory.model_generator(params)
+    model.build_outputs(tf.zeros([1, 224, 224, 3]), None, mode_keys.TRAIN)
+    assert len(tf.global_variables()) == variables
+    assert len(tf.trainable_variables()) == trainable
+    assert model_stats.count_parameters() == parameters
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import image_reader
 from modeling import model_registry, served_output
 from modeling.models import retinanet
+from ops import preprocess_ops
 from serving.export import export
 from serving.http import app
 from serving.inference import (
@@ -35,6 +36,7 @@ class _Classifier:
     )
   }
   stride = 32
+  image_fit = preprocess_ops.WHOLE
 
   def build_outputs(self, images, labels, mode):
     del labels, mode

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import golden_numbers, programs, record_factory
+from tests import classification_set, golden_numbers, programs, record_factory
 from tools import augmentation_sheet
 from utils import errors
 
@@ -112,3 +112,31 @@ def test_files_take_turns_and_the_sheet_holds_all_rows(tmp_path):
   one = augmentation_sheet.draw(rows[:1], 64, {1: 'cell'})
   three = augmentation_sheet.draw(rows, 64, {1: 'cell'})
   assert one.width == three.width and three.height > 2.5 * one.height
+
+
+def test_images_with_a_class_show_its_name(tmp_path):
+  records = classification_set.write(tmp_path)
+  params = golden_numbers.make_params(
+    {
+      'type': 'classification',
+      'architecture': {'num_classes': 4},
+      'classification_parser': {'output_size': [64, 48]},
+    }
+  )
+  rows = augmentation_sheet.sample_rows([records], params, 2, 2)
+  assert [row.source_id for row in rows] == ['100', '101']
+  for label, row in enumerate(rows, start=1):
+    assert row.original.pixels.shape == (40, 60, 3)
+    for picture in (row.original, *row.samples):
+      assert picture.classes.tolist() == [label]
+    assert row.samples[0].pixels.shape == (64, 48, 3)
+    # The window shows something of the image, in its colours.
+    difference = row.samples[0].pixels.mean((0, 1)) - row.original.pixels.mean(
+      (0, 1)
+    )
+    assert np.abs(difference).max() < 25
+  sheets = [
+    np.asarray(augmentation_sheet.draw(rows, 100, names)).astype(int)
+    for names in (None, {1: 'red', 2: 'green', 3: 'blue'})
+  ]
+  assert np.abs(sheets[0] - sheets[1]).max() > 60

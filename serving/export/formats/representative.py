@@ -51,6 +51,7 @@ def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   preprocessor = preprocessing.Preprocessor(
     options.image_size,
     preprocess_ops.padded_size(options.image_size, export_request.model.stride),
+    export_request.model.image_fit,
   )
   waiting = []
   for image in images(export_request):

@@ -9,6 +9,7 @@ KEYS = (
   *base_config.COMMON,
   *base_config.ANCHOR,
   *base_config.POSTPROCESS,
+  *base_config.COCO_EVAL,
   *block(
     'dots_parser',
     *base_config.DETECTION_PARSER,

@@ -1,0 +1,104 @@
+"""Contents of records beside the image: objects, or one class."""
+
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+import numpy as np
+
+from dataloader import groundtruth_checks
+
+_LABEL = 'image/object/class/label'
+_BOXES = tuple(
+  'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
+)
+_OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
+_IMAGE_LABEL = 'image/class/label'
+
+
+class Contents(NamedTuple):
+  """What a parser learns from.
+
+  Attributes:
+    meaning: in words.
+    label: feature that records of the kind are known by.
+    kinds: by feature, the field of `tf.train.Feature` that holds it.
+    find_problem: of features and the number of classes; what is wrong, or None.
+  """
+
+  meaning: str
+  label: str
+  kinds: Dict[str, str]
+  find_problem: Callable[[Any, int], Optional[str]]
+
+
+def _find_problem_of_objects(feature: Any, num_classes: int) -> Optional[str]:
+  classes = list(feature[_LABEL].int64_list.value)
+  sides = [feature[key].float_list.value for key in _BOXES]
+  for key, values in zip(_BOXES, sides):
+    if len(values) != len(classes):
+      return 'feature {} holds {} values for {} labels.'.format(
+        key, len(values), len(classes)
+      )
+  for key in _OPTIONAL_LISTS:
+    count = len(getattr(feature[key], OBJECTS.kinds[key]).value)
+    if count not in (0, len(classes)):
+      return f'feature {key} holds {count} values for {len(classes)} labels.'
+  for class_id in classes:
+    if not 1 <= class_id < num_classes:
+      return (
+        f'class id {class_id} is outside of 1 to {num_classes - 1} '
+        f'(architecture.num_classes is {num_classes} and counts the '
+        'background, 0, too).'
+      )
+  return _find_problem_of_boxes(np.float32(sides).T)
+
+
+def _find_problem_of_boxes(boxes: np.ndarray) -> Optional[str]:
+  tolerance = groundtruth_checks.BOX_TOLERANCE
+  for box in boxes:
+    text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
+    if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
+      return (
+        f'a box is outside of [0, 1] ({text}). Coordinates are stored divided '
+        'by the height and width of the image.'
+      )
+    if not np.all(box[2:] >= box[:2]):
+      return (
+        f'a box is inverted ({text}); ymax has to be at least ymin, and xmax '
+        'at least xmin.'
+      )
+  return None
+
+
+def _find_problem_of_class(feature: Any, num_classes: int) -> Optional[str]:
+  classes = feature[_IMAGE_LABEL].int64_list.value
+  if len(classes) != 1:
+    return (
+      f'feature {_IMAGE_LABEL} holds {len(classes)} values; an image has '
+      'exactly one class.'
+    )
+  if not 0 <= classes[0] < num_classes:
+    return (
+      f'class id {classes[0]} is outside of 0 to {num_classes - 1} '
+      f'(architecture.num_classes is {num_classes}: the largest id plus one).'
+    )
+  return None
+
+
+OBJECTS = Contents(
+  'objects in boxes',
+  _LABEL,
+  {
+    _LABEL: 'int64_list',
+    'image/object/area': 'float_list',
+    'image/object/is_crowd': 'int64_list',
+    **dict.fromkeys(_BOXES, 'float_list'),
+  },
+  _find_problem_of_objects,
+)
+IMAGE_CLASS = Contents(
+  'a class for each image',
+  _IMAGE_LABEL,
+  {_IMAGE_LABEL: 'int64_list'},
+  _find_problem_of_class,
+)
+ALL = (OBJECTS, IMAGE_CLASS)

@@ -1,0 +1,117 @@
+"""Evaluator of classes of whole images."""
+
+from typing import Any, Dict, List
+
+import numpy as np
+
+from evaluation import evaluator_registry
+from utils import errors, files, label_map
+
+_NUM_TOP_CLASSES = 5
+CATEGORY_ACCURACY = 'Accuracy ByCategory/'
+CONFUSION = 'confusion'
+
+
+class ClassificationEvaluator:
+  """Accuracy, also by class, and which class is taken for which.
+
+  Args:
+    num_classes: number of classes, 0 among them.
+    names: class names by id; a class without one goes by its id.
+  """
+
+  def __init__(self, num_classes: int, names: Dict[int, str]):
+    self._names = [names.get(i, str(i)) for i in range(num_classes)]
+    self.reset()
+
+  def reset(self) -> None:
+    """Forgets all predictions."""
+    # Rows are true classes, columns predicted ones.
+    self._confusion = np.zeros([len(self._names)] * 2, np.int64)
+    self._num_among_top = 0
+    self._predictions: List[Dict[str, Any]] = []
+
+  def update(
+    self, predictions: Dict[str, Any], groundtruths: Dict[str, Any]
+  ) -> None:
+    """Adds one batch.
+
+    Args:
+      predictions: class_probabilities float [B, num_classes], is_padding bool
+        [B], rows to leave out, and source_id int [B].
+      groundtruths: classes int [B].
+
+    Raises:
+      errors.DataError: probabilities are not finite.
+    """
+    is_real = ~np.asarray(predictions['is_padding'], bool)
+    scores = np.asarray(predictions['class_probabilities'])[is_real]
+    classes = np.asarray(groundtruths['classes'])[is_real]
+    image_ids = np.asarray(predictions['source_id'])[is_real]
+    top = np.argsort(-scores, axis=1, kind='stable')[:, :_NUM_TOP_CLASSES]
+    np.add.at(self._confusion, (classes, top[:, 0]), 1)
+    self._num_among_top += int((top == classes[:, np.newaxis]).sum())
+    for image_id, class_id, row, best in zip(image_ids, classes, scores, top):
+      if not np.isfinite(row).all():
+        raise errors.DataError(
+          f'Image {image_id}: probabilities are not finite, as a model gives '
+          'whose training has diverged.'
+        )
+      self._predictions.append(
+        {
+          'image_id': int(image_id),
+          'class_id': int(class_id),
+          'predicted': best.tolist(),
+          'scores': [round(float(row[i]), 6) for i in best],
+        }
+      )
+
+  def dump_predictions(self, path: str) -> None:
+    """Writes the images so far, each with its class and the most likely ones.
+
+    Args:
+      path: of the JSON file, a list of objects with image_id, class_id,
+        predicted, ids of classes, best first, and their scores.
+    """
+    files.write_json(path, self._predictions)
+
+  def evaluate(self) -> Dict[str, Any]:
+    """Scores all images so far, then forgets them.
+
+    Returns:
+      top_1_accuracy, top_5_accuracy; `CATEGORY_ACCURACY` followed by the class,
+      for each one that has images; and `CONFUSION`, {true class: {predicted
+      class: number of images}}, without zeros.
+    """
+    confusion, names = self._confusion, self._names
+    num_images = confusion.sum()
+    metrics: Dict[str, Any] = {
+      'top_1_accuracy': np.trace(confusion) / num_images,
+      'top_5_accuracy': self._num_among_top / num_images,
+    }
+    present = np.flatnonzero(confusion.sum(axis=1))
+    for i in present:
+      metrics[CATEGORY_ACCURACY + names[i]] = (
+        confusion[i, i] / confusion[i].sum()
+      )
+    metrics[CONFUSION] = {
+      names[i]: {names[j]: int(confusion[i, j]) for j in row.nonzero()[0]}
+      for i, row in ((i, confusion[i]) for i in present)
+    }
+    self.reset()
+    return metrics
+
+
+def _names(params: Any) -> Dict[int, str]:
+  path = params.eval.label_map_file
+  return label_map.read_label_map(path) if path else {}
+
+
+@evaluator_registry.register_evaluator(
+  'classification', ('class_probabilities',), check=_names
+)
+def from_params(params: Any) -> ClassificationEvaluator:
+  """The evaluator of classes of whole images."""
+  return ClassificationEvaluator(
+    params.architecture.num_classes, _names(params)
+  )
