@@ -6,17 +6,17 @@ import tensorflow.compat.v1 as tf
 
 from configs import params_dict, presets, resolver
 from modeling import factory, model_builder
-from tests import golden_numbers
+from tests import distinct_networks, golden_numbers
 from tools import synthetic_batch
 from utils import mode_keys
 
 # Small ones; the others take up to half a minute each.
-_QUICK = ('bccd_resnet10', 'bccd_nasfpn')
+_QUICK = ('bccd_autoaugment', 'bccd_nasfpn')
 _SIZE = 128
 
 
 def _cases():
-  for preset in presets.find_presets():
+  for preset in distinct_networks.find():
     marks = [] if preset.name in _QUICK else [pytest.mark.slow]
     yield pytest.param(preset, id=preset.name, marks=marks)
 

@@ -4,9 +4,9 @@ import json
 import pytest
 import rich.console
 
-from configs import presets, resolver
+from configs import resolver
 from executor.tpu.preflight import preflight
-from tests import programs, tiny_run
+from tests import distinct_networks, programs, tiny_run
 from utils import errors
 
 _BATCHES = {'train': {'train_batch_size': 8}, 'eval': {'eval_batch_size': 8}}
@@ -185,7 +185,9 @@ def test_default_network_on_an_8_gb_core():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+  'preset', distinct_networks.find(), ids=lambda p: p.name
+)
 def test_every_preset_is_ready_at_full_size(preset):
   """SpineNets on the cores of a pod: one image on each."""
   batch = resolver.resolve(
