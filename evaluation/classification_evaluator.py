@@ -17,11 +17,13 @@ class ClassificationEvaluator:
 
   Args:
     num_classes: number of classes, 0 among them.
-    names: class names by id; a class without one goes by its id.
+    names: class names by id; a class without one goes by its id, and where
+      others have one, by 'id 3', since a name may be a number too.
   """
 
   def __init__(self, num_classes: int, names: Dict[int, str]):
-    self._names = [names.get(i, str(i)) for i in range(num_classes)]
+    nameless = 'id {}' if names else '{}'
+    self._names = [names.get(i, nameless.format(i)) for i in range(num_classes)]
     self.reset()
 
   def reset(self) -> None:

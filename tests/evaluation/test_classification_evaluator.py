@@ -37,11 +37,11 @@ def test_accuracy_and_confusion(tmp_path):
   assert metrics == {
     'top_1_accuracy': pytest.approx(2 / 5),
     'top_5_accuracy': pytest.approx(4 / 5),
-    'Accuracy ByCategory/0': 0,
+    'Accuracy ByCategory/id 0': 0,
     'Accuracy ByCategory/cat': pytest.approx(2 / 3),
     'Accuracy ByCategory/dog [red]': 0,
     'confusion': {
-      '0': {'eel': 1},
+      'id 0': {'eel': 1},
       'cat': {'cat': 2, 'eel': 1},
       'dog [red]': {'cat': 1},
     },
@@ -56,6 +56,20 @@ def test_accuracy_and_confusion(tmp_path):
   }
   _update(evaluator, [1], [1])
   assert evaluator.evaluate()['confusion'] == {'cat': {'cat': 1}}
+
+
+@pytest.mark.parametrize(
+  'names, expected',
+  [
+    ({}, {'1': {'0': 1, '1': 1}}),
+    # As of folders of digits, whose ids count from 1.
+    ({1: '0', 2: '1'}, {'0': {'id 0': 1, '0': 1}}),
+  ],
+)
+def test_a_class_without_a_name_is_not_taken_for_another(names, expected):
+  evaluator = classification_evaluator.ClassificationEvaluator(7, names)
+  _update(evaluator, [1, 1], [0, 1])
+  assert evaluator.evaluate()['confusion'] == expected
 
 
 def test_the_table_begins_with_the_worst_class(tmp_path):

@@ -98,6 +98,11 @@ def test_published_table(override, size, parameters, multiply_adds):
       marks=pytest.mark.slow,
     ),
     pytest.param({}, 267, 161, 25_559_081, marks=pytest.mark.slow),
+    pytest.param(
+      {'architecture': {'backbone': 'efficientnet-b0'}},
+      *(313, 215, 5_609_869),
+      marks=pytest.mark.slow,
+    ),
     (
       {
         'architecture': {'num_classes': 5},

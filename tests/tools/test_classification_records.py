@@ -182,6 +182,17 @@ def test_a_label_map_of_an_earlier_split_gives_the_ids(pictures, tmp_path):
   assert label == 2
 
 
+def test_folders_that_differ_in_case_alone_are_reported(pictures, tmp_path):
+  (pictures / 'Cat').mkdir()
+  annotated_images.save_image(pictures / 'Cat' / '1.jpg')
+  report = report_lib.Report()
+  written = _convert(pictures, tmp_path / 'out', report)
+  assert [c['name'] for c in written.coco['categories']] == [
+    *('Cat', 'cat', 'dog')
+  ]
+  assert _findings(report)['similar_folder'] == ['cat']
+
+
 @pytest.mark.parametrize(
   'names, message',
   [

@@ -31,8 +31,8 @@ class _Code:
     return os.mkdir, (self._path,)
 
 
-def _zipped(path, content):
-  with zipfile.ZipFile(str(path), 'w') as archive:
+def _zipped(path, content, compression=zipfile.ZIP_STORED):
+  with zipfile.ZipFile(str(path), 'w', compression) as archive:
     archive.writestr('archive/data.pkl', pickle.dumps(content, protocol=2))
   return str(path)
 
@@ -111,3 +111,15 @@ def test_no_state_dict(tmp_path):
   path = _zipped(tmp_path / 'x.pth', {'epoch': 3, 'loss': 0.5})
   with pytest.raises(errors.DataError, match='no state dict.*epoch, loss'):
     pytorch_file.read(path)
+
+
+def test_what_unpacks_to_any_size_is_refused(tmp_path):
+  path = _zipped(tmp_path / 'x.pth', {'x': 1}, zipfile.ZIP_DEFLATED)
+  with pytest.raises(errors.DataError, match='its parts are compressed'):
+    pytorch_file.read(path)
+
+
+def test_a_number_is_no_name():
+  tensor = pytorch_file._Tensor(None, 0, (1,), (1,))
+  content = {0: tensor, 'x': tensor}
+  assert list(pytorch_file._state_dict(content, 'x.pth')) == ['x']

@@ -44,6 +44,11 @@ def read_class_folders(
       'folder of pictures for each class.'
     )
   names = {folder: label_map_lib.clean_name(folder) for folder in class_dirs}
+  first: Dict[str, str] = {}
+  for class_name in sorted(set(names.values())):
+    other = first.setdefault(class_name.lower(), class_name)
+    if other != class_name:
+      report.add('similar_folder', class_name, other)
   if label_map is None:
     label_map = dict(enumerate(sorted(set(names.values())), 1))
 

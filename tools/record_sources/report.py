@@ -40,6 +40,7 @@ _KINDS = {
   'file_without_class': _Kind('file in no folder of a class', 'left out'),
   'folder_in_class': _Kind('folder within that of a class', 'left out'),
   'unknown_folder': _Kind('folder is not in the label map', 'left out'),
+  'similar_folder': _Kind('folders differ in case alone', 'two classes'),
   'class_without_image': _Kind('class has no image', 'none written'),
   'box_too_small': _Kind('box too small for a picture', 'box left out'),
   'crowd_box': _Kind('box of a crowd', 'box left out', False),

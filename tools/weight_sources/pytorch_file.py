@@ -127,6 +127,10 @@ def read(path: str) -> Dict[str, np.ndarray]:
 
 def _read_zip(file: BinaryIO, path: str) -> Tuple[Any, Dict[str, np.ndarray]]:
   with zipfile.ZipFile(file) as archive:
+    # PyTorch compresses nothing; what does may unpack to any size.
+    packed = (info.compress_type for info in archive.infolist())
+    if set(packed) != {zipfile.ZIP_STORED}:
+      raise ValueError('its parts are compressed')
     folder = next(
       name[: -len('data.pkl')]
       for name in archive.namelist()
@@ -191,7 +195,11 @@ def _state_dict(content: Any, path: str) -> Dict[str, _Tensor]:
     if isinstance(entries.get(key), dict):
       entries = entries[key]
       break
-  tensors = {k: v for k, v in entries.items() if isinstance(v, _Tensor)}
+  tensors = {
+    name: value
+    for name, value in entries.items()
+    if isinstance(name, str) and isinstance(value, _Tensor)
+  }
   if not tensors:
     names = ', '.join(map(str, list(entries)[:_NUM_NAMES]))
     raise errors.DataError(
