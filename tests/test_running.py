@@ -77,6 +77,7 @@ def test_eval_samples_limits_the_images(trained):
   assert len(images) == 4
 
 
+@pytest.mark.slow
 def test_resumed_training_goes_on_at_its_step(trained, caplog):
   model_dir, records, _ = trained
   params = tiny_run.resolve(model_dir, records, {'train': {'total_steps': 5}})
@@ -89,6 +90,7 @@ def test_resumed_training_goes_on_at_its_step(trained, caplog):
   assert 'nothing to do' in caplog.text
 
 
+@pytest.mark.slow
 def test_another_architecture_is_refused(trained):
   model_dir, records, _ = trained
   params = tiny_run.resolve(

@@ -149,6 +149,7 @@ def test_random_numbers_are_those_of_the_forward_pass(
   assert not [op.name for op in drawn if 'gradients' in op.name]
 
 
+@pytest.mark.slow
 def test_together_with_parts_of_a_batch():
   params = _params(
     _PYRAMID_OF_3, {'batch_norm_activation': {'batch_norm_trainable': False}}
@@ -158,6 +159,7 @@ def test_together_with_parts_of_a_batch():
   )
 
 
+@pytest.mark.slow
 def test_rewriting_the_graph_changes_nothing():
   _assert_same_step(
     _params(_PYRAMID_OF_3),

@@ -15,6 +15,7 @@ from utils import mode_keys
 _NUM_CORES = 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('use_sync_bn,momentum', [(False, 0.0), (True, 0.9)])
 def test_what_cores_sum(tmp_path, use_sync_bn, momentum):
   records = tiny_run.write_data(tmp_path)

@@ -31,6 +31,7 @@ def _rows(lines, columns):
   }
 
 
+@pytest.mark.slow
 def test_graph_of_a_preset():
   lines = _run('graphs', '--presets=retinanet_demo', '--steps=1')
   ((name, figures),) = _rows(lines, 4).items()

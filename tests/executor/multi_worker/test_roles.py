@@ -77,6 +77,7 @@ def test_no_one_evaluates_unasked(tmp_path, records, set_task, monkeypatch):
   assert done == [_TRAINED]
 
 
+@pytest.mark.slow
 def test_an_evaluator_does_not_train(tmp_path, set_task, monkeypatch, capsys):
   trained = tiny_run.train(tmp_path)
   set_task('evaluator', 0)

@@ -47,6 +47,7 @@ def _meta_graphs(directory):
   return content.meta_graphs
 
 
+@pytest.mark.slow
 def test_saved_model_cli_lists_both_tag_sets(written):
   show = subprocess.run(
     [*programs.PYTHON, '-m', 'tensorflow.python.tools.saved_model_cli']

@@ -143,6 +143,7 @@ def test_a_batch_that_does_not_divide_hides_nothing():
   assert report.problems == []
 
 
+@pytest.mark.slow
 def test_a_process_beside_this_one_finds_the_same():
   params = _params()
   with background_check.check_beside(params, 'eval') as report:

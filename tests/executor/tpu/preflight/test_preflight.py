@@ -161,12 +161,14 @@ def test_batches_of_an_evaluation_that_is_none_of_a_tpu(no_graphs, tmp_path):
     assert 'ready' in _run(override, trains=True, **kwargs)
 
 
+@pytest.mark.slow
 def test_evaluation_on_this_machine_is_no_graph_of_a_tpu():
   output = _run(_override(''), flags={'eval_master': 'local'})
   assert 'train ' in output
   assert 'eval ' not in output
 
 
+@pytest.mark.slow
 def test_too_large_for_a_core():
   with pytest.raises(errors.ConfigError) as info:
     # A batch that does not divide is no reason to look no further.

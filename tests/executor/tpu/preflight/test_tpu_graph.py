@@ -90,6 +90,7 @@ def test_evaluation(eval_type):
   assert graph_checks.without_shape(graph.operations) == []
 
 
+@pytest.mark.slow
 def test_a_pod_trains_with_shared_moments_and_evaluates_on_one_host():
   changes = {
     'train': {'num_shards': 16},
