@@ -297,6 +297,14 @@ def test_the_program_takes_either_source(pictures, voc_dirs, tmp_path):
   assert process.returncode == 0, process.stderr
   assert '5 images in 5 files' in process.stdout
   assert 'num_classes is 3' in process.stdout
+
+  check = ('tools/check_records.py', f'--file_pattern={out}/train-*')
+  process = programs.run(*check, '--num_classes=3')
+  assert process.stdout == '5 files, 5 records read, 0 problems\n'
+  process = programs.run(*check, '--num_classes=2')
+  assert process.returncode == 1
+  assert process.stdout.count('class id 2 is outside of') == 2
+
   boxes = (f'--voc_annotation_dir={voc_dirs[0]}', '--crop_boxes')
   process = programs.run(
     *common, *boxes, f'--image_dir={voc_dirs[1]}', '--overwrite'
