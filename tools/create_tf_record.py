@@ -104,6 +104,15 @@ def _fit_together(values: Dict[str, Any]) -> bool:
   return bool(values['image_dir'])
 
 
+@flags.multi_flags_validator(
+  ['crop_margin', 'crop_boxes'],
+  '--crop_margin has no effect without --crop_boxes. Leave it out.',
+)
+def _crops(values: Dict[str, Any]) -> bool:
+  default = FLAGS['crop_margin'].default
+  return values['crop_boxes'] or values['crop_margin'] == default
+
+
 def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.

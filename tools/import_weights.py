@@ -74,15 +74,15 @@ def _read(source: str, network: Any) -> Dict[str, Any]:
   )
 
 
-def _print_pooling(differences: Dict[int, Any]) -> None:
-  print(
-    'The first pooling pads as TensorFlow does: maps are those of the image '
-    'moved by 2 pixels.\nDifference to the source on random images, in %:\n'
-    'level  same image  moved image: inside   border'
-  )
-  for level, shares in differences.items():
-    same, inside, border = (100 * share for share in shares)
-    print(f'   C{level}  {same:10.2f}  {inside:19.4f}  {border:7.2f}')
+def _check_finite(values: Dict[str, Any], source: str) -> None:
+  import numpy as np
+
+  for name, value in values.items():
+    if not np.isfinite(value).all():
+      raise errors.DataError(
+        f"'{source}': {name} has values that are not finite. Fetch it anew, or "
+        'take weights of before the training diverged.'
+      )
 
 
 def main(argv: List[str]) -> None:
@@ -97,15 +97,15 @@ def main(argv: List[str]) -> None:
   from tools.weight_sources import (
     backbone_graph,
     batch_norm_epsilon,
-    pooling_shift,
     resnet_names,
     written_checkpoint,
   )
 
   written_checkpoint.check_absent(FLAGS.output)
   params = _params()
-  network = backbone_graph.build(params, pooling_shift.SIZE)
+  network = backbone_graph.build(params)
   values = _read(argv[1], network)
+  _check_finite(values, argv[1])
   if FLAGS.backbone == _RESNET:
     there, here = (
       resnet_names.EPSILON,
@@ -115,8 +115,6 @@ def main(argv: List[str]) -> None:
     print(f'Batch norm: epsilon {there:g} there, {here:g} here; gamma differs.')
   prefix = written_checkpoint.write(values, FLAGS.output)
   print(warm_start.match_variables(prefix, network.variables))
-  if argv[1].endswith(_PYTORCH):
-    _print_pooling(pooling_shift.measure(network, prefix))
   print(
     'Images: RGB, normalised by the mean and deviation of ImageNet, as here.\n'
     f"Next: train.checkpoint: {{path: {FLAGS.output}, prefix: ''}}"

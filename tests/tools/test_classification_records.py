@@ -319,6 +319,10 @@ def test_the_program_takes_either_source(pictures, voc_dirs, tmp_path):
   assert 'goes without it and without --crop_boxes' in refused.stderr
   refused = programs.run(*common, *boxes)
   assert 'Boxes need --image_dir' in refused.stderr
+  refused = programs.run(
+    *common, f'--classification_dir={pictures}', '--crop_margin=0.2'
+  )
+  assert '--crop_margin has no effect without --crop_boxes' in refused.stderr
 
 
 def test_crops_of_bccd(tmp_path):

@@ -1,7 +1,5 @@
 """Imported weights give here what they gave where they come from."""
 
-import re
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -300,6 +298,21 @@ def _import(*arguments):
   return programs.run('tools/import_weights.py', *arguments)
 
 
+def test_values_that_are_not_finite_are_refused(tmp_path, r18):
+  _, tensors = r18
+  tensors = {name: np.array(value) for name, value in tensors.items()}
+  tensors['layer2.0.bn1.bias'][0] = np.nan
+  source = tmp_path / 'r18.safetensors'
+  safetensors_numpy.save_file(tensors, str(source))
+  output = tmp_path / 'out'
+  process = _import(
+    source, '--backbone=resnet', '--depth=18', f'--output={output}'
+  )
+  assert process.returncode == 1
+  assert 'resnet18/batch_normalization_7/beta has values that' in process.stderr
+  assert not output.exists()
+
+
 def test_program_writes_a_whole_backbone(tmp_path, r18):
   _, tensors = r18
   source, output = tmp_path / 'r18.safetensors', tmp_path / 'out'
@@ -313,11 +326,6 @@ def test_program_writes_a_whole_backbone(tmp_path, r18):
   assert f"Next: train.checkpoint: {{path: {output}, prefix: ''}}" in (
     process.stdout
   )
-  # Image moved by two pixels: equal inside, at the fine level at least.
-  level, same, inside, border = re.search(
-    r'(C2) +([\d.]+) +([\d.]+) +([\d.]+)', process.stdout
-  ).groups()
-  assert float(inside) < 0.01 < float(border) < float(same)
   reader = tf.train.load_checkpoint(str(output))
   np.testing.assert_array_equal(
     reader.get_tensor('resnet18/conv2d/kernel'),

@@ -1,6 +1,6 @@
 """A backbone as a graph of its own, at inference."""
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -25,19 +25,14 @@ class BackboneGraph(NamedTuple):
   variables: List[tf.Variable]
 
 
-def build(params: Any, size: Optional[int] = None) -> BackboneGraph:
-  """Returns the backbone that `architecture.backbone` names.
-
-  Args:
-    params: the whole config.
-    size: sides of the images, pixels; None: any, if the backbone allows it.
-  """
+def build(params: Any) -> BackboneGraph:
+  """Returns the backbone that `architecture.backbone` names."""
   graph = tf.Graph()
   with graph.as_default():
     backbone = backbone_and_neck.backbone_generator(
       params, layer_kit.from_params(params)
     )
-    images = tf.placeholder(tf.float32, [None, size, size, 3])
+    images = tf.placeholder(tf.float32, [None, None, None, 3])
     outputs = backbone(images, is_training=False)
     return BackboneGraph(
       graph, backbone.scope, images, outputs, tf.global_variables()
