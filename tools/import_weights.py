@@ -30,6 +30,7 @@ flags.mark_flags_as_required(['backbone', 'output'])
 
 _RESNET = 'resnet'
 _SAFETENSORS = '.safetensors'
+_PACKED = ('.gz', '.tgz', '.zip')
 _PYTORCH = ('.pth', '.pt', '.bin', '.tar', _SAFETENSORS)
 
 
@@ -58,6 +59,11 @@ def _read(source: str, network: Any) -> Dict[str, Any]:
   )
 
   shapes = {v.op.name: v.shape.as_list() for v in network.variables}
+  if source.endswith(_PACKED):
+    raise errors.ConfigError(
+      f"'{source}' is packed. Unpack it, and give the folder of the checkpoint "
+      'in it.'
+    )
   if not source.endswith(_PYTORCH):
     return tf_checkpoint.read(source, network.scope, shapes)
   if not os.path.isfile(source):
@@ -72,6 +78,15 @@ def _read(source: str, network: Any) -> Dict[str, Any]:
   return resnet_names.to_variables(
     tensors, FLAGS.depth, network.scope, shapes, source
   )
+
+
+def _next_override() -> str:
+  parts = {
+    'train.checkpoint.path': FLAGS.output,
+    'architecture.backbone': FLAGS.backbone,
+    'resnet.resnet_depth': FLAGS.depth,
+  }
+  return ','.join(f'{key}={value}' for key, value in parts.items() if value)
 
 
 def _check_finite(values: Dict[str, Any], source: str) -> None:
@@ -117,7 +132,7 @@ def main(argv: List[str]) -> None:
   print(warm_start.match_variables(prefix, network.variables))
   print(
     'Images: RGB, normalised by the mean and deviation of ImageNet, as here.\n'
-    f"Next: train.checkpoint: {{path: {FLAGS.output}, prefix: ''}}"
+    f'Next: --params_override={_next_override()}'
   )
 
 

@@ -1,4 +1,4 @@
-"""Loss, learning rate and AP over the steps of a training, as a picture."""
+"""Loss, learning rate and metrics over the steps of a training, drawn."""
 
 import collections
 import os
@@ -12,9 +12,12 @@ from evaluation import report
 from utils import errors, files
 
 _LOSS, _LEARNING_RATE = 'loss', 'learning_rate'
+_MODEL_LOSS = 'model_loss'
 # Drawn only where their parts are absent.
-_SUMS = (_LOSS, 'model_loss', 'total_loss')
-_METRICS = ('AP', 'AP50', 'AP75')
+_SUMS = (_LOSS, _MODEL_LOSS, 'total_loss')
+# Part of the total, but of no other sum.
+_WEIGHT_DECAY = 'l2_regularization_loss'
+_METRICS = ('AP', 'AP50', 'AP75', 'top_1_accuracy', 'top_5_accuracy')
 _SMOOTHED_SHARE = 50  # a running mean covers 1/50 of the points
 
 
@@ -69,6 +72,8 @@ def plot_learning_curve(model_dir: str, output: str) -> List[str]:
   training = read_scalars(model_dir) if exists else {}
   losses = sorted(tag for tag in training if tag.endswith('loss'))
   parts = [tag for tag in losses if tag not in _SUMS]
+  if parts == [_WEIGHT_DECAY] and _MODEL_LOSS in losses:
+    parts.append(_MODEL_LOSS)
   if not losses:
     raise errors.DataError(
       "model_dir '{}' holds no event file with a loss; scalars: {}. Give the "
@@ -83,7 +88,7 @@ def plot_learning_curve(model_dir: str, output: str) -> List[str]:
       'linear',
       {tag: training[tag] for tag in (_LEARNING_RATE,) if tag in training},
     ),
-    ('average precision', 'linear', _read_metrics(model_dir)),
+    ('metrics', 'linear', _read_metrics(model_dir)),
   ]
   panels = [panel for panel in panels if panel[-1]]
   _save(_draw(panels), output)
@@ -109,7 +114,7 @@ def _scalar(value: Any) -> Optional[float]:
 
 
 def _read_metrics(model_dir: str) -> Dict[str, Curve]:
-  """Returns curves of AP; named with the folder if there are several."""
+  """Returns curves of metrics; named with the folder if there are several."""
   folders = tf.io.gfile.glob(os.path.join(model_dir, 'eval*'))
   folders = sorted(filter(tf.io.gfile.isdir, folders))
   return {

@@ -86,7 +86,9 @@ class CsvWriter(writers.TextWriter):
         self._num_rows += 1
         name = self._label_map.get(class_id, '')
         cells = [result.name, class_id, name, f'{score:.6f}']
-        self._rows.writerow(cells + [f'{edge:.2f}' for edge in box])
+        # Classes of whole images leave the edges empty.
+        edges = [f'{edge:.2f}' for edge in box] or [''] * 4
+        self._rows.writerow(cells + edges)
 
   def close(self) -> str:
     super().close()

@@ -56,6 +56,20 @@ def test_scalars_of_both_tensorflow_versions(tmp_path):
   assert curves['learning_rate'].values.tolist() == [0.25]
 
 
+def test_weight_decay_is_no_part_of_a_classifiers_loss(tmp_path):
+  training = {'model_loss': 1.0, 'l2_regularization_loss': 0.2, 'loss': 1.2}
+  _write(tmp_path, dict.fromkeys((1, 2, 3), training))
+  _write(tmp_path / 'eval', {3: {'top_1_accuracy': 0.5, 'model_loss': 1.0}})
+  tags = learning_curve.plot_learning_curve(
+    str(tmp_path), str(tmp_path / 'curve.png')
+  )
+  assert sorted(tags) == [
+    'l2_regularization_loss',
+    'model_loss',
+    'top_1_accuracy',
+  ]
+
+
 def test_steps_that_are_repeated_after_a_resume_count_once(tmp_path):
   # Named against the order of writing.
   _write(tmp_path, {1: {'loss': 8.0}, 2: {'loss': 9.0}}, suffix='.z')
