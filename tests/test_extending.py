@@ -67,6 +67,7 @@ def project(tmp_path):
   return _Project(tmp_path / 'project')
 
 
+@pytest.mark.slow
 def test_example_of_the_documentation_trains(project, tmp_path):
   with open(os.path.join(_ROOT, 'docs', 'extending.md')) as file:
     blocks = dict(_BLOCK.findall(file.read()))

@@ -237,6 +237,7 @@ def test_each_batch_size_means_what_it_says(trained):
   assert sizes == [2, 3, 3]
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_is_described(tmp_path):
   rate = {
     'type': 'step',

@@ -135,6 +135,7 @@ def test_spinenet_49s(monkeypatch):
   assert _stats(override, 640) == pytest.approx((11.9, 33.8), abs=0.06)
 
 
+@pytest.mark.slow
 def test_stats_are_per_image():
   params = golden_numbers.make_params({'resnet': {'resnet_depth': 10}})
   totals = []

@@ -63,9 +63,8 @@ def test_spinenet(model_id):
   assert _backbone('spinenet', model_id) == expected
 
 
-@pytest.mark.parametrize(
-  'model_id', [pytest.param('49S', marks=pytest.mark.slow), '49XS']
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('model_id', ['49S', '49XS'])
 def test_mbconv(model_id):
   expected = variables_by_rule.spinenet_mbconv(model_id)
   assert _backbone('spinenet_mbconv', model_id) == expected

@@ -85,6 +85,7 @@ def test_training_windows_follow_from_the_seed(records):
   assert np.abs(by_label[0] - by_label[1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_layouts_and_policies_of_training(records):
   policy = {'output_size': [32, 48], 'aug_policy': 'randaugment-2-5'}
   params = _params(

@@ -49,6 +49,7 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
     assert text in process.stdout, text
 
 
+@pytest.mark.slow
 def test_program_names_all_that_would_not_work(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
