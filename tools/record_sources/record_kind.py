@@ -1,5 +1,6 @@
 """Kind of records that a set is converted into."""
 
+import abc
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -23,7 +24,7 @@ class Entry(NamedTuple):
   annotations: List[Dict[str, Any]]
 
 
-class RecordKind:
+class RecordKind(abc.ABC):
   """What records hold.
 
   Attributes:
@@ -40,6 +41,7 @@ class RecordKind:
     """Returns the images in the order of their records."""
     return annotated
 
+  @abc.abstractmethod
   def entries(
     self,
     image: annotations.AnnotatedImage,
@@ -48,8 +50,8 @@ class RecordKind:
     report: report_lib.Report,
   ) -> Iterator[Entry]:
     """Yields the records of an image; reports what it leaves out."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:
     """Returns why the set cannot have been meant as it is, or ''.
 
@@ -57,7 +59,6 @@ class RecordKind:
       coco: all entries, as a COCO dict.
       report: receives what is only strange.
     """
-    raise NotImplementedError
 
 
 def image_features(
