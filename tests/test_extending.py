@@ -141,6 +141,7 @@ def test_detector_of_three_files(project, tmp_path):
   assert answer.json()['detections'], answer.text
 
 
+@pytest.mark.slow
 def test_classifier_of_three_files(project, tmp_path):
   project.add_model('classifier', 'colour')
   records = tiny_run.write_data(tmp_path)

@@ -10,18 +10,11 @@ from tests import distinct_networks, golden_numbers
 from tools import synthetic_batch
 from utils import mode_keys
 
-# A small one; the others take up to half a minute each.
-_QUICK = ('bccd_autoaugment',)
+# They take up to half a minute each.
+pytestmark = pytest.mark.slow
 _SIZE = 128
 
 
-def _cases():
-  for preset in distinct_networks.find():
-    marks = [] if preset.name in _QUICK else [pytest.mark.slow]
-    yield pytest.param(preset, id=preset.name, marks=marks)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize('preset', presets.find_presets(), ids=lambda p: p.name)
 def test_header_gives_the_size_of_the_network(preset):
   params = resolver.resolve(
@@ -39,7 +32,9 @@ def test_header_gives_the_size_of_the_network(preset):
   )
 
 
-@pytest.mark.parametrize('preset', _cases())
+@pytest.mark.parametrize(
+  'preset', distinct_networks.find(), ids=lambda p: p.name
+)
 def test_preset_trains_and_detects(preset):
   params = resolver.resolve(
     config_file=preset.path, flags={'use_tpu': False}

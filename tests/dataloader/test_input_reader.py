@@ -175,8 +175,13 @@ def _jittered(seed, count=6, start_step=0):
   return _batches(params, mode_keys.TRAIN, count, start_step=start_step)
 
 
-def test_a_seed_makes_training_data_reproducible():
-  first, second = _jittered(7), _jittered(7)
+@pytest.fixture(scope='module')
+def jittered():
+  return _jittered(7)
+
+
+def test_a_seed_makes_training_data_reproducible(jittered):
+  first, second = jittered, _jittered(7)
   for a, b in zip(first, second):
     tf.nest.map_structure(np.testing.assert_array_equal, a, b)
   other = _jittered(8)
@@ -184,8 +189,10 @@ def test_a_seed_makes_training_data_reproducible():
 
 
 @pytest.mark.parametrize('seed', [None, 7])
-def test_a_training_goes_on_with_the_images_and_the_jitter_of_its_step(seed):
-  whole = _jittered(seed)
+def test_a_training_goes_on_with_the_images_and_the_jitter_of_its_step(
+  seed, jittered
+):
+  whole = jittered if seed else _jittered(None)
   parts = _jittered(seed, 3) + _jittered(seed, 3, start_step=3)
   for a, b in zip(whole, parts):
     np.testing.assert_array_equal(a[1]['source_id'], b[1]['source_id'])
@@ -199,9 +206,8 @@ def test_a_training_goes_on_with_the_images_and_the_jitter_of_its_step(seed):
     assert sorted(ids) == [1, 2, 3, 4]
 
 
-def test_a_step_of_several_batches():
+def test_a_step_of_several_batches(jittered):
   """As where several replicas take a batch each."""
-  whole = _jittered(7)
   with tf.Graph().as_default(), tf.Session() as session:
     input_fn = input_reader.InputFn(
       golden_numbers.RECORDS,
@@ -212,7 +218,7 @@ def test_a_step_of_several_batches():
     dataset = input_fn({'batch_size': 1, 'step_size': 2})
     fetches = tf.data.make_one_shot_iterator(dataset).get_next()
     ids = [int(session.run(fetches)[1]['source_id']) for _ in range(2)]
-  assert ids == whole[2][1]['source_id'].tolist()
+  assert ids == jittered[2][1]['source_id'].tolist()
 
 
 def test_parts_of_the_training_data_have_their_own_jitter():

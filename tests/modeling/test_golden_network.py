@@ -42,7 +42,10 @@ CASES = [
     (128, 128),
     1,
   ),
-  ('retinanet_r50_fpn_separable', _SEPARABLE, (128, 128), 1),
+  pytest.param(
+    *('retinanet_r50_fpn_separable', _SEPARABLE, (128, 128), 1),
+    marks=pytest.mark.slow,
+  ),
   (
     'retinanet_r50_nasfpn',
     {'architecture': {'multilevel_features': 'nasfpn'}},
@@ -74,7 +77,7 @@ CASES = [
     (128, 128),
     1,
   ),
-  (
+  pytest.param(
     'retinanet_spinenet_mbconv49',
     _spinenet(
       'spinenet_mbconv',
@@ -82,6 +85,7 @@ CASES = [
     ),
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
 ]
 CASES += [

@@ -35,7 +35,7 @@ CASES = [
     (0.01, 0.01),
     marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'train_r18_clip_frozen',
     {
       'resnet': {'resnet_depth': 18},
@@ -51,6 +51,7 @@ CASES = [
       },
     },
     (0.002, 0.002),
+    marks=pytest.mark.slow,
   ),
   (
     'train_r18_adam_cosine_norm',

@@ -143,7 +143,9 @@ def test_gradient_clipping_bounds_the_step():
   assert moved == pytest.approx(0.25, rel=1e-3)
 
 
-@pytest.mark.parametrize('block_size', [1, 2])
+@pytest.mark.parametrize(
+  'block_size', [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_training_layouts_give_the_same_loss(block_size):
   plain = _params({'train': {'seed': 1}})
   changed = _params(

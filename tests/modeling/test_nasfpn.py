@@ -31,9 +31,16 @@ def _features(size=256, channels=16):
   }
 
 
-@pytest.mark.parametrize('num_repeats', [1, 3])
-@pytest.mark.parametrize('block_fn,width', [('conv', 8), ('bottleneck', 32)])
-def test_pyramid(num_repeats, block_fn, width):
+@pytest.mark.parametrize(
+  'block_fn,width,num_repeats',
+  [
+    ('conv', 8, 1),
+    ('conv', 8, 3),
+    ('bottleneck', 32, 1),
+    pytest.param('bottleneck', 32, 3, marks=pytest.mark.slow),
+  ],
+)
+def test_pyramid(block_fn, width, num_repeats):
   with tf.Graph().as_default():
     neck = _neck(num_repeats=num_repeats, block_fn=block_fn)
     pyramid = neck(_features(), True)

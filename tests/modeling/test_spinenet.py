@@ -69,7 +69,9 @@ def built():
 
 
 @pytest.mark.parametrize('name', _BACKBONES)
-@pytest.mark.parametrize('levels', [(3, 7), (4, 6)])
+@pytest.mark.parametrize(
+  'levels', [(3, 7), pytest.param((4, 6), marks=pytest.mark.slow)]
+)
 def test_gives_the_wanted_levels(name, levels, built):
   channels = {'spinenet': 128, 'spinenet_mbconv': 24}[name]
   network = built[name]
@@ -179,6 +181,7 @@ def test_drop_connect_grows_with_depth(name, built):
   assert types.count('Floor') == count
 
 
+@pytest.mark.slow
 def test_mbconv_without_squeeze_and_excitation():
   with tf.Graph().as_default():
     _shapes(_backbone('spinenet_mbconv', se_ratio=0.0), 128, 128)

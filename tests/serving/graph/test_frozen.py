@@ -36,7 +36,7 @@ _NETWORKS = {
     'batch_norm_activation': {'activation': 'swish'},
   },
 }
-_SLOW = ('spinenet', 'mbconv')
+_SLOW = ('nasfpn', 'spinenet', 'mbconv')
 
 
 def _build(params, image_size):

@@ -109,6 +109,7 @@ def test_detects_what_the_checkpoint_does(exported, expected, name):
   _assert_same(predictor.predict(_images()), expected[64, 64])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', _UNALIGNED_FORMATS)
 def test_shares_of_a_padded_image(unaligned, expected, name):
   predictor = exported_lib.load(unaligned, name)
@@ -129,6 +130,7 @@ def test_several_threads(exported, expected, name):
       _assert_same(found[::step], expected[64, 64])
 
 
+@pytest.mark.slow
 def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
   caplog.set_level(logging.INFO)
   check.check(
@@ -167,7 +169,11 @@ def test_weights_of_16_bits(exported, expected):
 
 
 @pytest.mark.parametrize(
-  'export_name, size', [('exported', (64, 64)), ('unaligned', _UNALIGNED)]
+  'export_name, size',
+  [
+    ('exported', (64, 64)),
+    pytest.param('unaligned', _UNALIGNED, marks=pytest.mark.slow),
+  ],
 )
 def test_integers(request, expected, export_name, size):
   directory = request.getfixturevalue(export_name)
