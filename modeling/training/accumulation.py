@@ -58,7 +58,9 @@ def sum_over_parts(
     own_updates = updates[num_outside:]
     del updates[num_outside:]
     with tf.control_dependencies(own_updates):
-      return [index + 1, tf.nest.map_structure(_add, sums, terms)]
+      following = index + 1
+    # Each is added as soon as it is there, and its memory is free again.
+    return [following, tf.nest.map_structure(_add, sums, terms)]
 
   _, sums = tf.while_loop(
     lambda index, unused_sums: index < num_parts,
