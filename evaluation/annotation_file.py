@@ -131,8 +131,10 @@ def _annotation_dict(
     reason = 'the bbox {}, whose width or height is negative'.format(
       list(annotation.bbox)
     )
-  elif require_masks and not _is_mask(
-    entry.get('segmentation'), images[annotation.image_id]
+  elif require_masks and not is_mask(
+    entry.get('segmentation'),
+    images[annotation.image_id].height,
+    images[annotation.image_id].width,
   ):
     reason = 'no `segmentation` of polygons or run lengths'
   if reason:
@@ -149,7 +151,7 @@ def _annotation_dict(
   )
 
 
-def _is_mask(segmentation: Any, image: coco_json.Image) -> bool:
+def is_mask(segmentation: Any, height: int, width: int) -> bool:
   """Whether it is what C code can take: polygons, or run lengths."""
   if isinstance(segmentation, dict):
     counts = segmentation.get('counts')
@@ -157,9 +159,9 @@ def _is_mask(segmentation: Any, image: coco_json.Image) -> bool:
       is_whole = _COMPRESSED.fullmatch(counts)
     else:
       is_whole = _are_numbers(counts, 1, int) and (
-        min(counts) >= 0 and sum(counts) == image.height * image.width
+        min(counts) >= 0 and sum(counts) == height * width
       )
-    return is_whole and segmentation.get('size') == [image.height, image.width]
+    return is_whole and segmentation.get('size') == [height, width]
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
