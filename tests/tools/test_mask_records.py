@@ -1,4 +1,4 @@
-"""Masks get into records as they are annotated, and nothing gets lost unsaid."""
+"""Masks get into records as annotated, and nothing gets lost unsaid."""
 
 import io
 import json

@@ -173,8 +173,8 @@ def test_image_without_objects():
   scores = np.concatenate(
     [s.reshape([2, -1]) for s in labels['rpn_score_targets'].values()], axis=1
   )
-  assert np.sum(scores == 1, axis=1).tolist() == [0, 3]
-  assert np.sum(scores == 0, axis=1).tolist() == [8, 5]
+  assert np.sum(scores == 1, axis=1).tolist() == [0, 4]
+  assert np.sum(scores == 0, axis=1).tolist() == [8, 4]
 
 
 def test_numbers_of_masks_and_objects_differ():
