@@ -53,7 +53,7 @@ def prepare(
     content = load_annotations(val_json_file, include_mask)
   else:
     content = record_annotations.read_annotations(
-      file_pattern, eval_samples, regenerate_source_id
+      file_pattern, eval_samples, regenerate_source_id, include_mask
     )
     _log.info(
       'Annotation file %s: %d images with %d objects from %s.',
@@ -134,7 +134,7 @@ def _annotation_dict(
     reason = 'the bbox {}, whose width or height is negative'.format(
       list(annotation.bbox)
     )
-  elif require_masks and not is_segmentation(
+  elif require_masks and not is_mask(
     entry.get('segmentation'), *_size(images[annotation.image_id])
   ):
     reason = (
@@ -165,7 +165,7 @@ def _size(image: coco_json.Image) -> Tuple[int, int]:
   return image.height, image.width
 
 
-def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
+def is_mask(segmentation: Any, height: int, width: int) -> bool:
   """Whether C code can take it for an image: polygons, or run lengths."""
   if isinstance(segmentation, dict):
     counts = segmentation.get('counts')
@@ -175,7 +175,7 @@ def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
       is_whole = _are_numbers(counts, 1, int) and (
         min(counts) >= 0 and sum(counts) == height * width
       )
-    return bool(is_whole) and segmentation.get('size') == [height, width]
+    return is_whole and segmentation.get('size') == [height, width]
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
