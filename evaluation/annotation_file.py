@@ -4,9 +4,10 @@ import logging
 import os
 import re
 import reprlib
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import tensorflow.compat.v1 as tf
+from faster_coco_eval import mask_api_new_cpp as mask_api
 from pycocotools import mask as mask_lib
 
 from evaluation import coco_json, record_annotations
@@ -134,7 +135,7 @@ def _annotation_dict(
     reason = 'the bbox {}, whose width or height is negative'.format(
       list(annotation.bbox)
     )
-  elif require_masks and not is_mask(
+  elif require_masks and not is_segmentation(
     entry.get('segmentation'), *_size(images[annotation.image_id])
   ):
     reason = (
@@ -165,22 +166,34 @@ def _size(image: coco_json.Image) -> Tuple[int, int]:
   return image.height, image.width
 
 
-def is_mask(segmentation: Any, height: int, width: int) -> bool:
+def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
   """Whether C code can take it for an image: polygons, or run lengths."""
   if isinstance(segmentation, dict):
     counts = segmentation.get('counts')
     if isinstance(counts, str):
-      is_whole = _COMPRESSED.fullmatch(counts)
-    else:
-      is_whole = _are_numbers(counts, 1, int) and (
-        min(counts) >= 0 and sum(counts) == height * width
-      )
-    return is_whole and segmentation.get('size') == [height, width]
+      counts = _decompressed(counts)
+    return (
+      segmentation.get('size') == [height, width]
+      and _are_numbers(counts, 1, int)
+      and min(counts) >= 0
+      and sum(counts) == height * width
+    )
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
     and all(_are_numbers(polygon, 6, (int, float)) for polygon in segmentation)
   )
+
+
+def _decompressed(counts: str) -> Optional[List[int]]:
+  """Run lengths of COCO's text; None if it is none."""
+  if not _COMPRESSED.fullmatch(counts):
+    return None
+  runs = {'size': [0, 0], 'counts': counts.encode('ascii')}
+  try:
+    return mask_api.toUncompressedRLE([runs])[0]['counts']
+  except RuntimeError:  # It breaks off within a number.
+    return None
 
 
 def _are_numbers(values: Any, least: int, kind: Any) -> bool:

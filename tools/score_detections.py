@@ -100,7 +100,7 @@ def encode_masks(
   for number, detection in enumerate(detections):
     if 'segmentation' in detection:
       mask, size = detection['segmentation'], sizes[detection['image_id']]
-      if not annotation_file.is_mask(mask, *size):
+      if not annotation_file.is_segmentation(mask, *size):
         raise errors.DataError(
           f'Entry {number} of the detections: needed is a segmentation of '
           'polygons, or of run lengths with the size {} of the image, not '

@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as mask_lib
 
 from evaluation import annotation_file
-from utils import errors
+from utils import errors, mask_utils
 
 
 def rasterize(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -21,24 +21,11 @@ def rasterize(segmentation: Any, height: int, width: int) -> np.ndarray:
   Raises:
     errors.DataError: it is none of these, or of another size.
   """
-  if not annotation_file.is_mask(segmentation, height, width):
+  if not annotation_file.is_segmentation(segmentation, height, width):
     raise errors.DataError(
       f'neither polygons nor run lengths of {width}x{height} pixels'
     )
-  if isinstance(segmentation, list):
-    run_lengths = mask_lib.merge(
-      mask_lib.frPyObjects(segmentation, height, width)
-    )
-  elif isinstance(segmentation['counts'], str):
-    run_lengths = dict(
-      segmentation, counts=segmentation['counts'].encode('ascii')
-    )
-  else:
-    run_lengths = mask_lib.frPyObjects(segmentation, height, width)
-  try:
-    return mask_lib.decode(run_lengths)
-  except ValueError as error:
-    raise errors.DataError(str(error)) from error
+  return mask_lib.decode(mask_utils.to_rle(segmentation, height, width))
 
 
 def to_run_lengths(mask: np.ndarray) -> Dict[str, Any]:
