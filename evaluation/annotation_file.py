@@ -54,7 +54,7 @@ def prepare(
     content = load_annotations(val_json_file, include_mask)
   else:
     content = record_annotations.read_annotations(
-      file_pattern, eval_samples, regenerate_source_id
+      file_pattern, eval_samples, regenerate_source_id, include_mask
     )
     _log.info(
       'Annotation file %s: %d images with %d objects from %s.',

@@ -11,7 +11,9 @@ import pytest
 from pycocotools import coco, cocoeval
 from pycocotools import mask as mask_lib
 
+from configs import factory
 from evaluation import coco_evaluator, coco_metrics
+from tests import record_factory
 from tests.evaluation import hand_made_batches
 from utils import errors, mask_utils
 
@@ -250,3 +252,44 @@ def test_absent_fields_are_named(made):
   for field in ('detection_masks', 'image_info'):
     with pytest.raises(ValueError, match=f'`{field}` is absent'):
       evaluator.update({k: v for k, v in batch.items() if k != field})
+
+
+def test_groundtruth_from_the_masks_of_records(tmp_path):
+  """A disc and an empty image of 60 x 40 pixels, as PNG masks of 255."""
+  box = [0.1, 0.2, 0.6, 0.7]  # 4 to 24 of 40 rows, 12 to 42 of 60 columns
+  disc = np.zeros([40, 60], np.uint8)
+  cv2.ellipse(disc, (27, 14), (14, 9), 0, 0, 360, 255, -1)
+  pattern = record_factory.write_records(
+    tmp_path / 'a.tfrecord',
+    [
+      record_factory.make_record(
+        b'1', boxes=[box], object__mask=[record_factory.encode(disc)]
+      ),
+      record_factory.make_record(b'2', boxes=(), classes=()),
+    ],
+  )
+  params = factory.config_generator('mask_rcnn')
+  params.override(
+    {
+      'model_dir': str(tmp_path),
+      'eval': {
+        'eval_file_pattern': pattern,
+        # Masks are not among what comes with the predictions.
+        'use_json_file': False,
+        'eval_samples': None,
+      },
+    }
+  )
+  evaluator = coco_evaluator.box_and_mask_from_params(params)
+  batch = hand_made_batches.predictions(
+    {1: [([8, 24, 48, 84], 1, 0.9)], 2: []}, scale=(2, 2)
+  )
+  batch['image_info'][:, 0] = 40, 60
+  batch['detection_masks'] = np.zeros([2, 4, 28, 28], np.float32)
+  batch['detection_masks'][0, 0] = cv2.resize(
+    disc[4:24, 12:42] / 255, (28, 28), interpolation=cv2.INTER_AREA
+  )
+  evaluator.update(batch)
+  metrics = evaluator.evaluate()
+  assert metrics['AP'] == 1
+  assert metrics['mask_AP75'] == 1
