@@ -50,7 +50,7 @@ def find_excess(params: Any, is_training: bool) -> Iterator[str]:
   if excess:
     yield (
       '{}: {} of the {}{} images have more objects than {}.max_num_instances: '
-      '{}, and the rest of each is left out. {} would hold all.'.format(
+      '{}, and labels lack the rest of them. {} would hold all.'.format(
         key,
         len(excess),
         'first ' if len(counts) == _MOST_RECORDS else '',

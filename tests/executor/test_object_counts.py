@@ -42,7 +42,7 @@ def _warnings(records, is_training, most=3, model='mask_rcnn', **settings):
 def test_training_counts_what_it_learns(records):
   assert _warnings(records, is_training=True) == [
     'train.train_file_pattern: 1 of the 4 images have more objects than '
-    'maskrcnn_parser.max_num_instances: 3, and the rest of each is left out. '
+    'maskrcnn_parser.max_num_instances: 3, and labels lack the rest of them. '
     '5 would hold all.'
   ]
   assert _warnings(records, is_training=True, most=5) == []

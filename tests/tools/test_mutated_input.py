@@ -145,9 +145,7 @@ def _convert(read, folder, include_masks=False):
     annotated = read(report)
     output = str(folder / 'out')
     kind = detection_records.DetectionRecords(include_masks)
-    written = conversion.convert(
-      annotated, report, output, 'x', 1, True, kind
-    )
+    written = conversion.convert(annotated, report, output, 'x', 1, True, kind)
     assert written.coco['annotations']
     # What is written can be read.
     annotation_file.load_annotations(output + '/x.json', include_masks)
