@@ -82,8 +82,10 @@ def multilevel_crop_and_resize(
   )
   mix = _mix_sparse if has_sparse_ops else _mix_gathered
   crops = mix(tf.reshape(flat, [-1, channels]), index, weight)
-  shape = [boxes.shape.as_list()[1], output_size, output_size, channels]
-  return tf.reshape(crops, [-1, *shape])
+  # Of a known batch the heads have a known size, and cost.
+  batch_size, num_boxes = boxes.shape.as_list()[:2]
+  shape = [num_boxes, output_size, output_size, channels]
+  return tf.reshape(crops, [batch_size or -1, *shape])
 
 
 def crop_masks(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from executor import evaluation
 from modeling import factory, model_builder
 from tests import golden_numbers, two_stage_batch
 from tests.two_stage_batch import BATCH_NORM_HEADS, CASCADE, LOW_IOU, SMALL
@@ -324,3 +325,20 @@ def test_without_suppression_there_is_no_model():
   )
   with pytest.raises(errors.ConfigError, match='postprocess.apply_nms: false'):
     factory.model_generator(params)
+
+
+def test_losses_alone_cannot_be_evaluated():
+  params = golden_numbers.make_params(
+    {'type': 'mask_rcnn', 'eval': {'type': 'customized'}}
+  )
+  evaluation.check_settings(params, evaluates=False)
+  with pytest.raises(errors.ConfigError, match="Use 'box_and_mask' or 'box'"):
+    evaluation.check_settings(params, evaluates=True)
+
+
+def test_masks_cannot_be_scored_without_masks():
+  params = golden_numbers.make_params(
+    {'type': 'mask_rcnn', 'architecture': {'include_mask': False}}
+  )
+  with pytest.raises(errors.ConfigError, match='scores detection_masks'):
+    evaluation.check_settings(params, evaluates=True)
