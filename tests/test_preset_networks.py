@@ -21,9 +21,9 @@ def test_header_gives_the_size_of_the_network(preset):
     config_file=preset.path, flags={'use_tpu': False}
   ).params
   with tf.Graph().as_default():
-    images, _ = synthetic_batch.make(params, batch_size=1)
+    images, labels = synthetic_batch.make(params, batch_size=1)
     model = factory.model_generator(params)
-    model.build_outputs(images, {}, mode_keys.TRAIN)
+    model.build_outputs(images, labels, mode_keys.TRAIN)
   assert model.stats['num_trainable_params_million'] == pytest.approx(
     preset.parameters, abs=0.06
   )
