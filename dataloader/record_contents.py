@@ -98,6 +98,9 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
       return f'{what} is no PNG ({error}).'
     if mask.format != 'PNG':
       return f'{what} is a {mask.format}, not a PNG.'
+    if mask.mode.startswith('I'):
+      # Decoding drops the lower 8, and with them small numbers.
+      return f'{what} has 16 bits a pixel; use 8.'
     if mask.size != size:
       return (
         '{} is {} x {} pixels, the image {} x {} (width x height). Masks have '

@@ -25,6 +25,11 @@ _BAD_RECORDS = {
   'mask 0 of feature image/object/mask is no PNG': record_factory.make_record(
     b'77', object__mask=[b'no mask']
   ),
+  'mask 0 of feature image/object/mask has 16 bits a pixel': (
+    record_factory.make_record(
+      b'77', object__mask=[record_factory.encode(np.ones([40, 60], np.uint16))]
+    )
+  ),
   'is a JPEG, not a PNG': record_factory.make_record(
     b'77', object__mask=[record_factory.encode(record_factory.pixels(), 'JPEG')]
   ),
