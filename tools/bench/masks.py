@@ -11,14 +11,13 @@ import os
 import resource
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import cv2
 import numpy as np
 from pycocotools import mask as mask_lib
 
 from evaluation import coco_evaluator
-from tools.bench import turns
 from utils import mask_utils
 
 _ROUNDS, _SIZE = 50, 640
@@ -78,7 +77,7 @@ def _to_xywh(boxes: np.ndarray) -> np.ndarray:
   return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)
 
 
-def _floor(predictions: Dict[str, Any], unused_groundtruths: Any) -> List[str]:
+def _floor(predictions: Dict[str, Any]) -> List[str]:
   """Run lengths of all detections, each by way of a whole image."""
   counts = []
   height, width = predictions['image_info'][0, 0].astype(int)
@@ -88,9 +87,10 @@ def _floor(predictions: Dict[str, Any], unused_groundtruths: Any) -> List[str]:
     predictions['detection_boxes'], predictions['detection_masks']
   ):
     padded = np.pad(masks, [(0, 0), (1, 1), (1, 1)], 'constant')
-    for (x, y, w, h), mask in zip(_to_xywh(boxes), padded):
-      x, y, w, h = x + w / 2, y + h / 2, w * 15 / 28, h * 15 / 28
-      x0, y0, x1, y1 = np.int32([x - w, y - h, x + w, y + h])
+    start, sides = np.split(_to_xywh(boxes), 2, axis=1)
+    centre, half = start + sides * 0.5, sides * 0.5 * (30 / 28)
+    corners = np.concatenate([centre - half, centre + half], axis=1)
+    for (x0, y0, x1, y1), mask in zip(corners.astype(np.int32), padded):
       image = np.zeros([height, width], np.uint8)
       left, top = max(x0, 0), max(y0, 0)
       resized = cv2.resize(mask, (x1 - x0 + 1, y1 - y0 + 1)) > 0.5
@@ -103,31 +103,20 @@ def _floor(predictions: Dict[str, Any], unused_groundtruths: Any) -> List[str]:
   return counts
 
 
-def _over_batches(size: int, call: Callable[..., Any]) -> turns.Job:
-  """A job that takes the time of a call for the next batch."""
-  numbers = iter(range(10**9))
-
-  def job() -> turns.Figures:
-    batch = _batch(next(numbers), size)
-    start = time.perf_counter()
-    call(*batch)
-    return {'seconds': time.perf_counter() - start}
-
-  return job
-
-
 def measure(options: Any) -> None:
   """Prints times an image, their ratio, and the peak memory."""
   size, rounds = options.size or _SIZE, options.rounds or _ROUNDS
   evaluator = coco_evaluator.COCOEvaluator(None, include_mask=True)
   expected: List[str] = []
-  results = turns.measure(
-    {
-      'floor': _over_batches(size, lambda *b: expected.extend(_floor(*b))),
-      'evaluator': _over_batches(size, evaluator.update),
-    },
-    rounds,
-  )
+  floor = pasting = 0.0
+  for number in range(rounds):
+    predictions, groundtruths = _batch(number, size)
+    start = time.perf_counter()
+    expected += _floor(predictions)
+    middle = time.perf_counter()
+    evaluator.update(predictions, groundtruths)
+    floor += middle - start
+    pasting += time.perf_counter() - middle
   with tempfile.TemporaryDirectory() as directory:
     path = os.path.join(directory, 'predictions.json')
     evaluator.dump_predictions(path)
@@ -136,7 +125,6 @@ def measure(options: Any) -> None:
   start = time.perf_counter()
   metrics = evaluator.evaluate()
   scoring = time.perf_counter() - start
-  floor, pasting = (sum(results.values(name)) for name in results)
   num_images = rounds * _BATCH
   print(
     '{} images, {} masks each, {} x {} pixels; ms an image: floor {:.1f}, '
