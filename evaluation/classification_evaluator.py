@@ -5,9 +5,9 @@ from typing import Any, Dict, List
 import numpy as np
 
 from evaluation import evaluator_registry
+from modeling import served_output
 from utils import errors, files, label_map
 
-_NUM_TOP_CLASSES = 5
 CATEGORY_ACCURACY = 'Accuracy ByCategory/'
 CONFUSION = 'confusion'
 
@@ -50,7 +50,8 @@ class ClassificationEvaluator:
     scores = np.asarray(predictions['class_probabilities'])[is_real]
     classes = np.asarray(groundtruths['classes'])[is_real]
     image_ids = np.asarray(predictions['source_id'])[is_real]
-    top = np.argsort(-scores, axis=1, kind='stable')[:, :_NUM_TOP_CLASSES]
+    top = np.argsort(-scores, axis=1, kind='stable')
+    top = top[:, : served_output.NUM_TOP_CLASSES]
     np.add.at(self._confusion, (classes, top[:, 0]), 1)
     self._num_among_top += int((top == classes[:, np.newaxis]).sum())
     for image_id, class_id, row, best in zip(image_ids, classes, scores, top):

@@ -20,6 +20,8 @@ _MASK_PREFIX = 'mask_'
 _PLAIN_WIDTH = 110
 # Of the table of classes, and of a class those that it is taken for.
 _MAX_CLASSES, _MAX_CONFUSED = 20, 3
+# Of a metric, above which TensorBoard would drown in charts.
+_MAX_CLASS_SCALARS = 100
 _HISTORY = 'history.json'
 TIME_FORMAT = '%Y-%m-%dT%H:%M:%SZ'
 
@@ -62,7 +64,8 @@ def write_metrics(
     directory: where to write; made if needed. `metrics.json` holds the last
       evaluation, the others are added to.
     metrics: metrics and losses by name, which is also the scalar's tag; and
-      tables, dicts, which go into `metrics.json` alone.
+      tables, dicts, which go into `metrics.json` alone. A metric of more than
+      100 classes becomes no scalars.
     step: of the checkpoint.
     checkpoint_path: what was evaluated. It stands in `metrics.json` beside
       `step` and the metrics; a number that is not finite stands as null.
@@ -86,8 +89,11 @@ def write_metrics(
   files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()
+  num_classes = collections.Counter(map(_class_metric, scalars))
+  del num_classes[None]
   for name, value in scalars.items():
-    summary.value.add(tag=name, simple_value=value)
+    if num_classes[_class_metric(name)] <= _MAX_CLASS_SCALARS:
+      summary.value.add(tag=name, simple_value=value)
   # The names of event files have seconds only, evaluations may be closer.
   writer = tf.summary.FileWriter(directory, filename_suffix=f'.step-{step}')
   writer.add_summary(summary, step)
@@ -254,14 +260,21 @@ def _shown(metrics, key) -> str:
 
 
 def _is_in_table(name: str) -> bool:
-  if name == classification_evaluator.CONFUSION:
+  if name == classification_evaluator.CONFUSION or _class_metric(name):
     return True
   if name.startswith(_MASK_PREFIX):
     name = name[len(_MASK_PREFIX) :]
-  return name in _ROWS or name.startswith(
-    (
-      *coco_metrics.CATEGORY_METRICS.values(),
-      coco_metrics.CATEGORY_OBJECTS,
-      classification_evaluator.CATEGORY_ACCURACY,
-    )
-  )
+  return name in _ROWS
+
+
+def _class_metric(name: str) -> Optional[str]:
+  """What a class's metric is called in front of the class; None of others."""
+  for metric in (
+    *coco_metrics.CATEGORY_METRICS.values(),
+    coco_metrics.CATEGORY_OBJECTS,
+    classification_evaluator.CATEGORY_ACCURACY,
+  ):
+    for prefix in (metric, _MASK_PREFIX + metric):
+      if name.startswith(prefix):
+        return prefix
+  return None

@@ -17,6 +17,9 @@ RAW_ENCODED_BOXES = 'raw_encoded_boxes'
 RAW_SCORES = 'raw_scores'
 IMAGE_INFO = 'image_info'  # [batch, 4, 2], how the image was resized
 
+# Of the classes of a whole image, the most probable ones that are told.
+NUM_TOP_CLASSES = 5
+
 
 class ServedOutput(NamedTuple):
   """One output of a model in prediction mode.

@@ -101,7 +101,7 @@ def test_what_is_served_is_what_was_evaluated(trained, by_class, tmp_path):
     export_dir,
     str(model_dir),
     input_type='image_bytes',
-    export_format='saved_model,onnx',
+    export_format='saved_model,onnx,tflite',
   )
   assert contract.image_fit == 'center'
   for artefact in contract.artefacts:
@@ -114,7 +114,7 @@ def test_what_is_served_is_what_was_evaluated(trained, by_class, tmp_path):
     for encoded in classification_set.encoded_images(records)
   ]
   _, predictions = by_class
-  for format_name in ('saved_model', 'onnx'):
+  for format_name in ('saved_model', 'onnx', 'tflite'):
     found = exported.load(export_dir, format_name).predict(images)
     for one, wanted in zip(found, predictions):
       assert one.classes.tolist() == wanted['predicted']
@@ -134,7 +134,12 @@ def test_inference_writes_the_top_classes(trained, tmp_path):
   assert process.returncode == 0, process.stderr
   rows = list(csv.DictReader((tmp_path / 'a.csv').read_text().splitlines()))
   assert len(rows) == NUM_IMAGES * 4
-  assert {row['class_name'] for row in rows} == {'', 'red', 'green', 'blue'}
+  assert {row['class_name'] for row in rows} == {
+    'background',
+    'red',
+    'green',
+    'blue',
+  }
   assert '"green"' in (tmp_path / 'a.html').read_text()
 
 

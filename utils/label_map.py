@@ -1,6 +1,6 @@
 """Label maps: text files that give class ids their names."""
 
-from typing import Dict
+from typing import Dict, Optional
 
 from utils import errors, files, numerals
 
@@ -57,6 +57,14 @@ def read_label_map(path: str) -> Dict[int, str]:
       'class.'
     )
   return names
+
+
+def with_background(names: Optional[Dict[int, str]]) -> Dict[int, str]:
+  """Returns class names, class 0's among them; {} if there are none.
+
+  Label maps leave it out, but of a whole image it may be the likeliest.
+  """
+  return {0: 'background', **names} if names else {}
 
 
 def write_label_map(path: str, names: Dict[int, str]) -> None:

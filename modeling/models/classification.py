@@ -12,7 +12,6 @@ from utils import mode_keys
 
 Tensors = Dict[str, Any]
 _Served = served_output.ServedOutput
-_NUM_TOP_CLASSES = 5
 
 
 class ClassificationModel(base_model.Model):
@@ -61,7 +60,7 @@ class ClassificationModel(base_model.Model):
     outputs = {'logits': logits}
     if mode in (mode_keys.PREDICT, mode_keys.PREDICT_WITH_GT):
       probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
-      count = min(_NUM_TOP_CLASSES, logits.shape.as_list()[1])
+      count = min(served_output.NUM_TOP_CLASSES, logits.shape.as_list()[1])
       outputs['class_probabilities'] = probabilities
       outputs['classes'] = tf.nn.top_k(probabilities, count).indices
     return outputs
@@ -105,7 +104,7 @@ class ClassificationModel(base_model.Model):
   ) -> Tuple[Callable[..., Dict[str, Any]], List[tf.Tensor]]:
     def metrics(classes, logits):
       is_counted = losses.is_counted(classes)
-      among_top = tf.nn.in_top_k(logits, classes, _NUM_TOP_CLASSES)
+      among_top = tf.nn.in_top_k(logits, classes, served_output.NUM_TOP_CLASSES)
       return {
         'top_1_accuracy': tf.metrics.accuracy(
           classes, tf.argmax(logits, axis=1), is_counted

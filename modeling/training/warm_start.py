@@ -149,15 +149,19 @@ def check_coverage(
   missing = [n for n in in_backbone if n not in report.loaded] or list(
     report.sizes
   )
+  fitting = [
+    f'With train.checkpoint.prefix={prefix!r} all of them are found'
+    for prefix in ('', backbone_scope + '/')
+    if {n[len(prefix) :] for n in in_backbone} <= set(report.checkpoint_names)
+  ]
   raise errors.UserError(
     "train.checkpoint.path: '{}' has {} of the {} variables of the backbone "
     '({}), and {} of the model in all; at least {:.0%} of the backbone has to '
     'be found (train.checkpoint.min_coverage).\n'
     '  wanted, for example: {}\n'
     '  the checkpoint has:  {}\n'
-    'Set train.checkpoint.prefix to what the names here have in front of the '
-    "checkpoint's names (e.g. '{}/'; '' if they agree), or choose the "
-    'architecture that the checkpoint was trained with.'.format(
+    '{}, or choose the architecture that the checkpoint was trained '
+    'with.'.format(
       report.checkpoint,
       found,
       len(in_backbone),
@@ -166,7 +170,10 @@ def check_coverage(
       min_coverage,
       ', '.join(missing[:_NUM_EXAMPLES]),
       ', '.join(report.checkpoint_names[:_NUM_EXAMPLES]) or 'nothing',
-      backbone_scope,
+      fitting[0]
+      if in_backbone and fitting
+      else 'Set train.checkpoint.prefix to what the names here have in front '
+      f"of the checkpoint's (e.g. '{backbone_scope}/'; '' if they agree)",
     )
   )
 

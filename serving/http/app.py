@@ -25,7 +25,7 @@ from serving.http import (
 )
 from serving.http.request_limits import Limits, RequestError, Slots
 from serving.predictors import predictor as predictor_lib
-from utils import drawing, errors
+from utils import drawing, errors, label_map
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 _ANY_METHOD = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
@@ -57,7 +57,7 @@ class DetectionApp:
     self._location = location
     self._model = model
     predictor = model.predictor
-    self._label_map = predictor.label_map or {}
+    self._label_map = label_map.with_background(predictor.label_map)
     self._limits = limits
     self._decoder = image_reader.Decoder(limits.max_image_pixels)
     self._arrivals = request_body.Arrivals(limits)
@@ -239,7 +239,7 @@ class DetectionApp:
 def picture_json(
   image: np.ndarray,
   detections: predictor_lib.ImageDetections,
-  label_map: Dict[int, str],
+  names: Dict[int, str],
 ) -> Dict[str, Any]:
   """What the page draws; boxes end with the picture.
 
@@ -255,7 +255,7 @@ def picture_json(
       {
         'box': [round(edge, 2) for edge in box],
         'class': class_id,
-        'name': label_map.get(class_id, str(class_id)),
+        'name': names.get(class_id, str(class_id)),
         'score': round(score, 4),
         'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
       }

@@ -12,6 +12,7 @@ from serving.inference import (
   writers,
 )
 from utils import errors
+from utils import label_map as label_map_lib
 
 
 def check(paths: Dict[str, str], files: Sequence[str], *inputs: str) -> None:
@@ -107,6 +108,7 @@ def make_writers(
   Raises:
     UserError: a folder or a file cannot be made.
   """
+  label_map = label_map_lib.with_background(label_map)
   how = writers.Drawing(label_map, max_boxes, min_score)
   make = {
     'output_json': lambda path: detection_files.CocoJsonWriter(path, ids),

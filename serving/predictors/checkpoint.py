@@ -1,5 +1,6 @@
 """Predictor from a checkpoint."""
 
+import logging
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from serving import export_options
 from serving.graph import serving_graph
 from serving.predictors import predictor, preprocessing
 from utils import errors, label_map
+
+_log = logging.getLogger(__name__)
 
 
 class CheckpointPredictor(predictor.Predictor):
@@ -81,5 +84,11 @@ def _label_map(params: Any) -> Optional[Dict[int, str]]:
   try:
     path = params.eval.label_map_file
     return label_map.read_label_map(path) if path else None
-  except errors.DataError:
+  except errors.DataError as error:
+    # As after a move, or from another folder than that of the training.
+    _log.warning(
+      'eval.label_map_file: %s Classes that no other label map names go by '
+      'their ids.',
+      error,
+    )
     return None

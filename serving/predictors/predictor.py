@@ -10,8 +10,6 @@ from serving.predictors import preprocessing
 
 # Of a model that takes any batch, so that memory stays bounded.
 _LARGEST_BATCH = 8
-# Of a model that classifies.
-_NUM_TOP_CLASSES = 5
 
 
 class ImageDetections(NamedTuple):
@@ -73,7 +71,7 @@ def detections_of_image(
   """
   if served_output.PROBABILITIES in outputs:
     scores = outputs[served_output.PROBABILITIES].astype(np.float32)
-    top = np.argsort(-scores, kind='stable')[:_NUM_TOP_CLASSES]
+    top = np.argsort(-scores, kind='stable')[: served_output.NUM_TOP_CLASSES]
     return ImageDetections(None, top.astype(np.int32), scores[top])
   # The rest of the rows is padding.
   count = int(outputs[served_output.COUNT])

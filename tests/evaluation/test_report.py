@@ -116,3 +116,19 @@ def test_metrics_json_and_scalars_of_each_evaluation(tmp_path):
   assert scalars.pop((20, 'cls_loss')) != pytest.approx(2)  # not a number
   assert scalars == {(10, 'AP'): 0.25, (10, 'cls_loss'): 2.0, (20, 'AP'): 0.5}
   assert not glob.glob(directory + '/*.tmp')
+
+
+@pytest.mark.parametrize('num_classes, num_scalars', [(100, 102), (101, 1)])
+def test_a_thousand_classes_are_no_scalars(tmp_path, num_classes, num_scalars):
+  metrics = {f'Accuracy ByCategory/{i}': 0.5 for i in range(num_classes)}
+  metrics['top_1_accuracy'] = 0.5
+  if num_classes == 100:
+    metrics['mask_' + coco_metrics.CATEGORY_METRICS['AP'] + 'cell'] = 0.25
+  report.write_metrics(str(tmp_path), metrics, 10)
+  written = json.loads((tmp_path / 'metrics.json').read_text())
+  assert set(metrics) <= set(written)
+  (path,) = glob.glob(str(tmp_path / 'events.out.tfevents.*'))
+  tags = [
+    v.tag for e in tf.train.summary_iterator(path) for v in e.summary.value
+  ]
+  assert len(tags) == num_scalars

@@ -1,5 +1,7 @@
 """Imported weights give here what they gave where they come from."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -212,14 +214,20 @@ def _values(beginning):
   }
 
 
-@pytest.mark.parametrize('beginning', ['', 'resnet10/'])
-def test_official_resnet_of_the_tpu(tmp_path, beginning):
-  stored = _values(beginning)
+def test_official_resnet_of_the_tpu(tmp_path):
+  stored = _values('')
   checkpoint_factory.save_values(tmp_path, {**stored, 'dense/bias': np.ones(3)})
   values = tf_checkpoint.read(str(tmp_path), 'resnet10', _SHAPES)
   assert list(values) == list(_SHAPES)
   for value, expected in zip(values.values(), stored.values()):
     np.testing.assert_array_equal(value, np.float32(expected))
+
+
+def test_what_has_the_names_of_here_is_refused(tmp_path):
+  # Folding its batch norm once more would spoil it.
+  checkpoint_factory.save_values(tmp_path, _values('resnet10/'))
+  with pytest.raises(errors.ConfigError, match='it needs no import. Give it'):
+    tf_checkpoint.read(str(tmp_path), 'resnet10', _SHAPES)
 
 
 def test_official_resnet_of_the_models_takes_images_as_here(tmp_path):
@@ -339,6 +347,36 @@ def test_program_writes_a_whole_backbone(tmp_path, r18):
   assert again.stderr.endswith(
     f'Error: --output={output} is there already. Give another directory.\n'
   )
+
+
+def test_epsilon_is_that_of_the_model_that_starts_from_it(tmp_path, r18):
+  _, tensors = r18
+  source = tmp_path / 'r18.safetensors'
+  safetensors_numpy.save_file(
+    {name: np.asarray(value) for name, value in tensors.items()}, str(source)
+  )
+  config = tmp_path / 'config.yaml'
+  config.write_text('batch_norm_activation: {batch_norm_epsilon: 0.001}\n')
+  # By default it is 1e-5 there, as in the source.
+  model, output = '--model=classification', tmp_path / 'out'
+  variance = tensors['bn1.running_var']
+  for further, epsilon in (
+    ([model], 1e-5),
+    ([model, f'--config_file={config}'], 1e-3),
+  ):
+    shutil.rmtree(str(output), ignore_errors=True)
+    arguments = [*further, f'--output={output}']
+    run = _import(source, '--backbone=resnet', '--depth=18', *arguments)
+    assert run.returncode == 0, run.stderr
+    gamma = tf.train.load_checkpoint(str(output)).get_tensor(
+      'resnet18/batch_normalization/gamma'
+    )
+    variance = tensors['bn1.running_var']
+    np.testing.assert_allclose(
+      gamma / np.sqrt(variance + epsilon),
+      tensors['bn1.weight'] / np.sqrt(variance + 1e-5),
+      rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(

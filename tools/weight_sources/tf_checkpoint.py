@@ -44,8 +44,8 @@ def read(
     shapes: {name of a variable: its shape}, all of the backbone's.
 
   Raises:
-    errors.UserError: there is no checkpoint, or a damaged one, or a variable
-      is missing or of another shape.
+    errors.UserError: there is no checkpoint, or a damaged one, a variable is
+      missing or of another shape, or all have the names of here already.
   """
   if path.lower().endswith(_KERAS_ENDINGS):
     _refuse(path, _KERAS)
@@ -67,6 +67,13 @@ def read(
     average = there + ending + _AVERAGE
     names[variable] = average if average in stored else there + ending
   _check_fit(names, stored, shapes, path)
+  if names == {variable: variable for variable in shapes}:
+    # Whose batch norm's epsilon is not that of the sources either.
+    raise errors.ConfigError(
+      f"'{path}' has the names of this framework, which trained or imported "
+      'it: it needs no import. Give it as train.checkpoint.path, with an empty '
+      'train.checkpoint.prefix.'
+    )
   values = {
     variable: reader.get_tensor(name) for variable, name in names.items()
   }

@@ -84,7 +84,25 @@ def test_wrong_prefix_fails_with_names_of_both_sides(tmp_path):
   assert 'resnet10/conv2d/kernel' in message
   assert 'dense/kernel' in message
   assert '0 of the 2' in message
+  assert "With train.checkpoint.prefix='resnet10/' all of them" in message
   assert 'train.checkpoint.min_coverage' in message
+
+
+def test_needless_prefix_fails_with_the_right_one(tmp_path):
+  path = checkpoint_factory.save_values(
+    tmp_path,
+    {
+      'resnet10/conv2d/kernel': np.ones([3, 3, 3, 4]),
+      'resnet10/conv2d_1/kernel': np.ones([4, 4]),
+    },
+  )
+  with tf.Graph().as_default():
+    variables = _detector()
+    with pytest.raises(
+      errors.UserError, match="0 of the 2.*\n.*\n.*\nWith .*prefix='' all of"
+    ):
+      warm_start.warm_start(path, 'resnet10/', '', 0.5, variables, 'resnet10')
+    warm_start.warm_start(path, '', '', 0.5, variables, 'resnet10')
 
 
 @pytest.mark.parametrize('min_coverage,fails', [(0.5, False), (0.51, True)])

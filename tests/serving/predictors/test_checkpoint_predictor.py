@@ -97,6 +97,14 @@ def test_other_size_is_padded(model):
   assert 100 < found.boxes[:, 3].max() <= 138
 
 
+def test_label_map_of_another_folder_is_missed_aloud(model, caplog):
+  params = params_dict.ParamsDict(model.params)
+  params.override({'eval': {'label_map_file': 'records/labels.txt'}})
+  other = checkpoint.CheckpointPredictor(model.checkpoint, params)
+  assert other.label_map is None
+  assert 'eval.label_map_file: records/labels.txt: the label' in caplog.text
+
+
 def test_how_a_config_exports_and_trains_does_not_matter(
   model, predictor, tmp_path
 ):
