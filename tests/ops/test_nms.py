@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.python.compiler.xla import xla
 
-from ops import nms
+from ops import loop_free_nms, nms
 
 
 def _run(boxes, scores, max_detections=4, **kwargs):
@@ -153,3 +153,28 @@ def test_compiles_for_an_accelerator(monkeypatch):
   np.testing.assert_array_equal(got.classes, want.classes)
   np.testing.assert_allclose(got.scores, want.scores, rtol=1e-6)
   np.testing.assert_allclose(got.boxes, want.boxes, rtol=1e-6)
+
+
+@pytest.mark.parametrize('max_candidates', [None, 20])
+def test_the_operator_keeps_what_the_loops_keep(max_candidates):
+  random = np.random.RandomState(0)
+  corners = random.uniform(0, 60, [2, 80, 2])
+  sizes = random.uniform(-2, 30, [2, 80, 2])
+  boxes = np.concatenate([corners, corners + sizes], axis=-1)
+  scores = random.uniform(size=[2, 80, 3])
+  # One image has fewer than there is room for.
+  scores[1] *= random.uniform(size=[80, 1]) < 0.1
+  arguments = {
+    'boxes': boxes,
+    'scores': scores,
+    'max_detections': 30,
+    'max_candidates_per_class': max_candidates,
+    'score_threshold': 0.2,
+  }
+  expected = _run(**arguments)
+  with nms.replaced_by(loop_free_nms.multiclass_nms):
+    got = _run(**arguments)
+  assert expected.count[0] == 30 > expected.count[1] > 2
+  for a, b in zip(got, expected):
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=1e-6)
