@@ -99,18 +99,19 @@ def test_masks_from_checkpoint_to_files(with_masks, tmp_path, caplog):
   assert '"masks": [["#' in paths['html'].read_text()
 
 
-@pytest.mark.parametrize('format_name', ['tflite'])
-def test_formats_without_masks_refuse_them(with_masks, tmp_path, format_name):
-  with pytest.raises(
-    errors.ConfigError, match=format_name + ' carries raw .* puts out .* masks'
+def test_what_a_format_cannot_carry_is_refused(with_masks, tmp_path):
+  for message, options in (
+    ('tflite carries raw .* puts out .* masks', {'export_format': 'tflite'}),
+    ('onnx of the .* image by', {'export_format': 'onnx', 'batch_size': -1}),
   ):
-    export.export(
-      str(tmp_path / 'export'),
-      with_masks.directory,
-      image_size=(64, 64),
-      export_format=format_name,
-    )
-  assert not (tmp_path / 'export').exists()
+    with pytest.raises(errors.ConfigError, match=message):
+      export.export(
+        str(tmp_path / 'export'),
+        with_masks.directory,
+        image_size=(64, 64),
+        **options,
+      )
+    assert not (tmp_path / 'export').exists()
 
 
 def test_masks_stay_in_place_where_boxes_are_clipped():

@@ -176,7 +176,7 @@ def test_masks_in_each_form():
   np.testing.assert_allclose(edges.max(axis=0), [22, 30], atol=1)
   assert len(whole) == 1
   areas = mask_lib.area(found('rle'))
-  np.testing.assert_allclose(areas, [18.5 * 28, 30 * 10], rtol=0.15)
+  np.testing.assert_allclose(areas, [18.5 * 28, 30 * 10], rtol=0.3)
 
 
 def test_boxes_end_with_the_picture():
