@@ -144,21 +144,25 @@ _NASFPN = block(
 _PYRAMID = block(
   'architecture',
   Key('multilevel_features', 'fpn', 'fpn, nasfpn, identity'),
-  Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
 )
 
 NECKS = (*_PYRAMID, *_FPN, *_NASFPN)
 
 # What the parser of any detector has; `keys.block` gives it a name.
-DETECTION_PARSER = (
+INSTANCE_PARSER = (
   Key('output_size', [640, 640], 'height, width (pixels)', SIZE),
   Key('aug_rand_hflip', True, 'random flip in training'),
   Key('aug_scale_min', 1.0, 'smallest scale of the jitter', POSITIVE),
   Key('aug_scale_max', 1.0, 'largest scale of the jitter', POSITIVE),
-  Key('aug_policy', '', 'v0 to v3, randaugment-N-M, a list', TEXT_OR_LIST),
   Key('skip_crowd_during_training', True, 'leave crowd boxes out in training'),
   Key('max_num_instances', 100, 'objects per image, padded', COUNT),
   Key('regenerate_source_id', False, "source id from the image's bytes"),
+)
+
+# Of detectors without masks, which the policies' operations do not move.
+DETECTION_PARSER = (
+  *INSTANCE_PARSER,
+  Key('aug_policy', '', 'v0 to v3, randaugment-N-M, a list', TEXT_OR_LIST),
 )
 
 # What a parser of dense targets has besides.

@@ -46,6 +46,17 @@ def declared_keys(model: str) -> Sequence[Key]:
   return tuple({key.path: key for key in keys}.values())
 
 
+def have_same_keys(model: str, other: str) -> bool:
+  """Whether a model and another one, if that exists, share their keys.
+
+  The `type` of a config then says which of them is meant.
+  """
+  return (
+    other in model_names()
+    and _MODELS.get(model).KEYS is _MODELS.get(other).KEYS
+  )
+
+
 def eval_types(model: str) -> Sequence[str]:
   """Returns the values of `eval.type` that score what a model predicts."""
   return _MODELS.get(model).EVAL_TYPES

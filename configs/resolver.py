@@ -114,11 +114,11 @@ def _model_name(model: Optional[str], texts: _Texts) -> str:
     raise errors.ConfigError(
       f'{origin}: type must be str, but {given!r} is {type(given).__name__}.'
     )
-  if model and given and model != given:
+  if model and given and not factory.have_same_keys(model, given):
     raise errors.ConfigError(
       f'--model={model} contradicts type: {given!r} in {origin}.'
     )
-  return model or given or factory.default_model()
+  return given or model or factory.default_model()
 
 
 def _with_choices(

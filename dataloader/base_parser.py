@@ -24,6 +24,7 @@ class Parser(abc.ABC):
   Attributes:
     num_draws: random numbers that `process` takes for a training image.
     contents: what records have to hold beside the image.
+    max_objects: number of objects of an image that labels hold, if bounded.
     output_size: (height, width) of the image in pixels, before padding.
 
   Raises:
@@ -32,6 +33,7 @@ class Parser(abc.ABC):
 
   num_draws = 0
   contents = record_contents.OBJECTS
+  max_objects: Optional[int] = None
 
   def __init__(self, mode: str, output_size: Any):
     if mode not in mode_keys.ALL:

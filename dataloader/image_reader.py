@@ -126,7 +126,7 @@ class Decoder:
     turn = 1 if as_in_training else orientation(image)
 
     def decode() -> Picture:
-      with _explaining(), image:
+      with explaining(), image:
         if _is_plain(image, as_in_training):
           pixels, notes = self._decode_as_in_training(encoded), []
         else:
@@ -135,7 +135,7 @@ class Decoder:
           notes.append('turned upright')
         # Pillow has turned a TIFF image itself.
         if turn != 1 and image.format != 'TIFF':
-          pixels = _turn_upright(pixels, turn)
+          pixels = turn_upright(pixels, turn)
         return Picture(pixels, ', '.join(notes))
 
     return Opened(
@@ -191,7 +191,7 @@ class Decoder:
       raise errors.DataError('damaged image, or cut off') from error
 
 
-class _explaining:
+class explaining:
   """Turns whatever Pillow raises into a DataError."""
 
   def __enter__(self):
@@ -209,7 +209,7 @@ class _explaining:
 
 def open_header(encoded: bytes) -> Image.Image:
   """Reads the header of an image, of any size; DataError if it is none."""
-  with _explaining():
+  with explaining():
     return Image.open(io.BytesIO(encoded))
 
 
@@ -222,7 +222,8 @@ def orientation(image: Image.Image) -> int:
   return value if value in range(1, 9) else 1
 
 
-def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  """Turns [height, width, ...] as EXIF's orientation says."""
   if orientation >= 5:
     pixels = np.swapaxes(pixels, 0, 1)
   if orientation in (2, 3, 6, 7):

@@ -64,6 +64,16 @@ def pack(
     ],
     axis=1,
   )
+  checks = [
+    tf.debugging.assert_equal(
+      tf.shape(data[name])[:1],
+      tf.shape(columns)[:1],
+      message=f'Objects and their {name} differ in number.',
+    )
+    for name in beside
+  ]
+  with tf.control_dependencies(checks):
+    columns = tf.identity(columns)
   packed = {name: _one_row(data[name]) for name in beside}
   return dict(packed, **{_COLUMNS: _one_row(columns)})
 
@@ -120,6 +130,13 @@ def keep(objects: ObjectList, mask: tf.Tensor) -> ObjectList:
   return kept._replace(num_objects=num_objects)
 
 
+def positions(objects: ObjectList) -> tf.Tensor:
+  """Each object's index among those of its image, int32 [n]."""
+  starts = tf.cumsum(objects.num_objects, exclusive=True)
+  numbers = tf.range(tf.size(objects.image_indices))
+  return numbers - tf.gather(starts, objects.image_indices)
+
+
 def by_image(
   objects: ObjectList, values: tf.Tensor, length: int, padding: float
 ) -> tf.Tensor:
@@ -135,10 +152,7 @@ def by_image(
     [batch, length, ...].
   """
   batch_size = objects.num_objects.shape.as_list()[0]
-  starts = tf.cumsum(objects.num_objects, exclusive=True)
-  position = tf.range(tf.shape(values)[0]) - tf.gather(
-    starts, objects.image_indices
-  )
+  position = positions(objects)
   fits = tf.where(position < length)[:, 0]
   indices = tf.stack([objects.image_indices, position], axis=1)
   padded = tf.fill(

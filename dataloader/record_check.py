@@ -4,9 +4,10 @@ Inside a graph neither the file nor the position of a record is known. So when a
 run fails on its data, the files are read once more, one record after another.
 """
 
+import itertools
 import logging
 import re
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
@@ -27,6 +28,9 @@ _log = logging.getLogger(__name__)
 _SCALARS = ('image/encoded', 'image/source_id')
 _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
+
+# What is looked at before a run.
+_FEW_FILES, _FEW_RECORDS = 8, 2
 
 _WRITE_AGAIN = (
   'Write the file again; tools/create_tf_record.py makes such files from '
@@ -63,7 +67,8 @@ class RecordChecker:
 
   Args:
     num_classes: number of classes including the background, 0.
-    decode_images: also decode every image, which takes most of the time.
+    decode_images: also decode every image and mask, which takes most of the
+      time.
     on_good_record: gets the features of each record without a problem.
     contents: what records have to hold beside the image.
   """
@@ -82,13 +87,22 @@ class RecordChecker:
     self._decode = _make_decoder() if decode_images else None
     self.num_records = 0
 
-  def problems(self, files: List[str]) -> Iterator[Problem]:
-    """Reads all records of the files; yields one problem a bad record."""
-    for file_name in files:
-      yield from self._problems_of_file(file_name)
+  def problems(
+    self, files: Sequence[str], most: Optional[int] = None
+  ) -> Iterator[Problem]:
+    """Reads the records of files; yields one problem a bad record.
 
-  def _problems_of_file(self, file_name: str) -> Iterator[Problem]:
-    records = tf.io.tf_record_iterator(file_name)
+    Args:
+      files: TFRecord files.
+      most: records of a file to read, from its start; all if None.
+    """
+    for file_name in files:
+      yield from self._problems_of_file(file_name, most)
+
+  def _problems_of_file(
+    self, file_name: str, most: Optional[int]
+  ) -> Iterator[Problem]:
+    records = itertools.islice(tf.io.tf_record_iterator(file_name), most)
     index = 0
     while True:
       try:
@@ -130,18 +144,23 @@ class RecordChecker:
       if stored not in (None, kind):
         reason = f'feature {key} is a {stored}, not a {kind}.'
         return source_id, reason
-    reason = self._check_image(feature) or self._contents.find_problem(
-      feature, self._num_classes
+    reason = (
+      self._check_scalars(feature)
+      or self._contents.find_problem(feature, self._num_classes)
+      or self._check_images(feature)
     )
     if not reason:
       self._on_good_record(feature)
     return source_id, reason
 
-  def _check_image(self, feature: Any) -> Optional[str]:
+  def _check_scalars(self, feature: Any) -> Optional[str]:
     for key in _SCALARS:
       count = len(feature[key].bytes_list.value)
       if count > 1 or (not count and key == 'image/encoded'):
         return f'feature {key} holds {count} values, not 1.'
+    return None
+
+  def _check_images(self, feature: Any) -> Optional[str]:
     encoded = feature['image/encoded'].bytes_list.value
     if self._decode is None:
       return None
@@ -153,6 +172,15 @@ class RecordChecker:
         'to be a JPEG, PNG, BMP or GIF image that is not animated. In '
         'training, train.skip_broken_images=true leaves such images out.'
       )
+    for key in self._contents.images:
+      for number, content in enumerate(feature[key].bytes_list.value):
+        try:
+          self._decode(content)
+        except tf.errors.OpError as error:
+          return (
+            f'number {number} of feature {key} does not decode '
+            f'({error.message.splitlines()[0]}).'
+          )
     return None
 
 
@@ -211,17 +239,24 @@ def explain_failure(
 
 
 def contents_of(files: Sequence[str]) -> Sequence[record_contents.Contents]:
-  """Returns what the first record holds; nothing, if it cannot be read."""
+  """Returns what the first record holds, most first; [] if it is unreadable."""
   try:
     record = next(tf.io.tf_record_iterator(files[0]))
     feature = tf.train.Example.FromString(record).features.feature
   except (StopIteration, tf.errors.OpError, message.DecodeError):
     return []
-  return [c for c in record_contents.ALL if c.label in feature]
+  return [
+    contents
+    for contents in record_contents.ALL
+    if all(key in feature for key in (contents.label, *contents.images))
+  ]
 
 
 def check_contents(file_pattern: str, params: Any, key: str) -> None:
   """Raises DataError if records were made for models of another kind.
+
+  If the model learns from images within the records, such as masks, the first
+  records of the first files have to be right altogether.
 
   Args:
     file_pattern: of TFRecords.
@@ -230,12 +265,21 @@ def check_contents(file_pattern: str, params: Any, key: str) -> None:
   """
   files = record_files.find_files(file_pattern, key)
   wanted, found = _parser(params).contents, contents_of(files)
-  if found and wanted not in found:
+  if found and wanted.label not in [contents.label for contents in found]:
     raise errors.DataError(
       f"{key}: the records of '{files[0]}' hold {found[0].meaning} "
       f"({found[0].label}), but '{params.type}' learns from {wanted.meaning} "
       f'({wanted.label}). tools/create_tf_record.py makes either.'
     )
+  if wanted.images:
+    # What most sets lack is missing from the first records already.
+    checker = RecordChecker(
+      params.architecture.num_classes,
+      decode_images=not params.train.skip_broken_images,
+      contents=wanted,
+    )
+    for problem in checker.problems(files[:_FEW_FILES], _FEW_RECORDS):
+      raise errors.DataError(f'{key}: {problem}')
 
 
 def _parser(params: Any) -> base_parser.Parser:

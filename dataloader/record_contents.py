@@ -1,16 +1,18 @@
 """Contents of records beside the image: objects, or one class."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dataloader import groundtruth_checks
+from dataloader import groundtruth_checks, image_reader
+from utils import errors
 
 _LABEL = 'image/object/class/label'
 _BOXES = tuple(
   'image/object/bbox/' + side for side in ('ymin', 'xmin', 'ymax', 'xmax')
 )
 _OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
+_MASKS = 'image/object/mask'
 _IMAGE_LABEL = 'image/class/label'
 
 
@@ -22,12 +24,14 @@ class Contents(NamedTuple):
     label: feature that records of the kind are known by.
     kinds: by feature, the field of `tf.train.Feature` that holds it.
     find_problem: of features and the number of classes; what is wrong, or None.
+    images: features that hold encoded images, besides that of the record.
   """
 
   meaning: str
   label: str
   kinds: Dict[str, str]
   find_problem: Callable[[Any, int], Optional[str]]
+  images: Sequence[str] = ()
 
 
 def _find_problem_of_objects(feature: Any, num_classes: int) -> Optional[str]:
@@ -69,6 +73,39 @@ def _find_problem_of_boxes(boxes: np.ndarray) -> Optional[str]:
   return None
 
 
+def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
+  problem = _find_problem_of_objects(feature, num_classes)
+  if problem:
+    return problem
+  masks = feature[_MASKS].bytes_list.value
+  num_objects = len(feature[_LABEL].int64_list.value)
+  if len(masks) != num_objects:
+    return (
+      f'feature {_MASKS} holds {len(masks)} masks for {num_objects} objects. '
+      'tools/create_tf_record.py writes them with --include_masks; '
+      'architecture.include_mask=false trains without.'
+    )
+  try:
+    (encoded,) = feature['image/encoded'].bytes_list.value
+    size = image_reader.open_header(encoded).size
+  except errors.DataError:
+    return None  # A problem of the image.
+  for number, png in enumerate(masks):
+    what = f'mask {number} of feature {_MASKS}'
+    try:
+      mask = image_reader.open_header(png)
+    except errors.DataError as error:
+      return f'{what} is no PNG ({error}).'
+    if mask.format != 'PNG':
+      return f'{what} is a {mask.format}, not a PNG.'
+    if mask.size != size:
+      return (
+        '{} is {} x {} pixels, the image {} x {} (width x height). Masks have '
+        'the size of their image.'.format(what, *mask.size, *size)
+      )
+  return None
+
+
 def _find_problem_of_class(feature: Any, num_classes: int) -> Optional[str]:
   classes = feature[_IMAGE_LABEL].int64_list.value
   if len(classes) != 1:
@@ -95,10 +132,17 @@ OBJECTS = Contents(
   },
   _find_problem_of_objects,
 )
+OBJECTS_WITH_MASKS = Contents(
+  'objects in boxes, with masks',
+  _LABEL,
+  {**OBJECTS.kinds, _MASKS: 'bytes_list'},
+  _find_problem_of_masks,
+  (_MASKS,),
+)
 IMAGE_CLASS = Contents(
   'a class for each image',
   _IMAGE_LABEL,
   {_IMAGE_LABEL: 'int64_list'},
   _find_problem_of_class,
 )
-ALL = (OBJECTS, IMAGE_CLASS)
+ALL = (OBJECTS_WITH_MASKS, OBJECTS, IMAGE_CLASS)

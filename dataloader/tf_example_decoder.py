@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from ops import image_decoding
 
 _LABEL_KEY = 'image/object/class/label'
+_MASK_KEY = 'image/object/mask'
 # Field 1, with a length.
 _EXAMPLE_TAG = 0x0A
 _MAX_INT64 = str(2**63 - 1)
@@ -34,10 +35,14 @@ class TfExampleDecoder:
   Args:
     regenerate_source_id: replace every source id by a hash of the encoded
       image; otherwise only empty ones are.
+    include_mask: also give the instance masks, which stay encoded.
   """
 
-  def __init__(self, regenerate_source_id: bool = False):
+  def __init__(
+    self, regenerate_source_id: bool = False, include_mask: bool = False
+  ):
     self._regenerate_source_id = regenerate_source_id
+    self._include_mask = include_mask
     self._features = {
       'image/encoded': tf.FixedLenFeature([], tf.string),
       'image/source_id': tf.FixedLenFeature([], tf.string, ''),
@@ -47,6 +52,8 @@ class TfExampleDecoder:
     self._features['image/object/area'] = _list_of(tf.float32)
     self._features['image/object/is_crowd'] = _list_of(tf.int64)
     self._features[_LABEL_KEY] = _list_of(tf.int64)
+    if include_mask:
+      self._features[_MASK_KEY] = _list_of(tf.string)
 
   def parse(self, record: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Parses a record and leaves the image encoded.
@@ -59,13 +66,15 @@ class TfExampleDecoder:
     Returns:
       `encoded` (string), `source_id` (string) and the groundtruth as stored,
       each [n] or empty: `ymin`, `xmin`, `ymax`, `xmax`, `area` (float32),
-      `is_crowd` (int64), `classes`.
+      `is_crowd` (int64), `classes`, and `masks` (string) with `include_mask`.
     """
     features = tf.io.parse_single_example(
       checked_example(record), self._features
     )
     encoded = features['image/encoded']
+    masks = {'masks': features[_MASK_KEY]} if self._include_mask else {}
     return {
+      **masks,
       'encoded': encoded,
       'source_id': self._source_id(features['image/source_id'], encoded),
       'area': features['image/object/area'],
@@ -93,6 +102,8 @@ class TfExampleDecoder:
         groundtruth_area: float32 [n] in pixels; of the boxes if not stored.
         groundtruth_boxes: float32 [n, 4], `[ymin, xmin, ymax, xmax]`,
           normalised to [0, 1].
+        groundtruth_instance_masks_png: string [n], with `include_mask`; see
+          `instance_masks.decode`.
     """
     return self.decode_parsed(self.parse(record))
 
@@ -106,7 +117,11 @@ class TfExampleDecoder:
     box_area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     box_area *= tf.cast(height * width, tf.float32)
     classes, is_crowd = parsed['classes'], parsed['is_crowd']
+    masks = {}
+    if self._include_mask:
+      masks['groundtruth_instance_masks_png'] = parsed['masks']
     return {
+      **masks,
       'image': image,
       'source_id': parsed['source_id'],
       'height': tf.cast(height, tf.int64),

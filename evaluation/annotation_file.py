@@ -4,12 +4,14 @@ import logging
 import os
 import re
 import reprlib
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import tensorflow.compat.v1 as tf
+from faster_coco_eval import mask_api_new_cpp as mask_api
+from pycocotools import mask as mask_lib
 
 from evaluation import coco_json, record_annotations
-from utils import errors, files
+from utils import errors, files, mask_utils
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ def prepare(
   file_pattern: str,
   eval_samples: Optional[int] = None,
   regenerate_source_id: bool = False,
+  include_mask: bool = False,
 ) -> str:
   """Puts the annotation file of an evaluation into the model directory.
 
@@ -38,6 +41,7 @@ def prepare(
       of them if None or 0.
     regenerate_source_id: whether image ids are hashes of the images rather
       than the stored ones; as the input of the evaluation has it.
+    include_mask: whether objects need masks.
 
   Returns:
     Path of the annotation file.
@@ -47,10 +51,10 @@ def prepare(
   """
   path = os.path.join(model_dir, _FILE_NAME)
   if val_json_file:
-    content = load_annotations(val_json_file)
+    content = load_annotations(val_json_file, include_mask)
   else:
     content = record_annotations.read_annotations(
-      file_pattern, eval_samples, regenerate_source_id
+      file_pattern, eval_samples, regenerate_source_id, include_mask
     )
     _log.info(
       'Annotation file %s: %d images with %d objects from %s.',
@@ -73,8 +77,8 @@ def load_annotations(path: str, require_masks: bool = False) -> Dict[str, Any]:
 
   Returns:
     The content of the file; numbers that it has as text are numbers. Where an
-    annotation lacks them, `area` is width times height of the box and
-    `iscrowd` is 0.
+    annotation lacks them, `area` is that of the mask, or width times height of
+    the box where masks are not required, and `iscrowd` is 0.
 
   Raises:
     errors.DataError: the file is absent, not JSON, or not as it must be.
@@ -131,40 +135,65 @@ def _annotation_dict(
     reason = 'the bbox {}, whose width or height is negative'.format(
       list(annotation.bbox)
     )
-  elif require_masks and not _is_mask(
-    entry.get('segmentation'), images[annotation.image_id]
+  elif require_masks and not is_segmentation(
+    entry.get('segmentation'), *_size(images[annotation.image_id])
   ):
-    reason = 'no `segmentation` of polygons or run lengths'
+    reason = (
+      'no `segmentation` of polygons, or of run lengths in the size of its '
+      'image, which masks are scored by; boxes alone are without (eval.type: '
+      'box)'
+    )
   if reason:
     raise errors.DataError(
       'annotation {} has {}.'.format(reprlib.repr(entry.get('id')), reason)
     )
+  area = annotation.area
+  if area is None and require_masks:
+    size = _size(images[annotation.image_id])
+    rle = mask_utils.to_rle(entry['segmentation'], *size)
+    area = float(mask_lib.area(rle))
   return dict(
     entry,
     image_id=annotation.image_id,
     category_id=annotation.category_id,
     bbox=list(annotation.bbox),
-    area=width * height if annotation.area is None else annotation.area,
+    area=width * height if area is None else area,
     iscrowd=int(annotation.is_crowd),
   )
 
 
-def _is_mask(segmentation: Any, image: coco_json.Image) -> bool:
-  """Whether it is what C code can take: polygons, or run lengths."""
+def _size(image: coco_json.Image) -> Tuple[int, int]:
+  return image.height, image.width
+
+
+def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
+  """Whether C code can take it for an image: polygons, or run lengths."""
   if isinstance(segmentation, dict):
     counts = segmentation.get('counts')
     if isinstance(counts, str):
-      is_whole = _COMPRESSED.fullmatch(counts)
-    else:
-      is_whole = _are_numbers(counts, 1, int) and (
-        min(counts) >= 0 and sum(counts) == image.height * image.width
-      )
-    return is_whole and segmentation.get('size') == [image.height, image.width]
+      counts = _decompressed(counts)
+    return (
+      segmentation.get('size') == [height, width]
+      and _are_numbers(counts, 1, int)
+      and min(counts) >= 0
+      and sum(counts) == height * width
+    )
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
     and all(_are_numbers(polygon, 6, (int, float)) for polygon in segmentation)
   )
+
+
+def _decompressed(counts: str) -> Optional[List[int]]:
+  """Run lengths of COCO's text; None if it is none."""
+  if not _COMPRESSED.fullmatch(counts):
+    return None
+  runs = {'size': [0, 0], 'counts': counts.encode('ascii')}
+  try:
+    return mask_api.toUncompressedRLE([runs])[0]['counts']
+  except RuntimeError:  # It breaks off within a number.
+    return None
 
 
 def _are_numbers(values: Any, least: int, kind: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 import numpy as np
 from pycocotools import mask as mask_lib
 
-from utils import errors
+from utils import errors, mask_utils
 
 _PREDICTION_FIELDS = (
   'source_id',
@@ -27,7 +27,8 @@ class BatchDetections(NamedTuple):
       original image.
     classes: int [B, N].
     scores: float32 [B, N].
-    masks: [B][N] compressed RLE or None, or None as a whole.
+    masks: [B][N] compressed RLE in the size of the original image, as text, or
+      None where there is no mask; None as a whole without.
   """
 
   image_ids: List[int]
@@ -36,7 +37,7 @@ class BatchDetections(NamedTuple):
   scores: np.ndarray
   masks: Optional[List[Any]] = None
 
-  def as_coco(self, with_masks: bool = False) -> List[Dict[str, Any]]:
+  def as_coco(self) -> List[Dict[str, Any]]:
     """Returns one object in COCO's result format for each row."""
     results = []
     for row, image_id in enumerate(self.image_ids):
@@ -53,8 +54,8 @@ class BatchDetections(NamedTuple):
           'bbox': box,
           'score': score,
         }
-        if with_masks and self.masks[row][position] is not None:
-          result['segmentation'] = _as_text(self.masks[row][position])
+        if self.masks and self.masks[row][position]:
+          result['segmentation'] = self.masks[row][position]
         results.append(result)
     return results
 
@@ -64,10 +65,11 @@ def read_detections(
 ) -> BatchDetections:
   """Reads a batch of predictions, see `COCOEvaluator.update`."""
   required = list(_PREDICTION_FIELDS)
-  if need_rescale_bboxes:
-    required.append('image_info')
   if include_mask:
     required.append('detection_masks')
+  are_pasted = isinstance(predictions.get('detection_masks'), list)
+  if need_rescale_bboxes or (include_mask and not are_pasted):
+    required.append('image_info')
   _check_fields('predictions', predictions, required)
   rows = _real_rows(predictions)
   image_ids = _image_ids(predictions, rows)
@@ -84,11 +86,36 @@ def read_detections(
     info = np.asarray(predictions['image_info'])[rows]
     boxes = boxes / np.tile(info[:, 2:3, :], [1, 1, 2]).astype(boxes.dtype)
   masks = None
-  if include_mask:
-    masks = [predictions['detection_masks'][row] for row in rows]
+  if include_mask and are_pasted:
+    masks = [
+      [mask and _as_text(mask) for mask in predictions['detection_masks'][row]]
+      for row in rows
+    ]
+  elif include_mask:
+    masks = _paste_and_encode(predictions, rows, boxes)
   return BatchDetections(
     image_ids, to_coco_boxes(boxes), classes, scores, masks
   )
+
+
+def _paste_and_encode(predictions, rows, boxes) -> List[List[Any]]:
+  """Makes run lengths of masks within boxes; None for rows that are absent."""
+  ymin, xmin, ymax, xmax = np.moveaxis(boxes, -1, 0)
+  boxes_xywh = np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
+  counts = np.reshape(predictions['num_detections'], -1).astype(int)
+  sizes = np.asarray(predictions['image_info'])[:, 0].astype(int).tolist()
+  encoded = []
+  for row, image_boxes in zip(rows, boxes_xywh):
+    count = counts[row]
+    windows = mask_utils.paste_windows(
+      predictions['detection_masks'][row][:count],
+      image_boxes[:count],
+      *sizes[row],
+    )
+    masks = mask_utils.encode_windows(windows, *sizes[row])
+    absent = [None] * (len(image_boxes) - count)
+    encoded.append([_as_text(mask) for mask in masks] + absent)
+  return encoded
 
 
 def add_areas(results: Iterable[Dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Evaluator of boxes and masks by COCO's metrics."""
 
 import collections
+import functools
 import logging
 from typing import Any, Dict, List, Optional
 
@@ -35,7 +36,9 @@ class COCOEvaluator:
 
   Boxes are neither clipped nor rounded. Class ids are COCO category ids, with
   gaps if the data set has them. All rows of a batch take part, also those
-  beyond `num_detections`: their low scores put them behind all others.
+  beyond `num_detections`: their low scores put them behind all others. They
+  have no mask. With masks, small, medium and large are detections, also as
+  boxes, by the area of their masks.
 
   Args:
     annotation_file: COCO json with the groundtruth, local or remote. None or
@@ -75,14 +78,15 @@ class COCOEvaluator:
     self._requires_all_images = requires_all_images
     self._annotation_file = annotation_file or None
     self._annotations: Optional[Dict[str, Any]] = None
-    self._known_image_ids = frozenset()
+    self._known_sizes: Dict[int, List[int]] = {}  # height and width by id
     if self._annotation_file:
       self._annotations = annotation_file_lib.load_annotations(
         self._annotation_file, require_masks=include_mask
       )
-      self._known_image_ids = frozenset(
-        image['id'] for image in self._annotations['images']
-      )
+      self._known_sizes = {
+        image['id']: [image['height'], image['width']]
+        for image in self._annotations['images']
+      }
     self.reset()
 
   def reset(self) -> None:
@@ -101,23 +105,25 @@ class COCOEvaluator:
     Args:
       predictions: source_id int [B], num_detections int [B], detection_boxes
         float [B, N, 4] (ymin, xmin, ymax, xmax in pixels), detection_classes
-        int [B, N] and detection_scores float [B, N]. To rescale boxes also
-        image_info float [B, 4, 2], whose row 2 is the scale (y, x). With
-        masks also detection_masks, nested lists [B][N] of COCO's compressed
-        RLE in the size of the original image, or None where there is no mask.
-        Optional is_padding bool [B]: rows to leave out.
+        int [B, N] and detection_scores float [B, N]. With masks also
+        detection_masks, float [B, N, h, w], probabilities within the boxes;
+        or, pasted already, nested lists [B][N] of COCO's compressed RLE in the
+        size of the original image, None where there is no mask. To rescale
+        boxes and to paste also image_info float [B, 4, 2], whose row 0 is the
+        size of the original image and row 2 the scale (y, x). Optional
+        is_padding bool [B]: rows to leave out.
       groundtruths: needed unless there is an annotation file, unused
         otherwise. source_id, height, width int [B], boxes float [B, M, 4] in
         pixels of the original image and classes int [B, M]. Optional areas
         float [B, M], is_crowds [B, M], is_padding bool [B], and the true
         number of objects as num_detections or num_groundtruths, int [B] or
         [B, 1]; objects beyond M are left out, which `evaluate` warns of. With
-        masks also masks, as above.
+        masks also masks, RLE as above.
 
     Raises:
       ValueError: a field is absent.
       errors.DataError: an image was there before, is not in the annotation
-        file, or has detections that are not finite.
+        file, has masks of another size, or detections that are not finite.
     """
     if self._annotations is None and groundtruths is None:
       raise ValueError(
@@ -128,6 +134,8 @@ class COCOEvaluator:
       predictions, self._need_rescale_bboxes, self._include_mask
     )
     self._check_image_ids(detections.image_ids)
+    if self._annotations and detections.masks:
+      self._check_sizes(detections)
     if self._annotations is None:
       self._groundtruth.add(groundtruths, self._include_mask)
     self._detections.append(detections)
@@ -152,9 +160,12 @@ class COCOEvaluator:
       groundtruth = self._groundtruth.as_coco(self._image_ids)
       self._warn_of_truncation()
     self._log_objects(groundtruth)
-    metrics = self._score(groundtruth, 'bbox', '')
+    results = self._results()
+    batches.add_areas(results)
+    metrics = self._score(groundtruth, results, 'bbox', '')
     if self._include_mask:
-      metrics.update(self._score(groundtruth, 'segm', 'mask_'))
+      results = [result for result in results if 'segmentation' in result]
+      metrics.update(self._score(groundtruth, results, 'segm', 'mask_'))
     self.reset()
     return metrics
 
@@ -166,19 +177,18 @@ class COCOEvaluator:
         bbox (xmin, ymin, width, height in pixels of the original image),
         score and, with masks, segmentation.
     """
-    files.write_json(path, self._results(self._include_mask))
+    files.write_json(path, self._results())
 
-  def _results(self, with_masks: bool) -> List[Dict[str, Any]]:
-    results = []
-    for detections in self._detections:
-      results.extend(detections.as_coco(with_masks))
-    return results
+  def _results(self) -> List[Dict[str, Any]]:
+    return [
+      result
+      for detections in self._detections
+      for result in detections.as_coco()
+    ]
 
-  def _score(self, groundtruth, iou_type, prefix) -> Dict[str, np.float32]:
-    results = self._results(with_masks=iou_type == 'segm')
-    if iou_type == 'segm':
-      results = [result for result in results if 'segmentation' in result]
-    batches.add_areas(results)
+  def _score(
+    self, groundtruth, results, iou_type, prefix
+  ) -> Dict[str, np.float32]:
     result = coco_metrics.match(
       groundtruth, results, list(self._image_ids), iou_type, self._backend
     )
@@ -223,21 +233,34 @@ class COCOEvaluator:
       )
     if self._annotations is None:
       return
-    unknown = counts.keys() - self._known_image_ids
+    unknown = counts.keys() - self._known_sizes
     if unknown:
       raise errors.DataError(
         f'{self._annotation_file}: {len(unknown)} evaluated images are not '
-        f'among the {len(self._known_image_ids)} of this file: ids '
+        f'among the {len(self._known_sizes)} of this file: ids '
         f'{_examples(sorted(unknown))}. Give the annotation file of the same '
         'records, or none to have it made from them.'
       )
 
+  def _check_sizes(self, detections: batches.BatchDetections) -> None:
+    for image_id, masks in zip(detections.image_ids, detections.masks):
+      known = self._known_sizes[image_id]
+      for mask in masks:
+        if mask and mask['size'] != known:
+          raise errors.DataError(
+            '{}: image {} has {} x {} pixels there, and {} x {} where it was '
+            'evaluated; masks need the same. Give the annotations that the '
+            'records were made from.'.format(
+              self._annotation_file, image_id, *known[::-1], *mask['size'][::-1]
+            )
+          )
+
   def _check_coverage(self) -> None:
-    missing = sorted(self._known_image_ids - set(self._image_ids))
+    missing = sorted(self._known_sizes.keys() - self._image_ids.keys())
     if missing:
       raise errors.DataError(
         f'{self._annotation_file}: {len(missing)} of its '
-        f'{len(self._known_image_ids)} images were not evaluated: ids '
+        f'{len(self._known_sizes)} images were not evaluated: ids '
         f'{_examples(missing)}. Make eval.eval_file_pattern and '
         'eval.val_json_file describe the same set.'
       )
@@ -258,14 +281,16 @@ class COCOEvaluator:
 def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
   settings = params.eval
   annotations = names = None
-  if settings.use_json_file:
+  # Masks do not travel with the predictions.
+  if settings.use_json_file or include_mask:
     parser = factory.parser_settings(params)
     annotations = annotation_file_lib.prepare(
       model_dir=params.model_dir,
-      val_json_file=settings.val_json_file,
+      val_json_file=_val_json_file(settings),
       file_pattern=settings.eval_file_pattern,
       eval_samples=settings.eval_samples,
       regenerate_source_id=parser.regenerate_source_id,
+      include_mask=include_mask,
     )
   if settings.label_map_file:
     names = label_map_lib.read_label_map(settings.label_map_file)
@@ -280,14 +305,19 @@ def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
   )
 
 
-def _check_groundtruth(params: Any) -> None:
+def _val_json_file(settings: Any) -> Optional[str]:
+  return settings.val_json_file if settings.use_json_file else None
+
+
+def _check_groundtruth(params: Any, include_mask: bool = False) -> None:
   settings = params.eval
   groundtruth_agreement.check(
     settings.eval_file_pattern,
-    settings.val_json_file if settings.use_json_file else None,
+    _val_json_file(settings),
     settings.label_map_file,
     settings.eval_samples,
     factory.parser_settings(params).regenerate_source_id,
+    include_mask,
   )
 
 
@@ -302,7 +332,7 @@ def box_from_params(params: Any) -> COCOEvaluator:
 @evaluator_registry.register_evaluator(
   'box_and_mask',
   (*_BOX_FIELDS, 'detection_masks'),
-  check=_check_groundtruth,
+  check=functools.partial(_check_groundtruth, include_mask=True),
 )
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes and instance masks."""

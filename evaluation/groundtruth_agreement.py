@@ -27,6 +27,7 @@ def check(
   label_map_file: Optional[str],
   eval_samples: Optional[int] = None,
   regenerate_source_id: bool = False,
+  require_masks: bool = False,
 ) -> None:
   """Compares the first records with the annotation file and the label map.
 
@@ -41,6 +42,7 @@ def check(
     label_map_file: `eval.label_map_file`.
     eval_samples: number of records that are evaluated; all if None or 0.
     regenerate_source_id: whether image ids are hashes of the images.
+    require_masks: whether each object of the annotation file needs a mask.
 
   Raises:
     errors.DataError: a file cannot be used, the annotation file has boxes of
@@ -55,7 +57,7 @@ def check(
   )
   source, content = f"eval.eval_file_pattern '{file_pattern}'", records
   if val_json_file:
-    content = annotation_file.load_annotations(val_json_file)
+    content = annotation_file.load_annotations(val_json_file, require_masks)
     source = f"eval.val_json_file '{val_json_file}'"
     _check_ids(source, content, records)
     for what, examples in _differences(content, records).items():

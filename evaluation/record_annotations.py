@@ -2,9 +2,11 @@
 
 from typing import Any, Dict, List, Optional
 
+import cv2
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
+from pycocotools import mask as mask_lib
 
 from dataloader import (
   groundtruth_checks,
@@ -16,12 +18,14 @@ from evaluation import batches
 from utils import errors
 
 _NUM_PARALLEL_CALLS = 4
+_MASKS = 'groundtruth_instance_masks_png'
 
 
 def read_annotations(
   file_pattern: str,
   num_images: Optional[int] = None,
   regenerate_source_id: bool = False,
+  include_mask: bool = False,
 ) -> Dict[str, Any]:
   """Reads the groundtruth of records.
 
@@ -30,17 +34,22 @@ def read_annotations(
     num_images: number of records to read; all of them if None or 0.
     regenerate_source_id: whether image ids are hashes of the images rather
       than the stored ones.
+    include_mask: whether to read the instance masks, too.
 
   Returns:
     COCO's images, annotations and categories; boxes in pixels of the decoded
-    image. Categories are the class ids that occur, without names.
+    image, masks as `segmentation`, run lengths as text. Categories are the
+    class ids that occur, without names.
 
   Raises:
     errors.DataError: there is no file, a file is empty, there are fewer
-      records than wanted, or two images have the same id.
+      records than wanted, two images have the same id, or a mask is missing
+      or cannot be used.
     tf.errors.OpError: a record cannot be read or decoded.
   """
-  content = read_first(file_pattern, num_images, regenerate_source_id)
+  content = read_first(
+    file_pattern, num_images, regenerate_source_id, include_mask
+  )
   num_read = len(content['images'])
   if num_images and num_read < num_images:
     raise errors.DataError(
@@ -51,7 +60,10 @@ def read_annotations(
 
 
 def read_first(
-  file_pattern: str, num_images: Optional[int], regenerate_source_id: bool
+  file_pattern: str,
+  num_images: Optional[int],
+  regenerate_source_id: bool,
+  include_mask: bool = False,
 ) -> Dict[str, Any]:
   """As `read_annotations`; of all records where there are fewer."""
   images: Dict[int, Dict[str, int]] = {}
@@ -60,7 +72,9 @@ def read_first(
     desc='Reading groundtruth', unit='image', total=num_images, disable=None
   )
   with progress:
-    for record in _decoded_records(file_pattern, regenerate_source_id):
+    for record in _decoded_records(
+      file_pattern, regenerate_source_id, include_mask
+    ):
       image_id = int(record['source_id'])
       if image_id in images:
         raise errors.DataError(
@@ -87,11 +101,13 @@ def read_first(
   }
 
 
-def _decoded_records(file_pattern: str, regenerate_source_id: bool):
+def _decoded_records(
+  file_pattern: str, regenerate_source_id: bool, include_mask: bool
+):
   """Yields dicts of NumPy arrays, in the order of the input pipeline."""
   files = record_files.find_files(file_pattern)
   decoder = tf_example_decoder.TfExampleDecoder(
-    regenerate_source_id=regenerate_source_id
+    regenerate_source_id=regenerate_source_id, include_mask=include_mask
   )
 
   def decode(serialized):
@@ -144,7 +160,7 @@ def _annotations(record, image_id: int) -> List[Dict[str, Any]]:
     areas.tolist(),
     record['groundtruth_is_crowd'].tolist(),
   )
-  return [
+  annotations = [
     {
       'image_id': image_id,
       'category_id': class_id,
@@ -154,3 +170,29 @@ def _annotations(record, image_id: int) -> List[Dict[str, Any]]:
     }
     for class_id, box, area, is_crowd in columns
   ]
+  pngs = record.get(_MASKS)
+  if pngs is not None:
+    if len(pngs) != len(annotations):
+      raise errors.DataError(
+        f'image id {image_id}: its record holds {len(pngs)} masks '
+        f'(image/object/mask) for {len(annotations)} objects. '
+        'tools/create_tf_record.py writes them with --include_masks.'
+      )
+    for annotation, png in zip(annotations, pngs):
+      annotation['segmentation'] = _run_lengths(png, record, image_id)
+  return annotations
+
+
+def _run_lengths(png: bytes, record, image_id: int) -> Dict[str, Any]:
+  """COCO's compressed run lengths of a mask, as text."""
+  size = (record['height'], record['width'])
+  mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+  if mask is None or mask.shape != size:
+    raise errors.DataError(
+      f'image id {image_id}: a mask of its record (image/object/mask) is no '
+      'PNG of {} x {} pixels. tools/check_records.py says which.'.format(
+        *size[::-1]
+      )
+    )
+  run_lengths = mask_lib.encode(np.asfortranarray(mask > 0, np.uint8))
+  return dict(run_lengths, counts=run_lengths['counts'].decode('ascii'))

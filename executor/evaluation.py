@@ -51,7 +51,17 @@ def check_settings(params: Any, evaluates: bool) -> None:
     )
   if 'backend' in params.eval:
     coco_metrics.BACKENDS.get(params.eval.backend)
-  if not evaluates or name == evaluator_registry.LOSSES_ALONE:
+  if not evaluates:
+    return
+  model = factory.model_generator(params)
+  if name == evaluator_registry.LOSSES_ALONE:
+    if not model.has_evaluation_losses:
+      raise errors.ConfigError(
+        f'eval.type: {name!r} is not possible with {params.type!r}, which has '
+        'losses in training alone. Use {}.'.format(
+          ' or '.join(map(repr, config_factory.eval_types(params.type)))
+        )
+      )
     return
   if 'postprocess' in params and not params.postprocess.apply_nms:
     raise errors.ConfigError(
@@ -59,7 +69,6 @@ def check_settings(params: Any, evaluates: bool) -> None:
       'be evaluated. Set it to true, or eval.type to '
       f"'{evaluator_registry.LOSSES_ALONE}' for losses alone."
     )
-  model = factory.model_generator(params)
   needs = evaluator_registry.EVALUATORS.get(name).needs
   missing = [key for key in needs if key not in model.predicted]
   if missing:

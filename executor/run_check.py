@@ -7,7 +7,14 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import record_check
 from evaluation import evaluator_registry
-from executor import evaluation, failures, global_batch, run_start, run_warnings
+from executor import (
+  evaluation,
+  failures,
+  global_batch,
+  object_counts,
+  run_start,
+  run_warnings,
+)
 from executor import hardware as hardware_lib
 from modeling import checkpoint, learning_rates
 from modeling import factory as model_factory
@@ -57,7 +64,9 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     record_check.check_contents(
       params.train.train_file_pattern, params, 'train.train_file_pattern'
     )
-    for text in run_warnings.find(params, start):
+    with failures.naming_bad_records(params, params.train.train_file_pattern):
+      too_many = list(object_counts.find_excess(params, is_training=True))
+    for text in (*run_warnings.find(params, start), *too_many):
       _log.warning('%s', text)
     if params.train.checkpoint.path and not start.step:
       checkpoint.resolve_checkpoint(params.train.checkpoint.path)
@@ -70,6 +79,8 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   if settings.type == evaluator_registry.LOSSES_ALONE:
     return
   with failures.naming_bad_records(params, settings.eval_file_pattern):
+    for text in object_counts.find_excess(params, is_training=False):
+      _log.warning('%s', text)
     evaluator_registry.EVALUATORS.get(settings.type).check(params)
 
 

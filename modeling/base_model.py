@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import model_stats, served_output
 from modeling.architecture import cpu_gradients
-from ops import preprocess_ops
+from ops import anchors, preprocess_ops
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
@@ -39,6 +39,7 @@ class Model(abc.ABC):
       the normaliser of the batch, add up to those of the batch. If so, a model
       has `loss_normalizer(labels)`, which gives that normaliser and scalars to
       log, and `normalized_losses(outputs, labels, normalizer)`.
+    has_evaluation_losses: whether there are losses outside training too.
     predicted: keys of `predictions`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
@@ -49,6 +50,7 @@ class Model(abc.ABC):
 
   watched_losses: Sequence[str] = ('model_loss',)
   losses_add_up = False
+  has_evaluation_losses = True
   predicted: Sequence[str] = ()
   served_outputs: Dict[str, served_output.ServedOutput] = {}
   image_fit = preprocess_ops.WHOLE
@@ -161,6 +163,8 @@ class Model(abc.ABC):
         groundtruths[key] = labels[key]
     flat.update({'gt_' + key: value for key, value in groundtruths.items()})
     flat['pred_source_id'] = groundtruths['source_id']
+    if not self.has_evaluation_losses:
+      return flat
     # For the log only, so always by this batch's own normaliser.
     losses = self.build_losses(outputs, labels, is_training=False)
     batch_size = tf.shape(groundtruths['source_id'])[0]
@@ -217,6 +221,21 @@ class Model(abc.ABC):
       self.stats['num_trainable_params_million'],
       self.stats['multi_add_flops_billion'],
     )
+
+
+def anchor_boxes(
+  make_anchors: Callable[[Tuple[int, int]], anchors.Anchors],
+  images: tf.Tensor,
+  labels: Tensors,
+) -> Dict[int, tf.Tensor]:
+  """Those of the labels, or else of the images: {level: [batch or 1, n, 4]}."""
+  if 'anchor_boxes' in labels:
+    return labels['anchor_boxes']
+  made = make_anchors(tuple(images.shape.as_list()[1:3]))
+  return {
+    level: tf.constant(boxes[None])
+    for level, boxes in made.boxes_by_level.items()
+  }
 
 
 def shared_arguments(params: Any, backbone_scope: str) -> Dict[str, Any]:

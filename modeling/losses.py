@@ -102,12 +102,8 @@ class RetinanetBoxLoss:
     return tf.add_n(sums) / (4.0 * _divisor(normalizer))
 
   def _level_sum(self, boxes: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    targets = tf.cast(targets, tf.float32)
-    mask = tf.cast(tf.not_equal(targets, 0.0), tf.float32)
-    error = tf.abs(tf.cast(boxes, tf.float32) - targets) * mask
-    quadratic = tf.minimum(error, self._delta)
-    linear = error - quadratic
-    return tf.reduce_sum(0.5 * tf.square(quadratic) + self._delta * linear)
+    is_target = tf.cast(tf.not_equal(targets, 0.0), tf.float32)
+    return huber_sum(boxes, targets, is_target, self._delta)
 
 
 class ClassificationLoss:
@@ -140,6 +136,27 @@ class ClassificationLoss:
       reduction=tf.losses.Reduction.NONE,
     )
     return tf.reduce_sum(losses * is_counted(classes)) / normalizer
+
+
+def huber_sum(
+  values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, delta: float
+) -> tf.Tensor:
+  """Sum of the Huber loss (Huber, 1964).
+
+  Args:
+    values: float tensor.
+    targets: of the same shape.
+    weights: float32, 0 or 1, broadcasts to that shape; 0 takes no part.
+    delta: error above which the loss is linear.
+
+  Returns:
+    Scalar float32.
+  """
+  targets = tf.cast(targets, tf.float32)
+  error = tf.abs(tf.cast(values, tf.float32) - targets) * weights
+  quadratic = tf.minimum(error, delta)
+  linear = error - quadratic
+  return tf.reduce_sum(0.5 * tf.square(quadratic) + delta * linear)
 
 
 def is_counted(classes: tf.Tensor) -> tf.Tensor:

@@ -35,3 +35,11 @@ class ServedOutput(NamedTuple):
 
 # Every served graph may put it out.
 OF_EVERY_MODEL = {'image_info': ServedOutput('ImageInfo', IMAGE_INFO)}
+
+# Of a detector that suppresses duplicates.
+DETECTIONS = {
+  'num_detections': ServedOutput('NumDetections', COUNT),
+  'detection_boxes': ServedOutput('DetectionBoxes', BOXES),
+  'detection_classes': ServedOutput('DetectionClasses', CLASSES),
+  'detection_scores': ServedOutput('DetectionScores', SCORES),
+}

@@ -1,13 +1,13 @@
-"""Boxes relative to anchors: the two codings of RetinaNet.
+"""Boxes relative to anchors: two codings.
 
-They are no inverses of each other. Training targets measure a box as
-`max - min`, detections as `max - min + 1` (both corners are pixels of the
-box). Published checkpoints were trained and evaluated with this asymmetry, so
-both stay as they are and apart.
+Targets of anchors measure a box as `max - min`, detections as `max - min + 1`
+(both corners are pixels of the box), so these are no inverses of each other.
+Published checkpoints were trained and evaluated with this asymmetry, so both
+stay as they are and apart. Targets of RoIs are measured as detections are.
 """
 
 import math
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -46,8 +46,32 @@ def encode_targets(boxes: tf.Tensor, anchor_boxes: tf.Tensor) -> tf.Tensor:
   )
 
 
+def encode_boxes(
+  boxes: tf.Tensor, rois: tf.Tensor, weights: Sequence[float]
+) -> tf.Tensor:
+  """The inverse of `decode_boxes`: targets of the second stage.
+
+  Args:
+    boxes: float [..., 4], `[ymin, xmin, ymax, xmax]`, pixels of the model's
+      image.
+    rois: float [..., 4], same frame; shapes broadcast.
+    weights: factors of `[ty, tx, th, tw]`.
+  """
+  yc, xc, height, width = _center_and_size(boxes, 1.0)
+  yc_a, xc_a, height_a, width_a = _center_and_size(rois, 1.0)
+  encoded = [
+    (yc - yc_a) / height_a,
+    (xc - xc_a) / width_a,
+    tf.log(height / height_a),
+    tf.log(width / width_a),
+  ]
+  return tf.stack(encoded, axis=-1) * tf.constant(weights, boxes.dtype)
+
+
 def decode_boxes(
-  encoded_boxes: tf.Tensor, anchor_boxes: tf.Tensor
+  encoded_boxes: tf.Tensor,
+  anchor_boxes: tf.Tensor,
+  weights: Optional[Sequence[float]] = None,
 ) -> tf.Tensor:
   """Boxes that a network predicts, sides measured as `max - min + 1`.
 
@@ -56,12 +80,15 @@ def decode_boxes(
       dtype.
     anchor_boxes: float [..., 4], `[ymin, xmin, ymax, xmax]`, pixels of the
       model's image; shapes broadcast.
+    weights: factors by which the encoded values were multiplied.
 
   Returns:
     [..., 4], `[ymin, xmin, ymax, xmax]`, same frame and dtype as the anchors.
     Not clipped.
   """
   encoded_boxes = tf.cast(encoded_boxes, anchor_boxes.dtype)
+  if weights is not None:
+    encoded_boxes /= tf.constant(weights, encoded_boxes.dtype)
   # TFLite's converter takes an axis counted from the end for another one.
   last_axis = encoded_boxes.shape.ndims - 1
   dy, dx, dh, dw = tf.unstack(encoded_boxes, num=4, axis=last_axis)

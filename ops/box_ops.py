@@ -45,3 +45,23 @@ def resize_and_crop_boxes(
 def is_not_empty(boxes: tf.Tensor) -> tf.Tensor:
   """bool [n]: whether height and width of boxes [n, 4] are above 0."""
   return tf.reduce_all(boxes[:, 2:] - boxes[:, :2] > 0.0, axis=1)
+
+
+def pairwise_iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+  """Intersection over union of all pairs of boxes.
+
+  Args:
+    a: float [batch, n, 4].
+    b: float [batch, m, 4].
+
+  Returns:
+    [batch, n, m]; 0 for two boxes without area.
+  """
+  ymin_a, xmin_a, ymax_a, xmax_a = tf.unstack(a[:, :, None], axis=-1)
+  ymin_b, xmin_b, ymax_b, xmax_b = tf.unstack(b[:, None], axis=-1)
+  height = tf.minimum(ymax_a, ymax_b) - tf.maximum(ymin_a, ymin_b)
+  width = tf.minimum(xmax_a, xmax_b) - tf.maximum(xmin_a, xmin_b)
+  intersection = tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
+  area_a = (ymax_a - ymin_a) * (xmax_a - xmin_a)
+  area_b = (ymax_b - ymin_b) * (xmax_b - xmin_b)
+  return tf.div_no_nan(intersection, area_a + area_b - intersection)

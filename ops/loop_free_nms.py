@@ -19,6 +19,7 @@ def multiclass_nms(
   score_threshold: float,
   max_candidates_per_class: Optional[int] = None,
   suppress_equal: bool = True,
+  keep_empty: bool = False,
 ) -> nms.KeptBoxes:
   """As `nms.multiclass_nms`, of a static batch.
 
@@ -29,24 +30,32 @@ def multiclass_nms(
   num_boxes, num_classes = scores.shape.as_list()[1:]
   per_class = min(num_boxes, max_candidates_per_class or num_boxes)
   num_candidates = min(num_classes * per_class, _MAX_CANDIDATES)
+  if boxes.shape.ndims == 3:
+    boxes = tf.tile(boxes[:, :, tf.newaxis], [1, 1, num_classes, 1])
+  # Class-major, so that ties go to the lower class.
+  boxes = tf.transpose(boxes, [0, 2, 1, 3])
+  scores = tf.transpose(scores, [0, 2, 1])
+  if not keep_empty:
+    nothing = tf.fill(tf.shape(scores), _NO_CANDIDATE)
+    scores = tf.where(nms.has_area(boxes), scores, nothing)
+  first = num_boxes * tf.range(num_classes)[:, tf.newaxis]
   images = []
   for image_boxes, image_scores in zip(tf.unstack(boxes), tf.unstack(scores)):
-    has_area = tf.tile(nms.has_area(image_boxes)[:, None], [1, num_classes])
-    image_scores = tf.where(
-      has_area, image_scores, tf.fill(tf.shape(image_scores), _NO_CANDIDATE)
-    )
-    # Class-major, so that ties go to the lower class.
-    best, index = tf.nn.top_k(tf.transpose(image_scores), per_class)
-    best, flat = tf.nn.top_k(tf.reshape(best, [-1]), num_candidates)
-    classes = tf.floordiv(flat, per_class)
-    candidates = tf.gather(
-      image_boxes, tf.gather(tf.reshape(index, [-1]), flat)
+    best, index = tf.nn.top_k(image_scores, per_class)
+    best, order = tf.nn.top_k(tf.reshape(best, [-1]), num_candidates)
+    index = tf.gather(tf.reshape(index + first, [-1]), order)
+    candidates = nms.KeptBoxes(
+      num_candidates,
+      tf.gather(tf.reshape(image_boxes, [-1, 4]), index),
+      tf.floordiv(index, num_boxes),
+      best,
     )
     images.append(
       _suppress(
-        nms.KeptBoxes(num_candidates, candidates, classes, best),
+        candidates,
         max_detections,
-        iou_threshold,
+        # The operator takes none that no overlap reaches.
+        min(iou_threshold, 1.0),
         max(score_threshold, _NO_CANDIDATE / 2),
       )
     )
@@ -80,7 +89,7 @@ def _suppress(
     )
     mask = tf.cast(is_used, values.dtype)
     if values.shape.ndims == 2:
-      mask = mask[:, None]
+      mask = mask[:, tf.newaxis]
     return values * mask + unused * (1 - mask)
 
   return nms.KeptBoxes(

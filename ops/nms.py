@@ -16,6 +16,8 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from ops import box_ops
+
 # Candidates that one pass over all scores extracts.
 _BLOCK_SIZE = 4096
 # Candidates that are compared pairwise at a time.
@@ -75,6 +77,7 @@ def multiclass_nms(
   score_threshold: float,
   max_candidates_per_class: Optional[int] = None,
   suppress_equal: bool = True,
+  keep_empty: bool = False,
 ) -> KeptBoxes:
   """Greedy non-maximum suppression within each class.
 
@@ -82,7 +85,8 @@ def multiclass_nms(
 
   Args:
     boxes: float32 [batch, n, 4], `[ymin, xmin, ymax, xmax]`, shared by all
-      classes. Only boxes with `ymax > ymin` and `xmax > xmin` can be kept.
+      classes; or [batch, n, num_classes, 4]. Only boxes with `ymax > ymin` and
+      `xmax > xmin` can be kept.
     scores: float32 [batch, n, num_classes]; n and num_classes static.
     max_detections: boxes to keep of each image, over all classes.
     iou_threshold: overlap (intersection over union) with a better box of the
@@ -91,6 +95,8 @@ def multiclass_nms(
     max_candidates_per_class: of each class, only so many of the best scores
       are candidates; None: all.
     suppress_equal: whether an overlap of exactly `iou_threshold` drops a box.
+    keep_empty: whether boxes without area can be kept too; they overlap with
+      nothing.
   """
   if _replacements:
     return _replacements[-1](
@@ -101,9 +107,14 @@ def multiclass_nms(
       score_threshold,
       max_candidates_per_class,
       suppress_equal,
+      keep_empty,
     )
   num_boxes, num_classes = scores.shape.as_list()[1:]
   boxes = tf.cast(boxes, tf.float32)
+  if boxes.shape.ndims == 4:
+    boxes = tf.reshape(
+      tf.transpose(boxes, [0, 2, 1, 3]), [-1, num_classes * num_boxes, 4]
+    )
   scores = tf.cast(scores, tf.float32)
   # Class-major, so that ties go to the lower class, then to the lower index. A
   # score that is not a number is no candidate.
@@ -120,25 +131,30 @@ def multiclass_nms(
     None
     if max_candidates_per_class is None or max_candidates_per_class >= num_boxes
     else max_candidates_per_class,
+    keep_empty,
   )
-  return _select(boxes, scores, selection)
+  return _select(boxes, scores, num_boxes, selection)
 
 
 def _select(
-  boxes: tf.Tensor, scores: tf.Tensor, selection: '_Selection'
+  boxes: tf.Tensor,
+  scores: tf.Tensor,
+  num_boxes: int,
+  selection: '_Selection',
 ) -> KeptBoxes:
   """Takes candidates in blocks, best first, until nothing can be added.
 
   Args:
-    boxes: float32 [batch, n, 4].
+    boxes: float32 [batch, n, 4], or [batch, classes * n, 4], class-major.
     scores: float32 [batch, classes * n], class-major.
+    num_boxes: n.
     selection: of the same images.
   """
-  num_boxes, num_scores = boxes.shape.as_list()[1], scores.shape.as_list()[1]
+  num_scores = scores.shape.as_list()[1]
 
   def next_block(scores):
     top_scores, index = tf.nn.top_k(scores, min(_BLOCK_SIZE, num_scores))
-    box_index = tf.floormod(index, num_boxes)
+    box_index = tf.floormod(index, boxes.shape.as_list()[1])
     return _Candidates(
       boxes=tf.gather(boxes, box_index, batch_dims=1, axis=1),
       classes=tf.floordiv(index, num_boxes),
@@ -183,12 +199,14 @@ class _Selection:
     suppress_equal: bool,
     num_classes: int,
     max_candidates_per_class: Optional[int],
+    keep_empty: bool,
   ):
     self._max_detections = max_detections
     self._iou_threshold = iou_threshold
     self._suppresses = tf.greater_equal if suppress_equal else tf.greater
     self._num_classes = num_classes
     self._max_candidates_per_class = max_candidates_per_class
+    self._keep_empty = keep_empty
 
   def start(self, boxes: tf.Tensor) -> Tuple[KeptBoxes, tf.Tensor]:
     """Nothing kept, no candidate seen of any class."""
@@ -243,7 +261,9 @@ class _Selection:
     size = chunk.scores.shape.as_list()[1]
     earlier = tf.constant(np.triu(np.ones([1, size, size], np.bool_), 1))
     rivals = earlier & _same_class(chunk.classes, chunk.classes)
-    is_open = (chunk.scores > _NOT_A_CANDIDATE) & has_area(chunk.boxes)
+    is_open = chunk.scores > _NOT_A_CANDIDATE
+    if not self._keep_empty:
+      is_open &= has_area(chunk.boxes)
     if self._max_candidates_per_class is not None:
       rank = tf.gather(seen, chunk.classes, batch_dims=1, axis=1)
       rank += tf.reduce_sum(
@@ -264,7 +284,7 @@ class _Selection:
 
   def _overlaps(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """[batch, n, 4], [batch, m, 4] to bool [batch, n, m]."""
-    return self._suppresses(_pairwise_iou(a, b), self._iou_threshold)
+    return self._suppresses(box_ops.pairwise_iou(a, b), self._iou_threshold)
 
   def _append(
     self, kept: KeptBoxes, chunk: _Candidates, is_kept: tf.Tensor
@@ -322,18 +342,6 @@ def _greedy(is_open: tf.Tensor, beats: tf.Tensor) -> tf.Tensor:
     back_prop=False,
   )
   return kept
-
-
-def _pairwise_iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-  """IoU of [batch, n, 4] and [batch, m, 4]: [batch, n, m], 0 for 0 / 0."""
-  ymin_a, xmin_a, ymax_a, xmax_a = tf.unstack(a[:, :, None], axis=-1)
-  ymin_b, xmin_b, ymax_b, xmax_b = tf.unstack(b[:, None], axis=-1)
-  height = tf.minimum(ymax_a, ymax_b) - tf.maximum(ymin_a, ymin_b)
-  width = tf.minimum(xmax_a, xmax_b) - tf.maximum(xmin_a, xmin_b)
-  intersection = tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
-  area_a = (ymax_a - ymin_a) * (xmax_a - xmin_a)
-  area_b = (ymax_b - ymin_b) * (xmax_b - xmin_b)
-  return tf.div_no_nan(intersection, area_a + area_b - intersection)
 
 
 def has_area(boxes: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,8 @@
 """Detections from the outputs of a detector's heads."""
 
+import functools
 import logging
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -11,6 +12,9 @@ from utils import registry
 LevelTensors = Dict[int, tf.Tensor]
 
 NMS_VERSIONS = registry.Registry('postprocess.nms_version')
+
+# Of the targets of RoIs (Girshick, arXiv:1504.08083).
+REGRESSION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 _log = logging.getLogger(__name__)
 
@@ -36,14 +40,7 @@ class MultilevelDetectionGenerator:
     self._levels = range(min_level, max_level + 1)
     self._apply_nms = params.apply_nms
     self._apply_sigmoid = params.apply_sigmoid
-    if params.use_batched_nms:
-      _log.warning(
-        'postprocess.use_batched_nms is deprecated; it overrides '
-        "nms_version: %r. Write nms_version: 'batched'.",
-        params.nms_version,
-      )
-    self._suppress = NMS_VERSIONS.get(nms_version(params))
-    self._nms_params = params
+    self._suppress = _suppression(params)
 
   def __call__(
     self,
@@ -96,7 +93,7 @@ class MultilevelDetectionGenerator:
         'raw_encoded_boxes': tf.concat(encoded_boxes, axis=1),
         'raw_scores': scores,
       }
-    return self._suppress(boxes, scores, self._nms_params)
+    return self._suppress(boxes, scores)
 
   def _flatten(
     self, box_outputs: tf.Tensor, class_outputs: tf.Tensor
@@ -109,6 +106,79 @@ class MultilevelDetectionGenerator:
     boxes = tf.reshape(box_outputs, [-1, num_boxes, 4])
     logits = tf.reshape(class_outputs, [-1, num_boxes, num_classes])
     return boxes, tf.cast(logits[:, :, 1:], tf.float32)
+
+
+class GenericDetectionGenerator:
+  """Detections of a second stage, each RoI's box for each class.
+
+  Args:
+    params: the block `postprocess`; `apply_sigmoid` has no effect.
+
+  Raises:
+    ConfigError: `nms_version` is unknown.
+  """
+
+  def __init__(self, params: Any):
+    self._apply_nms = params.apply_nms
+    self._suppress = _suppression(params)
+
+  def __call__(
+    self,
+    box_outputs: tf.Tensor,
+    class_outputs: tf.Tensor,
+    anchor_boxes: tf.Tensor,
+    image_shape: tf.Tensor,
+    regression_weights: Optional[Sequence[float]] = None,
+    bbox_per_class: bool = True,
+  ) -> Dict[str, tf.Tensor]:
+    """Generates detections.
+
+    Args:
+      box_outputs: [batch, n, 4 * num_classes], encoded, class-major; or
+        [batch, n, 4]. All but batch static.
+      class_outputs: [batch, n, num_classes], logits, class 0 being background.
+      anchor_boxes: [batch, n, 4], RoIs, pixels of the model's image.
+      image_shape: [batch, 1, 2], height and width to which boxes are clipped.
+      regression_weights: factors of the encoded values; (10, 10, 5, 5) if None.
+      bbox_per_class: whether each class has a box of its own.
+
+    Returns:
+      As `MultilevelDetectionGenerator`. Without NMS: `raw_boxes` [batch, n,
+      num_classes - 1, 4], or [batch, n, 1, 4], and `raw_scores` [batch, n,
+      num_classes - 1].
+    """
+    num_rois, num_classes = class_outputs.shape.as_list()[1:]
+    scores = tf.nn.softmax(tf.cast(class_outputs, tf.float32))[:, :, 1:]
+    num_boxes = num_classes - 1 if bbox_per_class else 1
+    encoded = tf.reshape(
+      box_outputs, [-1, num_rois, box_outputs.shape[2] // 4, 4]
+    )
+    boxes = box_coding.decode_boxes(
+      # The background's box is left out.
+      encoded[:, :, -num_boxes:],
+      tf.expand_dims(anchor_boxes, axis=2),
+      regression_weights or REGRESSION_WEIGHTS,
+    )
+    boxes = clip_boxes(
+      tf.reshape(boxes, [-1, num_rois * num_boxes, 4]), image_shape
+    )
+    if self._apply_nms and not bbox_per_class:
+      return self._suppress(boxes, scores)
+    boxes = tf.reshape(boxes, [-1, num_rois, num_boxes, 4])
+    if self._apply_nms:
+      return self._suppress(boxes, scores)
+    return {'raw_boxes': boxes, 'raw_scores': scores}
+
+
+def _suppression(params: Any) -> Callable[..., Dict[str, tf.Tensor]]:
+  """Function of boxes and scores that the block `postprocess` asks for."""
+  if params.use_batched_nms:
+    _log.warning(
+      'postprocess.use_batched_nms is deprecated; it overrides '
+      "nms_version: %r. Write nms_version: 'batched'.",
+      params.nms_version,
+    )
+  return functools.partial(NMS_VERSIONS.get(nms_version(params)), params=params)
 
 
 def clip_boxes(boxes: tf.Tensor, image_shape: tf.Tensor) -> tf.Tensor:
@@ -131,6 +201,8 @@ def _nms_v1(
 ) -> Dict[str, tf.Tensor]:
   """Free slots: score -1, class 1 with its best box."""
   kept = _nms_with_padding_score(boxes, scores, params)
+  if boxes.shape.ndims == 4:
+    boxes = boxes[:, :, 0]
   best = tf.argmax(scores[:, :, 0], axis=1, output_type=tf.int32)
   best = tf.gather(boxes, best[:, None], batch_dims=1, axis=1)
   padding = tf.tile(best, [1, params.max_total_size, 1])

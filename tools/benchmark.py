@@ -1,4 +1,4 @@
-"""Measures input, network, memory, formats, runs and graphs on this machine.
+"""Measures input, network, memory, formats, masks, runs and graphs here.
 
   make bench
   python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1
@@ -27,6 +27,7 @@ _FIGURES = {
   'network': ('network', 'measure'),
   'memory': ('training', 'measure_memory'),
   'formats': ('formats', 'measure'),
+  'masks': ('masks', 'measure'),
   'runs': ('runs', 'measure'),
   'graphs': ('training', 'measure_graphs'),
 }

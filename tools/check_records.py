@@ -3,7 +3,8 @@
   python tools/check_records.py --file_pattern='data/train-*' --num_classes=91
 
 reads every record, decodes every image, and prints what cannot be used: as
-records of objects, or of a class for each image, as the first one is. A set
+records of objects, with or without masks, or of a class for each image, as the
+first one is. A set
 without a box, or with boxes that are too small to be meant, is a problem, too.
 Exit code: 0, or 1 if there is any problem.
 """
@@ -50,7 +51,7 @@ def main(argv: List[str]) -> None:
     print(problem)
   if len(problems) > FLAGS.max_rows:
     print(f'... and {len(problems) - FLAGS.max_rows} more')
-  objection = contents == record_contents.OBJECTS and whole.objection()
+  objection = contents != record_contents.IMAGE_CLASS and whole.objection()
   if objection:
     print('All records: ' + objection)
   if whole.num_turned:

@@ -9,6 +9,16 @@ For a detector, COCO json or Pascal VOC xml:
     --image_dir=JPEGImages --output_dir=records --name=train \\
     --voc_split_file=ImageSets/Main/train.txt  # optional
 
+Add --include_masks for a model that learns masks, from the polygons or run
+lengths of the json, or from folders of pictures as microscopy sets have them:
+label images (masks/IMAGE.png), or a picture for each object
+(masks/IMAGE/ANYTHING.png). Without --mask_class, there is a folder of these for
+each class, masks/CLASS/.
+
+  python tools/create_tf_record.py --instance_masks_dir=masks \\
+    --mask_class=nucleus --include_masks --image_dir=images \\
+    --output_dir=records --name=train
+
 For a classifier, one folder of pictures a class, or what is in the boxes of a
 detector's set:
 
@@ -61,6 +71,23 @@ flags.DEFINE_string(
   None,
   'Folder with one folder of pictures for each class to convert.',
 )
+flags.DEFINE_string(
+  'instance_masks_dir',
+  None,
+  'Folder of instance masks to convert: label images, or folders with a '
+  'picture for each object.',
+)
+flags.DEFINE_string(
+  'mask_class',
+  None,
+  'With --instance_masks_dir: class of all objects. By default the folder has '
+  'one folder of masks for each class.',
+)
+flags.DEFINE_bool(
+  'include_masks',
+  False,
+  'Write the mask of each object; objects without one are left out.',
+)
 flags.DEFINE_bool(
   'crop_boxes',
   False,
@@ -89,7 +116,13 @@ flags.DEFINE_bool(
 )
 flags.mark_flags_as_required(['output_dir', 'name'])
 flags.mark_flags_as_mutual_exclusive(
-  ['coco_json', 'voc_annotation_dir', 'classification_dir'], required=True
+  [
+    'coco_json',
+    'voc_annotation_dir',
+    'instance_masks_dir',
+    'classification_dir',
+  ],
+  required=True,
 )
 
 
@@ -105,6 +138,26 @@ def _fit_together(values: Dict[str, Any]) -> bool:
 
 
 @flags.multi_flags_validator(
+  ['include_masks', 'coco_json', 'instance_masks_dir', 'crop_boxes'],
+  '--include_masks goes with --coco_json and --instance_masks_dir, and without '
+  '--crop_boxes.',
+)
+def _has_masks(values: Dict[str, Any]) -> bool:
+  is_source = values['coco_json'] or values['instance_masks_dir']
+  return not values['include_masks'] or (
+    bool(is_source) and not values['crop_boxes']
+  )
+
+
+@flags.multi_flags_validator(
+  ['mask_class', 'instance_masks_dir'],
+  '--mask_class has no effect without --instance_masks_dir. Leave it out.',
+)
+def _names_masks(values: Dict[str, Any]) -> bool:
+  return not values['mask_class'] or bool(values['instance_masks_dir'])
+
+
+@flags.multi_flags_validator(
   ['crop_margin', 'crop_boxes'],
   '--crop_margin has no effect without --crop_boxes. Leave it out.',
 )
@@ -113,41 +166,55 @@ def _crops(values: Dict[str, Any]) -> bool:
   return values['crop_boxes'] or values['crop_margin'] == default
 
 
+def _read(report: Any) -> Any:
+  """Returns what the flags name, as `annotations.AnnotatedSet`."""
+  from tools.record_sources import class_folders, coco, instance_masks, voc
+  from utils import label_map
+
+  names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
+  if FLAGS.classification_dir:
+    return class_folders.read_class_folders(
+      FLAGS.classification_dir, report, names
+    )
+  if FLAGS.coco_json:
+    return coco.read_coco(FLAGS.coco_json, FLAGS.image_dir, report, names)
+  if FLAGS.instance_masks_dir:
+    return instance_masks.read_instance_masks(
+      FLAGS.instance_masks_dir,
+      FLAGS.image_dir,
+      report,
+      FLAGS.mask_class,
+      names,
+    )
+  return voc.read_voc(
+    FLAGS.voc_annotation_dir,
+    FLAGS.image_dir,
+    report,
+    split_file=FLAGS.voc_split_file,
+    label_map=names,
+    one_based=FLAGS.voc_one_based,
+  )
+
+
 def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
   from tools.record_sources import (
-    class_folders,
     classification_records,
-    coco,
     conversion,
-    voc,
+    detection_records,
   )
   from tools.record_sources import report as report_lib
-  from utils import label_map
 
-  names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
   report = report_lib.Report()
-  kind = None
+  annotated = _read(report)
   if FLAGS.crop_boxes:
     kind = classification_records.CropRecords(FLAGS.crop_margin)
-  if FLAGS.classification_dir:
+  elif FLAGS.classification_dir:
     kind = classification_records.ClassificationRecords()
-    annotated = class_folders.read_class_folders(
-      FLAGS.classification_dir, report, names
-    )
-  elif FLAGS.coco_json:
-    annotated = coco.read_coco(FLAGS.coco_json, FLAGS.image_dir, report, names)
   else:
-    annotated = voc.read_voc(
-      FLAGS.voc_annotation_dir,
-      FLAGS.image_dir,
-      report,
-      split_file=FLAGS.voc_split_file,
-      label_map=names,
-      one_based=FLAGS.voc_one_based,
-    )
+    kind = detection_records.DetectionRecords(FLAGS.include_masks)
   written = conversion.convert(
     annotated,
     report,

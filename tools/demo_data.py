@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from PIL import Image, ImageDraw
 
-from tools.record_sources import annotations
+from tools.record_sources import annotations, masks
 
 LABEL_MAP = {1: 'circle', 2: 'square', 3: 'triangle', 4: 'star', 5: 'ring'}
 
@@ -26,7 +26,7 @@ _MIN_CONTRAST = 70.0  # grey levels between a shape and what is behind it
 
 
 class SyntheticImage(NamedTuple):
-  """An RGB image [H, W, 3] uint8 and its boxes in pixels."""
+  """An RGB image [H, W, 3] uint8 and its boxes in pixels, with masks."""
 
   pixels: np.ndarray
   boxes: List[annotations.Box]
@@ -36,7 +36,7 @@ def make_image(seed: int, number: int) -> SyntheticImage:
   """Draws image `number` of the set with this seed."""
   random = np.random.RandomState([seed, number])
   canvas = _background(random)
-  boxes = []
+  boxes, visible = [], []
   num_objects = random.randint(1, _MAX_OBJECTS + 1)
   for _ in range(_MAX_TRIES):
     if len(boxes) == num_objects:
@@ -55,9 +55,17 @@ def make_image(seed: int, number: int) -> SyntheticImage:
     if all(_overlap(box, other) <= _MAX_OVERLAP for other in boxes):
       canvas = _paint(random, canvas, mask)
       boxes.append(box)
+      is_covered = mask > 0.5
+      visible = [other & ~is_covered for other in visible] + [is_covered]
   noise = random.normal(0, random.uniform(2, 10), size=canvas.shape)
   pixels = np.clip(canvas + noise, 0, 255).astype(np.uint8)
-  return SyntheticImage(pixels, boxes)
+  return SyntheticImage(
+    pixels,
+    [
+      box._replace(segmentation=masks.to_run_lengths(mask))
+      for box, mask in zip(boxes, visible)
+    ],
+  )
 
 
 def write_images(

@@ -5,7 +5,8 @@
 
 The file is in COCO's format for results, such as inference.py --output_json
 and evaluations (predictions.json) write it. Every image of the annotations
-counts, also one without detections.
+counts, also one without detections. Masks (segmentation) are scored too, or
+alone where there are no boxes.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any, Dict, List, Set
 import numpy as np
 from absl import flags
 
-from utils import errors, files, program
+from utils import errors, files, mask_utils, program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('detections', None, "JSON in COCO's format for results.")
@@ -48,8 +49,8 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
       is_detection = (
         isinstance(detection['image_id'], int)
         and isinstance(detection['category_id'], int)
-        and all(isinstance(edge, (int, float)) for edge in detection['bbox'])
-        and np.isfinite(detection['bbox']).tolist() == 4 * [True]
+        and ('segmentation' in detection or 'bbox' in detection)
+        and _is_box(detection.get('bbox', 4 * [0]))
         and math.isfinite(detection['score'])
       )
     except (KeyError, TypeError, ValueError):
@@ -57,10 +58,16 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
     if not is_detection:
       raise errors.DataError(
         f"'{path}', entry {number}: needed are the integers image_id and "
-        'category_id, bbox [xmin, ymin, width, height] and score, not '
-        f'{errors.shown(detection)}.'
+        'category_id, bbox [xmin, ymin, width, height] or segmentation, and '
+        f'score, not {errors.shown(detection)}.'
       )
   return detections
+
+
+def _is_box(bbox: Any) -> bool:
+  return all(isinstance(edge, (int, float)) for edge in bbox) and np.isfinite(
+    bbox
+  ).tolist() == 4 * [True]
 
 
 def check_known(
@@ -83,33 +90,75 @@ def check_known(
       )
 
 
+def encode_masks(
+  detections: List[Dict[str, Any]], annotations: Dict[str, Any]
+) -> None:
+  """Turns segmentations into compressed run lengths; DataError names one."""
+  from evaluation import annotation_file
+
+  sizes = {e['id']: (e['height'], e['width']) for e in annotations['images']}
+  for number, detection in enumerate(detections):
+    if 'segmentation' in detection:
+      mask, size = detection['segmentation'], sizes[detection['image_id']]
+      if not annotation_file.is_segmentation(mask, *size):
+        raise errors.DataError(
+          f'Entry {number} of the detections: needed is a segmentation of '
+          'polygons, or of run lengths with the size {} of the image, not '
+          '{}.'.format(list(size), errors.shown(mask))
+        )
+      detection['segmentation'] = mask_utils.to_rle(mask, *size)
+
+
+def score(
+  detections: List[Dict[str, Any]],
+  annotations: Dict[str, Any],
+  per_category_metrics: bool = False,
+) -> Dict[str, float]:
+  """Returns metrics of boxes and, with `mask_` before, of masks by name."""
+  from evaluation import batches, coco_metrics
+
+  batches.add_areas(detections)
+  names = {
+    entry['id']: str(entry.get('name', entry['id']))
+    for entry in annotations['categories']
+  }
+  if len(set(names.values())) < len(names):
+    names = {}  # Ids tell classes of the same name apart.
+  metrics = {}
+  for key, iou_type, prefix in (
+    ('bbox', 'bbox', ''),
+    ('segmentation', 'segm', 'mask_'),
+  ):
+    scored = [detection for detection in detections if key in detection]
+    if scored:
+      image_ids = [image['id'] for image in annotations['images']]
+      result = coco_metrics.match(annotations, scored, image_ids, iou_type)
+      found = coco_metrics.coco_metrics(result)
+      if per_category_metrics:
+        found.update(coco_metrics.category_metrics(result, names))
+      metrics.update({prefix + k: float(v) for k, v in found.items()})
+  return metrics
+
+
 def main(argv):
   del argv
   program.quieten_tensorflow()
-  from evaluation import annotation_file, batches, coco_metrics, report
+  from evaluation import annotation_file, report
 
   detections = read_detections(FLAGS.detections)
-  annotations = annotation_file.load_annotations(FLAGS.annotation_file)
+  has_masks = any('segmentation' in detection for detection in detections)
+  annotations = annotation_file.load_annotations(
+    FLAGS.annotation_file, require_masks=has_masks
+  )
   check_known(detections, annotations)
-  batches.add_areas(detections)
-  image_ids = [image['id'] for image in annotations['images']]
-  result = coco_metrics.match(annotations, detections, image_ids)
-  metrics = dict(coco_metrics.coco_metrics(result))
-  if FLAGS.per_category_metrics:
-    names = {
-      entry['id']: str(entry.get('name', entry['id']))
-      for entry in annotations['categories']
-    }
-    if len(set(names.values())) < len(names):
-      names = {}  # Ids tell classes of the same name apart.
-    metrics.update(coco_metrics.category_metrics(result, names))
-  metrics = {name: float(value) for name, value in metrics.items()}
+  encode_masks(detections, annotations)
+  metrics = score(detections, annotations, FLAGS.per_category_metrics)
   report.print_metrics(metrics, step=None, checkpoint_path=FLAGS.detections)
   print(
     '{:,} detections in {:,} of {:,} images.'.format(
       len(detections),
       len({detection['image_id'] for detection in detections}),
-      len(image_ids),
+      len(annotations['images']),
     )
   )
   if FLAGS.output:

@@ -78,7 +78,7 @@ def main(argv: List[str]) -> None:
   )
   sheet = augmentation_sheet.draw(rows, FLAGS.tile_size, label_map)
   sheet.save(FLAGS.output)
-  policy = config_factory.parser_settings(params).aug_policy or 'none'
+  policy = config_factory.parser_settings(params).get('aug_policy') or 'none'
   print(
     f'{FLAGS.output}: {len(rows)} images, {FLAGS.num_samples} samples of each, '
     f'aug_policy {policy}'

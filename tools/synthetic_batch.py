@@ -59,7 +59,7 @@ def _read(params: Any, batch_size: int) -> Tuple[np.ndarray, Dict[str, Any]]:
 
 
 def _write_record(path: str) -> None:
-  """Writes one image of shapes, with boxes of one class, which is its own."""
+  """Writes one image of shapes of one class, which is also its own."""
   image = demo_data.make_image(seed=0, number=0)
   boxes = [box._replace(class_name='shape') for box in image.boxes]
   png = io.BytesIO()
@@ -70,6 +70,7 @@ def _write_record(path: str) -> None:
     image_reader.Encoded(png.getvalue(), 'PNG', size, size),
     boxes,
     {'shape': 1},
+    include_masks=True,
   )
   example.features.feature['image/class/label'].int64_list.value.append(1)
   with tf.io.TFRecordWriter(path) as record_writer:

@@ -91,6 +91,22 @@ def encode_windows(
   return mask_lib.frPyObjects(runs, height, width) if runs else []
 
 
+def to_rle(segmentation: Any, height: int, width: int) -> Rle:
+  """Returns a segmentation of COCO as compressed run lengths.
+
+  Args:
+    segmentation: list of polygons, or run lengths: a dict of `size` and
+      `counts`, a list of numbers or, compressed, text.
+    height: of the image.
+    width: of the image.
+  """
+  if isinstance(segmentation, list):
+    return mask_lib.merge(mask_lib.frPyObjects(segmentation, height, width))
+  if isinstance(segmentation['counts'], list):
+    return mask_lib.frPyObjects(segmentation, height, width)
+  return segmentation
+
+
 def window_polygons(
   window: MaskWindow, tolerance: float = 0.0
 ) -> List[List[float]]:

@@ -43,10 +43,16 @@ _LOSS = block(
   Key('normalizer_momentum', 0.0, '> 0: moving average of positives', RATE),
 )
 
+_FLAT_FEATURES = block(
+  'architecture',
+  Key('output_flat_fpn_features', False, 'adds the node RawFpnFeatures'),
+)
+
 KEYS = (
   *base_config.COMMON,
   *base_config.ANCHOR,
   *base_config.NECKS,
+  *_FLAT_FEATURES,
   *base_config.POSTPROCESS,
   *base_config.COCO_EVAL,
   *_PARSER,

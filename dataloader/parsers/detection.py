@@ -99,6 +99,8 @@ class DetectionParser(base_parser.Parser):
       mode_keys.EVAL,
       mode_keys.PREDICT_WITH_GT,
     )
+    if self._delivers_groundtruth:
+      self.max_objects = max_num_instances
     self._count_key = (
       'num_groundtruths' if mode == mode_keys.EVAL else 'num_detections'
     )
@@ -107,24 +109,18 @@ class DetectionParser(base_parser.Parser):
   def _targets(
     self,
     boxes_scaled: tf.Tensor,
-    classes: tf.Tensor,
-    image_indices: tf.Tensor,
-    num_boxes: tf.Tensor,
-    is_padding: Optional[tf.Tensor],
-    beside: Tensors,
+    objects: object_list.ObjectList,
+    batch: Tensors,
   ) -> Tensors:
     """Targets of a batch.
 
     Args:
       boxes_scaled: float32 [n, 4], the boxes of all images, pixels of the
         padded image, none empty.
-      classes: int32 [n].
-      image_indices: int32 [n], ascending, index in the batch of each box's
-        image.
-      num_boxes: int32 [batch], number of boxes of each image.
-      is_padding: bool [batch], images that fill up the last batch and that no
-        loss may count; None in training.
-      beside: [n, ...] by name, as the class says.
+      objects: all else that is known of these n objects.
+      batch: what `process` made of the images, together; outside of training
+        `is_padding`, bool [batch], marks images that fill up the last batch
+        and that no loss may count.
     """
 
   def _constant_labels(self, batch_size: int) -> Tensors:
@@ -210,9 +206,9 @@ class DetectionParser(base_parser.Parser):
     images, image_info = batch['image'], batch['image_info']
     source_ids = tf_example_decoder.source_id_to_number(batch['source_id'])
     labels = {'image_info': image_info}
-    if self._is_training:
+    if self._mode != mode_keys.EVAL:
       labels['source_id'] = source_ids
-    else:
+    if not self._is_training:
       labels['is_padding'] = batch['is_padding']
       labels.update(self._constant_labels(images.shape.as_list()[0]))
     if self._uses_groundtruth:
@@ -227,11 +223,7 @@ class DetectionParser(base_parser.Parser):
         sizes = tf.cast(image_info[:, 0], tf.int64)
         labels['groundtruths']['height'] = sizes[:, 0]
         labels['groundtruths']['width'] = sizes[:, 1]
-      labels.update(
-        self._targets_after_resize(
-          objects, boxes, image_info, batch.get('is_padding')
-        )
-      )
+      labels.update(self._targets_after_resize(objects, boxes, batch))
     if self._is_training:
       images = image_layout.to_input_layout(
         images, self._transpose_input, self._block_size
@@ -278,24 +270,17 @@ class DetectionParser(base_parser.Parser):
     self,
     objects: object_list.ObjectList,
     boxes: tf.Tensor,
-    image_info: tf.Tensor,
-    is_padding: Optional[tf.Tensor],
+    batch: Tensors,
   ) -> Tensors:
     _, sizes, scales, offsets = tf.unstack(
-      tf.gather(image_info, objects.image_indices), num=4, axis=1
+      tf.gather(batch['image_info'], objects.image_indices), num=4, axis=1
     )
     boxes_scaled = box_ops.resize_and_crop_boxes(boxes, scales, sizes, offsets)
-    objects = object_list.keep(
-      objects._replace(boxes_normalized=boxes_scaled),
-      box_ops.is_not_empty(boxes_scaled),
-    )
+    is_kept = box_ops.is_not_empty(boxes_scaled)
     return self._targets(
-      objects.boxes_normalized,
-      objects.classes,
-      objects.image_indices,
-      objects.num_objects,
-      is_padding,
-      objects.beside,
+      tf.boolean_mask(boxes_scaled, is_kept),
+      object_list.keep(objects, is_kept),
+      batch,
     )
 
   def _finish_image(
@@ -338,12 +323,13 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
     'aug_rand_hflip': settings.aug_rand_hflip,
     'aug_scale_range': (settings.aug_scale_min, settings.aug_scale_max),
     'aug_policy': autoaugment.policy_from_config(
-      settings.aug_policy, architecture.parser + '.aug_policy'
+      settings.get('aug_policy', ''), architecture.parser + '.aug_policy'
     ),
     'skip_crowd_during_training': settings.skip_crowd_during_training,
     'max_num_instances': settings.max_num_instances,
     'decoder': tf_example_decoder.TfExampleDecoder(
-      settings.regenerate_source_id
+      settings.regenerate_source_id,
+      architecture.get('include_mask', False),
     ),
     'block': architecture.parser,
     'use_bfloat16': architecture.use_bfloat16,

@@ -130,6 +130,11 @@ class BatchNormActivation:
       layer = BatchNormalization(**kwargs)
     else:
       # Only a name that the caller gives is not to be numbered.
-      layer = tf.layers.BatchNormalization(fused=True, _scope=name, **kwargs)
+      layer = tf.layers.BatchNormalization(
+        # The fused kernel takes images alone.
+        fused=inputs.shape.ndims == 4,
+        _scope=name,
+        **kwargs,
+      )
     outputs = layer(inputs, training=training)
     return self._activation(outputs) if activate else outputs

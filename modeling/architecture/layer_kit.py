@@ -55,6 +55,13 @@ def from_params(params: Any, activation_key: str = activations.KEY) -> LayerKit:
   )
 
 
+def he_fan_out() -> tf.keras.initializers.Initializer:
+  """Initializer of the heads of RoIs (He et al., arXiv:1502.01852)."""
+  return tf.variance_scaling_initializer(
+    scale=2.0, mode='fan_out', distribution='untruncated_normal'
+  )
+
+
 def may_have_replicas(params: Any) -> bool:
   """Whether batch norm may have statistics to join.
 

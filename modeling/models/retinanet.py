@@ -38,18 +38,9 @@ class RetinanetModel(base_model.Model):
 
   watched_losses = ('cls_loss', 'box_loss')
   losses_add_up = True
-  predicted = (
-    'image_info',
-    'num_detections',
-    'detection_boxes',
-    'detection_classes',
-    'detection_scores',
-  )
+  predicted = ('image_info', *served_output.DETECTIONS)
   served_outputs = {
-    'num_detections': _Served('NumDetections', served_output.COUNT),
-    'detection_boxes': _Served('DetectionBoxes', served_output.BOXES),
-    'detection_classes': _Served('DetectionClasses', served_output.CLASSES),
-    'detection_scores': _Served('DetectionScores', served_output.SCORES),
+    **served_output.DETECTIONS,
     'raw_boxes': _Served('RawBoxes', served_output.RAW_BOXES),
     'raw_encoded_boxes': _Served(
       'RawEncodedBoxes', served_output.RAW_ENCODED_BOXES
@@ -112,22 +103,11 @@ class RetinanetModel(base_model.Model):
           self._detection_generator(
             box_outputs,
             class_outputs,
-            self._anchor_boxes(images, labels),
+            base_model.anchor_boxes(self._anchors, images, labels),
             labels['image_info'][:, 1:2, :],
           )
         )
     return outputs
-
-  def _anchor_boxes(
-    self, images: tf.Tensor, labels: Tensors
-  ) -> Dict[int, tf.Tensor]:
-    if 'anchor_boxes' in labels:
-      return labels['anchor_boxes']
-    anchors = self._anchors(tuple(images.shape.as_list()[1:3]))
-    return {
-      level: tf.constant(boxes[None])
-      for level, boxes in anchors.boxes_by_level.items()
-    }
 
   def loss_normalizer(
     self, labels: Tensors, is_training: bool = True

@@ -1,5 +1,6 @@
 """Precedence, sources, flags, device rules and saved parameters."""
 
+import json
 import os
 import stat
 
@@ -110,8 +111,8 @@ def test_a_model_that_contradicts_a_file_names_it(tmp_path):
       ['--model=retinanet contradicts', "'zzz'", '--params_override'],
     ),
     (
-      {'model': 'mask_rcnn', 'config_file': {'type': 'retinanet'}},
-      ["model: 'mask_rcnn' is unknown", 'retinanet'],
+      {'model': 'shapes', 'config_file': {'type': 'retinanet'}},
+      ["model: 'shapes' is unknown", 'retinanet'],
     ),
     ({'params_override': 'type=[1]'}, ['type must be str']),
     ({'config_file': 'nosuch.yaml'}, ['--config_file', "'nosuch.yaml'"]),
@@ -125,6 +126,15 @@ def test_errors_name_their_source(arguments, parts):
     resolver.resolve(**arguments)
   for part in parts:
     assert part in str(info.value)
+
+
+@pytest.mark.parametrize('model', ['mask_rcnn', 'cascade_mask_rcnn'])
+@pytest.mark.parametrize('given', ['mask_rcnn', 'cascade_mask_rcnn'])
+def test_type_chooses_among_models_of_the_same_keys(model, given):
+  assert resolver.resolve(model=model).params.type == model
+  override = json.dumps({'type': given})
+  resolved = resolver.resolve(model=model, params_override=override)
+  assert resolved.params.type == given
 
 
 def test_error_in_a_file_names_the_file(tmp_path):

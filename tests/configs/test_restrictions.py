@@ -50,6 +50,50 @@ def test_values_that_contradict_each_other_are_named(block, name, value, words):
 
 
 @pytest.mark.parametrize(
+  'model,block,name,value,words',
+  [
+    (
+      'mask_rcnn',
+      'roi_sampling',
+      'cascade_iou_thresholds',
+      [0.6],
+      "needs type: 'cascade_mask_rcnn'",
+    ),
+    (
+      'cascade_mask_rcnn',
+      'roi_sampling',
+      'cascade_iou_thresholds',
+      [],
+      'with 1 or more items, each above 0 and at most 1',
+    ),
+    ('mask_rcnn', 'architecture', 'mask_target_size', 27, 'even, at least 2'),
+    (
+      'mask_rcnn',
+      'mask_sampling',
+      'num_mask_samples_per_image',
+      513,
+      'roi_sampling.num_samples_per_image is 512',
+    ),
+    (
+      'mask_rcnn',
+      'roi_sampling',
+      'bg_iou_thresh_hi',
+      0.6,
+      'roi_sampling.fg_iou_thresh is 0.5',
+    ),
+  ],
+)
+def test_values_that_two_stages_cannot_have(model, block, name, value, words):
+  with pytest.raises(errors.ConfigError) as info:
+    resolver.resolve(
+      model=model,
+      params_override={'use_tpu': True, block: {name: value}},
+      mode='tpu_preflight',
+    )
+  assert words in str(info.value)
+
+
+@pytest.mark.parametrize(
   'num_cores,per_replica,start,also',
   [
     (8, 3, 'train.num_cores_per_replica: 3 cores', 'allowed are 1, 2, 4'),

@@ -131,7 +131,7 @@ def test_masks_are_asked_for_if_needed(tmp_path):
   for mask in (
     [[1, 1, 2, 2, 1, 2]],
     {'counts': [3, 21], 'size': [4, 6]},
-    {'counts': 'abc', 'size': [4, 6]},
+    {'counts': '3e0', 'size': [4, 6]},
   ):
     content = _content()
     content['annotations'][0]['segmentation'] = mask

@@ -133,3 +133,8 @@ def test_label_map_of_another_set(records, tmp_path, caplog):
   groundtruth_agreement.check(records, None, path)
   (line,) = _said(caplog)
   assert ': 2 has objects there and no name.' in line
+
+
+def test_masks_are_asked_for_before_the_run(records, tmp_path):
+  with pytest.raises(errors.DataError, match=r'a\.json: .* no `segmentation`'):
+    _check(records, tmp_path, _content(), require_masks=True)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from ops import postprocess_ops
-from tests import golden_numbers
+from tests import golden_boxes, golden_numbers
 from utils import errors
 
 _VERSIONS = ['v1', 'v2', 'batched']
@@ -291,3 +291,56 @@ def test_use_batched_nms_wins_with_a_warning(caplog):
     got = _one_level(boxes, scores, use_batched_nms=True, nms_version='v2')
   assert got['num_detections'][0] == 2
   assert 'postprocess.use_batched_nms is deprecated' in caplog.text
+
+
+@pytest.mark.parametrize(
+  'name, nms, weights',
+  [
+    ('roi_detections_v1', 'v1', None),
+    ('roi_detections_v2', 'v2', None),
+    ('roi_detections_batched_agnostic', 'batched', (20.0, 20.0, 10.0, 10.0)),
+  ],
+)
+def test_golden_detections_of_rois(name, nms, weights):
+  rng = np.random.RandomState(0)
+  is_agnostic = weights is not None
+  size = (128, 160) if is_agnostic else (120, 150)
+  boxes = golden_boxes.normal(rng, 2, 40, 4 if is_agnostic else 20)
+  logits = golden_boxes.normal(rng, 2, 40, 5) * 2
+  rois = np.stack([golden_boxes.boxes_in(rng, 40, *size) for _ in range(2)])
+  generator = postprocess_ops.GenericDetectionGenerator(
+    _params(nms_version=nms, max_total_size=20, pre_nms_num_boxes=200)
+  )
+  with tf.Graph().as_default(), tf.Session() as session:
+    got = session.run(
+      generator(
+        *map(tf.constant, (boxes, logits, rois)),
+        tf.constant([[size]] * 2, tf.float32),
+        weights,
+        not is_agnostic,
+      )
+    )
+  for key, value in golden_numbers.expected(name + '.npz').items():
+    assert golden_numbers.relative_error(value, got[key]) < 1e-4, key
+
+
+def test_boxes_of_rois_without_suppression():
+  generator = postprocess_ops.GenericDetectionGenerator(
+    _params(apply_nms=False)
+  )
+  encoded = np.zeros([1, 1, 12], np.float32)
+  # Of the second class: 10 pixels down; of the background: beyond all.
+  encoded[0, 0, 8], encoded[0, 0, 0] = 10.0, 99.0
+  with tf.Graph().as_default(), tf.Session() as session:
+    got = session.run(
+      generator(
+        tf.constant(encoded),
+        tf.zeros([1, 1, 3]),
+        tf.constant([[[0.0, 0.0, 9.0, 9.0]]]),
+        tf.constant([[[100.0, 100.0]]]),
+      )
+    )
+  np.testing.assert_allclose(
+    got['raw_boxes'], [[[[0, 0, 9, 9], [10, 0, 19, 9]]]], atol=1e-5
+  )
+  np.testing.assert_allclose(got['raw_scores'], [[[1 / 3, 1 / 3]]], rtol=1e-6)

@@ -112,3 +112,10 @@ def test_formats():
     assert 0 < preprocessing < median <= high
     assert network > 0
   assert lines[-1].startswith('fastest: ')
+
+
+@pytest.mark.slow
+def test_masks():
+  _, ratio = _run('masks', '--size=320')
+  assert 'run lengths identical' in ratio
+  assert 0 < float(re.search(r'evaluator / floor ([\d.]+)', ratio)[1]) < 2

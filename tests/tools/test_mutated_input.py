@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evaluation import annotation_file, coco_evaluator
-from tools.record_sources import coco, conversion, voc
+from tools.record_sources import coco, conversion, detection_records, voc
 from tools.record_sources import report as report_lib
 from utils import errors, label_map
 
@@ -139,15 +139,16 @@ def _try(function):
     assert time.time() - start < _SECONDS
 
 
-def _convert(read, folder):
+def _convert(read, folder, include_masks=False):
   def convert():
     report = report_lib.Report()
     annotated = read(report)
     output = str(folder / 'out')
-    written = conversion.convert(annotated, report, output, 'x', 1, True)
+    kind = detection_records.DetectionRecords(include_masks)
+    written = conversion.convert(annotated, report, output, 'x', 1, True, kind)
     assert written.coco['annotations']
     # What is written can be read.
-    annotation_file.load_annotations(output + '/x.json')
+    annotation_file.load_annotations(output + '/x.json', include_masks)
     names = label_map.read_label_map(output + '/label_map.txt')
     assert names == annotated.label_map
     report.as_table()
@@ -160,7 +161,12 @@ def _convert(read, folder):
 def test_coco_json(folder, content):
   path = str(folder / 'in.json')
   (folder / 'in.json').write_bytes(content)
-  _convert(lambda report: coco.read_coco(path, str(folder), report), folder)
+  for include_masks in (False, True):
+    _convert(
+      lambda report: coco.read_coco(path, str(folder), report),
+      folder,
+      include_masks,
+    )
 
   def evaluate():
     evaluator = coco_evaluator.COCOEvaluator(path, include_mask=True)

@@ -24,20 +24,22 @@ def _find(name):
   return pytest.skip(f'{name} is not in {_DATA}')
 
 
-def test_published_metrics(tmp_path):
+@pytest.mark.parametrize('kind,prefix', [('bbox', ''), ('segm', 'mask_')])
+def test_published_metrics(tmp_path, kind, prefix):
   with open(_find('published_metrics.json')) as source:
-    published = json.load(source)['bbox']
+    published = json.load(source)[kind]
   output = tmp_path / 'metrics.json'
   run = _run(
-    '--detections=' + _find('detections_bbox.json'),
+    '--detections=' + _find(f'detections_{kind}.json'),
     '--annotation_file=' + _find('instances_val2014_100.json'),
     f'--output={output}',
   )
   assert run.returncode == 0, run.stderr
   metrics = json.loads(output.read_text())
+  assert set(metrics) == {prefix + name for name in published}
   for name, value in published.items():
-    assert f'{metrics[name]:.3f}' == f'{value:.3f}'
-  assert 'Evaluation of detections_bbox.json' in run.stdout
+    assert f'{metrics[prefix + name]:.3f}' == f'{value:.3f}'
+  assert f'Evaluation of detections_{kind}.json' in run.stdout
 
 
 @pytest.fixture
@@ -72,6 +74,37 @@ def test_classes(tmp_path, annotations):
   )
   assert run.returncode == 0, run.stderr
   assert 'cell' in run.stdout and '1.000' in run.stdout
+
+
+def test_boxes_and_masks_of_any_kind():
+  polygon = [[1, 1, 6, 1, 6, 6, 1, 6]]
+  runs = [11, 5, 5, 5, 5, 5, 5, 5, 5, 5, 44]
+  truth = {
+    'images': [{'id': 1, 'height': 10, 'width': 10}],
+    'annotations': [
+      {
+        'image_id': 1,
+        'category_id': 2,
+        'bbox': [1, 1, 5, 5],
+        'area': 25,
+        'iscrowd': 0,
+        'segmentation': polygon,
+      }
+    ],
+    'categories': [{'id': 2, 'name': 'cell'}],
+  }
+  for mask in (polygon, {'size': [10, 10], 'counts': runs}):
+    found = {'image_id': 1, 'category_id': 2, 'score': 0.5}
+    found.update(bbox=[1, 1, 5, 4], segmentation=mask)
+    nothing = dict(found, bbox=[0, 0, 0, 0], score=0)
+    del nothing['segmentation']
+    score_detections.encode_masks([found, nothing], truth)
+    metrics = score_detections.score([found, nothing], truth)
+    assert metrics['AP'] == pytest.approx(0.7)
+    assert metrics['mask_AP'] == 1
+  found['segmentation'] = {'size': [5, 20], 'counts': runs}
+  with pytest.raises(errors.DataError, match=r'Entry 1 .* size \[10, 10\] of'):
+    score_detections.encode_masks([nothing, found], truth)
 
 
 @pytest.mark.parametrize(

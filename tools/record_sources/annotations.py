@@ -1,6 +1,6 @@
 """Annotations of a set, whatever its format."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 
 class Box(NamedTuple):
@@ -16,6 +16,7 @@ class Box(NamedTuple):
   ymax: float
   area: Optional[float] = None  # pixels^2 of the object; None: of the box
   is_crowd: bool = False
+  segmentation: Any = None  # COCO's polygons or run lengths, if known
 
 
 class AnnotatedImage(NamedTuple):

@@ -3,8 +3,9 @@
 from typing import Container, List, Optional
 
 from dataloader import image_reader
-from tools.record_sources import annotations, frames
+from tools.record_sources import annotations, frames, masks
 from tools.record_sources import report as report_lib
+from utils import errors
 
 # COCO coordinates have two decimals: a box that ends at the border of its image
 # can seem to reach this far beyond it, in pixels.
@@ -16,6 +17,7 @@ def usable_boxes(
   encoded: image_reader.Encoded,
   class_names: Container[str],
   report: report_lib.Report,
+  include_masks: bool = False,
 ) -> Optional[List[annotations.Box]]:
   """Returns the boxes that can be trained on, clipped to the image.
 
@@ -24,13 +26,15 @@ def usable_boxes(
     encoded: the image as it is stored.
     class_names: the known classes.
     report: receives every box that is left out or changed.
+    include_masks: whether objects without a mask are left out.
 
   Returns:
     Boxes of known classes with an area above 0 inside the image; the object's
-    area is set. None if the image is not the one that was annotated.
+    area is set, and with masks `segmentation` is of run lengths of the image as
+    it is stored. None if the image is not the one that was annotated.
   """
-  change = frames.change_of_frame(image, encoded, report)
-  if change is None:
+  frame = frames.change_of_frame(image, encoded, report)
+  if frame is None:
     return None
   width, height = encoded.width, encoded.height
   usable = []
@@ -45,7 +49,7 @@ def usable_boxes(
     if max(box.xmax, box.ymax) <= 1 < min(width, height):
       report.add('box_of_shares', image.file_name, what)
       continue
-    box = change(box)
+    box = frame.box(box)
     clipped = box._replace(
       xmin=max(box.xmin, 0.0),
       ymin=max(box.ymin, 0.0),
@@ -56,12 +60,41 @@ def usable_boxes(
     if clipped.xmax <= clipped.xmin or clipped.ymax <= clipped.ymin:
       report.add('box_outside_image', image.file_name, size)
       continue
+    if include_masks:
+      clipped = _with_mask(clipped, frame, image.file_name, report)
+      if clipped is None:
+        continue
     box_area = (clipped.xmax - clipped.xmin) * (clipped.ymax - clipped.ymin)
-    area = box_area if box.area is None else min(box.area, box_area)
+    area = box_area if clipped.area is None else min(clipped.area, box_area)
     if _excess(box, width, height) > _ROUNDING:
       report.add('box_clipped', image.file_name, size)
     usable.append(clipped._replace(area=area))
   return usable
+
+
+def _with_mask(
+  box: annotations.Box,
+  frame: frames.Frame,
+  file_name: str,
+  report: report_lib.Report,
+) -> Optional[annotations.Box]:
+  """Returns the box with its mask in the frame; None if it has none."""
+  if not box.segmentation:
+    report.add('no_mask', file_name, described(box))
+    return None
+  try:
+    mask = frame.mask(box.segmentation)
+  except errors.DataError as error:
+    report.add('malformed_mask', file_name, f'{described(box)}: {error}')
+    return None
+  area = float(mask.sum())
+  if not area:
+    report.add('empty_mask', file_name, described(box))
+    return None
+  return box._replace(
+    segmentation=masks.to_run_lengths(mask),
+    area=area if box.area is None else box.area,
+  )
 
 
 def described(box: annotations.Box) -> str:

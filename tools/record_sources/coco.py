@@ -165,4 +165,5 @@ def _box(
     ymax=ymin + height,
     area=annotation.area,
     is_crowd=annotation.is_crowd,
+    segmentation=annotation.entry.get('segmentation'),
   )

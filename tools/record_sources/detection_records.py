@@ -5,12 +5,19 @@ from typing import Any, Dict, Iterator, List
 import tensorflow.compat.v1 as tf
 
 from dataloader import image_reader, whole_set
-from tools.record_sources import annotations, boxes, record_kind
+from tools.record_sources import annotations, boxes, masks, record_kind
 from tools.record_sources import report as report_lib
 
 
 class DetectionRecords(record_kind.RecordKind):
-  """A record for each image, with all of its boxes."""
+  """A record for each image, with all of its boxes.
+
+  Args:
+    include_masks: whether each object has its mask, too.
+  """
+
+  def __init__(self, include_masks: bool = False):
+    self._include_masks = include_masks
 
   def entries(
     self,
@@ -21,13 +28,15 @@ class DetectionRecords(record_kind.RecordKind):
   ) -> Iterator[record_kind.Entry]:
     if encoded.re_encoded:
       report.add('re_encoded', image.file_name, encoded.re_encoded)
-    usable = boxes.usable_boxes(image, encoded, class_ids, report)
+    usable = boxes.usable_boxes(
+      image, encoded, class_ids, report, self._include_masks
+    )
     if usable is None:
       return
     yield record_kind.Entry(
-      make_example(image, encoded, usable, class_ids),
+      make_example(image, encoded, usable, class_ids, self._include_masks),
       record_kind.image_entry(image.source_id, image.file_name, encoded),
-      [_annotation(box, class_ids) for box in usable],
+      [_annotation(box, class_ids, self._include_masks) for box in usable],
     )
 
   def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:
@@ -42,14 +51,26 @@ def make_example(
   encoded: image_reader.Encoded,
   usable: List[annotations.Box],
   class_ids: Dict[str, int],
+  include_masks: bool = False,
 ) -> tf.train.Example:
   """Returns the tf.Example that the input pipeline decodes.
 
-  Boxes are divided by the size of the image; labels start at 1.
+  Boxes are divided by the size of the image; labels start at 1. With masks,
+  `segmentation` of the boxes has to be of run lengths of the image.
   """
   width, height = float(encoded.width), float(encoded.height)
   ints, floats = record_kind.ints_feature, record_kind.floats_feature
   prefix = 'image/object/'
+  pngs = {}
+  if include_masks:
+    pngs[prefix + 'mask'] = record_kind.bytes_feature(
+      *(
+        masks.to_png(
+          masks.rasterize(box.segmentation, encoded.height, encoded.width)
+        )
+        for box in usable
+      )
+    )
   return tf.train.Example(
     features=tf.train.Features(
       feature={
@@ -63,13 +84,14 @@ def make_example(
         ),
         prefix + 'area': floats([box.area for box in usable]),
         prefix + 'is_crowd': ints([int(box.is_crowd) for box in usable]),
+        **pngs,
       }
     )
   )
 
 
 def _annotation(
-  box: annotations.Box, class_ids: Dict[str, int]
+  box: annotations.Box, class_ids: Dict[str, int], include_mask: bool
 ) -> Dict[str, Any]:
   sides = [box.xmax - box.xmin, box.ymax - box.ymin]
   return {
@@ -77,4 +99,5 @@ def _annotation(
     'bbox': [box.xmin, box.ymin, *sides],
     'area': box.area,
     'iscrowd': int(box.is_crowd),
+    **({'segmentation': box.segmentation} if include_mask else {}),
   }

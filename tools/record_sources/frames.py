@@ -1,21 +1,60 @@
 """Frames of annotated boxes and of stored pixels."""
 
-from typing import Callable, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
+
+import numpy as np
+from PIL import Image
 
 from dataloader import image_reader
-from tools.record_sources import annotations
+from tools.record_sources import annotations, masks
 from tools.record_sources import report as report_lib
 
 _Size = Tuple[int, int]
-_Change = Callable[[annotations.Box], annotations.Box]
+
+
+class Frame(NamedTuple):
+  """Takes boxes and masks of the annotation to the upright image.
+
+  Attributes:
+    annotated: (width, height) in pixels that the annotation refers to.
+    actual: that of the image; as annotated, before it is turned.
+    orientation: EXIF's, by which to turn.
+    encoded: the upright image.
+  """
+
+  annotated: _Size
+  actual: _Size
+  orientation: int
+  encoded: image_reader.Encoded
+
+  def box(self, box: annotations.Box) -> annotations.Box:
+    x_scale, y_scale = (a / b for a, b in zip(self.actual, self.annotated))
+    box = box._replace(
+      xmin=box.xmin * x_scale,
+      ymin=box.ymin * y_scale,
+      xmax=box.xmax * x_scale,
+      ymax=box.ymax * y_scale,
+      area=box.area and box.area * x_scale * y_scale,
+    )
+    return box if self.orientation == 1 else _turned(box, self.encoded)
+
+  def mask(self, segmentation: Any) -> np.ndarray:
+    """Returns uint8 [height, width]; DataError if it is no mask."""
+    width, height = self.annotated
+    mask = masks.rasterize(segmentation, height, width)
+    if self.actual != self.annotated:
+      mask = np.asarray(
+        Image.fromarray(mask).resize(self.actual, Image.NEAREST)
+      )
+    return image_reader.turn_upright(mask, self.orientation)
 
 
 def change_of_frame(
   image: annotations.AnnotatedImage,
   encoded: image_reader.Encoded,
   report: report_lib.Report,
-) -> Optional[_Change]:
-  """Returns what takes a box of the annotation to the upright image.
+) -> Optional[Frame]:
+  """Returns what takes the annotation to the upright image.
 
   Boxes of an image that was made larger or smaller are scaled. Those of an
   image that EXIF says is turned by a quarter refer to the stored pixels if
@@ -51,19 +90,8 @@ def change_of_frame(
         encoded.orientation, 'upright' if is_upright else 'stored'
       ),
     )
-  x_scale, y_scale = (a / b for a, b in zip(actual, annotated))
-
-  def change(box: annotations.Box) -> annotations.Box:
-    box = box._replace(
-      xmin=box.xmin * x_scale,
-      ymin=box.ymin * y_scale,
-      xmax=box.xmax * x_scale,
-      ymax=box.ymax * y_scale,
-      area=box.area and box.area * x_scale * y_scale,
-    )
-    return box if is_upright else _turned(box, encoded)
-
-  return change
+  orientation = 1 if is_upright else encoded.orientation
+  return Frame(annotated, actual, orientation, encoded)
 
 
 def _is_same_shape(size: _Size, other: _Size) -> bool:

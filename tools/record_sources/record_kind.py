@@ -87,8 +87,8 @@ def image_entry(
   }
 
 
-def bytes_feature(value: bytes) -> tf.train.Feature:
-  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+def bytes_feature(*values: bytes) -> tf.train.Feature:
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
 def ints_feature(values: List[int]) -> tf.train.Feature:

@@ -29,6 +29,12 @@ _KINDS = {
   'box_of_shares': _Kind('box in shares of 1, not in pixels', 'box left out'),
   'box_outside_image': _Kind('box wholly outside the image', 'box left out'),
   'box_clipped': _Kind('box reaches beyond the image', 'clipped'),
+  'no_mask': _Kind('object without a segmentation', 'object left out'),
+  'malformed_mask': _Kind('segmentation is no mask', 'object left out'),
+  'empty_mask': _Kind('mask without a pixel', 'object left out'),
+  'unreadable_mask': _Kind('mask file does not decode', 'left out'),
+  'one_label': _Kind('label image with 255 alone', 'taken as one object'),
+  'image_without_masks': _Kind('image has no masks', 'left out', False),
   'size_differs': _Kind('image was resized since', 'boxes scaled'),
   'turned_upright': _Kind('EXIF says it is turned', 'turned upright', False),
   'found_by_stem': _Kind(

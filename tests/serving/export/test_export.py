@@ -249,7 +249,7 @@ def test_config_is_looked_for_beside_the_checkpoint(
       errors.ConfigError,
       "Did you mean 'postprocess.nms_version'",
     ),
-    ({'model': 'mask_rcnn'}, errors.ConfigError, 'mask_rcnn'),
+    ({'model': 'shapes'}, errors.ConfigError, 'shapes'),
     (
       {'params_override': 'resnet.resnet_depth=18'},
       errors.UserError,

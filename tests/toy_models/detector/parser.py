@@ -12,15 +12,13 @@ class DotsParser(detection.DetectionParser):
     super().__init__(**kwargs)
     self._anchors = make_anchors(self._padded_size)
 
-  def _targets(
-    self, boxes_scaled, classes, image_indices, num_boxes, is_padding, beside
-  ):
+  def _targets(self, boxes_scaled, objects, batch):
     ((level, (height, width)),) = self._anchors.grid_sizes.items()
-    size = [num_boxes.shape.as_list()[0], height, width]
+    size = [objects.num_objects.shape.as_list()[0], height, width]
     centers = (boxes_scaled[:, :2] + boxes_scaled[:, 2:]) / 2
     cells = tf.cast(centers / 2**level, tf.int32)
     cells = tf.minimum(cells, [height - 1, width - 1])
-    where = tf.concat([image_indices[:, tf.newaxis], cells], axis=1)
+    where = tf.concat([objects.image_indices[:, tf.newaxis], cells], axis=1)
     anchor_boxes = tf.reshape(
       self._anchors.boxes_by_level[level], [height, width, 4]
     )
@@ -29,7 +27,7 @@ class DotsParser(detection.DetectionParser):
     )
     return {
       'classes': tf.tensor_scatter_update(
-        tf.zeros(size, tf.int32), where, classes
+        tf.zeros(size, tf.int32), where, objects.classes
       ),
       'boxes': tf.tensor_scatter_update(tf.zeros([*size, 4]), where, encoded),
     }

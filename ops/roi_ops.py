@@ -1,0 +1,137 @@
+"""Regions of interest that a region proposal network proposes."""
+
+from typing import Any, Dict, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from ops import box_coding, nms, postprocess_ops
+
+LevelTensors = Dict[int, tf.Tensor]
+
+# Scores of what is no proposal; those of proposals are at least 0.
+_ABSENT = -1.0
+# No IoU reaches it.
+_NO_SUPPRESSION = 2.0
+
+
+class ROIGenerator:
+  """Proposals of all levels (Ren et al., arXiv:1506.01497).
+
+  Of each level the best boxes, without their near duplicates; of these the
+  best of all levels. Boxes without area count as any other.
+
+  Args:
+    params: the block `roi_proposal`; a threshold of 0 for the IoU suppresses
+      nothing.
+  """
+
+  def __init__(self, params: Any):
+    self._params = params
+
+  def __call__(
+    self,
+    boxes: LevelTensors,
+    scores: LevelTensors,
+    anchors: LevelTensors,
+    image_shape: tf.Tensor,
+    is_training: bool,
+  ) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns proposals, best first.
+
+    Args:
+      boxes: {level: [batch, h, w, anchors * 4]}, encoded; all but batch static.
+      scores: {level: [batch, h, w, anchors]}, logits.
+      anchors: {level: [batch or 1, h * w * anchors, 4]}, pixels of the model's
+        image.
+      image_shape: [batch, 2], height and width to which boxes are clipped.
+      is_training: which keys of `params` count, those with `test_` or those
+        without.
+
+    Returns:
+      RoIs float32 [batch, r, 4], `[ymin, xmin, ymax, xmax]`, and their scores
+      float32 [batch, r]; r is `post_nms_top_k`, or the number of anchors if
+      there are fewer. Absent ones have a box of zeros and score -1, or 0 with
+      `use_batched_nms`.
+    """
+    all_boxes, all_scores = [], []
+    for level in sorted(scores):
+      level_boxes, level_scores = self._level(
+        boxes[level], scores[level], anchors[level], image_shape, is_training
+      )
+      all_boxes.append(level_boxes)
+      all_scores.append(level_scores)
+    scores = tf.concat(all_scores, axis=1)
+    num_rois = min(
+      scores.shape.as_list()[1], self._setting('post_nms_top_k', is_training)
+    )
+    return _best(tf.concat(all_boxes, axis=1), scores, num_rois)
+
+  def _setting(self, name: str, is_training: bool) -> Any:
+    prefix = 'rpn_' if is_training else 'test_rpn_'
+    return getattr(self._params, prefix + name)
+
+  def _level(
+    self,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    anchors: tf.Tensor,
+    image_shape: tf.Tensor,
+    is_training: bool,
+  ) -> Tuple[tf.Tensor, tf.Tensor]:
+    num_boxes = scores.shape[1:].num_elements()
+    scores = tf.sigmoid(
+      tf.cast(tf.reshape(scores, [-1, num_boxes]), tf.float32)
+    )
+    boxes = box_coding.decode_boxes(
+      tf.reshape(boxes, [-1, num_boxes, 4]), tf.cast(anchors, tf.float32)
+    )
+    boxes = postprocess_ops.clip_boxes(boxes, image_shape[:, tf.newaxis])
+    min_size = self._setting('min_size_threshold', is_training)
+    if min_size > 0:
+      is_large = _is_large(boxes, max(min_size, 1.0), image_shape)
+      scores = tf.where(is_large, scores, tf.fill(tf.shape(scores), _ABSENT))
+
+    num_candidates = min(num_boxes, self._setting('pre_nms_top_k', is_training))
+    num_kept = min(num_boxes, self._setting('post_nms_top_k', is_training))
+    iou_threshold = self._setting('nms_threshold', is_training)
+    score_threshold = self._setting('score_threshold', is_training)
+    is_batched = self._params.use_batched_nms
+    if not is_batched:
+      # Of clipped boxes those at the origin alone hold nothing above 0.
+      is_box = tf.reduce_max(boxes, axis=2) > 0
+      scores = tf.where(is_box, scores, tf.fill(tf.shape(scores), _ABSENT))
+      boxes, scores = _best(boxes, scores, num_candidates)
+    kept = nms.multiclass_nms(
+      boxes,
+      scores[:, :, tf.newaxis],
+      num_kept,
+      iou_threshold or _NO_SUPPRESSION,
+      score_threshold if is_batched or score_threshold > 0 else _ABSENT,
+      suppress_equal=not is_batched,
+      keep_empty=True,
+    )
+    is_used = kept.classes >= 0
+    if is_batched:
+      # There the limit is one of what is kept.
+      is_used &= tf.range(num_kept)[tf.newaxis] < num_candidates
+    padding = tf.fill(tf.shape(kept.scores), 0.0 if is_batched else _ABSENT)
+    kept_boxes = kept.boxes * tf.cast(is_used, tf.float32)[:, :, tf.newaxis]
+    return kept_boxes, tf.where(is_used, kept.scores, padding)
+
+
+def _best(
+  boxes: tf.Tensor, scores: tf.Tensor, count: int
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  """The boxes of the `count` highest scores, those of a lower index first."""
+  scores, index = tf.nn.top_k(scores, count)
+  return tf.gather(boxes, index, batch_dims=1, axis=1), scores
+
+
+def _is_large(
+  boxes: tf.Tensor, min_size: float, image_shape: tf.Tensor
+) -> tf.Tensor:
+  """bool [batch, n]: longer than `min_size`, the centre inside the image."""
+  sizes = boxes[:, :, 2:] - boxes[:, :, :2] + 1.0
+  centers = boxes[:, :, :2] + 0.5 * sizes
+  is_inside = (centers > 0.0) & (centers < image_shape[:, tf.newaxis])
+  return tf.reduce_all((sizes > min_size) & is_inside, axis=2)
