@@ -10,13 +10,12 @@ be returned any more are never looked at.
 No shape depends on the data, so it compiles for TPUs.
 """
 
-import contextlib
-from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from ops import box_ops
+from ops import box_ops, portability
 
 # Candidates that one pass over all scores extracts.
 _BLOCK_SIZE = 4096
@@ -55,20 +54,6 @@ class _Candidates(NamedTuple):
   index: tf.Tensor
 
 
-# Of `replaced_by`; the last one counts.
-_replacements: List[Callable[..., KeptBoxes]] = []
-
-
-@contextlib.contextmanager
-def replaced_by(function: Callable[..., KeptBoxes]) -> Iterator[None]:
-  """Within it, `multiclass_nms` is another function of the same arguments."""
-  _replacements.append(function)
-  try:
-    yield
-  finally:
-    _replacements.pop()
-
-
 def multiclass_nms(
   boxes: tf.Tensor,
   scores: tf.Tensor,
@@ -98,8 +83,11 @@ def multiclass_nms(
     keep_empty: whether boxes without area can be kept too; they overlap with
       nothing.
   """
-  if _replacements:
-    return _replacements[-1](
+  if portability.is_required():
+    # It needs this module.
+    from ops import loop_free_nms
+
+    return loop_free_nms.multiclass_nms(
       boxes,
       scores,
       max_detections,

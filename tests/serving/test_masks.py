@@ -15,13 +15,11 @@ from serving.predictors import checkpoint, exported, predictor
 from tests import programs, record_factory, tiny_export
 from utils import errors
 
-_SERVED = {
-  key: output
-  for key, output in retinanet.RetinanetModel.served_outputs.items()
-  if not key.startswith('raw')
-}
-_SERVED['detection_masks'] = served_output.ServedOutput(
-  'DetectionMasks', served_output.MASKS
+_SERVED = dict(
+  served_output.DETECTIONS,
+  detection_masks=served_output.ServedOutput(
+    'DetectionMasks', served_output.MASKS
+  ),
 )
 
 

@@ -9,7 +9,7 @@ import tf2onnx
 from onnx import helper
 
 from modeling import served_output
-from ops import loop_free_nms, nms, postprocess_ops
+from ops import portability, postprocess_ops
 from serving import contract
 from serving.export import request
 from serving.export.formats import onnx_nms, tensor_inputs
@@ -58,7 +58,7 @@ def write(
   onnx_request = tensor_inputs.adapted(
     export_request, 'ONNX', input_types=['image_tensor']
   )
-  with nms.replaced_by(loop_free_nms.multiclass_nms):
+  with portability.required():
     frozen_model = onnx_request.frozen()
   model = _convert(frozen_model, onnx_request)
   outputs = _renamed(frozen_model.outputs)
