@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from ops import box_ops
+from ops import box_ops, portability
 
 # Candidates that one pass over all scores extracts.
 _BLOCK_SIZE = 4096
@@ -83,6 +83,20 @@ def multiclass_nms(
     keep_empty: whether boxes without area can be kept too; they overlap with
       nothing.
   """
+  if portability.is_required():
+    # It needs this module.
+    from ops import loop_free_nms
+
+    return loop_free_nms.multiclass_nms(
+      boxes,
+      scores,
+      max_detections,
+      iou_threshold,
+      score_threshold,
+      max_candidates_per_class,
+      suppress_equal,
+      keep_empty,
+    )
   num_boxes, num_classes = scores.shape.as_list()[1:]
   boxes = tf.cast(boxes, tf.float32)
   if boxes.shape.ndims == 4:
@@ -237,7 +251,7 @@ class _Selection:
     rivals = earlier & _same_class(chunk.classes, chunk.classes)
     is_open = chunk.scores > _NOT_A_CANDIDATE
     if not self._keep_empty:
-      is_open &= _has_area(chunk.boxes)
+      is_open &= has_area(chunk.boxes)
     if self._max_candidates_per_class is not None:
       rank = tf.gather(seen, chunk.classes, batch_dims=1, axis=1)
       rank += tf.reduce_sum(
@@ -318,7 +332,8 @@ def _greedy(is_open: tf.Tensor, beats: tf.Tensor) -> tf.Tensor:
   return kept
 
 
-def _has_area(boxes: tf.Tensor) -> tf.Tensor:
+def has_area(boxes: tf.Tensor) -> tf.Tensor:
+  """Whether boxes [..., 4] have one that float32 can hold; bool [...]."""
   ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
   height, width = ymax - ymin, xmax - xmin
   # The product of two tiny sides may be 0.

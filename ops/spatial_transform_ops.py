@@ -6,6 +6,8 @@ from typing import Dict, NamedTuple, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from ops import portability
+
 # Side of the box of which `_CANONICAL_LEVEL` takes care, pixels (Lin et al.,
 # arXiv:1612.03144).
 _CANONICAL_SIZE = 224.0
@@ -80,6 +82,7 @@ def multilevel_crop_and_resize(
     ],
     axis=1,
   )
+  has_sparse_ops = has_sparse_ops and not portability.is_required()
   mix = _mix_sparse if has_sparse_ops else _mix_gathered
   crops = mix(tf.reshape(flat, [-1, channels]), index, weight)
   # Of a known batch the heads have a known size, and cost.

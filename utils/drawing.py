@@ -1,14 +1,19 @@
-"""Drawing of boxes with labels."""
+"""Drawing of boxes and masks with labels."""
 
 import colorsys
-from typing import Dict, Iterable, List, Optional, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from utils import fonts
+from utils import fonts, mask_utils
 
 _Rectangle = Tuple[int, int, int, int]  # left, top, right, bottom
+# Of a mask's colour in the image, and of a box's where masks show the objects.
+_MASK_ALPHA, _BOX_ALPHA = 0.4, 0.4
+# Of a label, what may lie on masks of others, and on its own if that is small.
+_MAX_HIDDEN, _SMALL_MASK = 0.1, 10
 
 
 def draw_detections(
@@ -19,11 +24,12 @@ def draw_detections(
   label_map: Optional[Dict[int, str]] = None,
   min_score: float = 0.0,
   has_labels: bool = True,
+  masks: Optional[Sequence[mask_utils.MaskWindow]] = None,
 ) -> Image.Image:
-  """Returns a copy of an image with boxes, names and scores on it.
+  """Returns a copy of an image with boxes, masks, names and scores on it.
 
-  Labels never cover one another: where a picture is too crowded for all of
-  them, those of the highest scores are shown.
+  Labels never cover one another, nor masks: where a picture is too crowded for
+  all of them, those of the highest scores are shown.
 
   Args:
     image: uint8 [height, width, 3] (RGB), or a Pillow image.
@@ -36,11 +42,12 @@ def draw_detections(
       whose characters no font has by its id and Latin letters.
     min_score: the lowest score to draw.
     has_labels: whether names and scores are written, or boxes drawn alone.
+    masks: of the boxes, in the image; filled in a shade of the class's colour
+      that tells those apart that touch, with their outlines.
   """
   if not isinstance(image, Image.Image):
     image = Image.fromarray(image)
   image = image.convert('RGB')
-  draw = ImageDraw.Draw(image)
   shorter_side = min(image.size)
   line_width = max(1, round(shorter_side / 240))
   font_size = max(11, round(shorter_side / 34))
@@ -51,20 +58,30 @@ def draw_detections(
     boxes = np.tile([0, 0, image.height, image.width], [len(classes), 1])
   shown = _shown(boxes, scores, min_score)
   rectangles = {row: _rectangle(boxes[row], image.size) for row in shown}
+  plain = image.copy()
+  draw = ImageDraw.Draw(image)
   # The highest scores come last here, so that they end up on top.
   for row in reversed(shown) if has_boxes else ():
     draw.rectangle(
       rectangles[row], outline=class_color(classes[row]), width=line_width
     )
+  rows = None
+  if masks is not None:
+    image.paste(Image.blend(plain, image, _BOX_ALPHA))
+    rows = _draw_masks(image, masks, classes, shown, line_width)
   taken: List[_Rectangle] = []
   for row in shown if has_labels else []:
     text = names.get(int(classes[row]), str(int(classes[row])))
     font = fonts.load(font_size, text)
     if scores is not None:
       text += f' {100 * scores[row]:.0f}%'
-    place = _free_place(
-      rectangles[row], _label_size(font, text), image.size, taken
-    )
+    size = _label_size(font, text)
+    is_hidden = None
+    if masks is not None:
+      is_hidden = rows >= 0
+      if masks[row].pixels.sum() > _SMALL_MASK * size[0] * size[1]:
+        is_hidden &= rows != row
+    place = _free_place(rectangles[row], size, image.size, taken, is_hidden)
     if place is not None:
       taken.append(place)
       _draw_label(draw, place, text, font, class_color(classes[row]))
@@ -73,10 +90,49 @@ def draw_detections(
 
 def class_color(class_id: int) -> Tuple[int, int, int]:
   """Returns the RGB colour of a class, the same in every picture."""
+  return _rgb(_hue(class_id), 0.85, 0.95)
+
+
+def mask_color(class_id: int, row: int) -> Tuple[int, int, int]:
+  """Returns a shade of the colour of a class, another one in the next row."""
+  turn = (row * 0.618034) % 1
+  return _rgb(_hue(class_id) + 0.16 * (turn - 0.5), 0.5 + 0.5 * turn, 0.95)
+
+
+def _hue(class_id: int) -> float:
   # Steps of the golden ratio keep the hues of neighbouring ids apart.
-  hue = (int(class_id) * 0.618034 + 0.35) % 1
-  red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
+  return int(class_id) * 0.618034 + 0.35
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Tuple[int, int, int]:
+  red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
   return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _draw_masks(image, masks, classes, shown, line_width) -> np.ndarray:
+  """Draws masks; returns the row of that on top at each pixel, -1 of none."""
+  pixels = np.array(image)
+  rows = np.full(pixels.shape[:2], -1)
+  # As with boxes, the highest scores end up on top.
+  for row in reversed(shown):
+    ymin, xmin, mask = masks[row]
+    height, width = mask.shape
+    rows[ymin : ymin + height, xmin : xmin + width][mask > 0] = row
+  colors = [mask_color(class_id, i) for i, class_id in enumerate(classes)]
+  is_on = rows >= 0
+  pixels[is_on] = (1 - _MASK_ALPHA) * pixels[is_on] + _MASK_ALPHA * (
+    np.float32(colors)[rows[is_on]]
+  )
+  for row in reversed(shown):
+    ymin, xmin, mask = masks[row]
+    if not mask.any():
+      continue
+    outlines, _ = cv2.findContours(
+      mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(xmin, ymin)
+    )
+    cv2.drawContours(pixels, outlines, -1, colors[row], line_width)
+  image.paste(Image.fromarray(pixels))
+  return rows
 
 
 def _shown(boxes, scores, min_score) -> List[int]:
@@ -113,8 +169,12 @@ def _free_place(
   label_size: Tuple[int, int],
   image_size: Tuple[int, int],
   taken: Iterable[_Rectangle],
+  is_hidden: Optional[np.ndarray],
 ) -> Optional[_Rectangle]:
-  """Returns where a label touches its box and no other label, if anywhere."""
+  """Returns where a label touches its box and no other label, if anywhere.
+
+  Where `is_hidden`, bool [height, width], says so, it would hide a mask.
+  """
   left, top, right, bottom = rectangle
   width, height = label_size
   columns = range(left, max(right - width, left) + 1, max(height // 2, 1))
@@ -126,7 +186,11 @@ def _free_place(
       if not 0 <= y <= image_size[1] - height:
         continue
       place = (x, y, x + width, y + height)
-      if not any(_overlap(place, other) for other in taken):
+      if any(_overlap(place, other) for other in taken):
+        continue
+      if is_hidden is None or (
+        is_hidden[y : y + height, x : x + width].mean() <= _MAX_HIDDEN
+      ):
         return place
   return None
 

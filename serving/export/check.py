@@ -17,6 +17,7 @@ from utils import errors
 _log = logging.getLogger(__name__)
 
 _NUM_IMAGES = 4
+_ERRORS = ('box_error', 'score_error', 'mean_score_error', 'mask_error')
 
 
 class Tolerance(NamedTuple):
@@ -30,6 +31,7 @@ class Tolerance(NamedTuple):
     matched_share: least share of the detections that has a partner. It is
       below 1 since rounding may decide which of two boxes suppresses the other.
     least_iou: overlap that makes two detections partners.
+    mask_error: largest mean difference of the masks of a pair.
   """
 
   box_error: float
@@ -37,6 +39,7 @@ class Tolerance(NamedTuple):
   mean_score_error: float
   matched_share: float
   least_iou: float
+  mask_error: float = 0.01
 
 
 # By format and variant.
@@ -64,7 +67,8 @@ class Comparison(NamedTuple):
     is_within = self.measured.matched_share >= self.allowed.matched_share and (
       all(
         getattr(self.measured, name) <= getattr(self.allowed, name)
-        for name in ('box_error', 'score_error', 'mean_score_error')
+        for name in _ERRORS
+        if getattr(self.measured, name) is not None
       )
     )
     if not is_within:
@@ -75,7 +79,7 @@ class Comparison(NamedTuple):
     """What was measured, with what is allowed."""
     measured, allowed = self.measured, self.allowed
     share = '{0.matched_share:.1%} of {0.num_compared}'.format(measured)
-    return [
+    cells = [
       f'boxes {measured.box_error:.4f} px (<= {allowed.box_error:g})',
       f'scores {measured.score_error:.5f} (<= {allowed.score_error:g})',
       f'their mean {measured.mean_score_error:.5f} (<= '
@@ -84,6 +88,11 @@ class Comparison(NamedTuple):
         share if measured.num_compared else 'none', allowed.matched_share
       ),
     ]
+    if measured.mask_error is not None:
+      cells.append(
+        f'masks {measured.mask_error:.5f} (<= {allowed.mask_error:g})'
+      )
+    return cells
 
 
 def check(
@@ -214,7 +223,7 @@ def _table(
     show_header=False,
   )
   for comparison in comparisons:
-    table.add_row(comparison.name, *comparison.cells(), comparison.verdict)
+    table.add_row(comparison.name, comparison.verdict, *comparison.cells())
   stream = io.StringIO()
   rich.console.Console(file=stream, width=160).print(table)
   return stream.getvalue().rstrip()

@@ -1,6 +1,6 @@
 """Difference between the detections of two programs."""
 
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ class Difference(NamedTuple):
       model's image.
     score_error: largest difference of the scores in a pair.
     mean_score_error: mean of these differences.
+    mask_error: largest of a pair: mean difference of their masks, which are
+      probabilities; None without masks.
   """
 
   num_compared: int
@@ -26,6 +28,7 @@ class Difference(NamedTuple):
   box_error: float
   score_error: float
   mean_score_error: float
+  mask_error: Optional[float]
 
 
 def compare(
@@ -52,12 +55,14 @@ def compare(
     settings: the block `postprocess`, which detectors have.
   """
   num_alone = 0
-  box_errors, score_errors = [], []
+  box_errors, score_errors, mask_errors = [], [], []
   for a, b, scale in zip(expected, found, scales):
     pairs = _pairs(a, b, least_iou)
     for i, j in pairs:
       if a.boxes is not None:
         box_errors.append(np.abs(a.boxes[i] - b.boxes[j]).max() * scale)
+      if a.masks is not None:
+        mask_errors.append(np.abs(a.masks[i] - b.masks[j]).mean())
       score_errors.append(abs(a.scores[i] - b.scores[j]))
     lowest = max(_lowest_score(side, settings) for side in (a, b))
     for side, partnered in zip((a, b), zip(*pairs) if pairs else ((), ())):
@@ -71,6 +76,7 @@ def compare(
     box_error=float(max(box_errors, default=0.0)),
     score_error=float(max(score_errors, default=0.0)),
     mean_score_error=float(np.mean(score_errors or [0.0])),
+    mask_error=float(max(mask_errors)) if mask_errors else None,
   )
 
 

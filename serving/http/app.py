@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from dataloader import image_reader
+from serving import mask_json
 from serving.http import (
   batching,
   image_check,
@@ -35,6 +36,8 @@ _PAGE_POLICY = (
   "img-src blob: data:; connect-src 'self'; base-uri 'none'; "
   "form-action 'none'; frame-ancestors 'none'"
 )
+# Forms in which `/detect` gives masks.
+_MASKS = ('polygon', 'rle', 'none')
 # The client is gone and nobody reads the answer. TensorFlow Serving's number.
 _CANCELLED = 499
 
@@ -191,11 +194,16 @@ class DetectionApp:
     return Response(answer, media_type='application/json')
 
   async def _detect(self, request: Request) -> Response:
+    masks = request.query_params.get('masks', _MASKS[0])
+    if masks not in _MASKS:
+      raise RequestError(
+        400, f'masks={masks} is unknown; known are {", ".join(_MASKS)}.'
+      )
     body = await self._arrivals.read(request)
     with self._slots.request() as take, _explaining_bad_images():
       take(1)
       return JSONResponse(
-        await _while_connected(request, self._detect_one(body))
+        await _while_connected(request, self._detect_one(body, masks))
       )
 
   def _parse(self, body: request_body.Body) -> predict_json.PredictRequest:
@@ -221,7 +229,9 @@ class DetectionApp:
     # cycles.
     raise refusal
 
-  async def _detect_one(self, body: request_body.Body) -> Dict[str, Any]:
+  async def _detect_one(
+    self, body: request_body.Body, masks: str
+  ) -> Dict[str, Any]:
     if self._decoded_places is None:
       self._decoded_places = asyncio.Semaphore(self._limits.max_batch_size)
     # No more decoded photographs in memory than one batch takes.
@@ -230,7 +240,12 @@ class DetectionApp:
         self._decode_pool.submit(self._decode, body)
       )
       detections = await asyncio.wrap_future(self._detect_batcher.submit(image))
-    return picture_json(image, detections, self._label_map)
+      # Pasting masks takes as long as decoding.
+      return await asyncio.wrap_future(
+        self._decode_pool.submit(
+          picture_json, image, detections, self._label_map, masks
+        )
+      )
 
   def _decode(self, body: request_body.Body) -> np.ndarray:
     return self._decoder.open(body.unpack(self._limits)).decode().pixels
@@ -240,28 +255,38 @@ def picture_json(
   image: np.ndarray,
   detections: predictor_lib.ImageDetections,
   names: Dict[int, str],
+  masks: str = _MASKS[0],
 ) -> Dict[str, Any]:
-  """What the page draws; boxes end with the picture.
+  """What the page draws; boxes and masks end with the picture.
 
   Each of `detections`, best first, has `box` ([ymin, xmin, ymax, xmax], pixels,
   to two decimals; [] if the class is that of the whole image), `class`, `name`,
-  `score` (to four) and `color` (of CSS).
+  `score` (to four) and `color` (of CSS). With masks also `mask`: a list of
+  polygons [x0, y0, x1, y1, ...] in pixels, within a pixel, or COCO's compressed
+  run lengths.
   """
   height, width = image.shape[:2]
-  return {
-    'width': width,
-    'height': height,
-    'detections': [
-      {
-        'box': [round(edge, 2) for edge in box],
-        'class': class_id,
-        'name': names.get(class_id, str(class_id)),
-        'score': round(score, 4),
-        'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
-      }
-      for class_id, score, box in detections.clipped_to(height, width).rows()
-    ],
-  }
+  detections = detections.clipped_to(height, width)
+  rows = [
+    {
+      'box': [round(edge, 2) for edge in box],
+      'class': class_id,
+      'name': names.get(class_id, str(class_id)),
+      'score': round(score, 4),
+      'color': 'rgb({},{},{})'.format(*drawing.class_color(class_id)),
+    }
+    for class_id, score, box in detections.rows()
+  ]
+  if detections.masks is not None and masks != 'none':
+    pasted = detections.pasted_masks(height, width)
+    forms = (
+      mask_json.run_lengths(pasted, height, width)
+      if masks == 'rle'
+      else map(mask_json.polygons, pasted)
+    )
+    for row, mask in zip(rows, forms):
+      row['mask'] = mask
+  return {'width': width, 'height': height, 'detections': rows}
 
 
 @contextlib.contextmanager

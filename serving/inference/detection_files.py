@@ -2,11 +2,12 @@
 
 import csv
 import json
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
 from evaluation import batches
+from serving import mask_json
 from serving.inference import image_ids, pipeline, writers
 from utils import files
 
@@ -15,7 +16,8 @@ class CocoJsonWriter(writers.TextWriter):
   """All detections in COCO's format for results.
 
   Where images had to be numbered, a second file, `<path>.images.json`, says
-  which has which id. Classes of whole images have no `bbox`.
+  which has which id. Classes of whole images have no `bbox`; masks are
+  `segmentation`, compressed run lengths.
 
   Args:
     path: of the json to write.
@@ -29,10 +31,17 @@ class CocoJsonWriter(writers.TextWriter):
     self._num_detections = 0
 
   def add(self, result: pipeline.Result) -> None:
-    for class_id, score, box in result.detections.rows():
-      detection = {'image_id': result.image_id, 'category_id': class_id}
+    masks = result.pasted_masks()
+    rles = masks and mask_json.run_lengths(masks, *result.pixels.shape[:2])
+    for row, (class_id, score, box) in enumerate(result.detections.rows()):
+      detection: Dict[str, Any] = {
+        'image_id': result.image_id,
+        'category_id': class_id,
+      }
       if box:
         detection['bbox'] = batches.to_coco_boxes(np.float32([box]))[0].tolist()
+      if rles:
+        detection['segmentation'] = rles[row]
       detection['score'] = score
       self._stream.write(',\n' if self._num_detections else '[')
       self._stream.write(json.dumps(detection, allow_nan=False))
@@ -62,6 +71,9 @@ class CocoJsonWriter(writers.TextWriter):
 class CsvWriter(writers.TextWriter):
   """A table with a row for each detection, or for each of the top classes.
 
+  Of a model with masks, the last column holds their outlines, a JSON list of
+  polygons `[x0, y0, x1, y1, ...]` in pixels.
+
   Args:
     path: of the file to write.
     label_map: class names by id, if known.
@@ -76,18 +88,23 @@ class CsvWriter(writers.TextWriter):
     super().__init__(path)
     self._label_map = label_map or {}
     self._min_score = min_score
-    self._stream.write(self.HEADER)
     self._rows = csv.writer(self._stream, lineterminator='\n')
     self._num_rows = 0
 
   def add(self, result: pipeline.Result) -> None:
-    for class_id, score, box in result.detections.rows():
+    masks = result.pasted_masks()
+    if not self._stream.tell():
+      further = '' if masks is None else ',polygons'
+      self._stream.write(self.HEADER.replace('\n', further + '\n'))
+    for row, (class_id, score, box) in enumerate(result.detections.rows()):
       if score >= self._min_score:
         self._num_rows += 1
         name = self._label_map.get(class_id, '')
         cells = [result.name, class_id, name, f'{score:.6f}']
         # Classes of whole images leave the edges empty.
         edges = [f'{edge:.2f}' for edge in box] or [''] * 4
+        if masks is not None:
+          edges.append(json.dumps(mask_json.polygons(masks[row])))
         self._rows.writerow(cells + edges)
 
   def close(self) -> str:

@@ -5,11 +5,12 @@ import io
 import os
 import secrets
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import jinja2
 from PIL import Image
 
+from serving import mask_json
 from serving.inference import pipeline, writers
 from utils import drawing
 
@@ -24,6 +25,8 @@ _TEMPLATE = 'page.html'
 
 class HtmlWriter(writers.TextWriter):
   """Thumbnails that open large, with a filter by class and by score.
+
+  Masks can be switched off, all of them or one by one.
 
   The pictures wait in a temporary file, not in memory.
 
@@ -60,12 +63,16 @@ class HtmlWriter(writers.TextWriter):
       self._num_left_out += 1
       return
     height, width = result.pixels.shape[:2]
+    masks = result.pasted_masks()
+    detections, outlines = [], []
     # Scores are exact, so that the page counts what the table holds.
-    detections = [
-      [class_id, score, *(round(edge, 1) for edge in box)]
-      for class_id, score, box in result.detections.rows()
-      if score >= self._least_score
-    ]
+    for row, (class_id, score, box) in enumerate(result.detections.rows()):
+      if score >= self._least_score:
+        edges = (round(edge, 1) for edge in box)
+        detections.append([class_id, score, *edges])
+        if masks is not None:
+          color = _hex(drawing.mask_color(class_id, row))
+          outlines.append([color, _svg_path(mask_json.polygons(masks[row]))])
     large = Image.fromarray(result.pixels)
     large.thumbnail((_LARGE, _LARGE))
     small = large.copy()
@@ -78,6 +85,7 @@ class HtmlWriter(writers.TextWriter):
         'width': width,
         'height': height,
         'detections': detections,
+        'masks': outlines,
       }
     )
     self._pictures.writelines(encoded)
@@ -90,7 +98,7 @@ class HtmlWriter(writers.TextWriter):
       {
         'id': class_id,
         'name': self._label_map.get(class_id, str(class_id)),
-        'color': '#{:02x}{:02x}{:02x}'.format(*drawing.class_color(class_id)),
+        'color': _hex(drawing.class_color(class_id)),
       }
       for class_id in sorted(class_ids)
     ]
@@ -139,6 +147,16 @@ def _common_folder(names: List[str]) -> str:
   """What all names start with, up to a slash; '' if that is nothing."""
   prefix = os.path.commonprefix(names)
   return prefix[: prefix.rfind('/') + 1]
+
+
+def _hex(color: Tuple[int, int, int]) -> str:
+  return '#{:02x}{:02x}{:02x}'.format(*color)
+
+
+def _svg_path(polygons: List[List[int]]) -> str:
+  return ''.join(
+    'M{}Z'.format(' '.join(map(str, polygon))) for polygon in polygons
+  )
 
 
 def _base64_jpeg(image: Image.Image) -> str:

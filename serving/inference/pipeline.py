@@ -25,7 +25,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import image_reader
 from serving.inference import sources
 from serving.predictors import predictor as predictor_lib
-from utils import errors
+from utils import errors, mask_utils
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,10 @@ class Result(NamedTuple):
   pixels: np.ndarray
   detections: predictor_lib.ImageDetections
   note: str
+
+  def pasted_masks(self) -> Optional[List[mask_utils.MaskWindow]]:
+    """Returns the masks as pixels of this image; None without."""
+    return self.detections.pasted_masks(*self.pixels.shape[:2])
 
 
 class Failure(NamedTuple):

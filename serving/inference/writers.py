@@ -68,16 +68,16 @@ class Drawing(NamedTuple):
   min_score: float
 
   def draw(self, result: pipeline.Result) -> Image.Image:
-    """Returns the image with the boxes on it."""
-    count = self.max_boxes
-    boxes, classes, scores, _ = result.detections
+    """Returns the image with boxes and masks on it."""
+    found = result.detections.taken(slice(self.max_boxes))
     return drawing.draw_detections(
       result.pixels,
-      None if boxes is None else boxes[:count],
-      classes[:count],
-      scores[:count],
+      found.boxes,
+      found.classes,
+      found.scores,
       self.label_map,
       self.min_score,
+      masks=result._replace(detections=found).pasted_masks(),
     )
 
 

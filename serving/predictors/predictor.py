@@ -1,12 +1,14 @@
 """Interface of a predictor, and its results."""
 
 import abc
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from evaluation import batches
 from modeling import served_output
 from serving.predictors import preprocessing
+from utils import mask_utils
 
 # Of a model that takes any batch, so that memory stays bounded.
 _LARGEST_BATCH = 8
@@ -21,13 +23,25 @@ class ImageDetections(NamedTuple):
       are those of the whole image.
     classes: int32 [n]; background, class 0, does not occur in boxes.
     scores: float32 [n], descending.
-    masks: [n, height, width], each within its box; None without.
+    masks: float32 [n, h, w], probabilities within `mask_boxes`; None without.
+    mask_boxes: as `boxes`, of which `clipped_to` cuts nothing off; None without
+      masks.
   """
 
   boxes: Optional[np.ndarray]
   classes: np.ndarray
   scores: np.ndarray
   masks: Optional[np.ndarray] = None
+  mask_boxes: Optional[np.ndarray] = None
+
+  def pasted_masks(
+    self, height: int, width: int
+  ) -> Optional[List[mask_utils.MaskWindow]]:
+    """Returns the masks as pixels of an image of this size; None without."""
+    if self.masks is None:
+      return None
+    boxes = batches.to_coco_boxes(self.mask_boxes)
+    return mask_utils.paste_windows(self.masks, boxes, height, width)
 
   def rows(self) -> List[Tuple[int, float, List[float]]]:
     """Returns (class, score, box) of each; the box is [] without boxes."""
@@ -51,11 +65,12 @@ class ImageDetections(NamedTuple):
       return self
     boxes = np.clip(self.boxes, 0, np.float32([height, width] * 2))
     kept = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return self._replace(boxes=boxes).taken(kept)
+
+  def taken(self, rows: Any) -> 'ImageDetections':
+    """Returns those of an index, a slice or a mask."""
     return ImageDetections(
-      *(
-        None if values is None else values[kept]
-        for values in (boxes, *self[1:])
-      )
+      *(None if values is None else values[rows] for values in self)
     )
 
 
@@ -76,12 +91,14 @@ def detections_of_image(
   # The rest of the rows is padding.
   count = int(outputs[served_output.COUNT])
   boxes = outputs[served_output.BOXES][:count] / np.tile(scale, 2)
+  boxes = boxes.astype(np.float32)
   masks = outputs.get(served_output.MASKS)
   return ImageDetections(
-    boxes.astype(np.float32),
+    boxes,
     np.rint(outputs[served_output.CLASSES][:count]).astype(np.int32),
     outputs[served_output.SCORES][:count].astype(np.float32),
     None if masks is None else masks[:count],
+    None if masks is None else boxes,
   )
 
 

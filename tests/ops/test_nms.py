@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.python.compiler.xla import xla
 
-from ops import nms
+from ops import nms, portability
 
 
 def _run(boxes, scores, max_detections=4, **kwargs):
@@ -153,3 +153,31 @@ def test_compiles_for_an_accelerator(monkeypatch):
   np.testing.assert_array_equal(got.classes, want.classes)
   np.testing.assert_allclose(got.scores, want.scores, rtol=1e-6)
   np.testing.assert_allclose(got.boxes, want.boxes, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  'has_own_boxes, changes',
+  [
+    (False, {}),
+    (False, {'max_candidates_per_class': 20}),
+    (True, {}),
+    (True, {'keep_empty': True, 'iou_threshold': 2.0}),
+  ],
+)
+def test_the_operator_keeps_what_the_loops_keep(has_own_boxes, changes):
+  random = np.random.RandomState(0)
+  shape = [2, 80, 3, 2] if has_own_boxes else [2, 80, 2]
+  corners = random.uniform(0, 60, shape)
+  sizes = np.maximum(random.uniform(-3, 30, shape), 0)
+  boxes = np.concatenate([corners, corners + sizes], axis=-1)
+  scores = random.uniform(size=[2, 80, 3])
+  # One image has fewer than there is room for.
+  scores[1] *= random.uniform(size=[80, 1]) < 0.1
+  arguments = {'max_detections': 30, 'score_threshold': 0.2, **changes}
+  expected = _run(boxes, scores, **arguments)
+  with portability.required():
+    got = _run(boxes, scores, **arguments)
+  assert expected.count[0] == 30 > expected.count[1] > 2
+  for a, b in zip(got, expected):
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=1e-6)

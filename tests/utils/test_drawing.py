@@ -5,7 +5,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from utils import drawing, fonts
+from utils import drawing, fonts, mask_utils
 
 _NAMES = {1: 'cell', 2: 'platelet'}
 
@@ -144,3 +144,56 @@ def test_a_font_of_the_machine_draws_what_the_usual_one_lacks(monkeypatch):
   assert fonts.load(20, name).path == maths
   assert fonts.load(20, 'cell').path == fonts._default()
   assert fonts.drawable(frozenset({(1, name)})) == {1: name}
+
+
+def test_masks_are_filled_and_outlined_in_shades():
+  image = _black() + np.uint8(100)
+  square = np.ones([60, 50], np.uint8)
+  square[20:30, 20:30] = 0
+  masks = [
+    mask_utils.MaskWindow(30, 40, square),
+    mask_utils.MaskWindow(30, 90, square),
+    mask_utils.MaskWindow(200, 90, np.zeros([0, 50], np.uint8)),
+  ]
+  boxes = [[30, 40, 90, 90], [30, 90, 90, 140], [190, 90, 199, 140]]
+  picture = drawing.draw_detections(
+    image, boxes, [1, 1, 1], has_labels=False, masks=masks
+  )
+  pixels = np.asarray(picture).astype(int)
+  colors = [drawing.mask_color(1, row) for row in (0, 1)]
+  assert np.abs(np.subtract(*colors)).max() > 30
+  for color, left in zip(colors, (40, 90)):
+    np.testing.assert_array_equal(pixels[30, left + 10], color)  # outline
+    np.testing.assert_array_equal(pixels[50, left + 19], color)  # of the hole
+    inside = np.int64(0.6 * 100 + 0.4 * np.array(color))
+    np.testing.assert_allclose(pixels[40, left + 10], inside, atol=1)
+    assert (pixels[55, left + 25] == 100).all()
+  assert (pixels[100:180] == 100).all()
+  assert (image == 100).all()
+
+
+def test_labels_hide_no_mask_of_another(monkeypatch):
+  places = []
+  monkeypatch.setattr(
+    drawing, '_draw_label', lambda draw, place, *_: places.append(place)
+  )
+  boxes = [[y, x, y + 18, x + 28] for y in (0, 20, 40) for x in (0, 30, 60)]
+  masks = [
+    mask_utils.MaskWindow(y, x, np.ones([18, 28], np.uint8))
+    for y, x, _, _ in boxes
+  ]
+  arguments = (_black(), boxes, [1] * 9, np.linspace(0.9, 0.5, 9), _NAMES)
+  drawing.draw_detections(*arguments)
+  hidden = np.zeros([200, 300])
+  hidden[:58, :88] = 1
+
+  def most_hidden():
+    return max(
+      hidden[y:bottom, x:right].mean() for x, y, right, bottom in places
+    )
+
+  assert most_hidden() > 0.5
+  places.clear()
+  drawing.draw_detections(*arguments, masks=masks)
+  assert places
+  assert most_hidden() < 0.2

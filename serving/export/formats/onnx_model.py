@@ -9,7 +9,7 @@ import tf2onnx
 from onnx import helper
 
 from modeling import served_output
-from ops import postprocess_ops
+from ops import portability, postprocess_ops
 from serving import contract
 from serving.export import request
 from serving.export.formats import onnx_nms, tensor_inputs
@@ -34,6 +34,16 @@ def check(export_request: request.ExportRequest) -> None:
         opset, ', '.join(map(str, OPSETS))
       )
     )
+  if (
+    served_output.BOXES in export_request.kinds
+    and not tensor_inputs.ends_raw(export_request)
+    and export_request.options.batch_size is None
+  ):
+    raise errors.ConfigError(
+      'batch_size: -1 (any number) is not possible with export_format: onnx of '
+      f'the model {export_request.params.type!r}, which suppresses boxes image '
+      'by image. Give the number of images.'
+    )
 
 
 def write(
@@ -48,11 +58,12 @@ def write(
   onnx_request = tensor_inputs.adapted(
     export_request, 'ONNX', input_types=['image_tensor']
   )
-  frozen_model = onnx_request.frozen()
+  with portability.required():
+    frozen_model = onnx_request.frozen()
   model = _convert(frozen_model, onnx_request)
   outputs = _renamed(frozen_model.outputs)
   if (
-    export_request.kinds >= tensor_inputs.RAW_BOXES
+    tensor_inputs.ends_raw(export_request)
     and export_request.params.postprocess.apply_nms
   ):
     outputs = _append_nms(model, outputs, export_request)

@@ -14,6 +14,15 @@ _RAW = 'raw_image_tensor'
 RAW_BOXES = {served_output.RAW_BOXES, served_output.RAW_SCORES}
 
 
+def ends_raw(export_request: request.ExportRequest) -> bool:
+  """Whether a model can leave NMS to what comes behind it.
+
+  Masks are those of the boxes that NMS leaves.
+  """
+  kinds = export_request.kinds
+  return kinds >= RAW_BOXES and served_output.MASKS not in kinds
+
+
 def adapted(
   export_request: request.ExportRequest,
   format_name: str,
@@ -31,7 +40,7 @@ def adapted(
     input_types: those that the format takes besides.
   """
   params, _, options = export_request
-  if export_request.kinds >= RAW_BOXES:
+  if ends_raw(export_request):
     params = params_dict.with_overrides(
       params, {'postprocess.apply_nms': False}
     )

@@ -28,7 +28,7 @@ def check(export_request: request.ExportRequest) -> None:
   """Raises ConfigError if a request cannot be carried out."""
   options, kinds = export_request.options, export_request.kinds
   if served_output.PROBABILITIES not in kinds and not (
-    kinds >= tensor_inputs.RAW_BOXES
+    tensor_inputs.ends_raw(export_request)
   ):
     raise errors.ConfigError(
       'export_format: tflite carries raw boxes and scores, or probabilities; '

@@ -79,7 +79,19 @@ def test_lowest_scores_need_no_partner():
 
 def test_nothing_at_all():
   measured = _compare(_detections(), _detections())
-  assert measured == (0, 1.0, 0.0, 0.0, 0.0)
+  assert measured == (0, 1.0, 0.0, 0.0, 0.0, None)
+
+
+def test_masks_of_pairs():
+  a, b = (
+    _detections(_FIRST, _SECOND)._replace(
+      masks=np.full([2, 4, 4], value, np.float32)
+    )
+    for value in (0.25, 0.5)
+  )
+  b.masks[1, 0, 0] = 1.25
+  assert _compare(a, b).mask_error == pytest.approx(0.25 + 0.75 / 16)
+  assert _compare(a, a).mask_error == 0.0
 
 
 def test_images_add_up():

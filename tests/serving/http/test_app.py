@@ -7,11 +7,13 @@ import types
 
 import numpy as np
 import pytest
+from pycocotools import mask as mask_lib
 
 from serving.http import app as app_lib
 from serving.http import request_limits, served_model
 from serving.predictors import predictor
 from tests.serving.http import serving_run
+from tests.serving.inference import results
 
 _NOTHING = predictor.ImageDetections(
   np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0])
@@ -41,7 +43,7 @@ class _Model:
 class _Client:
   """Sends one picture to `/detect`; hangs up on request."""
 
-  def __init__(self, app, picture):
+  def __init__(self, app, picture, query=b''):
     self._body = [{'type': 'http.request', 'body': picture}]
     self._sent = []
     self._leaves = asyncio.Event()
@@ -49,7 +51,7 @@ class _Client:
       'type': 'http',
       'method': 'POST',
       'path': '/detect',
-      'query_string': b'',
+      'query_string': query,
       'headers': [],
     }
     self._task = asyncio.ensure_future(
@@ -146,6 +148,35 @@ def test_a_picture_that_waits_to_be_decoded_is_dropped_too(model, make_app):
     (200, 54),
   ]
   assert model.widths == [[60], [54]]
+
+
+def test_an_unknown_form_of_masks_is_refused(make_app):
+  async def run(app):
+    client = _Client(app, serving_run.pictures(1)[0], b'masks=rles')
+    return await client.answer()
+
+  answer = asyncio.get_event_loop().run_until_complete(run(make_app()))
+  assert answer == (
+    400,
+    {'error': 'masks=rles is unknown; known are polygon, rle, none.'},
+  )
+
+
+def test_masks_in_each_form():
+  result = results.masked_result()
+
+  def found(form):
+    answer = app_lib.picture_json(result.pixels, result.detections, {}, form)
+    return [found.get('mask') for found in answer['detections']]
+
+  assert found('none') == [None, None]
+  left, whole = found('polygon')
+  edges = np.reshape(left[0], [-1, 2])
+  np.testing.assert_allclose(edges.min(axis=0), [3, 2], atol=1)
+  np.testing.assert_allclose(edges.max(axis=0), [22, 30], atol=1)
+  assert len(whole) == 1
+  areas = mask_lib.area(found('rle'))
+  np.testing.assert_allclose(areas, [18.5 * 28, 30 * 10], rtol=0.3)
 
 
 def test_boxes_end_with_the_picture():

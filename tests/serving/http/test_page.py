@@ -192,3 +192,25 @@ def test_a_dropped_picture(page, photograph):
   )
   WebDriverWait(page, 30).until(lambda _: 'detection' in _status(page))
   assert 'dropped.png, 100 × 80' in page.find_element('id', 'facts').text
+
+
+def test_masks_can_be_switched_off(page, photograph):
+  _set_slider(page, 0)
+  _choose(page, photograph, 'detection')
+  switch = page.find_element('css selector', '#masks input')
+  assert not switch.is_displayed()
+  page.execute_script(
+    """
+    const mask = [[10, 10, 100, 10, 100, 90, 10, 90]];
+    detections = [{box: [10, 10, 90, 190], class: 1, name: 'a', score: 1,
+                   color: 'rgb(0,200,0)', mask}];
+    showMasks();
+    show();
+    """
+  )
+  assert switch.is_displayed()
+  masked, beside = _pixel(page, 60, 60), _pixel(page, 150, 60)
+  assert beside[:3] == [128] * 3
+  assert masked[1] > masked[0] + 20
+  switch.click()
+  assert _pixel(page, 60, 60) == beside

@@ -24,6 +24,17 @@ def result(name='a.jpg', image_id=None, size=(40, 60), note=''):
   )
 
 
+def masked_result(name='a.jpg', image_id=None, size=(40, 60)):
+  """As `result`; the masks are the left half and the whole of their boxes."""
+  plain = result(name, image_id, size)
+  masks = np.ones([2, 28, 28], np.float32)
+  masks[0, :, 14:] = 0
+  found = plain.detections
+  return plain._replace(
+    detections=found._replace(masks=masks, mask_boxes=found.boxes)
+  )
+
+
 class Brightness:
   """Finds one object, the whole image; its score is the mean of the pixels.
 

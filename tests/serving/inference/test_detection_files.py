@@ -4,7 +4,9 @@ import csv
 import json
 import os
 
+import numpy as np
 import pytest
+from pycocotools import mask as mask_lib
 
 from serving.inference import detection_files, image_ids
 from tests.serving.inference import results
@@ -88,3 +90,28 @@ def test_discarded_files_leave_nothing_and_keep_the_old(tmp_path):
     writer.discard()
   assert os.listdir(str(tmp_path)) == ['r.csv']
   assert path.read_text() == 'old'
+
+
+def test_masks_are_run_lengths_and_polygons(tmp_path):
+  coco, table = tmp_path / 'r.json', tmp_path / 'r.csv'
+  writers = (
+    detection_files.CocoJsonWriter(str(coco), image_ids.ImageIds()),
+    detection_files.CsvWriter(str(table), None, 0.5),
+  )
+  for writer in writers:
+    writer.add(results.masked_result(image_id=1))
+    writer.add(results.masked_result(image_id=2))
+    writer.close()
+  # The box is from column 3 to 40, and the mask its left half.
+  left = np.zeros([40, 60], np.uint8)
+  left[2:31, 3:22] = 1
+  first, second = json.loads(coco.read_text())[:2]
+  pixels = mask_lib.decode(first['segmentation'])
+  assert pixels.shape == (40, 60)
+  assert (pixels != left).mean() < 0.03
+  assert mask_lib.area(second['segmentation']) == pytest.approx(300, rel=0.3)
+  rows = list(csv.DictReader(table.read_text().splitlines()))
+  assert len(rows) == 2 and table.read_text().count('polygons') == 1
+  (polygon,) = json.loads(rows[0]['polygons'])
+  (rle,) = mask_lib.frPyObjects([polygon], 40, 60)
+  assert (mask_lib.decode(rle) != pixels).mean() < 0.01

@@ -210,6 +210,42 @@ def test_large_labels_do_not_cover_one_another(browser, tmp_path):
       )
 
 
+def test_masks_are_switched_all_or_one_by_one(browser, tmp_path):
+  url = _write(
+    tmp_path / 'page.html', results.masked_result(), results.result('b.jpg')
+  )
+  browser.get(url)
+
+  def paths(where):
+    return browser.find_elements(By.CSS_SELECTOR, where + ' path')
+
+  WebDriverWait(browser, 10).until(lambda _: len(paths('main')) == 2)
+  _rectangles(browser, 4)
+  # The best lies on top.
+  dog, cat = [
+    (path.get_attribute('fill'), path.get_attribute('d'))
+    for path in paths('main')
+  ]
+  assert cat[0] != dog[0]
+  assert re.match(r'M\d+ \d+ .*Z$', cat[1])
+  browser.find_elements(By.CSS_SELECTOR, 'figure button')[0].click()
+  assert len(paths('dialog')) == 2
+  browser.find_elements(By.CSS_SELECTOR, '#found input')[1].click()
+  assert [p.get_attribute('d') for p in paths('dialog')] == [cat[1]]
+  browser.find_element(By.CSS_SELECTOR, 'dialog .masks-on').click()
+  assert paths('dialog') == paths('main') == []
+  browser.find_element(By.ID, 'close').click()
+  browser.find_element(By.CSS_SELECTOR, 'header .masks-on').click()
+  assert len(paths('main')) == 1
+  assert browser.get_log('browser') == []
+
+
+def test_without_masks_there_is_no_switch(page):
+  switches = page.find_elements(By.CLASS_NAME, 'masks-on')
+  assert len(switches) == 2
+  assert not any(switch.is_displayed() for switch in switches)
+
+
 def test_hundreds_of_images_load_as_they_come_near(browser, tmp_path):
   added = [results.result(f'{i}.jpg') for i in range(500)]
   browser.get(_write(tmp_path / 'page.html', *added, max_images=500))

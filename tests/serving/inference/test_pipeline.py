@@ -58,7 +58,7 @@ def test_boxes_end_with_their_picture():
 
   found = []
   pipeline.run([_item(1)], Wide(), 3, found.append, pytest.fail)
-  ((boxes, classes, scores, _),) = [result.detections for result in found]
+  boxes, classes, scores = found[0].detections[:3]
   np.testing.assert_array_equal(boxes, [[1, 2, 10, 10], [3, 4, 5, 6]])
   np.testing.assert_array_equal(classes, [1, 3])
   np.testing.assert_array_equal(scores, np.float32([0.9, 0.7]))

@@ -1,14 +1,17 @@
 """Scripts of docs/clients give the numbers of the framework."""
 
+import doctest
 import importlib.util
 import os
 
 import numpy as np
 import pytest
 
+from evaluation import batches
 from serving.export import export
 from serving.predictors import checkpoint
 from tests import record_factory, tiny_run
+from utils import mask_utils
 
 _CLIENTS = os.path.join(
   os.path.dirname(os.path.dirname(os.path.abspath(tiny_run.__file__))),
@@ -62,3 +65,20 @@ def test_agrees_with_the_checkpoint(model, exported, name):
     np.testing.assert_allclose(scores, expected.scores, atol=1e-3)
     np.testing.assert_array_equal(classes, expected.classes)
     np.testing.assert_allclose(boxes, expected.boxes, atol=0.05)
+
+
+def test_masks_are_pasted_as_by_the_framework():
+  client = _client('instance_masks')
+  assert doctest.testmod(client) == (0, 6)
+  random = np.random.RandomState(0)
+  masks = np.float32(random.uniform(size=[60, 28, 28]))
+  corners = random.uniform(-40, 100, [60, 2])
+  boxes = np.float32(
+    np.concatenate([corners, corners + random.uniform(0, 60, [60, 2])], axis=1)
+  )
+  pasted = client.paste(masks, boxes, 70, 90)
+  expected = mask_utils.paste_instance_masks(
+    masks, batches.to_coco_boxes(boxes), 70, 90
+  )
+  assert 10 < expected.any(axis=(1, 2)).sum() < 60
+  np.testing.assert_array_equal(pasted, expected)
