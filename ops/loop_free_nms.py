@@ -73,8 +73,13 @@ def _suppress(
   # Side by side, boxes of different classes do not touch each other.
   shift = tf.cast(classes, tf.float32) * (tf.reduce_max(boxes) + 1)
   nothing = tf.zeros_like(shift)
+  apart = boxes + tf.stack([nothing, shift, nothing, shift], axis=1)
+  # Nor do those without area touch any: TF 1.15 would take one again and again.
+  place = -2.0 * tf.range(1.0, boxes.shape.as_list()[0] + 1.0)
+  alone = tf.stack([place, nothing, place + 1.0, nothing + 1.0], axis=1)
+  has_area = tf.tile(nms.has_area(boxes)[:, tf.newaxis], [1, 4])
   index, count = tf.image.non_max_suppression_padded(
-    boxes + tf.stack([nothing, shift, nothing, shift], axis=1),
+    tf.where(has_area, apart, alone),
     scores,
     max_detections,
     iou_threshold,
