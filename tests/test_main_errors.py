@@ -154,9 +154,8 @@ def test_malformed_annotations_stop_before_training(tmp_path, text):
   assert not (tmp_path / 'model').exists()
 
 
-@pytest.mark.parametrize(
-  'use_json_file', [pytest.param(True, marks=pytest.mark.slow), False]
-)
+@pytest.mark.parametrize('use_json_file', [True, False])
+@pytest.mark.slow
 def test_more_objects_than_fit_are_counted(
   trained, tmp_path, capfd, use_json_file
 ):

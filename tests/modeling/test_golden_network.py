@@ -26,15 +26,15 @@ def _spinenet(name, **override):
 
 # name, overrides, image size, batch
 CASES = [
-  # The next is the same network with other classes.
   pytest.param(
     *('retinanet_r50_fpn', {}, (128, 128), 1), marks=pytest.mark.slow
   ),
-  (
+  pytest.param(
     'retinanet_r50_fpn_rect_b2',
     {'architecture': {'num_classes': 7}},
     (128, 256),
     2,
+    marks=pytest.mark.slow,
   ),
   (
     'retinanet_r18_fpn',

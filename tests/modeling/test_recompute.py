@@ -128,13 +128,10 @@ def test_gradients_of_large_networks(override):
       1e-5,
     ),
     # Rounding grows on the way through dozens of batch norms.
-    pytest.param(
-      {'architecture': {'backbone': 'efficientnet-b0'}},
-      1e-4,
-      marks=pytest.mark.slow,
-    ),
+    ({'architecture': {'backbone': 'efficientnet-b0'}}, 1e-4),
   ],
 )
+@pytest.mark.slow
 def test_random_numbers_are_those_of_the_forward_pass(
   override, tolerance, monkeypatch
 ):

@@ -32,6 +32,7 @@ def _run(override, flags=None, **kwargs):
   return output.getvalue()
 
 
+@pytest.mark.slow
 def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
