@@ -94,6 +94,7 @@ def test_every_image_is_evaluated_once(trained, by_class):
   assert written['Accuracy ByCategory/red'] == by_name
 
 
+@pytest.mark.slow
 def test_what_is_served_is_what_was_evaluated(trained, by_class, tmp_path):
   model_dir, records, _ = trained
   export_dir = str(tmp_path / 'export')

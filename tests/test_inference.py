@@ -52,6 +52,7 @@ def _check_json(path, expected):
     np.testing.assert_allclose(corners, found.boxes[:, :2], atol=0.01)
 
 
+@pytest.mark.slow
 def test_checkpoint_over_a_folder_with_a_broken_file(model, images, tmp_path):
   broken = tmp_path / 'broken.jpg'
   broken.write_bytes(b'no image')

@@ -62,6 +62,7 @@ def test_examples_of_any_length_pass_the_check():
       assert got == image
 
 
+@pytest.mark.slow
 def test_program_names_a_record_that_is_no_example(tmp_path):
   records = tiny_run.write_data(tmp_path, bad_record=_NOT_UTF8)
   process = _main(
@@ -178,6 +179,7 @@ def test_more_objects_than_fit_are_counted(
   assert 'max_num_instances = 5; 7 objects are missing' in stderr
 
 
+@pytest.mark.slow
 def test_broken_images_that_are_skipped_are_counted(tmp_path, capfd):
   broken = record_factory.make_record(b'55', encoded=_BROKEN_JPEG)
   params = tiny_run.resolve(

@@ -60,6 +60,7 @@ def test_summaries_of_every_step(trained):
     )
 
 
+@pytest.mark.slow
 def test_annotations_of_other_images_are_refused(trained, tmp_path):
   path = tmp_path / 'val.json'
   path.write_text(

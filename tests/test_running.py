@@ -110,6 +110,7 @@ def test_another_architecture_is_refused(trained):
   assert [path.read_bytes() for path in kept] == before
 
 
+@pytest.mark.slow
 def test_customized_evaluation_reports_losses(trained, capsys):
   model_dir, records, metrics = trained
   params = tiny_run.resolve(

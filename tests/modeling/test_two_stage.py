@@ -114,6 +114,7 @@ OUTPUTS = [
 
 
 @pytest.mark.parametrize('name, override, batch, tolerance', OUTPUTS)
+@pytest.mark.slow
 def test_golden_targets_and_losses(name, override, batch, tolerance):
   objects, desired, seed = batch
   params = golden_numbers.make_params(override)

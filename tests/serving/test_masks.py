@@ -49,6 +49,7 @@ def with_masks(monkeypatch, tmp_path):
   return tiny_export.make(tmp_path / 'model')
 
 
+@pytest.mark.slow
 def test_masks_from_checkpoint_to_files(with_masks, tmp_path, caplog):
   model, directory = with_masks, str(tmp_path / 'export')
   caplog.set_level('INFO')

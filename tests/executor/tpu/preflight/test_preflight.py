@@ -77,6 +77,7 @@ def test_every_nms_version_of_the_project_is_ready(version):
   assert 'ready' in output
 
 
+@pytest.mark.slow
 def test_training_on_a_tpu_is_checked_first(tmp_path):
   process = _main(
     '--mode=train_and_eval',
