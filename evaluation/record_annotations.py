@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
-from pycocotools import mask as mask_lib
 
 from dataloader import (
   groundtruth_checks,
@@ -15,7 +14,7 @@ from dataloader import (
   tf_example_decoder,
 )
 from evaluation import batches
-from utils import errors
+from utils import errors, mask_utils
 
 _NUM_PARALLEL_CALLS = 4
 _MASKS = 'groundtruth_instance_masks_png'
@@ -194,5 +193,4 @@ def _run_lengths(png: bytes, record, image_id: int) -> Dict[str, Any]:
         *size[::-1]
       )
     )
-  run_lengths = mask_lib.encode(np.asfortranarray(mask > 0, np.uint8))
-  return dict(run_lengths, counts=run_lengths['counts'].decode('ascii'))
+  return mask_utils.encode_as_text(mask > 0)

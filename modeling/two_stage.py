@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from modeling import base_model, served_output, two_stage_losses
 from modeling.architecture import backbone_and_neck, layer_kit
 from modeling.architecture.heads import fast_rcnn_head, mask_head, rpn_head
-from modeling.training import replicas
+from modeling.training import replicas, step_seed
 from ops import (
   anchors,
   box_coding,
@@ -40,14 +40,6 @@ class Stage(NamedTuple):
   suffix: str = ''
   weights: Tuple[float, ...] = postprocess_ops.REGRESSION_WEIGHTS
   iou_threshold: float = 0.0
-
-
-class LossSettings(NamedTuple):
-  """Constants of the losses, see `two_stage_losses`."""
-
-  rpn_batch_size_per_image: int
-  rpn_box_delta: float
-  box_delta: float
 
 
 class TwoStageModel(base_model.Model):
@@ -89,7 +81,7 @@ class TwoStageModel(base_model.Model):
     sample: Callable[..., Any],
     sample_masks: Callable[..., Any],
     detect: Callable[..., Any],
-    loss_settings: LossSettings,
+    loss_settings: two_stage_losses.LossSettings,
     mask_size: int = 28,
     is_class_agnostic: bool = False,
     averages_logits: bool = False,
@@ -382,13 +374,15 @@ def from_params(params: Any, stages: Sequence[Stage]) -> TwoStageModel:
     ),
     anchors=functools.partial(anchors.from_params, params),
     propose=roi_ops.ROIGenerator(params.roi_proposal),
-    sample=target_ops.ROISampler(params.roi_sampling, _make_seed(params)),
+    sample=target_ops.ROISampler(
+      params.roi_sampling, step_seed.make_seed(params.train.seed)
+    ),
     sample_masks=target_ops.MaskSampler(
       architecture.mask_target_size,
       params.mask_sampling.num_mask_samples_per_image,
     ),
     detect=postprocess_ops.GenericDetectionGenerator(params.postprocess),
-    loss_settings=LossSettings(
+    loss_settings=two_stage_losses.LossSettings(
       params.rpn_score_loss.rpn_batch_size_per_im,
       params.rpn_box_loss.huber_loss_delta,
       params.frcnn_box_loss.huber_loss_delta,
@@ -399,15 +393,3 @@ def from_params(params: Any, stages: Sequence[Stage]) -> TwoStageModel:
     stride=2**architecture.max_level,
     **base_model.shared_arguments(params, backbone.scope),
   )
-
-
-def _make_seed(params: Any) -> Optional[Callable[[], tf.Tensor]]:
-  """Other RoIs at each step, and the same ones when a run is repeated."""
-  if params.train.seed is None:
-    return None
-
-  def make_seed():
-    step = tf.cast(tf.train.get_or_create_global_step(), tf.int32)
-    return tf.stack([params.train.seed, step])
-
-  return make_seed

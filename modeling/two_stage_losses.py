@@ -1,12 +1,20 @@
 """Losses of two-stage detectors."""
 
-from typing import Dict
+from typing import Dict, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from modeling import losses
 
 LevelTensors = Dict[int, tf.Tensor]
+
+
+class LossSettings(NamedTuple):
+  """Constants of the losses, arguments of what follows."""
+
+  rpn_batch_size_per_image: int
+  rpn_box_delta: float
+  box_delta: float
 
 
 def rpn_score_loss(

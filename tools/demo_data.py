@@ -12,7 +12,8 @@ import numpy as np
 import tqdm
 from PIL import Image, ImageDraw
 
-from tools.record_sources import annotations, masks
+from tools.record_sources import annotations
+from utils import mask_utils
 
 LABEL_MAP = {1: 'circle', 2: 'square', 3: 'triangle', 4: 'star', 5: 'ring'}
 
@@ -62,7 +63,7 @@ def make_image(seed: int, number: int) -> SyntheticImage:
   return SyntheticImage(
     pixels,
     [
-      box._replace(segmentation=masks.to_run_lengths(mask))
+      box._replace(segmentation=mask_utils.encode_as_text(mask))
       for box, mask in zip(boxes, visible)
     ],
   )

@@ -91,6 +91,12 @@ def encode_windows(
   return mask_lib.frPyObjects(runs, height, width) if runs else []
 
 
+def encode_as_text(mask: np.ndarray) -> Rle:
+  """Returns a mask [height, width] of 0 and 1 as run lengths, for JSON."""
+  rle = mask_lib.encode(np.asfortranarray(mask, np.uint8))
+  return dict(rle, counts=rle['counts'].decode('ascii'))
+
+
 def to_rle(segmentation: Any, height: int, width: int) -> Rle:
   """Returns a segmentation of COCO as compressed run lengths.
 

@@ -24,6 +24,14 @@ class LayerKit(NamedTuple):
   dropblock: regularization.DropBlock
   recompute: recompute.Recompute
 
+  def finish(
+    self, features: tf.Tensor, is_training: bool, use_batch_norm: bool
+  ) -> tf.Tensor:
+    """What follows a layer: batch norm with activation, or the latter alone."""
+    if use_batch_norm:
+      return self.norm(features, is_training)
+    return self.activation(features)
+
 
 def from_params(params: Any, activation_key: str = activations.KEY) -> LayerKit:
   """Reads `batch_norm_activation` and `dropblock`.

@@ -3,9 +3,9 @@
 from typing import Container, List, Optional
 
 from dataloader import image_reader
-from tools.record_sources import annotations, frames, masks
+from tools.record_sources import annotations, frames
 from tools.record_sources import report as report_lib
-from utils import errors
+from utils import errors, mask_utils
 
 # COCO coordinates have two decimals: a box that ends at the border of its image
 # can seem to reach this far beyond it, in pixels.
@@ -92,7 +92,7 @@ def _with_mask(
     report.add('empty_mask', file_name, described(box))
     return None
   return box._replace(
-    segmentation=masks.to_run_lengths(mask),
+    segmentation=mask_utils.encode_as_text(mask),
     area=area if box.area is None else box.area,
   )
 

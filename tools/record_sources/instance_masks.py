@@ -9,9 +9,9 @@ import tensorflow.compat.v1 as tf
 import tqdm
 
 from dataloader import image_reader
-from tools.record_sources import annotations, folders, masks, voc
+from tools.record_sources import annotations, folders, voc
 from tools.record_sources import report as report_lib
-from utils import errors
+from utils import errors, mask_utils
 from utils import label_map as label_map_lib
 
 _FLAG = '--instance_masks_dir'
@@ -174,5 +174,5 @@ def _box(mask: np.ndarray, class_name: str) -> annotations.Box:
     xmax=float(xs[-1] + 1),
     ymax=float(ys[-1] + 1),
     area=float(mask.sum()),
-    segmentation=masks.to_run_lengths(mask),
+    segmentation=mask_utils.encode_as_text(mask),
   )

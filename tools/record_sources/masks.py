@@ -1,7 +1,7 @@
 """Instance masks, from COCO's segmentations to PNGs."""
 
 import io
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,12 +26,6 @@ def rasterize(segmentation: Any, height: int, width: int) -> np.ndarray:
       f'neither polygons nor run lengths of {width}x{height} pixels'
     )
   return mask_lib.decode(mask_utils.to_rle(segmentation, height, width))
-
-
-def to_run_lengths(mask: np.ndarray) -> Dict[str, Any]:
-  """Returns a mask [height, width] as COCO's compressed run lengths, text."""
-  run_lengths = mask_lib.encode(np.asfortranarray(mask, np.uint8))
-  return dict(run_lengths, counts=run_lengths['counts'].decode('ascii'))
 
 
 def to_png(mask: np.ndarray) -> bytes:

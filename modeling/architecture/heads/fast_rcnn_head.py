@@ -69,14 +69,18 @@ class FastRcnnHead:
           kernel_initializer=layer_kit.he_fan_out(),
           name=f'conv_{index}',
         )
-        features = self._finish(features, is_training)
+        features = self._layers.finish(
+          features, is_training, self._use_batch_norm
+        )
       features = tf.reshape(features, [-1, features.shape[1:].num_elements()])
       for index in range(self._num_fcs):
         # The first five were layers of AlexNet.
         features = tf.layers.dense(
           features, self._fc_dims, name=f'fc{6 + index}'
         )
-        features = self._finish(features, is_training)
+        features = self._layers.finish(
+          features, is_training, self._use_batch_norm
+        )
       logits = tf.layers.dense(
         features,
         self._num_classes,
@@ -93,11 +97,6 @@ class FastRcnnHead:
       tf.reshape(logits, [-1, num_rois, self._num_classes]),
       tf.reshape(boxes, [-1, num_rois, 4 * self._num_boxes]),
     )
-
-  def _finish(self, features: tf.Tensor, is_training: bool) -> tf.Tensor:
-    if self._use_batch_norm:
-      return self._layers.norm(features, is_training)
-    return self._layers.activation(features)
 
 
 def from_params(params: Any, layers: layer_kit.LayerKit) -> FastRcnnHead:

@@ -55,7 +55,9 @@ class MaskHead:
         features = self._conv(
           features, self._num_filters, 3, f'mask-conv-l{index}'
         )
-        features = self._finish(features, is_training)
+        features = self._layers.finish(
+          features, is_training, self._use_batch_norm
+        )
       features = tf.layers.conv2d_transpose(
         features,
         filters=self._num_filters,
@@ -65,7 +67,9 @@ class MaskHead:
         kernel_initializer=layer_kit.he_fan_out(),
         name='conv5-mask',
       )
-      features = self._finish(features, is_training)
+      features = self._layers.finish(
+        features, is_training, self._use_batch_norm
+      )
       masks = self._conv(features, self._num_masks, 1, 'mask_fcn_logits')
     if self._num_masks > 1:
       # A product, since a gather along the last axis is slow in the backward
@@ -89,11 +93,6 @@ class MaskHead:
       kernel_initializer=layer_kit.he_fan_out(),
       name=name,
     )
-
-  def _finish(self, features: tf.Tensor, is_training: bool) -> tf.Tensor:
-    if self._use_batch_norm:
-      return self._layers.norm(features, is_training)
-    return self._layers.activation(features)
 
 
 def from_params(params: Any, layers: layer_kit.LayerKit) -> MaskHead:
