@@ -29,7 +29,13 @@ _LEAST_SHARE = 0.55
 _MOST_OTHER, _MOST_PROPOSALS, _MOST_CROPS = 0.20, 0.05, 0.08
 # Of the logits of RoIs, so that 100 classes pass the threshold.
 _LOGIT_DEVIATION = 2.0
-_HEAVY = ('Conv2D', 'MatMul')
+_HEAVY = {
+  'Conv2D',
+  'Conv2DBackpropInput',
+  'MatMul',
+  '_FusedConv2D',
+  '_FusedMatMul',
+}
 
 
 def _params(size: int, depth: int) -> Any:
@@ -98,11 +104,11 @@ def _shares(
     share = total = 0
     for device in metadata.step_stats.dev_stats:
       for node in device.node_stats:
-        # As in 'scope/name = Type(inputs)'.
-        name, _, kind = node.timeline_label.partition(' = ')
+        # As in '... = Type(inputs)'.
+        kind = node.timeline_label.rpartition(' = ')[2].partition('(')[0]
         microseconds = node.op_end_rel_micros - node.op_start_rel_micros
         total += microseconds
-        share += microseconds * counts(name, kind.partition('(')[0])
+        share += microseconds * counts(node.node_name, kind)
     shares.append(share / total)
   return statistics.median(shares)
 
@@ -153,7 +159,7 @@ def measure(options: Any) -> None:
 
   def is_other(name, kind):
     del name
-    return kind.startswith('Sparse') or not kind.endswith(_HEAVY)
+    return kind not in _HEAVY
 
   for text, session, fetches, counts, most in (
     (
