@@ -5,13 +5,15 @@ python -m configs.reference docs/config.md
 
 import re
 import sys
+from typing import Any, Dict
 
 from configs import factory, value_check, yaml_loader
 from configs.keys import Key
 from utils import files
 
 _BLOCK = re.compile(
-  r'(<!-- parameters of (\w+) -->\n```yaml\n).*?(```\n)', re.DOTALL
+  r'(<!-- parameters of (\w+)(?: that (\w+) lacks)? -->\n```yaml\n).*?(```\n)',
+  re.DOTALL,
 )
 
 
@@ -27,13 +29,31 @@ def with_parameters(document: str) -> str:
   """Returns a document with the parameters made anew where it has them."""
 
   def block(match):
-    begin, model, end = match.groups()
+    begin, model, other, end = match.groups()
     defaults = factory.config_generator(model).as_dict()
+    if other:
+      known = factory.config_generator(other).as_dict()
+      defaults = _difference(defaults, known)
     comments = {key.path: _comment(key) for key in factory.declared_keys(model)}
     text = yaml_loader.dump_with_comments(defaults, comments, 0)
     return begin + text + end
 
   return _BLOCK.sub(block, document)
+
+
+def _difference(
+  values: Dict[str, Any], known: Dict[str, Any]
+) -> Dict[str, Any]:
+  """What of nested values is not known to be so."""
+  different = {}
+  for key, value in values.items():
+    if isinstance(value, dict) and key in known:
+      value = _difference(value, known[key])
+      if value:
+        different[key] = value
+    elif key not in known or value != known[key]:
+      different[key] = value
+  return different
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Regions of interest that a region proposal network proposes."""
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -53,18 +53,24 @@ class ROIGenerator:
       there are fewer. Absent ones have a box of zeros and score -1, or 0 with
       `use_batched_nms`.
     """
-    all_boxes, all_scores = [], []
-    for level in sorted(scores):
-      level_boxes, level_scores = self._level(
+    levels = [
+      self._level(
         boxes[level], scores[level], anchors[level], image_shape, is_training
       )
-      all_boxes.append(level_boxes)
-      all_scores.append(level_scores)
-    scores = tf.concat(all_scores, axis=1)
-    num_rois = min(
-      scores.shape.as_list()[1], self._setting('post_nms_top_k', is_training)
-    )
-    return _best(tf.concat(all_boxes, axis=1), scores, num_rois)
+      for level in sorted(scores)
+    ]
+    post_nms_top_k = self._setting('post_nms_top_k', is_training)
+    num_anchors = [scores[level].shape[1:].num_elements() for level in scores]
+    num_rois = min(sum(num_anchors), post_nms_top_k)
+    if self._params.use_batched_nms:
+      # There the limit is one of what is kept of a level.
+      pre_nms_top_k = self._setting('pre_nms_top_k', is_training)
+      if pre_nms_top_k < post_nms_top_k:
+        levels = [
+          self._suppress([level], pre_nms_top_k, is_training)
+          for level in levels
+        ]
+    return self._suppress(levels, num_rois, is_training)
 
   def _setting(self, name: str, is_training: bool) -> Any:
     prefix = 'rpn_' if is_training else 'test_rpn_'
@@ -91,40 +97,44 @@ class ROIGenerator:
       is_large = _is_large(boxes, max(min_size, 1.0), image_shape)
       scores = tf.where(is_large, scores, tf.fill(tf.shape(scores), _ABSENT))
 
+    if self._params.use_batched_nms:
+      return boxes, scores
     num_candidates = min(num_boxes, self._setting('pre_nms_top_k', is_training))
-    num_kept = min(num_boxes, self._setting('post_nms_top_k', is_training))
+    scores, index = tf.nn.top_k(scores, num_candidates)
+    boxes = tf.gather(boxes, index, batch_dims=1, axis=1)
+    # Of clipped boxes those at the origin alone hold nothing above 0.
+    is_box = tf.reduce_max(boxes, axis=2) > 0
+    return boxes, tf.where(is_box, scores, tf.fill(tf.shape(scores), _ABSENT))
+
+  def _suppress(
+    self,
+    levels: Sequence[Tuple[tf.Tensor, tf.Tensor]],
+    count: int,
+    is_training: bool,
+  ) -> Tuple[tf.Tensor, tf.Tensor]:
+    """The best of all levels, each of which is a class of its own."""
+    is_batched = self._params.use_batched_nms
     iou_threshold = self._setting('nms_threshold', is_training)
     score_threshold = self._setting('score_threshold', is_training)
-    is_batched = self._params.use_batched_nms
-    if not is_batched:
-      # Of clipped boxes those at the origin alone hold nothing above 0.
-      is_box = tf.reduce_max(boxes, axis=2) > 0
-      scores = tf.where(is_box, scores, tf.fill(tf.shape(scores), _ABSENT))
-      boxes, scores = _best(boxes, scores, num_candidates)
+    most = max(scores.shape.as_list()[1] for _, scores in levels)
+    boxes, scores = [], []
+    for level_boxes, level_scores in levels:
+      missing = [0, most - level_scores.shape.as_list()[1]]
+      boxes.append(tf.pad(level_boxes, [[0, 0], missing, [0, 0]]))
+      scores.append(
+        tf.pad(level_scores, [[0, 0], missing], constant_values=_ABSENT)
+      )
     kept = nms.multiclass_nms(
-      boxes,
-      scores[:, :, tf.newaxis],
-      num_kept,
+      tf.stack(boxes, axis=2),
+      tf.stack(scores, axis=2),
+      count,
       iou_threshold or _NO_SUPPRESSION,
       score_threshold if is_batched or score_threshold > 0 else _ABSENT,
       suppress_equal=not is_batched,
       keep_empty=True,
     )
-    is_used = kept.classes >= 0
-    if is_batched:
-      # There the limit is one of what is kept.
-      is_used &= tf.range(num_kept)[tf.newaxis] < num_candidates
     padding = tf.fill(tf.shape(kept.scores), 0.0 if is_batched else _ABSENT)
-    kept_boxes = kept.boxes * tf.cast(is_used, tf.float32)[:, :, tf.newaxis]
-    return kept_boxes, tf.where(is_used, kept.scores, padding)
-
-
-def _best(
-  boxes: tf.Tensor, scores: tf.Tensor, count: int
-) -> Tuple[tf.Tensor, tf.Tensor]:
-  """The boxes of the `count` highest scores, those of a lower index first."""
-  scores, index = tf.nn.top_k(scores, count)
-  return tf.gather(boxes, index, batch_dims=1, axis=1), scores
+    return kept.boxes, tf.where(kept.classes >= 0, kept.scores, padding)
 
 
 def _is_large(

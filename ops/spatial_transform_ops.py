@@ -14,6 +14,7 @@ _CANONICAL_SIZE = 224.0
 _CANONICAL_LEVEL = 4
 # What boxes may exceed of a mask without being cut, cells of the mask.
 _MASK_MARGIN = 2
+_MIX = 'MixOfFeatures'
 
 
 class _Samples(NamedTuple):
@@ -206,7 +207,24 @@ def _mix_sparse(
     tf.cast(tf.reshape(weight, [-1]), features.dtype),
     tf.cast([num_samples, tf.shape(features)[0]], tf.int64),
   )
-  return tf.sparse.sparse_dense_matmul(matrix, features)
+  with tf.get_default_graph().gradient_override_map(
+    {'SparseTensorDenseMatMul': _MIX}
+  ):
+    return tf.sparse.sparse_dense_matmul(matrix, features)
+
+
+@tf.RegisterGradient(_MIX)
+def _mix_gradient(op: tf.Operation, gradient: tf.Tensor):
+  """That of the features alone.
+
+  An optimizer waits for all gradients of an operation, also for those that
+  nothing takes, and TensorFlow's own of the weights gathers the neighbours.
+  """
+  matrix = tf.SparseTensor(*op.inputs[:3])
+  features_gradient = tf.sparse.sparse_dense_matmul(
+    matrix, gradient, adjoint_a=True
+  )
+  return None, None, None, features_gradient
 
 
 def _mix_gathered(

@@ -1,4 +1,4 @@
-"""Measures input, network, memory, formats, masks, runs and graphs here.
+"""Measures input, networks, memory, formats, masks, runs and graphs here.
 
   make bench
   python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1
@@ -25,6 +25,7 @@ from utils import program
 _FIGURES = {
   'input': ('pipeline', 'measure'),
   'network': ('network', 'measure'),
+  'two_stage': ('two_stage', 'measure'),
   'memory': ('training', 'measure_memory'),
   'formats': ('formats', 'measure'),
   'masks': ('masks', 'measure'),

@@ -119,3 +119,17 @@ def test_masks():
   _, ratio = _run('masks', '--size=320')
   assert 'run lengths identical' in ratio
   assert 0 < float(re.search(r'evaluator / floor ([\d.]+)', ratio)[1]) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_stage_detectors():
+  text = '\n'.join(_run('two_stage', '--size=128'))
+  assert ' 100 detections' in text
+  shares = dict(re.findall(r'^(.*) ([\d.]+) \(at \w+ [\d.]+\)$', text, re.M))
+  assert len(shares) == 4
+  for name in shares:
+    assert 0 < float(shares[name]) < 1, name
+  memory = re.search(r'([\d.]+) GB, .* held ([\d.]+) GB; ratio ([\d.]+)', text)
+  own, held, ratio = map(float, memory.groups())
+  assert ratio == pytest.approx(own / held, abs=0.02)

@@ -22,9 +22,9 @@ from utils import mode_keys
 
 _ROUNDS, _SIZE = 11, 640
 _CONV_SIDE, _CONV_CHANNELS = 80, 256
-_CONV_GFLOP = 2 * 9 * _CONV_SIDE**2 * _CONV_CHANNELS**2 / 1e9
 # Repeated, since one takes milliseconds.
 _NUM_CONVS = 8
+CONVOLUTION_GFLOP = _NUM_CONVS * 2 * 9 * _CONV_SIDE**2 * _CONV_CHANNELS**2 / 1e9
 _TRAIN_SIZE, _TRAIN_BATCH = 256, 4
 _LEAST_SHARE = {'training': 0.68, 'prediction': 0.93}
 _MOST_TIME = {'v1': 1.08, 'v2': 1.15, 'batched': 1.08}
@@ -44,7 +44,7 @@ def _params(size: int, depth: int, nms_version: str = 'v1') -> Any:
   ).params
 
 
-def _convolution() -> turns.Job:
+def convolution() -> turns.Job:
   """The yardstick: one large convolution, with nothing around it."""
   with tf.Graph().as_default():
     shape = [1, _CONV_SIDE, _CONV_SIDE, _CONV_CHANNELS]
@@ -128,9 +128,9 @@ def _gflop(size: int, depth: int) -> float:
 def measure(options: Any) -> None:
   """Prints speeds, their shares, and what NMS adds."""
   size, depth = options.size or _SIZE, options.depth
-  jobs = {'convolution': _convolution(), 'training': _training_step(depth)}
+  jobs = {'convolution': convolution(), 'training': _training_step(depth)}
   gflop = {
-    'convolution': _NUM_CONVS * _CONV_GFLOP,
+    'convolution': CONVOLUTION_GFLOP,
     'training': 3 * _TRAIN_BATCH * _gflop(_TRAIN_SIZE, depth),
     'prediction': _gflop(size, depth),
   }
