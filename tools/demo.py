@@ -52,7 +52,7 @@ _MASKS = _Network(
   {
     'architecture.num_classes': '6',
     'maskrcnn_parser.output_size': '[160, 160]',
-    'train.total_steps': '600',
+    'train.total_steps': '900',
     'train.seed': '1',
     # Fits any number of steps.
     'train.learning_rate.type': 'cosine',
