@@ -119,7 +119,7 @@ def test_bad_record_of_an_evaluation_is_named(
   assert words in str(info.value)
   assert records in str(info.value)
   # Training data may be large; it is not what failed.
-  assert set(searched) == {records}
+  assert set(searched) <= {records}
 
 
 @pytest.mark.parametrize('content', ['no byte', 'no record', 'no file'])
