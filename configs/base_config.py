@@ -264,6 +264,7 @@ EVAL = block(
   Key('label_map_file', '', "class names, lines 'id:name'"),
   Key('skip_eval_loss', False, 'the loss is 0 in evaluation'),
   Key('suffix', '', "appended to the directory name 'eval'"),
+  Key('best_metric', 'AP', 'of the checkpoint in best/; -NAME: the smallest'),
 )
 
 # Of models whose objects are scored as COCO does.

@@ -12,7 +12,7 @@ import tqdm
 import evaluation
 from configs import factory as config_factory
 from evaluation import coco_metrics, evaluator_registry, report
-from executor import checkpointing
+from executor import best_checkpoint, checkpointing
 from modeling import checkpoint, factory
 from utils import discovery, errors, mode_keys
 
@@ -141,7 +141,7 @@ class CheckpointEvaluator(_Evaluator):
       os.path.join(self._directory, 'predictions.json')
     )
     metrics = self._evaluator.evaluate()
-    return _report(self._directory, {**metrics, **losses}, checkpoint_path)
+    return _report(self._params, {**metrics, **losses}, checkpoint_path)
 
   def _predict(self, checkpoint_path: str) -> Dict[str, float]:
     """Feeds all predictions to the evaluator; returns the mean losses."""
@@ -223,7 +223,7 @@ class LossEvaluator(_Evaluator):
       name=(settings.suffix or '').lstrip('_') or None,
     )
     losses.pop('global_step', None)
-    return _report(_directory(self._params), losses, checkpoint_path)
+    return _report(self._params, losses, checkpoint_path)
 
 
 def checkpoints_to_score(params: Any) -> List[str]:
@@ -264,18 +264,21 @@ def _latest(model_dir: str) -> str:
 
 
 def _report(
-  directory: str, metrics: Dict[str, Any], checkpoint_path: str
+  params: Any, metrics: Dict[str, Any], checkpoint_path: str
 ) -> Dict[str, float]:
-  """Writes and prints; returns plain floats."""
+  """Writes and prints, and keeps the best one; returns plain floats."""
+  directory = _directory(params)
   step = checkpoint.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
-  return {
+  plain = {
     name: float(value)
     for name, value in metrics.items()
     if not isinstance(value, dict)
   }
+  best_checkpoint.BestCheckpoint(params).offer(plain, checkpoint_path)
+  return plain
 
 
 def limit_images(batch: Dict[str, Any], count: int) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from dataloader import input_reader
 from executor import (
+  best_checkpoint,
   estimator_factory,
   failures,
   plan,
@@ -91,7 +92,7 @@ class Runner:
     self._check(trains=True, evaluates=evaluates)
     with self._alone():
       self._train_until(self._params.train.total_steps)
-      return self._evaluate() if evaluates else {}
+      return self._ended(self._evaluate()) if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:
     """Evaluates after every `eval.num_steps_per_eval` steps and at the end.
@@ -113,7 +114,7 @@ class Runner:
         step = min((step // interval + 1) * interval, total)
         self._train_until(step)
         metrics = self._evaluate()
-      return metrics or self._evaluate()
+      return self._ended(metrics or self._evaluate())
 
   def evaluate(self) -> Dict[str, float]:
     """Evaluates the checkpoints that there are, then new ones as they appear.
@@ -142,15 +143,17 @@ class Runner:
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
-      if checkpoint.step_of(path) >= self._params.train.total_steps:
-        return metrics
+      if checkpoint.step_of(path) >= self._params.train.total_steps or (
+        best_checkpoint.is_kept_one(self._model_dir)
+      ):
+        return self._ended(metrics)
     if not metrics:
       raise errors.UserError(
         f"No checkpoint appeared in model_dir '{self._model_dir}' within "
         f'{timeout} s (eval.eval_timeout).'
       )
     _log.info('No new checkpoint for %s s.', timeout)
-    return metrics
+    return self._ended(metrics)
 
   def _checkpoints(self) -> Iterator[str]:
     """Those that are not scored yet, then those that appear."""
@@ -224,6 +227,12 @@ class Runner:
       step=lambda: checkpoint.latest_step(self._model_dir),
       last_step=step,
     )
+
+  def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
+    """Shows the metrics of the last checkpoint beside those of the best."""
+    step = checkpoint.latest_step(self._model_dir)
+    best_checkpoint.BestCheckpoint(self._params).print_beside(metrics, step)
+    return metrics
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""
