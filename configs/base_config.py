@@ -233,6 +233,13 @@ TRAIN = block(
   *_OPTIMIZER,
   *_LEARNING_RATE,
   *_CHECKPOINT,
+  Key(
+    'early_stop_evaluations',
+    0,
+    'ends after so many that are no better; 0 = never',
+    COUNT_FROM_0,
+  ),
+  Key('early_stop_min_delta', 0.0, 'what counts as better', FROM_0),
   Key('save_checkpoint_seconds', 600, 'pause; 0 = every step', COUNT_FROM_0),
   Key('keep_checkpoints', 5, 'newest; 0 = all', COUNT_FROM_0, null=True),
   Key('frozen_variable_prefix', None, 'regex of names not to train', TEXT),

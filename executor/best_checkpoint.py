@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -32,9 +32,7 @@ class BestCheckpoint:
   """
 
   def __init__(self, params: Any):
-    name = params.eval.best_metric
-    self._metric = name.lstrip('-')
-    self._sign = -1 if name.startswith('-') else 1
+    self._metric, self._sign = parse(params.eval.best_metric)
     self._model_dir = params.model_dir
     self.directory = os.path.join(
       params.model_dir, _FOLDER + (params.eval.suffix or '')
@@ -129,6 +127,11 @@ class BestCheckpoint:
       "Step %d is the best so far, %s %.4f; it is kept in '%s'.",
       *(step, self._metric, value, self.directory),
     )
+
+
+def parse(metric: str) -> Tuple[str, int]:
+  """Returns the name and 1, or -1 if a `-` in front means: less is better."""
+  return metric.lstrip('-'), -1 if metric.startswith('-') else 1
 
 
 def is_kept_one(model_dir: str) -> bool:

@@ -113,7 +113,7 @@ class CheckpointEvaluator(_Evaluator):
 
   def __init__(self, params: Any, *args: Any):
     super().__init__(params, *args)
-    self._directory = _directory(params)
+    self._directory = directory_of(params)
     self._evaluator: Optional[Any] = None
 
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
@@ -235,7 +235,7 @@ def checkpoints_to_score(params: Any) -> List[str]:
   prefixes = checkpoint.find_all(params.model_dir)
   scored = {
     os.path.basename(entry['checkpoint']): entry['time']
-    for entry in report.read_history(_directory(params))
+    for entry in report.read_history(directory_of(params))
   }
 
   def is_scored(prefix: str) -> bool:
@@ -249,7 +249,8 @@ def checkpoints_to_score(params: Any) -> List[str]:
   return [p for p in prefixes[:-1] if not is_scored(p)] + prefixes[-1:]
 
 
-def _directory(params: Any) -> str:
+def directory_of(params: Any) -> str:
+  """Where the metrics and the history of evaluations are."""
   return os.path.join(params.model_dir, 'eval' + (params.eval.suffix or ''))
 
 
@@ -267,7 +268,7 @@ def _report(
   params: Any, metrics: Dict[str, Any], checkpoint_path: str
 ) -> Dict[str, float]:
   """Writes and prints, and keeps the best one; returns plain floats."""
-  directory = _directory(params)
+  directory = directory_of(params)
   step = checkpoint.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)

@@ -13,6 +13,7 @@ from configs import resolver
 from dataloader import input_reader
 from executor import (
   best_checkpoint,
+  early_stop,
   estimator_factory,
   failures,
   plan,
@@ -91,7 +92,8 @@ class Runner:
     evaluates = eval_after_training and self._evaluates_here
     self._check(trains=True, evaluates=evaluates)
     with self._alone():
-      self._train_until(self._params.train.total_steps)
+      if not self._is_stopped_early():
+        self._train_until(self._params.train.total_steps)
       return self._ended(self._evaluate()) if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:
@@ -109,7 +111,7 @@ class Runner:
     metrics: Dict[str, float] = {}
     with self._alone():
       step = checkpoint.latest_step(self._model_dir)
-      while step < total:
+      while step < total and not self._is_stopped_early():
         # A resumed run stops where an unbroken one would have.
         step = min((step // interval + 1) * interval, total)
         self._train_until(step)
@@ -144,7 +146,7 @@ class Runner:
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
       if checkpoint.step_of(path) >= self._params.train.total_steps or (
-        best_checkpoint.is_kept_one(self._model_dir)
+        best_checkpoint.is_kept_one(self._model_dir) or self._is_stopped_early()
       ):
         return self._ended(metrics)
     if not metrics:
@@ -227,6 +229,12 @@ class Runner:
       step=lambda: checkpoint.latest_step(self._model_dir),
       last_step=step,
     )
+
+  def _is_stopped_early(self) -> bool:
+    why = early_stop.reason(self._params)
+    if why:
+      _log.info('No more training: %s', why)
+    return bool(why)
 
   def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
     """Shows the metrics of the last checkpoint beside those of the best."""
