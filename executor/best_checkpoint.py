@@ -100,11 +100,12 @@ class BestCheckpoint:
   ) -> None:
     tf.io.gfile.makedirs(self.directory)
     kept = checkpoint_copy.copy(prefix, self.directory)
-    config = resolver.FILE_NAME
-    files.write_text(
-      os.path.join(self.directory, config),
-      files.read_text(os.path.join(self._model_dir, config)),
-    )
+    config = os.path.join(self._model_dir, resolver.FILE_NAME)
+    if tf.io.gfile.exists(config):
+      files.write_text(
+        os.path.join(self.directory, resolver.FILE_NAME),
+        files.read_text(config),
+      )
     step = checkpoint.step_of(prefix)
     now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
     files.write_json(

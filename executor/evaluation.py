@@ -154,7 +154,9 @@ class CheckpointEvaluator(_Evaluator):
     )
     outputs = self._estimator.predict(
       self._input_fn,
-      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
+      hooks=[
+        checkpointing.FittingCheckpointHook(checkpoint_path, settings.use_ema)
+      ],
       checkpoint_path=checkpoint_path,
       yield_single_examples=False,
     )
@@ -217,7 +219,9 @@ class LossEvaluator(_Evaluator):
     losses = self._estimator.evaluate(
       self._input_fn,
       steps=steps,
-      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
+      hooks=[
+        checkpointing.FittingCheckpointHook(checkpoint_path, settings.use_ema)
+      ],
       checkpoint_path=checkpoint_path,
       # The estimator's own events go to `eval_<name>`.
       name=(settings.suffix or '').lstrip('_') or None,

@@ -26,7 +26,7 @@ from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import preemption
-from modeling import checkpoint, model_builder
+from modeling import checkpoint, model_builder, weight_averages
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -196,6 +196,9 @@ class Runner:
       if is_alone:
         checkpoint.remove_leftovers(self._model_dir)
       checkpoint.prepare(self._model_dir)
+      weight_averages.begin_or_end(
+        self._model_dir, self._params.train.ema_decay
+      )
       yield
 
   @property

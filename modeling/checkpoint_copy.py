@@ -1,7 +1,9 @@
-"""Copies of checkpoints in directories of their own."""
+"""Checkpoints that no session of a training saves."""
 
 import os
+from typing import Mapping
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from modeling import checkpoint
@@ -33,3 +35,17 @@ def keep_only(prefix: str) -> None:
       and checkpoint.FILE_ENDING.sub('', name) != kept
     ):
       tf.gfile.Remove(os.path.join(directory, name))
+
+
+def save(values: Mapping[str, np.ndarray], prefix: str) -> None:
+  """Writes a checkpoint of arrays, the values of variables by name."""
+  # Fed, since a graph cannot hold more than 2 GB.
+  with tf.Graph().as_default(), tf.Session() as session:
+    fed = {tf.placeholder(v.dtype, v.shape): v for v in values.values()}
+    saved = tf.raw_ops.SaveV2(
+      prefix=prefix,
+      tensor_names=list(values),
+      shape_and_slices=[''] * len(values),
+      tensors=list(fed),
+    )
+    session.run(saved, fed)
