@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from modeling import checkpoint, checkpoint_copy
+from modeling.training import replicas
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +31,20 @@ def update(
       is less.
     step: int, that of the update.
   """
-  averages = tf.train.ExponentialMovingAverage(decay, num_updates=step)
-  return averages.apply(variables)
+
+  def apply(variables, step):
+    averages = tf.train.ExponentialMovingAverage(decay, num_updates=step)
+    return averages.apply(variables)
+
+  def apply_over_replicas(strategy, step, *variables):
+    return apply(variables, strategy.experimental_local_results(step)[0])
+
+  if not replicas.is_replicated():
+    return apply(variables, step)
+  # A replica's own variable is no whole one, which the averages are made for.
+  return tf.distribute.get_replica_context().merge_call(
+    apply_over_replicas, args=(step, *variables)
+  )
 
 
 def restored_names(
