@@ -76,7 +76,3 @@ class Parser(abc.ABC):
     Returns:
       (images, labels) in TRAIN and EVAL, else {'images', 'labels'}.
     """
-
-  def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset of batches, telling of what labels cannot hold."""
-    return dataset

@@ -139,8 +139,7 @@ class InputFn:
         _map(padding, lambda _: parser.padding_element())
       )
     dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = _map(dataset, parser.finish_batch)
-    return parser.watch(dataset).prefetch(1)
+    return _map(dataset, parser.finish_batch).prefetch(1)
 
   def _read_records(
     self, seed: int, part: int, num_parts: int, position: int = 0

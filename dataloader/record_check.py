@@ -282,5 +282,34 @@ def check_contents(file_pattern: str, params: Any, key: str) -> None:
       raise errors.DataError(f'{key}: {problem}')
 
 
+def check_first(
+  file_pattern: str,
+  params: Any,
+  key: str,
+  most: int,
+  on_good_record: Callable[[Any], None],
+) -> None:
+  """Raises DataError if one of the first records cannot be used.
+
+  Args:
+    file_pattern: of TFRecords.
+    params: the whole config.
+    key: that gives the pattern, for the message.
+    most: records to look at; their images are not decoded.
+    on_good_record: gets the features of each.
+  """
+  checker = RecordChecker(
+    params.architecture.num_classes,
+    decode_images=False,
+    on_good_record=on_good_record,
+    contents=_parser(params).contents,
+  )
+  for file_name in record_files.find_files(file_pattern, key):
+    for problem in checker.problems([file_name], most - checker.num_records):
+      raise errors.DataError(f'{key}: {problem}')
+    if checker.num_records == most:
+      return
+
+
 def _parser(params: Any) -> base_parser.Parser:
   return parser_generator.parser_generator(params, mode_keys.TRAIN)

@@ -13,6 +13,8 @@ _BOXES = tuple(
 )
 _OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
 _MASKS = 'image/object/mask'
+# Of Pillow: bits, grey levels, a palette.
+_MASK_MODES = ('1', 'L', 'P')
 _IMAGE_LABEL = 'image/class/label'
 
 
@@ -101,6 +103,11 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
     if mask.mode.startswith('I'):
       # Decoding drops the lower 8, and with them small numbers.
       return f'{what} has 16 bits a pixel; use 8.'
+    if mask.mode not in _MASK_MODES:
+      return (
+        f'{what} is a picture with the channels {mask.mode}. A mask has one, '
+        'which is 0 outside of the object.'
+      )
     if mask.size != size:
       return (
         '{} is {} x {} pixels, the image {} x {} (width x height). Masks have '

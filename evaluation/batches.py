@@ -88,7 +88,10 @@ def read_detections(
   masks = None
   if include_mask and are_pasted:
     masks = [
-      [mask and _as_text(mask) for mask in predictions['detection_masks'][row]]
+      [
+        mask and mask_utils.as_text(mask)
+        for mask in predictions['detection_masks'][row]
+      ]
       for row in rows
     ]
   elif include_mask:
@@ -114,7 +117,7 @@ def _paste_and_encode(predictions, rows, boxes) -> List[List[Any]]:
     )
     masks = mask_utils.encode_windows(windows, *sizes[row])
     absent = [None] * (len(image_boxes) - count)
-    encoded.append([_as_text(mask) for mask in masks] + absent)
+    encoded.append(masks + absent)
   return encoded
 
 
@@ -239,16 +242,10 @@ def _annotation(groundtruths, boxes, row, position, image_id) -> Dict[str, Any]:
   if 'is_crowds' in groundtruths:
     annotation['iscrowd'] = int(groundtruths['is_crowds'][row][position])
   if 'masks' in groundtruths:
-    annotation['segmentation'] = _as_text(groundtruths['masks'][row][position])
+    annotation['segmentation'] = mask_utils.as_text(
+      groundtruths['masks'][row][position]
+    )
   return annotation
-
-
-def _as_text(mask: Dict[str, Any]) -> Dict[str, Any]:
-  """Returns a compressed RLE whose counts can be written as JSON."""
-  counts = mask['counts']
-  if isinstance(counts, bytes):
-    counts = counts.decode('ascii')
-  return {'size': [int(side) for side in mask['size']], 'counts': counts}
 
 
 def _check_fields(owner, batch, required) -> None:

@@ -1,14 +1,10 @@
 """Images with more objects than labels have room for."""
 
 import collections
-import itertools
 from typing import Any, Iterator, List
 
-import tensorflow.compat.v1 as tf
-from google.protobuf import message
-
 from configs import factory
-from dataloader import parser_generator, record_contents, record_files
+from dataloader import parser_generator, record_check, record_contents
 from evaluation import coco_json
 from utils import mode_keys
 
@@ -26,8 +22,7 @@ def find_excess(params: Any, is_training: bool) -> Iterator[str]:
     is_training: whether it is of the training data, or of the evaluation's.
 
   Raises:
-    DataError: the annotation file cannot be read.
-    tf.errors.OpError: a record cannot be read.
+    DataError: the annotation file cannot be read, or a record not be used.
   """
   mode = mode_keys.TRAIN if is_training else mode_keys.PREDICT_WITH_GT
   limit = parser_generator.parser_generator(params, mode).max_objects
@@ -45,7 +40,7 @@ def find_excess(params: Any, is_training: bool) -> Iterator[str]:
     skips_crowd = (
       is_training and factory.parser_settings(params).skip_crowd_during_training
     )
-    counts = _of_records(pattern, skips_crowd)
+    counts = _of_records(pattern, params, key, skips_crowd)
   excess = [count for count in counts if count > limit]
   if excess:
     yield (
@@ -68,21 +63,21 @@ def _of_annotations(path: str) -> List[int]:
   return [counts[image.id] for image in content.images]
 
 
-def _of_records(pattern: str, skips_crowd: bool) -> List[int]:
-  records = itertools.chain.from_iterable(
-    map(tf.io.tf_record_iterator, record_files.find_files(pattern))
+def _of_records(
+  pattern: str, params: Any, key: str, skips_crowd: bool
+) -> List[int]:
+  counts = []
+  record_check.check_first(
+    pattern,
+    params,
+    key,
+    _MOST_RECORDS,
+    lambda feature: counts.append(_count(feature, skips_crowd)),
   )
-  return [
-    _count(record, skips_crowd)
-    for record in itertools.islice(records, _MOST_RECORDS)
-  ]
+  return counts
 
 
-def _count(record: bytes, skips_crowd: bool) -> int:
-  try:
-    feature = tf.train.Example.FromString(record).features.feature
-  except message.DecodeError:
-    return 0  # The run says what is wrong with it.
+def _count(feature: Any, skips_crowd: bool) -> int:
   count = len(feature[record_contents.OBJECTS.label].int64_list.value)
   crowds = feature['image/object/is_crowd'].int64_list.value
   return count - sum(crowds) if skips_crowd else count

@@ -64,8 +64,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     record_check.check_contents(
       params.train.train_file_pattern, params, 'train.train_file_pattern'
     )
-    with failures.naming_bad_records(params, params.train.train_file_pattern):
-      too_many = list(object_counts.find_excess(params, is_training=True))
+    too_many = list(object_counts.find_excess(params, is_training=True))
     for text in (*run_warnings.find(params, start), *too_many):
       _log.warning('%s', text)
     if params.train.checkpoint.path and not start.step:

@@ -148,7 +148,7 @@ class TwoStageModel(base_model.Model):
         is_training,
       )
     further = self._train_stages if is_training else self._detect_by_stages
-    outputs.update(further(features, tf.stop_gradient(rois), labels))
+    outputs.update(further(features, rois, labels))
     self._log_stats(images)
     return outputs
 

@@ -51,7 +51,7 @@ class ROIGenerator:
       RoIs float32 [batch, r, 4], `[ymin, xmin, ymax, xmax]`, and their scores
       float32 [batch, r]; r is `post_nms_top_k`, or the number of anchors if
       there are fewer. Absent ones have a box of zeros and score -1, or 0 with
-      `use_batched_nms`.
+      `use_batched_nms`. Gradients of training do not pass.
     """
     levels = [
       self._level(
@@ -92,6 +92,8 @@ class ROIGenerator:
       tf.reshape(boxes, [-1, num_boxes, 4]), tf.cast(anchors, tf.float32)
     )
     boxes = postprocess_ops.clip_boxes(boxes, image_shape[:, tf.newaxis])
+    if is_training:
+      boxes, scores = _without_gradient(boxes), _without_gradient(scores)
     min_size = self._setting('min_size_threshold', is_training)
     if min_size > 0:
       is_large = _is_large(boxes, max(min_size, 1.0), image_shape)
@@ -135,6 +137,15 @@ class ROIGenerator:
     )
     padding = tf.fill(tf.shape(kept.scores), 0.0 if is_batched else _ABSENT)
     return kept.boxes, tf.where(kept.classes >= 0, kept.scores, padding)
+
+
+def _without_gradient(values: tf.Tensor) -> tf.Tensor:
+  """The same float32 values; gradients stop here.
+
+  Behind `tf.stop_gradient` they would still count the iterations of the loops
+  of suppression, for nothing, which XLA cannot do. Integers have no gradient.
+  """
+  return tf.bitcast(tf.bitcast(values, tf.int32), tf.float32)
 
 
 def _is_large(

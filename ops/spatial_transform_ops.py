@@ -125,7 +125,7 @@ def crop_masks(
   index, weight = _neighbours(
     y, x, begin * side**2, tf.fill(tf.shape(begin), side)
   )
-  crops = _mix_gathered(tf.reshape(masks, [-1, 1]), index, weight)
+  crops = _mix_gathered(tf.reshape(masks, [-1]), index, weight)
   return tf.reshape(crops, [-1, num_masks, output_size, output_size])
 
 
@@ -230,8 +230,13 @@ def _mix_gradient(op: tf.Operation, gradient: tf.Tensor):
 def _mix_gathered(
   features: tf.Tensor, index: tf.Tensor, weight: tf.Tensor
 ) -> tf.Tensor:
-  """[rows, channels] to [samples, channels]."""
+  """[rows, channels] to [samples, channels], or [rows] to [samples]."""
   weight = tf.cast(weight, features.dtype)
-  return tf.add_n(
-    [tf.gather(features, index[:, i]) * weight[:, i : i + 1] for i in range(4)]
-  )
+  mixed = []
+  for i in range(4):
+    # Of one dimension: a TPU pads the last of several to 128.
+    factor = weight[:, i]
+    if features.shape.ndims > 1:
+      factor = tf.expand_dims(factor, axis=1)
+    mixed.append(tf.gather(features, index[:, i]) * factor)
+  return tf.add_n(mixed)

@@ -2,7 +2,8 @@
 
 Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
 `main.py`, which evaluates it on images that it was not trained on, and runs
-`inference.py` over some of these. Everything goes into one folder:
+`inference.py` over some of these. With --masks, the preset is
+`mask_rcnn_small_cpu.yaml`. Everything goes into one folder:
 
   data/            TFRecords, COCO json, label map and images
   model/           checkpoints, TensorBoard summaries, eval/metrics.json
@@ -15,7 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from typing import List
+from typing import Dict, List, NamedTuple
 
 from absl import flags
 
@@ -27,15 +28,36 @@ flags.DEFINE_string('output_dir', 'demo_output', 'Folder to write to.')
 flags.DEFINE_integer('train_images', 600, 'Images to train on.', 1)
 flags.DEFINE_integer('val_images', 100, 'Images to evaluate on.', 1)
 flags.DEFINE_integer(
-  'train_steps', None, "Training steps; default: the preset's.", 1
+  'train_steps', None, "Training steps; default: the demo's.", 1
 )
+flags.DEFINE_bool('masks', False, 'Learn instance masks, too.')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_PRESET = os.path.join('configs', 'yaml', 'retinanet_demo.yaml')
 _SEED = 1
 _NUM_PICTURES = 12
 # Only tells our own folder, which may be emptied, from somebody's files.
 _MARKER = '.demo'
+
+
+class _Network(NamedTuple):
+  """What is trained: a preset of `configs/yaml`, and changes to it."""
+
+  preset: str
+  overrides: Dict[str, str]
+
+
+_BOXES = _Network('retinanet_demo.yaml', {})
+_MASKS = _Network(
+  'mask_rcnn_small_cpu.yaml',
+  {
+    'architecture.num_classes': '6',
+    'maskrcnn_parser.output_size': '[160, 160]',
+    'train.total_steps': '600',
+    'train.seed': '1',
+    # Fits any number of steps.
+    'train.learning_rate.type': 'cosine',
+  },
+)
 
 
 def _prepare_folder(folder: str) -> None:
@@ -55,7 +77,7 @@ def _prepare_folder(folder: str) -> None:
 
 def _write_data(folder: str) -> None:
   from tools import demo_data
-  from tools.record_sources import conversion
+  from tools.record_sources import conversion, detection_records
   from tools.record_sources import report as report_lib
 
   first = 0
@@ -65,12 +87,21 @@ def _write_data(folder: str) -> None:
     )
     first += count
     report = report_lib.Report()
-    written = conversion.convert(annotated, report, folder, name, num_shards=4)
+    written = conversion.convert(
+      annotated,
+      report,
+      folder,
+      name,
+      num_shards=4,
+      kind=detection_records.DetectionRecords(FLAGS.masks),
+    )
     conversion.print_summary(written, report)
 
 
 def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
+  network = _MASKS if FLAGS.masks else _BOXES
   overrides = {
+    **network.overrides,
     'train.train_file_pattern': 'train-*.tfrecord',
     'eval.eval_file_pattern': 'val-*.tfrecord',
     'eval.val_json_file': 'val.json',
@@ -83,7 +114,7 @@ def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
     '--eval_after_training',
     '--model_dir=' + model_dir,
     '--data_dir=' + data_dir,
-    '--config_file=' + _PRESET,
+    '--config_file=' + os.path.join('configs', 'yaml', network.preset),
     '--params_override=' + ','.join(map('='.join, overrides.items())),
     *([f'--train_steps={steps}'] if steps else []),
   )

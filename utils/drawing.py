@@ -13,7 +13,7 @@ _Rectangle = Tuple[int, int, int, int]  # left, top, right, bottom
 # Of a mask's colour in the image, and of a box's where masks show the objects.
 _MASK_ALPHA, _BOX_ALPHA = 0.4, 0.4
 # Of a label, what may lie on masks of others, and on its own if that is small.
-_MAX_HIDDEN, _SMALL_MASK = 0.1, 10
+_MAX_HIDDEN, _SMALL_MASK = 0.02, 10
 
 
 def draw_detections(

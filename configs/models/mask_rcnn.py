@@ -24,8 +24,8 @@ EVAL_TYPES = ('box_and_mask', 'box')
 _EVEN = Values('int', 'even, at least 2', lambda x: x >= 2 and x % 2 == 0)
 _THRESHOLDS = Values(
   'list of float',
-  'with 1 or more items, each above 0 and at most 1',
-  lambda x: min(x, default=0) > 0 and max(x) <= 1,
+  'with 1 or more items, each above 0 and below 1, not falling',
+  lambda x: min(x, default=0) > 0 and max(x) < 1 and x == sorted(x),
 )
 
 _PARSER = block(
@@ -162,6 +162,17 @@ def _one_stage(params: Any) -> Optional[str]:
   )
 
 
+_FEWER_MASKS = restrictions.comparison(
+  'mask_sampling.num_mask_samples_per_image <= '
+  'roi_sampling.num_samples_per_image'
+)
+
+
+def _mask_samples(params: Any) -> Optional[str]:
+  """Masks are learned of some of the RoIs."""
+  return _FEWER_MASKS(params) if params.architecture.include_mask else None
+
+
 SHARED_RESTRICTIONS = (
   *base_config.RESTRICTIONS,
   *base_config.detection_restrictions('maskrcnn_parser'),
@@ -172,10 +183,9 @@ SHARED_RESTRICTIONS = (
       'maskrcnn_parser.rpn_match_threshold',
       'roi_sampling.bg_iou_thresh_lo <= roi_sampling.bg_iou_thresh_hi',
       'roi_sampling.bg_iou_thresh_hi <= roi_sampling.fg_iou_thresh',
-      'mask_sampling.num_mask_samples_per_image <= '
-      'roi_sampling.num_samples_per_image',
     ),
   ),
+  _mask_samples,
 )
 
 RESTRICTIONS = (*SHARED_RESTRICTIONS, _one_stage)

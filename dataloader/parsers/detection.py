@@ -9,7 +9,6 @@ from configs import factory
 from dataloader import (
   autoaugment,
   base_parser,
-  cut_objects,
   groundtruth_checks,
   object_list,
   tf_example_decoder,
@@ -24,7 +23,6 @@ Tensors = base_parser.Tensors
 # of the crop, two words of the policy's seed.
 _NUM_DRAWS = 6
 _CROP_DRAWS, _SEED_DRAWS = slice(1, 4), slice(4, 6)
-_COUNT_KEY = '.max_num_instances'
 
 # An image policy: (image, boxes_normalized) to both, augmented.
 Policy = Callable[[tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
@@ -49,7 +47,6 @@ class DetectionParser(base_parser.Parser):
     max_num_instances: the groundtruth lists of EVAL and PREDICT_WITH_GT are
       cut or padded to this length.
     decoder: of the records.
-    block: name of the config block, for messages.
     use_bfloat16: deliver images as bfloat16.
     transpose_input: deliver training images with the batch dimension behind
       the spatial ones.
@@ -76,7 +73,6 @@ class DetectionParser(base_parser.Parser):
     skip_crowd_during_training: bool = True,
     max_num_instances: int = 100,
     decoder: Optional[tf_example_decoder.TfExampleDecoder] = None,
-    block: str = 'parser',
     use_bfloat16: bool = False,
     transpose_input: bool = False,
     space_to_depth_block_size: int = 1,
@@ -89,7 +85,6 @@ class DetectionParser(base_parser.Parser):
     self._aug_policy = aug_policy
     self._skip_crowd = skip_crowd_during_training
     self._max_num_instances = max_num_instances
-    self._block = block
     self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
     self._transpose_input = transpose_input
     self._block_size = space_to_depth_block_size
@@ -233,18 +228,6 @@ class DetectionParser(base_parser.Parser):
       return images, labels
     return {'images': images, 'labels': labels}
 
-  def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    if not self._delivers_groundtruth:
-      return dataset
-
-    def num_objects(batch):
-      labels = batch[1] if self._mode == mode_keys.EVAL else batch['labels']
-      return labels['groundtruths'][self._count_key]
-
-    return cut_objects.count(
-      dataset, num_objects, self._max_num_instances, self._block + _COUNT_KEY
-    )
-
   def _checked_objects(self, batch: Tensors) -> object_list.ObjectList:
     """The objects to learn or to find, in the frame of the flipped image."""
     objects = object_list.unpack(
@@ -331,7 +314,6 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
       settings.regenerate_source_id,
       architecture.get('include_mask', False),
     ),
-    'block': architecture.parser,
     'use_bfloat16': architecture.use_bfloat16,
     'transpose_input': params.train.transpose_input,
     'space_to_depth_block_size': architecture.space_to_depth_block_size,

@@ -43,8 +43,8 @@ def paste(masks, boxes, height, width):
 def outlines(pixels, tolerance=0.75):
   """Outline [[x, y], ...] of each part of a mask, uint8 [height, width].
 
-  Points are corners of pixels, the first of which reaches from 0 to 1; a line
-  is off by `tolerance` pixels at most.
+  Holes are filled. Points are corners of pixels, the first of which reaches
+  from 0 to 1; a line is off by `tolerance` pixels at most.
   """
   # Contours run through the middles of pixels, of which each becomes four.
   contours, _ = cv2.findContours(

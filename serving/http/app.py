@@ -16,7 +16,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from dataloader import image_reader
-from serving import mask_json
 from serving.http import (
   batching,
   image_check,
@@ -26,7 +25,7 @@ from serving.http import (
 )
 from serving.http.request_limits import Limits, RequestError, Slots
 from serving.predictors import predictor as predictor_lib
-from utils import drawing, errors, label_map
+from utils import drawing, errors, label_map, mask_utils
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page.html')
 _ANY_METHOD = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']
@@ -280,9 +279,9 @@ def picture_json(
   if detections.masks is not None and masks != 'none':
     pasted = detections.pasted_masks(height, width)
     forms = (
-      mask_json.run_lengths(pasted, height, width)
+      mask_utils.encode_windows(pasted, height, width)
       if masks == 'rle'
-      else map(mask_json.polygons, pasted)
+      else map(mask_utils.window_polygons, pasted)
     )
     for row, mask in zip(rows, forms):
       row['mask'] = mask

@@ -7,9 +7,8 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from evaluation import batches
-from serving import mask_json
 from serving.inference import image_ids, pipeline, writers
-from utils import files
+from utils import files, mask_utils
 
 
 class CocoJsonWriter(writers.TextWriter):
@@ -32,7 +31,7 @@ class CocoJsonWriter(writers.TextWriter):
 
   def add(self, result: pipeline.Result) -> None:
     masks = result.pasted_masks()
-    rles = masks and mask_json.run_lengths(masks, *result.pixels.shape[:2])
+    rles = masks and mask_utils.encode_windows(masks, *result.pixels.shape[:2])
     for row, (class_id, score, box) in enumerate(result.detections.rows()):
       detection: Dict[str, Any] = {
         'image_id': result.image_id,
@@ -104,7 +103,7 @@ class CsvWriter(writers.TextWriter):
         # Classes of whole images leave the edges empty.
         edges = [f'{edge:.2f}' for edge in box] or [''] * 4
         if masks is not None:
-          edges.append(json.dumps(mask_json.polygons(masks[row])))
+          edges.append(json.dumps(mask_utils.window_polygons(masks[row])))
         self._rows.writerow(cells + edges)
 
   def close(self) -> str:

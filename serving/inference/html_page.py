@@ -10,9 +10,8 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import jinja2
 from PIL import Image
 
-from serving import mask_json
 from serving.inference import pipeline, writers
-from utils import drawing
+from utils import drawing, mask_utils
 
 # The page knows of detections down to this score.
 LEAST_SCORE = 0.05
@@ -72,7 +71,9 @@ class HtmlWriter(writers.TextWriter):
         detections.append([class_id, score, *edges])
         if masks is not None:
           color = _hex(drawing.mask_color(class_id, row))
-          outlines.append([color, _svg_path(mask_json.polygons(masks[row]))])
+          outlines.append(
+            [color, _svg_path(mask_utils.window_polygons(masks[row]))]
+          )
     large = Image.fromarray(result.pixels)
     large.thumbnail((_LARGE, _LARGE))
     small = large.copy()

@@ -112,6 +112,36 @@ def _spinenet(model_id, drop, size, jitter, schedule, **extra):
   }
 
 
+def _spinenet_mrcnn(model_id, size, **extra):
+  long = {
+    **_LONG,
+    'train.total_steps': 162050,
+    'train.learning_rate.learning_rate_steps': [148160, 157420],
+  }
+  expected = {
+    **_spinenet(
+      model_id, None, size, (0.5, 2.0), long, anchor__anchor_size=3.0
+    ),
+    'type': 'mask_rcnn',
+    'architecture.min_level': 3,
+    'architecture.max_level': 7,
+    'batch_norm_activation.activation': 'relu',
+    'batch_norm_activation.batch_norm_momentum': 0.99,
+    'batch_norm_activation.batch_norm_epsilon': 0.001,
+    'train.gradient_clip_norm': 0.0,
+    'rpn_head.use_batch_norm': True,
+    'frcnn_head.use_batch_norm': True,
+    'frcnn_head.num_convs': 4,
+    'frcnn_head.num_fcs': 1,
+    'mrcnn_head.use_batch_norm': True,
+    **{key.replace('__', '.'): value for key, value in extra.items()},
+  }
+  return {
+    key.replace('retinanet_parser', 'maskrcnn_parser'): value
+    for key, value in expected.items()
+  }
+
+
 _SPINENET_143 = _spinenet('143', 0.16, 1280, (0.1, 1.9), _LONG)
 _SPINENET_190 = _spinenet(
   '190',
@@ -191,6 +221,38 @@ _EPSILON = {'batch_norm_activation.batch_norm_epsilon': 0.001}
         },
       )
       for model_id in ('49', '96', '143', '190')
+    ),
+    (
+      'spinenet49s_mrcnn',
+      _spinenet_mrcnn(
+        '49S',
+        640,
+        rpn_head__num_filters=128,
+        frcnn_head__num_filters=128,
+        frcnn_head__fc_dims=512,
+        mrcnn_head__num_filters=128,
+      ),
+    ),
+    ('spinenet49_mrcnn', _spinenet_mrcnn('49', 640)),
+    ('spinenet96_mrcnn', _spinenet_mrcnn('96', 1024)),
+    ('spinenet143_mrcnn', _spinenet_mrcnn('143', 1280)),
+    (
+      'spinenet190_mrcnn',
+      _spinenet_mrcnn(
+        '190',
+        1536,
+        spinenet__init_drop_connect_rate=0.2,
+        anchor__anchor_size=5.0,
+        batch_norm_activation__activation='swish',
+        maskrcnn_parser__aug_scale_min=0.1,
+        train__total_steps=187600,
+        train__learning_rate__learning_rate_steps=[173530, 182910],
+        **{
+          f'{head}__{name}': value
+          for head in ('rpn_head', 'frcnn_head', 'mrcnn_head')
+          for name, value in (('num_convs', 7), ('num_filters', 384))
+        },
+      ),
     ),
   ],
 )

@@ -64,7 +64,17 @@ def test_values_that_contradict_each_other_are_named(block, name, value, words):
       'roi_sampling',
       'cascade_iou_thresholds',
       [],
-      'with 1 or more items, each above 0 and at most 1',
+      'with 1 or more items, each above 0 and below 1, not falling',
+    ),
+    *(
+      (
+        'cascade_mask_rcnn',
+        'roi_sampling',
+        'cascade_iou_thresholds',
+        thresholds,
+        f'roi_sampling.cascade_iou_thresholds: {thresholds}',
+      )
+      for thresholds in ([0.7, 0.6], [0.6, 1.0], [0.0, 0.6])
     ),
     ('mask_rcnn', 'architecture', 'mask_target_size', 27, 'even, at least 2'),
     (
@@ -81,6 +91,13 @@ def test_values_that_contradict_each_other_are_named(block, name, value, words):
       0.6,
       'roi_sampling.fg_iou_thresh is 0.5',
     ),
+    (
+      'mask_rcnn',
+      'roi_sampling',
+      'bg_iou_thresh_lo',
+      0.6,
+      'roi_sampling.bg_iou_thresh_hi is 0.5',
+    ),
   ],
 )
 def test_values_that_two_stages_cannot_have(model, block, name, value, words):
@@ -91,6 +108,19 @@ def test_values_that_two_stages_cannot_have(model, block, name, value, words):
       mode='tpu_preflight',
     )
   assert words in str(info.value)
+
+
+def test_masks_do_not_matter_without_them():
+  params = resolver.resolve(
+    model='mask_rcnn',
+    params_override={
+      'use_tpu': True,
+      'architecture': {'include_mask': False},
+      'roi_sampling': {'num_samples_per_image': 64},
+    },
+    mode='tpu_preflight',
+  ).params
+  assert params.mask_sampling.num_mask_samples_per_image == 128
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ _BAD_RECORDS = {
       b'77', object__mask=[record_factory.encode(np.ones([40, 60], np.uint16))]
     )
   ),
+  'mask 0 of feature image/object/mask is a picture with the channels RGB': (
+    record_factory.make_record(
+      b'77', object__mask=[record_factory.encode(record_factory.pixels())]
+    )
+  ),
   'is a JPEG, not a PNG': record_factory.make_record(
     b'77', object__mask=[record_factory.encode(record_factory.pixels(), 'JPEG')]
   ),

@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -241,24 +240,3 @@ def test_nothing_but_broken_images_ends_the_run(tmp_path, capfd):
   explained = str(record_check.explain_failure(path, params, caught.value))
   assert 'train.skip_broken_images left nothing to train on' in explained
   assert path in explained and 'record 0' in explained and 'RIFF' in explained
-
-
-def test_surplus_objects_are_counted(tmp_path, capfd):
-  records = [
-    record_factory.make_record(
-      boxes=np.tile([[0.1, 0.1, 0.9, 0.9]], [count, 1]), classes=[1] * count
-    )
-    for count in (1, 101, 105)
-  ]
-  path = record_factory.write_records(tmp_path / 'a.tfrecord', records)
-  with tf.Graph().as_default(), tf.Session() as session:
-    dataset = input_reader.InputFn(path, _params(), mode_keys.PREDICT_WITH_GT)(
-      {'batch_size': 3}
-    )
-    fetches = tf.data.make_one_shot_iterator(dataset).get_next()
-    groundtruths = session.run(fetches)['labels']['groundtruths']
-  assert groundtruths['num_detections'].tolist() == [[1], [101], [105]]
-  assert groundtruths['classes'].shape == (3, 100)
-  message = capfd.readouterr().err
-  assert '2 images so far have more objects' in message
-  assert '6 objects are missing' in message

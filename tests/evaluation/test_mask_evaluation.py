@@ -41,7 +41,7 @@ def _encode(mask, box_xywh, height, width):
 def _in_kind(rle, pixels, kind):
   """The mask as polygons, as run lengths, or as compressed ones."""
   if kind == 0:
-    return mask_utils.window_polygons(mask_utils.MaskWindow(0, 0, pixels))
+    return mask_utils.window_polygons(mask_utils.MaskWindow(0, 0, pixels), 0)
   if kind == 1:
     column_major = pixels.ravel(order='F').tolist()
     counts = [len(list(run)) for _, run in itertools.groupby(column_major)]

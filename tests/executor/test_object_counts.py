@@ -6,6 +6,7 @@ import pytest
 
 from executor import object_counts
 from tests import golden_numbers, record_factory
+from utils import errors
 
 
 def _record(number, num_objects, num_crowds=0):
@@ -29,6 +30,8 @@ def records(tmp_path):
 def _warnings(records, is_training, most=3, model='mask_rcnn', **settings):
   parser = {'mask_rcnn': 'maskrcnn_parser'}.get(model, model + '_parser')
   params = golden_numbers.make_params({'type': model})
+  if model == 'mask_rcnn':
+    params.architecture.include_mask = False
   params.override(
     {
       parser: {'max_num_instances': most},
@@ -71,6 +74,29 @@ def test_evaluation_counts_the_annotation_file(records, tmp_path):
   )
   assert warning.startswith('eval.val_json_file: 1 of the 2 images')
   assert '4 would hold all' in warning
+
+
+@pytest.mark.parametrize('is_training', [True, False])
+def test_records_that_cannot_be_used_are_named(records, is_training):
+  """One class too few, of which the third image shows the last."""
+  path = record_factory.write_records(
+    records,
+    [
+      _record(1, 2),
+      _record(2, 3),
+      record_factory.make_record(b'7', classes=[91]),
+    ],
+  )
+  with pytest.raises(errors.DataError) as caught:
+    _warnings(path, is_training)
+  message = str(caught.value)
+  key = 'train.train_file_pattern' if is_training else 'eval.eval_file_pattern'
+  assert message.startswith(
+    f"{key}: TFRecord file '{path}', record 2 (source id"
+  )
+  assert (
+    'class id 91 is outside of 1 to 90 (architecture.num_classes' in message
+  )
 
 
 def test_a_large_set_is_not_read_whole(records, monkeypatch):

@@ -33,8 +33,8 @@ def test_the_defaults_are_meant(num_images):
       'train.train_batch_size: 8 (0.08 for 64, in proportion 0.01)',
     ),
     (
-      {'train': {'train_batch_size': 16, 'gradient_clip_norm': 10.0}},
-      'init_learning_rate: 0.08 is 4 times',
+      {'train': {'train_batch_size': 8, 'gradient_clip_norm': 10.0}},
+      'init_learning_rate: 0.08 is 8 times',
     ),
     (
       {
@@ -59,7 +59,7 @@ def test_one_line_for_a_schedule_that_does_not_fit(settings, words):
 @pytest.mark.parametrize(
   'settings',
   [
-    {'train': {'train_batch_size': 32, 'gradient_clip_norm': 10.0}},
+    {'train': {'train_batch_size': 16, 'gradient_clip_norm': 10.0}},
     {'train': {'train_batch_size': 8, 'optimizer': {'type': 'adam'}}},
     {'train': {'total_steps': 600, 'learning_rate': {'type': 'cosine'}}},
   ],

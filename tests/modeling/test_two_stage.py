@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from configs import params_dict, presets
 from executor import evaluation
 from modeling import factory, model_builder
 from tests import golden_numbers, two_stage_batch
@@ -212,6 +213,11 @@ _SMALL_HEAD = {
 }
 
 
+def _preset(name):
+  (preset,) = presets.find_presets([name])
+  return params_dict.read_yaml_to_params_dict(preset.path).as_dict()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'override, counts',
@@ -274,6 +280,8 @@ _SMALL_HEAD = {
       ),
       (227, 157, 21793839),
     ),
+    (_preset('spinenet49_mrcnn'), (742, 452, 40753521)),
+    (_preset('spinenet49s_mrcnn'), (742, 452, 13946608)),
   ],
   ids=lambda value: '',
 )

@@ -174,3 +174,18 @@ def test_boxes_without_area_stay_unless_at_the_origin():
   rois, scores = _run(_params(), inputs)
   np.testing.assert_allclose(rois[0], [[20, 0, 40, 0], [0, 0, 0, 0]])
   np.testing.assert_allclose(scores[0], [1 / (1 + np.exp(-1)), -1], rtol=1e-6)
+
+
+def test_no_gradient_reaches_into_the_loops_of_suppression():
+  """XLA could not count their iterations, nor keep what a gradient needs."""
+  with tf.Graph().as_default() as graph:
+    boxes, scores, anchors = tf.nest.map_structure(tf.constant, _inputs((3, 4)))
+    rois, _ = roi_ops.ROIGenerator(_params())(
+      boxes, scores, anchors, tf.constant(_HW), True
+    )
+    built = len(graph.get_operations())
+    assert 'Enter' in {op.type for op in graph.get_operations()}
+    inputs = [*boxes.values(), *scores.values()]
+    assert tf.gradients(rois, inputs) == [None] * len(inputs)
+    added = {op.type for op in graph.get_operations()[built:]}
+  assert not added & {'Enter', 'StackV2', 'StackPushV2'}

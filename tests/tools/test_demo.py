@@ -40,3 +40,21 @@ def test_the_demo_finds_shapes_that_it_has_not_seen(tmp_path):
   assert metrics['AP50'] >= 0.7
   assert len(list((tmp_path / 'pictures').iterdir())) == 12
   assert (tmp_path / 'page.html').exists()
+
+
+@pytest.mark.slow
+def test_the_demo_with_masks(tmp_path):
+  done = _run_demo(
+    f'--output_dir={tmp_path}',
+    '--masks',
+    '--train_images=8',
+    '--val_images=4',
+    '--train_steps=2',
+  )
+  assert done.returncode == 0, done.stderr[-4000:]
+  metrics = json.loads(
+    (tmp_path / 'model' / 'eval' / 'metrics.json').read_text()
+  )
+  assert {'AP50', 'mask_AP50'} <= set(metrics)
+  assert len(list((tmp_path / 'pictures').iterdir())) == 4
+  assert (tmp_path / 'page.html').exists()

@@ -75,7 +75,7 @@ def test_pasting_and_run_lengths(height, width, mask_shape, dtype):
   np.testing.assert_array_equal(images, expected)
   windows = mask_utils.paste_windows(masks, boxes, height, width)
   encoded = mask_utils.encode_windows(windows, height, width)
-  assert encoded == [mask_lib.encode(image) for image in expected]
+  assert encoded == [mask_utils.encode_as_text(image) for image in expected]
 
 
 def test_no_masks():
@@ -89,7 +89,9 @@ def test_polygons_follow_the_edges_of_pixels():
   random = np.random.RandomState(0)
   for mask in _soft_masks(random, 10, (30, 40)):
     pixels = (mask > 0.5).astype(np.uint8)
-    polygons = mask_utils.window_polygons(mask_utils.MaskWindow(7, 3, pixels))
+    polygons = mask_utils.window_polygons(
+      mask_utils.MaskWindow(7, 3, pixels), tolerance=0
+    )
     contours, _ = cv2.findContours(
       pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
@@ -103,9 +105,9 @@ def test_polygons_follow_the_edges_of_pixels():
 
 
 def test_polygons_of_small_and_simple_masks():
-  def polygons(pixels, **options):
+  def polygons(pixels, tolerance=0):
     window = mask_utils.MaskWindow(10, 20, np.array(pixels, np.uint8))
-    return mask_utils.window_polygons(window, **options)
+    return mask_utils.window_polygons(window, tolerance)
 
   assert polygons(np.zeros([0, 3])) == polygons(np.zeros([4, 3])) == []
   assert polygons([[0, 1]]) == [[21, 10, 21, 11, 22, 11, 22, 10]]

@@ -81,8 +81,8 @@ def find_kept(
   seen: Set[tf.Tensor] = set()
   waiting = [
     tensor
-    for op in operations
-    if _is_backward(op) and op.type not in _SHAPE_READERS
+    for op in _used_backward(operations)
+    if op.type not in _SHAPE_READERS
     for tensor in op.inputs
   ]
   while waiting:
@@ -104,6 +104,23 @@ def find_kept(
 def _is_backward(op: tf.Operation) -> bool:
   """Whether `tf.gradients` made it."""
   return bool(_GRADIENT_SCOPE.match(op.name))
+
+
+def _used_backward(
+  operations: Sequence[tf.Operation],
+) -> Set[tf.Operation]:
+  """The backward pass without gradients that nothing asks for.
+
+  `tf.gradients` also makes those of factors that no weight leads to.
+  """
+  found: Set[tf.Operation] = set()
+  waiting = [op for op in operations if not _is_backward(op)]
+  while waiting:
+    for tensor in waiting.pop().inputs:
+      if _is_backward(tensor.op) and tensor.op not in found:
+        found.add(tensor.op)
+        waiting.append(tensor.op)
+  return found
 
 
 def _source(view: tf.Tensor) -> tf.Tensor:

@@ -62,6 +62,18 @@ def test_the_backward_pass_keeps_what_fusion_does_not_compute_again():
   assert rank_4 == [tensors['first'], tensors['active'], second]
 
 
+def test_gradients_that_nothing_asks_for_keep_nothing():
+  with tf.Graph().as_default() as graph:
+    images = tf.placeholder(tf.float32, [_BATCH, _SIDE, _SIDE, 3])
+    values = tf.layers.conv2d(images, 8, 3)
+    factors = tf.nn.softmax(images[:, 1:-1, 1:-1, :1])
+    loss = tf.reduce_sum(values * factors)
+    tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+  kept = kept_activations.find_kept(graph.get_operations(), [images])
+  # Of a product with a factor that nothing trains, the factor alone.
+  assert factors in kept and values not in kept
+
+
 def test_memory_of_a_small_graph_as_computed_by_hand():
   graph, _ = _small_graph()
   plane = _BATCH * _SIDE * _SIDE * 128 * 4  # channels padded to 128

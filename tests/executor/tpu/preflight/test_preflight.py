@@ -199,7 +199,7 @@ def test_every_preset_is_ready_at_full_size(preset):
   batch = resolver.resolve(
     config_file=preset.path
   ).params.train.train_batch_size
-  num_cores = 8 if batch <= 64 else 256
+  num_cores = min(batch, 8) if batch <= 64 else 256
   process = _main(
     '--mode=tpu_preflight',
     '--config_file=' + preset.path,
