@@ -242,6 +242,12 @@ TRAIN = block(
   Key('ema_decay', 0.0, 'of moving averages of the weights; 0 = none', RATE),
   Key('early_stop_min_delta', 0.0, 'what counts as better', FROM_0),
   Key('save_checkpoint_seconds', 600, 'pause; 0 = every step', COUNT_FROM_0),
+  Key(
+    'keep_checkpoint_every_hours',
+    0.0,
+    'one of so many stays for good; 0 = none',
+    FROM_0,
+  ),
   Key('keep_checkpoints', 5, 'newest; 0 = all', COUNT_FROM_0, null=True),
   Key('frozen_variable_prefix', None, 'regex of names not to train', TEXT),
   Key(

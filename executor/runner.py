@@ -18,6 +18,7 @@ from executor import (
   failures,
   plan,
   run_check,
+  run_history,
   run_start,
   sole_training,
   training,
@@ -199,7 +200,10 @@ class Runner:
       weight_averages.begin_or_end(
         self._model_dir, self._params.train.ema_decay
       )
-      yield
+      with run_history.recorded(
+        self._params, lambda: checkpoint.latest_step(self._model_dir)
+      ):
+        yield
 
   @property
   def _is_evaluator(self) -> bool:

@@ -25,7 +25,9 @@ def _train(directory, steps, decay, records=None):
         'ema_decay': decay,
         'total_steps': steps,
         'save_checkpoint_seconds': 0,
-        'keep_checkpoints': 0,
+        # The pauses in which one of them stays are over at once.
+        'keep_checkpoints': 1,
+        'keep_checkpoint_every_hours': 1e-9,
       }
     },
   )
