@@ -158,7 +158,7 @@ def test_replicas_clip_the_gradient_of_the_whole_batch(tmp_path):
   assert set(two) == set(one)
   for name, value in one.items():
     # Averages begin with initial values that only the one run trained from.
-    atol = 1e-3 if name in averages else 1e-6
+    atol = 5e-3 if name in averages else 1e-6
     np.testing.assert_allclose(
       two[name], value, rtol=1e-4, atol=atol, err_msg=name
     )
