@@ -187,10 +187,8 @@ def print_beside(
     table.add_column(f'{name}, step {number}', justify='right')
   for name in last:
     if _class_metric(name) is None:
-      values = (best.get(name), last[name])
       table.add_row(
-        loss_label(name),
-        *('-' if value is None else f'{value:.4f}' for value in values),
+        loss_label(name), *(_shown(metrics, name) for metrics in (best, last))
       )
   rich.console.Console().print(table)
 
@@ -280,6 +278,8 @@ def _table(title) -> rich.table.Table:
 
 def _shown(metrics, key) -> str:
   value = metrics.get(key, -1)
+  # In `best.json` what was not finite is null.
+  value = math.nan if value is None else value
   # COCO's -1 means that there is nothing to average over.
   return '-' if value == -1 else f'{value:.3f}'
 

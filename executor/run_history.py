@@ -61,6 +61,8 @@ def recorded(params: Any, step: Callable[[], int]) -> Iterator[None]:
     raise
   finally:
     best = best_checkpoint.BestCheckpoint(params).read()
+    if best:
+      del best['metrics']
     _add(params.model_dir, event='end', step=step(), why=why, best=best)
 
 

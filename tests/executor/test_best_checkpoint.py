@@ -126,4 +126,4 @@ def test_best_and_last_are_shown_beside_each_other(tmp_path, save, capsys):
   best.print_beside({'AP': 0.25, 'box_loss': 2.0}, 9)
   shown = capsys.readouterr().out
   assert 'best, step 7' in shown and 'last, step 9' in shown
-  assert '0.5000' in shown and '0.2500' in shown
+  assert '0.500' in shown and '0.250' in shown
