@@ -233,7 +233,21 @@ TRAIN = block(
   *_OPTIMIZER,
   *_LEARNING_RATE,
   *_CHECKPOINT,
+  Key(
+    'early_stop_evaluations',
+    0,
+    'ends after so many that are no better; 0 = never',
+    COUNT_FROM_0,
+  ),
+  Key('ema_decay', 0.0, 'of moving averages of the weights; 0 = none', RATE),
+  Key('early_stop_min_delta', 0.0, 'what counts as better', FROM_0),
   Key('save_checkpoint_seconds', 600, 'pause; 0 = every step', COUNT_FROM_0),
+  Key(
+    'keep_checkpoint_every_hours',
+    0.0,
+    'one of so many stays for good; 0 = none',
+    FROM_0,
+  ),
   Key('keep_checkpoints', 5, 'newest; 0 = all', COUNT_FROM_0, null=True),
   Key('frozen_variable_prefix', None, 'regex of names not to train', TEXT),
   Key(
@@ -264,6 +278,8 @@ EVAL = block(
   Key('label_map_file', '', "class names, lines 'id:name'"),
   Key('skip_eval_loss', False, 'the loss is 0 in evaluation'),
   Key('suffix', '', "appended to the directory name 'eval'"),
+  Key('use_ema', True, 'moving averages of the weights, if there are any'),
+  Key('best_metric', 'AP', 'of the checkpoint in best/; -NAME: the smallest'),
 )
 
 # Of models whose objects are scored as COCO does.

@@ -332,3 +332,16 @@ def read_yaml_to_params_dict(path: str) -> ParamsDict:
 def save_params_dict_to_yaml(params: ParamsDict, path: str) -> None:
   """Writes YAML: keys sorted, lists on one line; replaces an old file whole."""
   files.write_text(path, yaml_loader.dump(params.as_dict()))
+
+
+def difference(values: Dict[str, Any], known: Dict[str, Any]) -> Dict[str, Any]:
+  """Returns what of nested values is absent or another in `known`."""
+  different = {}
+  for key, value in values.items():
+    if isinstance(value, dict) and key in known:
+      value = difference(value, known[key])
+      if value:
+        different[key] = value
+    elif key not in known or value != known[key]:
+      different[key] = value
+  return different

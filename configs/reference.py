@@ -5,9 +5,8 @@ python -m configs.reference docs/config.md
 
 import re
 import sys
-from typing import Any, Dict
 
-from configs import factory, value_check, yaml_loader
+from configs import factory, params_dict, value_check, yaml_loader
 from configs.keys import Key
 from utils import files
 
@@ -33,27 +32,12 @@ def with_parameters(document: str) -> str:
     defaults = factory.config_generator(model).as_dict()
     if other:
       known = factory.config_generator(other).as_dict()
-      defaults = _difference(defaults, known)
+      defaults = params_dict.difference(defaults, known)
     comments = {key.path: _comment(key) for key in factory.declared_keys(model)}
     text = yaml_loader.dump_with_comments(defaults, comments, 0)
     return begin + text + end
 
   return _BLOCK.sub(block, document)
-
-
-def _difference(
-  values: Dict[str, Any], known: Dict[str, Any]
-) -> Dict[str, Any]:
-  """What of nested values is not known to be so."""
-  different = {}
-  for key, value in values.items():
-    if isinstance(value, dict) and key in known:
-      value = _difference(value, known[key])
-      if value:
-        different[key] = value
-    elif key not in known or value != known[key]:
-      different[key] = value
-  return different
 
 
 if __name__ == '__main__':

@@ -170,6 +170,29 @@ def print_metrics(
     )
 
 
+def print_beside(
+  best: Mapping[str, Any], best_step: int, last: Mapping[str, Any], step: int
+) -> None:
+  """Prints metrics over all classes of the best checkpoint and of the last.
+
+  Args:
+    best: metrics by name; those that were not finite are None.
+    best_step: of the best checkpoint.
+    last: metrics of the last checkpoint.
+    step: of the last.
+  """
+  table = _table('The best checkpoint and the last')
+  table.add_column('metric')
+  for name, number in (('best', best_step), ('last', step)):
+    table.add_column(f'{name}, step {number}', justify='right')
+  for name in last:
+    if _class_metric(name) is None:
+      table.add_row(
+        loss_label(name), *(_shown(metrics, name) for metrics in (best, last))
+      )
+  rich.console.Console().print(table)
+
+
 def loss_label(name: str) -> str:
   """A loss as people see it; that of boxes has a weight in the sum."""
   return name + ' (unweighted)' if name == 'box_loss' else name
@@ -255,6 +278,8 @@ def _table(title) -> rich.table.Table:
 
 def _shown(metrics, key) -> str:
   value = metrics.get(key, -1)
+  # In `best.json` what was not finite is null.
+  value = math.nan if value is None else value
   # COCO's -1 means that there is nothing to average over.
   return '-' if value == -1 else f'{value:.3f}'
 

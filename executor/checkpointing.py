@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from executor import failures
-from modeling import checkpoint
+from modeling import checkpoint, weight_averages
 from utils import signals
 
 
@@ -47,10 +47,18 @@ class FittingCheckpointHook(tf.train.SessionRunHook):
 
   Args:
     checkpoint_path: prefix of the checkpoint's files.
+    use_averages: whether moving averages of weights stand in for these.
   """
 
-  def __init__(self, checkpoint_path: str):
+  def __init__(self, checkpoint_path: str, use_averages: bool):
     self._checkpoint_path = checkpoint_path
+    self._use_averages = use_averages
 
   def begin(self):
-    checkpoint.check_restorable(self._checkpoint_path, tf.global_variables())
+    variables = tf.global_variables()
+    checkpoint.check_restorable(self._checkpoint_path, variables)
+    names = weight_averages.restored_names(
+      self._checkpoint_path, variables, self._use_averages
+    )
+    # The session takes it in place of one of its own.
+    tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(names))

@@ -1,6 +1,7 @@
 """Estimators for the hardware at hand."""
 
 import copy
+import math
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -39,6 +40,9 @@ def make_estimator(
     # Estimators take 0 for never, where it means after every step.
     'save_checkpoints_secs': params.train.save_checkpoint_seconds or 1e-3,
     'keep_checkpoint_max': params.train.keep_checkpoints,
+    'keep_checkpoint_every_n_hours': (
+      params.train.keep_checkpoint_every_hours or math.inf
+    ),
     'session_config': session_config(params, hardware, is_training),
   }
   if hardware.cluster and is_training:

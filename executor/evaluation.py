@@ -12,7 +12,7 @@ import tqdm
 import evaluation
 from configs import factory as config_factory
 from evaluation import coco_metrics, evaluator_registry, report
-from executor import checkpointing
+from executor import best_checkpoint, checkpointing
 from modeling import checkpoint, factory
 from utils import discovery, errors, mode_keys
 
@@ -113,7 +113,7 @@ class CheckpointEvaluator(_Evaluator):
 
   def __init__(self, params: Any, *args: Any):
     super().__init__(params, *args)
-    self._directory = _directory(params)
+    self._directory = directory_of(params)
     self._evaluator: Optional[Any] = None
 
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
@@ -141,7 +141,7 @@ class CheckpointEvaluator(_Evaluator):
       os.path.join(self._directory, 'predictions.json')
     )
     metrics = self._evaluator.evaluate()
-    return _report(self._directory, {**metrics, **losses}, checkpoint_path)
+    return _report(self._params, {**metrics, **losses}, checkpoint_path)
 
   def _predict(self, checkpoint_path: str) -> Dict[str, float]:
     """Feeds all predictions to the evaluator; returns the mean losses."""
@@ -154,7 +154,9 @@ class CheckpointEvaluator(_Evaluator):
     )
     outputs = self._estimator.predict(
       self._input_fn,
-      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
+      hooks=[
+        checkpointing.FittingCheckpointHook(checkpoint_path, settings.use_ema)
+      ],
       checkpoint_path=checkpoint_path,
       yield_single_examples=False,
     )
@@ -217,13 +219,15 @@ class LossEvaluator(_Evaluator):
     losses = self._estimator.evaluate(
       self._input_fn,
       steps=steps,
-      hooks=[checkpointing.FittingCheckpointHook(checkpoint_path)],
+      hooks=[
+        checkpointing.FittingCheckpointHook(checkpoint_path, settings.use_ema)
+      ],
       checkpoint_path=checkpoint_path,
       # The estimator's own events go to `eval_<name>`.
       name=(settings.suffix or '').lstrip('_') or None,
     )
     losses.pop('global_step', None)
-    return _report(_directory(self._params), losses, checkpoint_path)
+    return _report(self._params, losses, checkpoint_path)
 
 
 def checkpoints_to_score(params: Any) -> List[str]:
@@ -235,7 +239,7 @@ def checkpoints_to_score(params: Any) -> List[str]:
   prefixes = checkpoint.find_all(params.model_dir)
   scored = {
     os.path.basename(entry['checkpoint']): entry['time']
-    for entry in report.read_history(_directory(params))
+    for entry in report.read_history(directory_of(params))
   }
 
   def is_scored(prefix: str) -> bool:
@@ -249,7 +253,8 @@ def checkpoints_to_score(params: Any) -> List[str]:
   return [p for p in prefixes[:-1] if not is_scored(p)] + prefixes[-1:]
 
 
-def _directory(params: Any) -> str:
+def directory_of(params: Any) -> str:
+  """Where the metrics and the history of evaluations are."""
   return os.path.join(params.model_dir, 'eval' + (params.eval.suffix or ''))
 
 
@@ -264,18 +269,21 @@ def _latest(model_dir: str) -> str:
 
 
 def _report(
-  directory: str, metrics: Dict[str, Any], checkpoint_path: str
+  params: Any, metrics: Dict[str, Any], checkpoint_path: str
 ) -> Dict[str, float]:
-  """Writes and prints; returns plain floats."""
+  """Writes and prints, and keeps the best one; returns plain floats."""
+  directory = directory_of(params)
   step = checkpoint.step_of(checkpoint_path)
   report.write_metrics(directory, metrics, step, checkpoint_path)
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
-  return {
+  plain = {
     name: float(value)
     for name, value in metrics.items()
     if not isinstance(value, dict)
   }
+  best_checkpoint.BestCheckpoint(params).offer(plain, checkpoint_path)
+  return plain
 
 
 def limit_images(batch: Dict[str, Any], count: int) -> Dict[str, Any]:

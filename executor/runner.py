@@ -12,10 +12,13 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from dataloader import input_reader
 from executor import (
+  best_checkpoint,
+  early_stop,
   estimator_factory,
   failures,
   plan,
   run_check,
+  run_history,
   run_start,
   sole_training,
   training,
@@ -24,7 +27,7 @@ from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import preemption
-from modeling import checkpoint, model_builder
+from modeling import checkpoint, model_builder, weight_averages
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -90,8 +93,9 @@ class Runner:
     evaluates = eval_after_training and self._evaluates_here
     self._check(trains=True, evaluates=evaluates)
     with self._alone():
-      self._train_until(self._params.train.total_steps)
-      return self._evaluate() if evaluates else {}
+      if not self._is_stopped_early():
+        self._train_until(self._params.train.total_steps)
+      return self._ended(self._evaluate()) if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:
     """Evaluates after every `eval.num_steps_per_eval` steps and at the end.
@@ -108,12 +112,12 @@ class Runner:
     metrics: Dict[str, float] = {}
     with self._alone():
       step = checkpoint.latest_step(self._model_dir)
-      while step < total:
+      while step < total and not self._is_stopped_early():
         # A resumed run stops where an unbroken one would have.
         step = min((step // interval + 1) * interval, total)
         self._train_until(step)
         metrics = self._evaluate()
-      return metrics or self._evaluate()
+      return self._ended(metrics or self._evaluate())
 
   def evaluate(self) -> Dict[str, float]:
     """Evaluates the checkpoints that there are, then new ones as they appear.
@@ -142,15 +146,17 @@ class Runner:
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
-      if checkpoint.step_of(path) >= self._params.train.total_steps:
-        return metrics
+      if checkpoint.step_of(path) >= self._params.train.total_steps or (
+        best_checkpoint.is_kept_one(self._model_dir) or self._is_stopped_early()
+      ):
+        return self._ended(metrics)
     if not metrics:
       raise errors.UserError(
         f"No checkpoint appeared in model_dir '{self._model_dir}' within "
         f'{timeout} s (eval.eval_timeout).'
       )
     _log.info('No new checkpoint for %s s.', timeout)
-    return metrics
+    return self._ended(metrics)
 
   def _checkpoints(self) -> Iterator[str]:
     """Those that are not scored yet, then those that appear."""
@@ -191,7 +197,13 @@ class Runner:
       if is_alone:
         checkpoint.remove_leftovers(self._model_dir)
       checkpoint.prepare(self._model_dir)
-      yield
+      weight_averages.begin_or_end(
+        self._model_dir, self._params.train.ema_decay
+      )
+      with run_history.recorded(
+        self._params, lambda: checkpoint.latest_step(self._model_dir)
+      ):
+        yield
 
   @property
   def _is_evaluator(self) -> bool:
@@ -224,6 +236,18 @@ class Runner:
       step=lambda: checkpoint.latest_step(self._model_dir),
       last_step=step,
     )
+
+  def _is_stopped_early(self) -> bool:
+    why = early_stop.reason(self._params)
+    if why:
+      _log.info('No more training: %s', why)
+    return bool(why)
+
+  def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
+    """Shows the metrics of the last checkpoint beside those of the best."""
+    step = checkpoint.latest_step(self._model_dir)
+    best_checkpoint.BestCheckpoint(self._params).print_beside(metrics, step)
+    return metrics
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""

@@ -10,6 +10,7 @@ from configs import resolver
 from dataloader import input_reader
 from executor import (
   checkpointing,
+  early_stop,
   estimator_factory,
   failures,
   progress,
@@ -79,7 +80,10 @@ class Trainer:
           input_fn=input_fn,
           hooks=self._hooks(hardware),
           max_steps=last_step,
-          saving_listeners=[finite_loss.FiniteVariablesListener()],
+          saving_listeners=[
+            finite_loss.FiniteVariablesListener(),
+            early_stop.Listener(params),
+          ],
         )
     self._interrupt.raise_if_stopped(
       model_dir, checkpoint.find_latest(model_dir)

@@ -20,7 +20,7 @@ _MAX_NAMES = 3
 _NUM_EXAMPLES = 5
 _POLL = 1.0  # seconds
 # What the files of a checkpoint have after its name.
-_FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
+FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 # What is left of a save that was killed.
 _LEFTOVER = re.compile(r'(model\.ckpt-\d+_temp_|checkpoint\.tmp)\w+$')
 
@@ -38,7 +38,7 @@ def step_of(prefix: str) -> int:
 def exists(prefix: str) -> bool:
   """Whether there are files of a checkpoint, of either format, or of a part."""
   # The graph alone is no checkpoint.
-  if any(not path.endswith('.meta') for path in _files_of(prefix)):
+  if any(not path.endswith('.meta') for path in files_of(prefix)):
     return True
   try:
     return tf.train.checkpoint_exists(prefix)
@@ -88,7 +88,7 @@ def find_latest(directory: str) -> Optional[str]:
     name
     for name in sorted(_names(directory))
     if name == _STATE
-    or (_FILE_ENDING.search(name) and step_of(_FILE_ENDING.sub('', name)))
+    or (FILE_ENDING.search(name) and step_of(FILE_ENDING.sub('', name)))
   ]
   if remains:
     raise UnreadableCheckpointError(
@@ -120,7 +120,7 @@ def resolve_checkpoint(path: str) -> str:
     )
   # In this order, since TensorFlow takes any file for a checkpoint of its first
   # format.
-  for prefix in (_FILE_ENDING.sub('', path), path):
+  for prefix in (FILE_ENDING.sub('', path), path):
     if exists(prefix):
       return prefix
   raise errors.UserError(
@@ -265,7 +265,7 @@ def remove_unfinished(prefix: str) -> None:
   """Removes what a save that failed has written."""
   remove_leftovers(os.path.dirname(prefix))
   if _damage(prefix):
-    for path in _files_of(prefix):
+    for path in files_of(prefix):
       tf.gfile.Remove(path)
 
 
@@ -363,12 +363,13 @@ def _named_by_state(directory: str) -> Optional[str]:
   return state.model_checkpoint_path if state else None
 
 
-def _files_of(prefix: str) -> List[str]:
+def files_of(prefix: str) -> List[str]:
+  """Paths of the files of a checkpoint, those of a part of one too."""
   directory, name = os.path.split(prefix)
   return [
     os.path.join(directory, file)
     for file in _names(directory)
-    if file != name and _FILE_ENDING.sub('', file) == name
+    if file != name and FILE_ENDING.sub('', file) == name
   ]
 
 

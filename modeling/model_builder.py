@@ -11,6 +11,7 @@ from modeling import (
   factory,
   learning_rates,
   model_stats,
+  weight_averages,
 )
 from modeling.training import (
   finite_loss,
@@ -181,9 +182,18 @@ class ModelFn:
     with tf.control_dependencies(
       [tf.group(*before, optimization.learning_rate.op)]
     ):
-      return optimization.optimizer.apply_gradients(
+      applied = optimization.optimizer.apply_gradients(
         gradients_and_variables,
         global_step=tf.train.get_or_create_global_step(),
+      )
+    decay = self._params.train.ema_decay
+    if not decay:
+      return applied
+    with tf.control_dependencies([applied]):
+      return weight_averages.update(
+        [variable for _, variable in gradients_and_variables],
+        decay,
+        optimization.step,
       )
 
   def _scaffold(

@@ -70,6 +70,7 @@ KEYS = (
       'train.learning_rate.learning_rate_steps': [37534, 75069, 100091],
       'eval.eval_batch_size': 1024,
       'eval.eval_samples': 50000,
+      'eval.best_metric': 'top_1_accuracy',
     },
   ),
   *_NO_NECK,

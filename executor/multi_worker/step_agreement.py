@@ -23,22 +23,23 @@ class Agreement:
   """
 
   def __init__(self, interrupt: interruption.StopOnSignalHook):
-    self.wants_save = False
+    self.wants_save = self.wants_end = False
     self.interrupt = interrupt
 
   def build(self) -> tf.Tensor:
     """Adds the question to a replica's graph.
 
     Returns:
-      float32 [2]: the share of the replicas that want to save, and to stop.
+      float32 [3]: the share of the replicas that want to save, to stop because
+      of a signal, and to end the training.
     """
 
     def wishes():
       stops = self.interrupt.signal_number is not None
-      return np.array([self.wants_save, stops], np.float32)
+      return np.array([self.wants_save, stops, self.wants_end], np.float32)
 
     mine = tf.py_func(wishes, [], tf.float32, stateful=True)
-    mine.set_shape([2])
+    mine.set_shape([3])
     return replicas.mean_over_replicas(mine)
 
 
@@ -99,12 +100,16 @@ class CheckpointHook(checkpointing.CheckpointHook):
     self._step = session.run(self._global_step_tensor)
 
   def after_run(self, run_context, run_values):
-    saves, stops = run_values.results
+    saves, stops, ends = run_values.results
     self._agreement.interrupt.note_end_of_step()
     self._step = run_context.session.run(self._global_step_tensor)
     if saves:
       self._timer.update_last_triggered_step(self._step)
-      self._save(run_context.session, self._step)
+      should_end = self._save(run_context.session, self._step)
+      # The others have to know before any of them ends.
+      self._agreement.wants_end = self._is_chief and should_end
+    if ends:
+      run_context.request_stop()
     if stops:
       self._agreement.interrupt.note_stop_of_another()
       self._agreement.interrupt.stop(run_context)

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import params_dict
 from modeling import checkpoint as checkpoint_lib
-from modeling import factory, served_output
+from modeling import factory, served_output, weight_averages
 from serving import contract, export_options
 from serving.graph import serving_inputs, signature, tpu_graph
 from utils import mode_keys
@@ -26,6 +26,8 @@ class ServingGraph(NamedTuple):
     images: float32 [batch, height, width, 3], what the network gets.
     image_info: float32 [batch, 4, 2], how images were resized.
     image_fit: how they are made to fit, a key of `preprocess_ops.FITS`.
+    use_averages: whether moving averages of weights, where a checkpoint has
+      them, stand in for these.
   """
 
   graph: tf.Graph
@@ -35,6 +37,7 @@ class ServingGraph(NamedTuple):
   images: tf.Tensor
   image_info: tf.Tensor
   image_fit: str
+  use_averages: bool
 
   def input_specs(self) -> List[contract.TensorSpec]:
     return [_spec(key, tensor) for key, tensor in self.inputs.items()]
@@ -54,7 +57,9 @@ class ServingGraph(NamedTuple):
     with self.graph.as_default():
       variables = tf.global_variables()
       checkpoint_lib.check_restorable(checkpoint, variables)
-      saver = tf.train.Saver(variables)
+      saver = tf.train.Saver(
+        weight_averages.restored_names(checkpoint, variables, self.use_averages)
+      )
     session = tf.Session(
       graph=self.graph, config=tf.ConfigProto(allow_soft_placement=True)
     )
@@ -120,6 +125,7 @@ def build(
     images=images,
     image_info=image_info,
     image_fit=model.image_fit,
+    use_averages=params.eval.use_ema,
   )
 
 

@@ -6,6 +6,7 @@ from typing import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from modeling import checkpoint_copy
 from utils import errors, files
 
 _NAME = 'model.ckpt'
@@ -30,7 +31,7 @@ def write(values: Mapping[str, np.ndarray], directory: str) -> str:
   temporary = f'{directory}.{os.getpid()}'
   tf.gfile.MakeDirs(temporary)
   try:
-    _save(values, os.path.join(temporary, _NAME))
+    checkpoint_copy.save(values, os.path.join(temporary, _NAME))
     files.write_text(
       os.path.join(temporary, 'checkpoint'),
       f'model_checkpoint_path: "{_NAME}"\n',
@@ -40,16 +41,3 @@ def write(values: Mapping[str, np.ndarray], directory: str) -> str:
     if tf.gfile.Exists(temporary):
       tf.gfile.DeleteRecursively(temporary)
   return os.path.join(directory, _NAME)
-
-
-def _save(values: Mapping[str, np.ndarray], prefix: str) -> None:
-  # Fed, since a graph cannot hold more than 2 GB.
-  with tf.Graph().as_default(), tf.Session() as session:
-    fed = {tf.placeholder(v.dtype, v.shape): v for v in values.values()}
-    save = tf.raw_ops.SaveV2(
-      prefix=prefix,
-      tensor_names=list(values),
-      shape_and_slices=[''] * len(values),
-      tensors=list(fed),
-    )
-    session.run(save, fed)

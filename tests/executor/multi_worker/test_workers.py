@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from evaluation import report
 from executor import runner as runner_lib
 from tests import programs, record_factory, tiny_run
 from tools import launch_local
@@ -255,6 +256,31 @@ def test_a_signal_to_one_stops_all_at_the_same_step(records, tmp_path):
     assert 'Stopped by SIGTERM to another worker.' in workers.log(0)
     for index in range(2):
       assert name in workers.log(index)
+
+
+@pytest.mark.slow
+def test_evaluations_elsewhere_end_all_at_the_same_step(records, tmp_path):
+  override = tiny_run.overrides(
+    records,
+    {
+      'train': {
+        'total_steps': 1000,
+        'save_checkpoint_seconds': 1,
+        'early_stop_evaluations': 1,
+      }
+    },
+  )
+  with _workers(tmp_path, override) as workers:
+    workers.await_line('step 11/1000')
+    for step in (1, 2):
+      directory = str(tmp_path / 'model' / 'eval')
+      report.write_metrics(directory, {'AP': 0.5}, step)
+    assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
+    assert (
+      'Training ends here: AP has not improved on the 0.5000 of step 1'
+      in (workers.log(0))
+    )
+  assert 10 < _step(tmp_path / 'model') < 1000
 
 
 @pytest.mark.slow

@@ -36,7 +36,8 @@ def _run(override, flags=None, **kwargs):
 def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
-    '--params_override=' + _override(tiny_run.write_data(tmp_path)),
+    '--params_override='
+    + _override(tiny_run.write_data(tmp_path), {'train': {'ema_decay': 0.9}}),
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')

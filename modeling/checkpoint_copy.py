@@ -1,0 +1,51 @@
+"""Checkpoints that no session of a training saves."""
+
+import os
+from typing import Mapping
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from modeling import checkpoint
+
+
+def copy(prefix: str, directory: str) -> str:
+  """Copies the files of a checkpoint; returns the prefix of the copy.
+
+  It has the same name, or a longer one if the directory has that already. As
+  long as the directory's state names another one, nobody takes it.
+  """
+  source, name = os.path.split(prefix)
+  copied = os.path.join(directory, name)
+  while checkpoint.exists(copied):
+    copied = os.path.join(directory, 'again-' + os.path.basename(copied))
+  for path in checkpoint.files_of(prefix):
+    ending = path[len(os.path.join(source, name)) :]
+    tf.io.gfile.copy(path, copied + ending, overwrite=True)
+  return copied
+
+
+def keep_only(prefix: str) -> None:
+  """Makes a checkpoint that of its directory, and deletes all others there."""
+  directory, kept = os.path.split(prefix)
+  tf.train.update_checkpoint_state(directory, prefix, [prefix])
+  for name in tf.io.gfile.listdir(directory):
+    if (
+      checkpoint.FILE_ENDING.search(name)
+      and checkpoint.FILE_ENDING.sub('', name) != kept
+    ):
+      tf.gfile.Remove(os.path.join(directory, name))
+
+
+def save(values: Mapping[str, np.ndarray], prefix: str) -> None:
+  """Writes a checkpoint of arrays, the values of variables by name."""
+  # Fed, since a graph cannot hold more than 2 GB.
+  with tf.Graph().as_default(), tf.Session() as session:
+    fed = {tf.placeholder(v.dtype, v.shape): v for v in values.values()}
+    saved = tf.raw_ops.SaveV2(
+      prefix=prefix,
+      tensor_names=list(values),
+      shape_and_slices=[''] * len(values),
+      tensors=list(fed),
+    )
+    session.run(saved, fed)

@@ -1,0 +1,43 @@
+"""What a directory tells of the runs that trained in it."""
+
+import json
+import sys
+
+import pytest
+
+from executor import run_history
+from tests import tiny_run
+
+
+def _lines(params):
+  with open(params.model_dir + '/history.jsonl') as source:
+    return [json.loads(line) for line in source]
+
+
+def test_starts_and_ends(tmp_path, monkeypatch):
+  records = tiny_run.write_data(tmp_path)
+  params = tiny_run.resolve(tmp_path, records)
+  monkeypatch.setattr(sys, 'argv', ['main.py', '--params_override=a b'])
+  steps = iter([0, 3, 3, 4])
+  with run_history.recorded(params, lambda: next(steps)):
+    pass
+  with pytest.raises(ValueError, match='no'), run_history.recorded(
+    params, lambda: next(steps)
+  ):
+    raise ValueError('no records\nat all')
+  start, end, again, failed = _lines(params)
+  assert [line['event'] for line in (start, end, again, failed)] == [
+    'start',
+    'end',
+    'start',
+    'end',
+  ]
+  assert [line['step'] for line in (start, end, again, failed)] == [0, 3, 3, 4]
+  assert start['command'] == "main.py '--params_override=a b'"
+  assert start['changes']['train']['train_batch_size'] == 2
+  assert start['changes']['resnet'] == {'resnet_depth': 10}
+  assert 'dropblock' not in start['changes']
+  assert start['versions']['tensorflow'] == '1.15.0'
+  assert {'host', 'revision', 'time'} <= set(start)
+  assert end['why'] == 'finished' and end['best'] is None
+  assert failed['why'] == 'no records'
