@@ -9,7 +9,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Iterator, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -18,61 +18,75 @@ from configs import factory as config_factory
 from configs import params_dict
 from evaluation import report
 from executor import best_checkpoint
+from modeling import checkpoint
 from utils import files
 
 _NAME = 'history.jsonl'
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-@contextlib.contextmanager
-def recorded(params: Any, step: Callable[[], int]) -> Iterator[None]:
-  """Adds a line to `model_dir/history.jsonl` now, and one at the end.
+class RunHistory:
+  """Writes `model_dir/history.jsonl` for one process.
 
-  The first has the keys `event` ('start'), `time` (UTC), `step`, `command`,
+  A start has the keys `event` ('start'), `time` (UTC), `step`, `command`,
   `changes` (parameters that are not the model's defaults), `host`, `versions`
-  and `revision` (of git, or null); the other `event` ('end'), `time`, `step`,
-  `why` ('finished' or the error's first line) and `best` (`best.json`, or
-  null). A process that is killed leaves no end.
+  and `revision` (of git, or null); an end `event` ('end'), `time`, `step`,
+  `why` ('finished' or the error's first line) and `best` (`best.json` without
+  its metrics, or null). A process that is killed leaves no end.
 
   Args:
     params: the whole config.
-    step: of the latest checkpoint, when it is called.
   """
-  defaults = config_factory.config_generator(params.type).as_dict()
-  _add(
-    params.model_dir,
-    event='start',
-    step=step(),
-    command=' '.join(map(shlex.quote, sys.argv)),
-    changes=params_dict.difference(params.as_dict(), defaults),
-    host=socket.gethostname(),
-    versions={
-      'python': platform.python_version(),
-      'tensorflow': tf.__version__,
-      'numpy': np.__version__,
-    },
-    revision=_revision(),
-  )
-  why = 'finished'
-  try:
-    yield
-  except BaseException as error:
-    why = (str(error) or repr(error)).splitlines()[0]
-    raise
-  finally:
-    best = best_checkpoint.BestCheckpoint(params).read()
-    if best:
-      del best['metrics']
-    _add(params.model_dir, event='end', step=step(), why=why, best=best)
 
+  def __init__(self, params: Any):
+    self._params = params
+    self._has_started = False
 
-def _add(model_dir: str, **entry: Any) -> None:
-  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
-  entry = {'event': entry.pop('event'), 'time': now, **entry}
-  path = os.path.join(model_dir, _NAME)
-  # Buckets have no files that grow.
-  before = files.read_text(path) if tf.io.gfile.exists(path) else ''
-  files.write_text(path, before + json.dumps(entry) + '\n')
+  def start(self) -> None:
+    """Adds the line of the start, once."""
+    if self._has_started:
+      return
+    self._has_started = True
+    params = self._params
+    defaults = config_factory.config_generator(params.type).as_dict()
+    self._add(
+      event='start',
+      command=' '.join(map(shlex.quote, sys.argv)),
+      changes=params_dict.difference(params.as_dict(), defaults),
+      host=socket.gethostname(),
+      versions={
+        'python': platform.python_version(),
+        'tensorflow': tf.__version__,
+        'numpy': np.__version__,
+      },
+      revision=_revision(),
+    )
+
+  @contextlib.contextmanager
+  def ending(self) -> Iterator[None]:
+    """Adds the line of the end when the block ends, if there was a start."""
+    why = 'finished'
+    try:
+      yield
+    except BaseException as error:
+      why = (str(error) or repr(error)).splitlines()[0]
+      raise
+    finally:
+      if self._has_started:
+        best = best_checkpoint.BestCheckpoint(self._params).read()
+        if best:
+          del best['metrics']
+        self._add(event='end', why=why, best=best)
+
+  def _add(self, event: str, **entry: Any) -> None:
+    model_dir = self._params.model_dir
+    now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
+    step = checkpoint.latest_step(model_dir)
+    line = json.dumps({'event': event, 'time': now, 'step': step, **entry})
+    path = os.path.join(model_dir, _NAME)
+    # Buckets have no files that grow.
+    before = files.read_text(path) if tf.io.gfile.exists(path) else ''
+    files.write_text(path, before + line + '\n')
 
 
 def _revision() -> Optional[str]:

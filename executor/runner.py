@@ -18,7 +18,6 @@ from executor import (
   failures,
   plan,
   run_check,
-  run_history,
   run_start,
   sole_training,
   training,
@@ -200,9 +199,7 @@ class Runner:
       weight_averages.begin_or_end(
         self._model_dir, self._params.train.ema_decay
       )
-      with run_history.recorded(
-        self._params, lambda: checkpoint.latest_step(self._model_dir)
-      ):
+      with self._trainer.history.ending():
         yield
 
   @property

@@ -14,6 +14,7 @@ from executor import (
   estimator_factory,
   failures,
   progress,
+  run_history,
   step_memory,
 )
 from executor import hardware as hardware_lib
@@ -24,14 +25,16 @@ from modeling.training import finite_loss
 from utils import interruption, mode_keys
 
 
-class _SaveParamsHook(tf.train.SessionRunHook):
-  """Writes params.yaml once the graph stands and fits the model directory."""
+class _StartHook(tf.train.SessionRunHook):
+  """Writes what is known of a run once its graph fits the directory."""
 
-  def __init__(self, params: Any):
+  def __init__(self, params: Any, history: run_history.RunHistory):
     self._params = params
+    self._history = history
 
   def begin(self):
     resolver.save_params(self._params, self._params.model_dir)
+    self._history.start()
 
 
 class Trainer:
@@ -39,10 +42,14 @@ class Trainer:
 
   Args:
     params: the whole config.
+
+  Attributes:
+    history: of the directory.
   """
 
   def __init__(self, params: Any):
     self._params = params
+    self.history = run_history.RunHistory(params)
     self._interrupt = interruption.StopOnSignalHook()
     self._memory_hook = step_memory.MemoryHook(params)
 
@@ -113,7 +120,7 @@ class Trainer:
       hooks.append(self._memory_hook)
     if hardware.writes:
       hooks += [
-        _SaveParamsHook(self._params),
+        _StartHook(self._params, self.history),
         progress.ProgressHook(
           train.total_steps,
           train.train_batch_size,

@@ -18,21 +18,23 @@ def test_starts_and_ends(tmp_path, monkeypatch):
   records = tiny_run.write_data(tmp_path)
   params = tiny_run.resolve(tmp_path, records)
   monkeypatch.setattr(sys, 'argv', ['main.py', '--params_override=a b'])
-  steps = iter([0, 3, 3, 4])
-  with run_history.recorded(params, lambda: next(steps)):
-    pass
-  with pytest.raises(ValueError, match='no'), run_history.recorded(
-    params, lambda: next(steps)
-  ):
+  history = run_history.RunHistory(params)
+  # What does not come to its first step leaves nothing.
+  with history.ending():
+    assert not (tmp_path / 'history.jsonl').exists()
+  with history.ending():
+    history.start()
+    (tmp_path / 'model.ckpt-3.index').write_text('')
+    history.start()
+  with pytest.raises(ValueError, match='no'), history.ending():
     raise ValueError('no records\nat all')
-  start, end, again, failed = _lines(params)
-  assert [line['event'] for line in (start, end, again, failed)] == [
+  start, end, failed = _lines(params)
+  assert [line['event'] for line in (start, end, failed)] == [
     'start',
     'end',
-    'start',
     'end',
   ]
-  assert [line['step'] for line in (start, end, again, failed)] == [0, 3, 3, 4]
+  assert [line['step'] for line in (start, end, failed)] == [0, 3, 3]
   assert start['command'] == "main.py '--params_override=a b'"
   assert start['changes']['train']['train_batch_size'] == 2
   assert start['changes']['resnet'] == {'resnet_depth': 10}
