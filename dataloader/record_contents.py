@@ -60,7 +60,9 @@ def _find_problem_of_objects(feature: Any, num_classes: int) -> Optional[str]:
 
 def _find_problem_of_boxes(boxes: np.ndarray) -> Optional[str]:
   tolerance = groundtruth_checks.BOX_TOLERANCE
-  for box in boxes:
+  is_inside = ((boxes >= -tolerance) & (boxes <= 1 + tolerance)).all(axis=1)
+  is_upright = (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
+  for box in boxes[~(is_inside & is_upright)]:
     text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
     if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
       return (
@@ -85,7 +87,8 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
     return (
       f'feature {_MASKS} holds {len(masks)} masks for {num_objects} objects. '
       'tools/create_tf_record.py writes them with --include_masks; '
-      'architecture.include_mask=false trains without.'
+      'architecture.include_mask=false trains without, eval.type=box evaluates '
+      'without.'
     )
   try:
     (encoded,) = feature['image/encoded'].bytes_list.value
