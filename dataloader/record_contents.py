@@ -13,8 +13,8 @@ _BOXES = tuple(
 )
 _OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
 _MASKS = 'image/object/mask'
-# Of Pillow: bits, grey levels, a palette.
-_MASK_MODES = ('1', 'L', 'P')
+# Of Pillow: bits, grey levels. Of a palette decoding gives the colours.
+_MASK_MODES = ('1', 'L')
 _IMAGE_LABEL = 'image/class/label'
 
 
@@ -108,8 +108,11 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
       return f'{what} has 16 bits a pixel; use 8.'
     if mask.mode not in _MASK_MODES:
       return (
-        f'{what} is a picture with the channels {mask.mode}. A mask has one, '
-        'which is 0 outside of the object.'
+        '{} is a picture with {}. A mask has one channel, which is 0 outside '
+        'of the object.'.format(
+          what,
+          'a palette' if mask.mode == 'P' else f'the channels {mask.mode}',
+        )
       )
     if mask.size != size:
       return (
