@@ -117,7 +117,9 @@ def _write_record(path: str, has_masks: bool) -> None:
   size = _TRAIN_SIZE
   predictions, groundtruths = _batch(0, size)
   boxes = [
-    annotations.Box('object', xmin, ymin, xmax, ymax, segmentation=rle)
+    annotations.Box(
+      'object', xmin, ymin, xmax, ymax, float(mask_lib.area(rle)), False, rle
+    )
     for (ymin, xmin, ymax, xmax), rle in zip(
       predictions['detection_boxes'][0].tolist(), groundtruths['masks'][0]
     )
