@@ -6,17 +6,26 @@ run fails on its data, the files are read once more, one record after another.
 
 import itertools
 import logging
+import math
 import re
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import (
+  Any,
+  Callable,
+  Iterator,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
 from dataloader import (
-  base_parser,
   parser_generator,
   record_contents,
   record_files,
+  record_index,
   skipped_records,
 )
 from ops import image_decoding
@@ -31,6 +40,7 @@ _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 # What is looked at before a run.
 _FEW_FILES, _FEW_RECORDS = 8, 2
+_MORE_RECORDS = 500
 
 _WRITE_AGAIN = (
   'Write the file again; tools/create_tf_record.py makes such files from '
@@ -195,7 +205,10 @@ def _make_decoder() -> Callable[[bytes], Any]:
 
 
 def explain_failure(
-  file_pattern: str, params: Any, error: Exception
+  file_pattern: str,
+  params: Any,
+  error: Exception,
+  contents: Optional[record_contents.Contents] = None,
 ) -> Optional[errors.DataError]:
   """Names the record that made a run fail.
 
@@ -203,6 +216,7 @@ def explain_failure(
     file_pattern: files that the run read.
     params: the whole config.
     error: what the run raised.
+    contents: what the records have to hold; of training if None.
 
   Returns:
     The error to show, or None if the files are in order.
@@ -224,7 +238,7 @@ def explain_failure(
     checker = RecordChecker(
       params.architecture.num_classes,
       decode_images,
-      contents=_parser(params).contents,
+      contents=contents or to_learn(params),
     )
     for problem in checker.problems(files):
       return errors.DataError(
@@ -252,64 +266,82 @@ def contents_of(files: Sequence[str]) -> Sequence[record_contents.Contents]:
   ]
 
 
-def check_contents(file_pattern: str, params: Any, key: str) -> None:
+def check_contents(
+  file_pattern: str,
+  params: Any,
+  key: str,
+  contents: Optional[record_contents.Contents] = None,
+) -> None:
   """Raises DataError if records were made for models of another kind.
 
-  If the model learns from images within the records, such as masks, the first
-  records of the first files have to be right altogether.
+  If images within the records are wanted, such as masks, the first records of
+  the files have to be right altogether.
 
   Args:
     file_pattern: of TFRecords.
     params: the whole config.
     key: that gives the pattern, for the message.
+    contents: what the records have to hold; of training if None.
   """
   files = record_files.find_files(file_pattern, key)
-  wanted, found = _parser(params).contents, contents_of(files)
+  wanted, found = contents or to_learn(params), contents_of(files)
   if found and wanted.label not in [contents.label for contents in found]:
     raise errors.DataError(
       f"{key}: the records of '{files[0]}' hold {found[0].meaning} "
       f"({found[0].label}), but '{params.type}' learns from {wanted.meaning} "
       f'({wanted.label}). tools/create_tf_record.py makes either.'
     )
-  if wanted.images:
-    # What most sets lack is missing from the first records already.
+  if not wanted.images:
+    return
+  # What most sets lack is missing from the first records already.
+  decode_images = not params.train.skip_broken_images
+  for decodes, some, most in (
+    (decode_images, files[:_FEW_FILES], _FEW_RECORDS),
+    (False, *_spread(files, _MORE_RECORDS)),
+  ):
     checker = RecordChecker(
-      params.architecture.num_classes,
-      decode_images=not params.train.skip_broken_images,
-      contents=wanted,
+      params.architecture.num_classes, decodes, contents=wanted
     )
-    for problem in checker.problems(files[:_FEW_FILES], _FEW_RECORDS):
+    for problem in checker.problems(some, most):
       raise errors.DataError(f'{key}: {problem}')
 
 
-def check_first(
+def check_labels(
   file_pattern: str,
   params: Any,
   key: str,
   most: int,
   on_good_record: Callable[[Any], None],
-) -> None:
-  """Raises DataError if one of the first records cannot be used.
+) -> bool:
+  """Raises DataError if boxes or classes of a record cannot be used.
 
   Args:
-    file_pattern: of TFRecords.
+    file_pattern: of TFRecords of objects in boxes.
     params: the whole config.
     key: that gives the pattern, for the message.
-    most: records to look at; their images are not decoded.
+    most: records to look at, about; they are spread over the files.
     on_good_record: gets the features of each.
+
+  Returns:
+    Whether these were all records.
   """
+  files = record_files.find_files(file_pattern, key)
   checker = RecordChecker(
     params.architecture.num_classes,
     decode_images=False,
     on_good_record=on_good_record,
-    contents=_parser(params).contents,
   )
-  for file_name in record_files.find_files(file_pattern, key):
-    for problem in checker.problems([file_name], most - checker.num_records):
-      raise errors.DataError(f'{key}: {problem}')
-    if checker.num_records == most:
-      return
+  for problem in checker.problems(*_spread(files, most)):
+    raise errors.DataError(f'{key}: {problem}')
+  counts = record_index.count_records(files, is_strict=False)
+  return checker.num_records == sum(counts)
 
 
-def _parser(params: Any) -> base_parser.Parser:
-  return parser_generator.parser_generator(params, mode_keys.TRAIN)
+def _spread(files: Sequence[str], most: int) -> Tuple[Sequence[str], int]:
+  """Files, and records of each, that are `most` records or a few more."""
+  return files[:: math.ceil(len(files) / most)], math.ceil(most / len(files))
+
+
+def to_learn(params: Any) -> record_contents.Contents:
+  """What the model of a config learns from."""
+  return parser_generator.parser_generator(params, mode_keys.TRAIN).contents

@@ -13,8 +13,8 @@ _BOXES = tuple(
 )
 _OPTIONAL_LISTS = ('image/object/area', 'image/object/is_crowd')
 _MASKS = 'image/object/mask'
-# Of Pillow: bits, grey levels, a palette.
-_MASK_MODES = ('1', 'L', 'P')
+# Of Pillow: bits, grey levels. Of a palette decoding gives the colours.
+_MASK_MODES = ('1', 'L')
 _IMAGE_LABEL = 'image/class/label'
 
 
@@ -60,7 +60,9 @@ def _find_problem_of_objects(feature: Any, num_classes: int) -> Optional[str]:
 
 def _find_problem_of_boxes(boxes: np.ndarray) -> Optional[str]:
   tolerance = groundtruth_checks.BOX_TOLERANCE
-  for box in boxes:
+  is_inside = ((boxes >= -tolerance) & (boxes <= 1 + tolerance)).all(axis=1)
+  is_upright = (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
+  for box in boxes[~(is_inside & is_upright)]:
     text = 'ymin {:g}, xmin {:g}, ymax {:g}, xmax {:g}'.format(*box)
     if not np.all((box >= -tolerance) & (box <= 1 + tolerance)):
       return (
@@ -85,7 +87,8 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
     return (
       f'feature {_MASKS} holds {len(masks)} masks for {num_objects} objects. '
       'tools/create_tf_record.py writes them with --include_masks; '
-      'architecture.include_mask=false trains without.'
+      'architecture.include_mask=false trains without, eval.type=box evaluates '
+      'without.'
     )
   try:
     (encoded,) = feature['image/encoded'].bytes_list.value
@@ -105,8 +108,11 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
       return f'{what} has 16 bits a pixel; use 8.'
     if mask.mode not in _MASK_MODES:
       return (
-        f'{what} is a picture with the channels {mask.mode}. A mask has one, '
-        'which is 0 outside of the object.'
+        '{} is a picture with {}. A mask has one channel, which is 0 outside '
+        'of the object.'.format(
+          what,
+          'a palette' if mask.mode == 'P' else f'the channels {mask.mode}',
+        )
       )
     if mask.size != size:
       return (

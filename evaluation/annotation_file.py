@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 _COMPRESSED = re.compile('[0-o]+')
 # Pixels; a polygon takes memory by its length.
 _MAX_COORDINATE = 2**24
+# Run lengths have 32 bits.
+_MOST_PIXELS = 2**32 - 1
 _FILE_NAME = 'eval_annotation_file.json'
 
 
@@ -174,14 +176,15 @@ def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
       counts = _decompressed(counts)
     return (
       segmentation.get('size') == [height, width]
-      and _are_numbers(counts, 1, int)
-      and min(counts) >= 0
-      and sum(counts) == height * width
+      and isinstance(counts, list)
+      and bool(counts)
+      and all(isinstance(count, int) and count >= 0 for count in counts)
+      and sum(counts) == height * width <= _MOST_PIXELS
     )
   return (
     isinstance(segmentation, list)
     and bool(segmentation)
-    and all(_are_numbers(polygon, 6, (int, float)) for polygon in segmentation)
+    and all(_is_polygon(polygon) for polygon in segmentation)
   )
 
 
@@ -196,9 +199,11 @@ def _decompressed(counts: str) -> Optional[List[int]]:
     return None
 
 
-def _are_numbers(values: Any, least: int, kind: Any) -> bool:
+def _is_polygon(values: Any) -> bool:
   return (
     isinstance(values, list)
-    and len(values) >= least
-    and all(isinstance(v, kind) and abs(v) <= _MAX_COORDINATE for v in values)
+    and len(values) >= 6
+    and all(
+      isinstance(v, (int, float)) and abs(v) <= _MAX_COORDINATE for v in values
+    )
   )

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from configs import factory
+from dataloader import record_contents
 from evaluation import annotation_file as annotation_file_lib
 from evaluation import (
   batches,
@@ -322,7 +323,10 @@ def _check_groundtruth(params: Any, include_mask: bool = False) -> None:
 
 
 @evaluator_registry.register_evaluator(
-  'box', _BOX_FIELDS, check=_check_groundtruth
+  'box',
+  _BOX_FIELDS,
+  check=_check_groundtruth,
+  streams_groundtruth=lambda params: not params.eval.use_json_file,
 )
 def box_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes."""
@@ -333,6 +337,9 @@ def box_from_params(params: Any) -> COCOEvaluator:
   'box_and_mask',
   (*_BOX_FIELDS, 'detection_masks'),
   check=functools.partial(_check_groundtruth, include_mask=True),
+  contents=lambda params: (
+    None if _val_json_file(params.eval) else record_contents.OBJECTS_WITH_MASKS
+  ),
 )
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes and instance masks."""

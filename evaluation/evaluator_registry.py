@@ -1,7 +1,8 @@
 """Evaluators by their value of `eval.type`."""
 
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 
+from dataloader import record_contents
 from utils import registry
 
 # Mean losses and the model's own metrics, without an evaluator.
@@ -26,11 +27,17 @@ class EvaluatorType(NamedTuple):
     from_params: makes an evaluator from the whole config.
     needs: keys that the model's predictions must have.
     check: looks at records and annotations of the whole config before a run.
+    contents: of the whole config, what it reads from the records itself; None
+      if it does not.
+    streams_groundtruth: of the whole config, whether it scores by the labels
+      of batches, which hold a bounded number of objects.
   """
 
   from_params: Callable[[Any], Any]
   needs: Sequence[str]
   check: Callable[[Any], None]
+  contents: Callable[[Any], Optional[record_contents.Contents]]
+  streams_groundtruth: Callable[[Any], bool]
 
 
 EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))
@@ -40,11 +47,19 @@ def register_evaluator(
   name: str,
   needs: Sequence[str],
   check: Callable[[Any], None] = lambda params: None,
+  contents: Callable[
+    [Any], Optional[record_contents.Contents]
+  ] = lambda params: None,
+  streams_groundtruth: Callable[[Any], bool] = lambda params: False,
 ) -> Callable[..., Any]:
   """Decorates the `from_params` of an evaluator; see `EvaluatorType`."""
 
   def decorator(from_params):
-    EVALUATORS.register(name)(EvaluatorType(from_params, tuple(needs), check))
+    EVALUATORS.register(name)(
+      EvaluatorType(
+        from_params, tuple(needs), check, contents, streams_groundtruth
+      )
+    )
     return from_params
 
   return decorator

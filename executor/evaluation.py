@@ -11,6 +11,7 @@ import tqdm
 
 import evaluation
 from configs import factory as config_factory
+from dataloader import parser_generator, record_contents
 from evaluation import coco_metrics, evaluator_registry, report
 from executor import best_checkpoint, checkpointing
 from modeling import checkpoint, factory
@@ -84,6 +85,16 @@ def evaluator_for(params: Any) -> Tuple[Any, str]:
   if params.eval.type == evaluator_registry.LOSSES_ALONE:
     return LossEvaluator, mode_keys.EVAL
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
+
+
+def contents_of_records(params: Any) -> record_contents.Contents:
+  """What the records of an evaluation have to hold."""
+  name, mode = params.eval.type, evaluator_for(params)[1]
+  of_evaluator = None
+  if name != evaluator_registry.LOSSES_ALONE:
+    of_evaluator = evaluator_registry.EVALUATORS.get(name).contents(params)
+  parser = parser_generator.parser_generator(params, mode)
+  return of_evaluator or parser.contents
 
 
 class _Evaluator:

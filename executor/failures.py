@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional
 
 import tensorflow.compat.v1 as tf
 
-from dataloader import record_check
+from dataloader import record_check, record_contents
 from utils import errors
 
 # What the runtime raises when a record cannot be read, parsed or used.
@@ -30,12 +30,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def naming_bad_records(params: Any, file_pattern: str) -> Iterator[None]:
+def naming_bad_records(
+  params: Any,
+  file_pattern: str,
+  contents: Optional[record_contents.Contents] = None,
+) -> Iterator[None]:
   """Names the record, if one is the cause of an error that is raised inside.
 
   Args:
     params: the whole config.
     file_pattern: files that are read inside.
+    contents: what they have to hold; what the model learns from if None.
 
   Raises:
     DataError: in place of an error that a bad record caused.
@@ -45,7 +50,7 @@ def naming_bad_records(params: Any, file_pattern: str) -> Iterator[None]:
     yield
   except _DATA_ERRORS as error:
     found = explain(error) or record_check.explain_failure(
-      file_pattern, params, error
+      file_pattern, params, error, contents
     )
     if found:
       raise found from error

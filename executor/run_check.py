@@ -72,12 +72,15 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   if not evaluates:
     return
   settings = params.eval
+  contents = evaluation.contents_of_records(params)
   record_check.check_contents(
-    settings.eval_file_pattern, params, 'eval.eval_file_pattern'
+    settings.eval_file_pattern, params, 'eval.eval_file_pattern', contents
   )
   if settings.type == evaluator_registry.LOSSES_ALONE:
     return
-  with failures.naming_bad_records(params, settings.eval_file_pattern):
+  with failures.naming_bad_records(
+    params, settings.eval_file_pattern, contents
+  ):
     for text in object_counts.find_excess(params, is_training=False):
       _log.warning('%s', text)
     evaluator_registry.EVALUATORS.get(settings.type).check(params)

@@ -263,7 +263,9 @@ class Runner:
 
   def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
     with failures.naming_bad_records(
-      self._params, self._params.eval.eval_file_pattern
+      self._params,
+      self._params.eval.eval_file_pattern,
+      evaluation_lib.contents_of_records(self._params),
     ):
       if self._evaluator is None:
         self._evaluator = self._make_evaluator()

@@ -133,7 +133,8 @@ def window_polygons(
   Args:
     window: the mask.
     tolerance: how far an outline may be off, in pixels. 0.75 makes a slope of
-      stairs of single pixels; 0 follows the edges of the pixels.
+      stairs of single pixels; 0 follows the edges of the pixels, as the outline
+      of a part does that would lose half of its area.
 
   Returns:
     For each connected part x0, y0, x1, y1, ... in pixels of the image, where
@@ -149,10 +150,13 @@ def window_polygons(
   )
   polygons = []
   for contour in contours:
-    points = cv2.approxPolyDP((contour + 1) // 2, tolerance, True)[:, 0]
-    if len(points) > 2:
-      points = points + [window.xmin, window.ymin]
-      polygons.append(points.ravel().tolist())
+    corners = (contour + 1) // 2
+    points = cv2.approxPolyDP(corners, tolerance, True)
+    if 2 * cv2.contourArea(points) < cv2.contourArea(corners):
+      # What is thin would become a line.
+      points = cv2.approxPolyDP(corners, 0, True)
+    points = points[:, 0] + [window.xmin, window.ymin]
+    polygons.append(points.ravel().tolist())
   return polygons
 
 

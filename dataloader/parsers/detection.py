@@ -312,7 +312,7 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
     'max_num_instances': settings.max_num_instances,
     'decoder': tf_example_decoder.TfExampleDecoder(
       settings.regenerate_source_id,
-      architecture.get('include_mask', False),
+      mode == mode_keys.TRAIN and architecture.get('include_mask', False),
     ),
     'use_bfloat16': architecture.use_bfloat16,
     'transpose_input': params.train.transpose_input,

@@ -79,11 +79,10 @@ class MaskrcnnParser(detection.DetectionParser):
     self._mask_crop_size = mask_crop_size
     if self._is_training:
       self.max_objects = self._max_num_instances
-    if mask_crop_size:
+    if mask_crop_size and self._is_training:
       self.contents = record_contents.OBJECTS_WITH_MASKS
-      if self._is_training:
-        # Encoded, they are small, and only those in use are decoded.
-        self.beside = {_MASKS: (tf.string, ())}
+      # Encoded, they are small, and only those in use are decoded.
+      self.beside = {_MASKS: (tf.string, ())}
 
   def process(
     self, data: Tensors, draws: Optional[tf.Tensor] = None

@@ -52,7 +52,12 @@ def outlines(pixels, tolerance=0.75):
     cv2.RETR_EXTERNAL,
     cv2.CHAIN_APPROX_NONE,
   )
-  return [
-    cv2.approxPolyDP((contour + 1) // 2, tolerance, True)[:, 0].tolist()
-    for contour in contours
-  ]
+  points = []
+  for contour in contours:
+    corners = (contour + 1) // 2
+    smooth = cv2.approxPolyDP(corners, tolerance, True)
+    # What is thin would become a line.
+    if 2 * cv2.contourArea(smooth) < cv2.contourArea(corners):
+      smooth = cv2.approxPolyDP(corners, 0, True)
+    points.append(smooth[:, 0].tolist())
+  return points

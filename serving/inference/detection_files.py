@@ -107,5 +107,7 @@ class CsvWriter(writers.TextWriter):
         self._rows.writerow(cells + edges)
 
   def close(self) -> str:
+    if not self._stream.tell():
+      self._stream.write(self.HEADER)
     super().close()
     return f"'{self._path}': {self._num_rows:,} rows."

@@ -1,13 +1,18 @@
 """Masks that cannot be used are named before the first step."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataloader import record_check, record_contents
 from tests import golden_numbers, record_factory
 from utils import errors
 
 _PNG = record_factory.encode(np.ones([40, 60], np.uint8))
+_palette = io.BytesIO()
+Image.new('P', (60, 40)).save(_palette, 'PNG')
 _GOOD = record_factory.make_record(b'5', object__mask=[_PNG])
 _BAD_RECORDS = {
   'holds 0 masks for 1 objects. tools/create_tf_record.py writes them with '
@@ -34,6 +39,9 @@ _BAD_RECORDS = {
     record_factory.make_record(
       b'77', object__mask=[record_factory.encode(record_factory.pixels())]
     )
+  ),
+  'is a picture with a palette. A mask has one': record_factory.make_record(
+    b'77', object__mask=[_palette.getvalue()]
   ),
   'is a JPEG, not a PNG': record_factory.make_record(
     b'77', object__mask=[record_factory.encode(record_factory.pixels(), 'JPEG')]

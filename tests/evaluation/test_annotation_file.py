@@ -12,7 +12,7 @@ from PIL import Image
 from configs import factory
 from dataloader import input_reader
 from evaluation import annotation_file, record_annotations
-from utils import errors, mode_keys
+from utils import errors, mask_utils, mode_keys
 
 
 def _image_ids(path):
@@ -122,6 +122,12 @@ def test_a_wrong_file_is_named_with_the_reason(tmp_path, change, reason):
   path = _write(tmp_path / 'wrong.json', content)
   with pytest.raises(errors.DataError, match=r'wrong\.json: .*' + reason):
     annotation_file.load_annotations(path)
+
+
+def test_run_lengths_of_a_large_image():
+  runs = {'size': [5000, 4000], 'counts': [19999999, 1]}
+  for rle in (runs, mask_utils.as_text(mask_utils.to_rle(runs, 5000, 4000))):
+    assert annotation_file.is_segmentation(rle, 5000, 4000)
 
 
 def test_masks_are_asked_for_if_needed(tmp_path):

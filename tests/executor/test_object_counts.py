@@ -1,7 +1,5 @@
 """Too many objects are told of, with the number that would fit."""
 
-import json
-
 import pytest
 
 from executor import object_counts
@@ -54,26 +52,23 @@ def test_training_counts_what_it_learns(records):
 
 
 @pytest.mark.parametrize('model', ['mask_rcnn', 'retinanet'])
-def test_evaluation_counts_records(records, model):
-  (warning,) = _warnings(records, is_training=False, model=model)
+def test_evaluation_counts_what_batches_cut(records, model):
+  (warning,) = _warnings(
+    records, is_training=False, model=model, type='box', use_json_file=False
+  )
   assert warning.startswith('eval.eval_file_pattern: 2 of the 4 images')
   assert '6 would hold all' in warning
 
 
-def test_evaluation_counts_the_annotation_file(records, tmp_path):
-  box = {'bbox': [0, 0, 1, 1], 'category_id': 1}
-  content = {
-    'images': [{'id': i, 'width': 60, 'height': 40} for i in (1, 2)],
-    'annotations': [dict(box, id=i, image_id=1 + (i > 0)) for i in range(5)],
-    'categories': [{'id': 1}],
-  }
-  path = tmp_path / 'val.json'
-  path.write_text(json.dumps(content))
-  (warning,) = _warnings(
-    records, is_training=False, val_json_file=str(path), use_json_file=True
-  )
-  assert warning.startswith('eval.val_json_file: 1 of the 2 images')
-  assert '4 would hold all' in warning
+@pytest.mark.parametrize(
+  'settings',
+  [
+    {'type': 'box', 'use_json_file': True},
+    {'type': 'box_and_mask', 'use_json_file': False},
+  ],
+)
+def test_whole_groundtruth_is_not_warned_of(records, settings):
+  assert not _warnings(records, is_training=False, **settings)
 
 
 @pytest.mark.parametrize('is_training', [True, False])
@@ -99,7 +94,11 @@ def test_records_that_cannot_be_used_are_named(records, is_training):
   )
 
 
-def test_a_large_set_is_not_read_whole(records, monkeypatch):
+def test_a_large_set_is_sampled_from_all_files(records, tmp_path, monkeypatch):
   monkeypatch.setattr(object_counts, '_MOST_RECORDS', 3)
-  (warning,) = _warnings(records, is_training=False)
-  assert '1 of the first 3 images' in warning
+  more = record_factory.write_records(
+    tmp_path / 'b.tfrecord', [_record(number, 9) for number in (5, 6, 7)]
+  )
+  (warning,) = _warnings(f'{records},{more}', is_training=True)
+  assert '2 of a sample of 4 images' in warning
+  assert warning.endswith('9 would hold all of the sample.')

@@ -116,9 +116,12 @@ def test_formats():
 
 @pytest.mark.slow
 def test_masks():
-  _, ratio = _run('masks', '--size=320')
+  _, ratio, memory = _run('masks', '--size=320')
   assert 'run lengths identical' in ratio
   assert 0 < float(re.search(r'evaluator / floor ([\d.]+)', ratio)[1]) < 2
+  with_masks, without = map(int, re.findall(r'(\d+) MB', memory))
+  # One mask has a megabyte.
+  assert with_masks < without + 100
 
 
 @pytest.mark.slow

@@ -249,3 +249,27 @@ def test_folder_without_masks(tmp_path):
     instance_masks.read_instance_masks(
       str(tmp_path), str(tmp_path), report_lib.Report()
     )
+
+
+def test_pictures_that_are_no_masks(tmp_path):
+  images, folder = tmp_path / 'images', tmp_path / 'annotated'
+  images.mkdir()
+  for name in ('1.png', '2.png', '3.png', '4.png'):
+    annotated_images.save_image(images / name)
+  disc = np.uint8(np.hypot(*np.mgrid[-15:15, -20:20]) < 9) * 255
+  _save(folder / '1.jpg', disc)
+  _save(folder / '2' / '0.jpg', disc)
+  photo = np.random.RandomState(0).randint(0, 256, (80, 100, 3), np.uint8)
+  _save(folder / '3.png', photo)
+  _save(folder / '4.png', disc > 0)
+  report = report_lib.Report()
+  annotated = instance_masks.read_instance_masks(
+    str(folder), str(images), report, 'cell'
+  )
+  assert [len(image.boxes) for image in annotated.images] == [0, 0, 0, 1]
+  unusable = report.as_dict()['unreadable_mask']['findings']
+  reasons = [finding['detail'] for finding in unusable]
+  assert 'JPEG may change labels; save masks as PNG' in reasons
+  assert reasons.count(reasons[0]) == 2
+  assert 'values, as in a photo' in reasons[2]
+  assert report.files('one_label') == [str(folder / '4.png')]

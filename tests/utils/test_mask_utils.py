@@ -113,6 +113,9 @@ def test_polygons_of_small_and_simple_masks():
   assert polygons([[0, 1]]) == [[21, 10, 21, 11, 22, 11, 22, 10]]
   (line,) = polygons(np.ones([50, 1]))
   assert line == [20, 10, 20, 60, 21, 60, 21, 10]
+  assert polygons([[1]], 0.75) == polygons([[1]])
+  diagonal = np.eye(2)
+  assert polygons(diagonal, 0.75) == polygons(diagonal) != []
   stairs = np.tri(40)
   assert len(polygons(stairs)[0]) == 2 * 82
   (smooth,) = polygons(stairs, tolerance=1)

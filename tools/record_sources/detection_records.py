@@ -1,11 +1,15 @@
 """Records of images and their boxes."""
 
+import io
 from typing import Any, Dict, Iterator, List
 
+import numpy as np
 import tensorflow.compat.v1 as tf
+from PIL import Image
+from pycocotools import mask as mask_lib
 
 from dataloader import image_reader, whole_set
-from tools.record_sources import annotations, boxes, masks, record_kind
+from tools.record_sources import annotations, boxes, record_kind
 from tools.record_sources import report as report_lib
 
 
@@ -56,7 +60,7 @@ def make_example(
   """Returns the tf.Example that the input pipeline decodes.
 
   Boxes are divided by the size of the image; labels start at 1. With masks,
-  `segmentation` of the boxes has to be of run lengths of the image.
+  `segmentation` of the boxes has to be compressed run lengths of the image.
   """
   width, height = float(encoded.width), float(encoded.height)
   ints, floats = record_kind.ints_feature, record_kind.floats_feature
@@ -64,12 +68,7 @@ def make_example(
   pngs = {}
   if include_masks:
     pngs[prefix + 'mask'] = record_kind.bytes_feature(
-      *(
-        masks.to_png(
-          masks.rasterize(box.segmentation, encoded.height, encoded.width)
-        )
-        for box in usable
-      )
+      *(_png(mask_lib.decode(box.segmentation)) for box in usable)
     )
   return tf.train.Example(
     features=tf.train.Features(
@@ -88,6 +87,12 @@ def make_example(
       }
     )
   )
+
+
+def _png(mask: np.ndarray) -> bytes:
+  png = io.BytesIO()
+  Image.fromarray(mask).save(png, 'PNG', compress_level=3)
+  return png.getvalue()
 
 
 def _annotation(

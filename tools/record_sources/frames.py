@@ -4,10 +4,13 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as mask_lib
 
 from dataloader import image_reader
-from tools.record_sources import annotations, masks
+from evaluation import annotation_file
+from tools.record_sources import annotations
 from tools.record_sources import report as report_lib
+from utils import errors, mask_utils
 
 _Size = Tuple[int, int]
 
@@ -41,7 +44,11 @@ class Frame(NamedTuple):
   def mask(self, segmentation: Any) -> np.ndarray:
     """Returns uint8 [height, width]; DataError if it is no mask."""
     width, height = self.annotated
-    mask = masks.rasterize(segmentation, height, width)
+    if not annotation_file.is_segmentation(segmentation, height, width):
+      raise errors.DataError(
+        f'neither polygons nor run lengths of {width}x{height} pixels'
+      )
+    mask = mask_lib.decode(mask_utils.to_rle(segmentation, height, width))
     if self.actual != self.annotated:
       mask = np.asarray(
         Image.fromarray(mask).resize(self.actual, Image.NEAREST)

@@ -16,6 +16,10 @@ from utils import label_map as label_map_lib
 
 _FLAG = '--instance_masks_dir'
 _WHITE = 255
+# The noise of their compression would be labels.
+_LOSSY = ('JPEG', 'MPO', 'WEBP', 'JPEG2000')
+# More are the colours of a photo.
+_MOST_LABELS = 5000
 
 
 def read_instance_masks(
@@ -140,18 +144,26 @@ def _of_label_image(
   if values is None:
     return
   labels = np.setdiff1d(values, [0])
-  if labels.tolist() == [_WHITE]:
+  if len(labels) > _MOST_LABELS:
+    reason = f'{len(labels):,} values, as in a photo, not a label image'
+    report.add('unreadable_mask', path, reason)
+    return
+  if labels.tolist() == [True if values.dtype == bool else _WHITE]:
     report.add('one_label', path)
   for label in labels:
     yield _box(values == label, class_name)
 
 
 def _read(path: str, report: report_lib.Report) -> Optional[np.ndarray]:
-  """Returns one number a pixel, [height, width]; None if it is no picture."""
+  """Returns one number a pixel, [height, width]; None if it cannot be used."""
   try:
     with tf.io.gfile.GFile(path, 'rb') as source:
       content = source.read()
     image = image_reader.open_header(content)
+    if image.format in _LOSSY or image.info.get('compression') == 'jpeg':
+      raise errors.DataError(
+        f'{image.format} may change labels; save masks as PNG'
+      )
     with image_reader.explaining():
       pixels = np.asarray(image)
   except (errors.DataError, tf.errors.OpError) as error:

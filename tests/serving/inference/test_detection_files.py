@@ -77,6 +77,12 @@ def test_csv(tmp_path):
   assert '1 rows' in writer.close()
 
 
+def test_csv_without_images(tmp_path):
+  path = tmp_path / 'r.csv'
+  detection_files.CsvWriter(str(path), None, 0.0).close()
+  assert path.read_text() == detection_files.CsvWriter.HEADER
+
+
 def test_discarded_files_leave_nothing_and_keep_the_old(tmp_path):
   path = tmp_path / 'r.csv'
   path.write_text('old')
