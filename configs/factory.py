@@ -47,14 +47,11 @@ def declared_keys(model: str) -> Sequence[Key]:
 
 
 def have_same_keys(model: str, other: str) -> bool:
-  """Whether a model and another one, if that exists, share their keys.
+  """Whether a model and another one share their keys.
 
   The `type` of a config then says which of them is meant.
   """
-  return (
-    other in model_names()
-    and _MODELS.get(model).KEYS is _MODELS.get(other).KEYS
-  )
+  return _MODELS.get(model).KEYS is _MODELS.get(other).KEYS
 
 
 def eval_types(model: str) -> Sequence[str]:

@@ -114,6 +114,9 @@ def _model_name(model: Optional[str], texts: _Texts) -> str:
     raise errors.ConfigError(
       f'{origin}: type must be str, but {given!r} is {type(given).__name__}.'
     )
+  if given:
+    with errors.naming(f'{origin}: '):
+      factory.declared_keys(given)
   if model and given and not factory.have_same_keys(model, given):
     raise errors.ConfigError(
       f'--model={model} contradicts type: {given!r} in {origin}.'

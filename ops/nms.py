@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from ops import box_ops, portability
+from ops import box_ops, loop_free_nms, portability
 
 # Candidates that one pass over all scores extracts.
 _BLOCK_SIZE = 4096
@@ -84,32 +84,18 @@ def multiclass_nms(
       nothing.
   """
   if portability.is_required():
-    # It needs this module.
-    from ops import loop_free_nms
-
-    return loop_free_nms.multiclass_nms(
+    fields = loop_free_nms.multiclass_nms(
       boxes,
       scores,
       max_detections,
       iou_threshold,
       score_threshold,
       max_candidates_per_class,
-      suppress_equal,
       keep_empty,
     )
+    return KeptBoxes(*fields)
   num_boxes, num_classes = scores.shape.as_list()[1:]
-  boxes = tf.cast(boxes, tf.float32)
-  if boxes.shape.ndims == 4:
-    boxes = tf.reshape(
-      tf.transpose(boxes, [0, 2, 1, 3]), [-1, num_classes * num_boxes, 4]
-    )
-  scores = tf.cast(scores, tf.float32)
-  # Class-major, so that ties go to the lower class, then to the lower index. A
-  # score that is not a number is no candidate.
-  scores = tf.where(scores > score_threshold, scores, _nothing_like(scores))
-  scores = tf.reshape(
-    tf.transpose(scores, [0, 2, 1]), [-1, num_classes * num_boxes]
-  )
+  boxes, scores = _class_major(boxes, scores, score_threshold)
   selection = _Selection(
     max_detections,
     iou_threshold,
@@ -122,6 +108,23 @@ def multiclass_nms(
     keep_empty,
   )
   return _select(boxes, scores, num_boxes, selection)
+
+
+def _class_major(
+  boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float
+) -> Tuple[tf.Tensor, tf.Tensor]:
+  """[batch, n or classes * n, 4], [batch, classes * n] of the candidates.
+
+  In this order ties go to the lower class, then to the lower index.
+  """
+  num_scores = scores.shape[1:].num_elements()
+  boxes = tf.cast(boxes, tf.float32)
+  if boxes.shape.ndims == 4:
+    boxes = tf.reshape(tf.transpose(boxes, [0, 2, 1, 3]), [-1, num_scores, 4])
+  scores = tf.cast(scores, tf.float32)
+  # A score that is not a number is no candidate.
+  scores = tf.where(scores > score_threshold, scores, _nothing_like(scores))
+  return boxes, tf.reshape(tf.transpose(scores, [0, 2, 1]), [-1, num_scores])
 
 
 def _select(
@@ -251,7 +254,7 @@ class _Selection:
     rivals = earlier & _same_class(chunk.classes, chunk.classes)
     is_open = chunk.scores > _NOT_A_CANDIDATE
     if not self._keep_empty:
-      is_open &= has_area(chunk.boxes)
+      is_open &= box_ops.has_area(chunk.boxes)
     if self._max_candidates_per_class is not None:
       rank = tf.gather(seen, chunk.classes, batch_dims=1, axis=1)
       rank += tf.reduce_sum(
@@ -330,14 +333,6 @@ def _greedy(is_open: tf.Tensor, beats: tf.Tensor) -> tf.Tensor:
     back_prop=False,
   )
   return kept
-
-
-def has_area(boxes: tf.Tensor) -> tf.Tensor:
-  """Whether boxes [..., 4] have one that float32 can hold; bool [...]."""
-  ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-  height, width = ymax - ymin, xmax - xmin
-  # The product of two tiny sides may be 0.
-  return (height > 0.0) & (width > 0.0) & (height * width > 0.0)
 
 
 def _same_class(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

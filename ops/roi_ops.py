@@ -22,7 +22,7 @@ class ROIGenerator:
 
   Args:
     params: the block `roi_proposal`; a threshold of 0 for the IoU suppresses
-      nothing.
+      nothing, or with `use_batched_nms` whatever overlaps.
   """
 
   def __init__(self, params: Any):
@@ -117,6 +117,8 @@ class ROIGenerator:
     """The best of all levels, each of which is a class of its own."""
     is_batched = self._params.use_batched_nms
     iou_threshold = self._setting('nms_threshold', is_training)
+    if not is_batched and not iou_threshold:
+      iou_threshold = _NO_SUPPRESSION
     score_threshold = self._setting('score_threshold', is_training)
     most = max(scores.shape.as_list()[1] for _, scores in levels)
     boxes, scores = [], []
@@ -130,7 +132,7 @@ class ROIGenerator:
       tf.stack(boxes, axis=2),
       tf.stack(scores, axis=2),
       count,
-      iou_threshold or _NO_SUPPRESSION,
+      iou_threshold,
       score_threshold if is_batched or score_threshold > 0 else _ABSENT,
       suppress_equal=not is_batched,
       keep_empty=True,

@@ -75,6 +75,17 @@ def make_record(
   ).SerializeToString()
 
 
+def with_mask(number):
+  """A record of one object, with a mask; `number` is its id and its image."""
+  mask = np.zeros([40, 60], np.uint8)
+  mask[4:24, 12:42] = 255
+  return make_record(
+    source_id=str(number).encode(),
+    encoded=encode(pixels(seed=number)),
+    object__mask=[encode(mask)],
+  )
+
+
 def write_records(path, records):
   """Writes serialized records; returns the path as text."""
   with tf.io.TFRecordWriter(str(path)) as writer:

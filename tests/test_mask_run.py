@@ -25,20 +25,10 @@ _TRAIN = {'train_batch_size': 2, 'total_steps': 1, 'seed': 1}
 _EVAL = {'eval_batch_size': 3, 'type': 'box_and_mask'}
 
 
-def _record(number):
-  mask = np.zeros([40, 60], np.uint8)
-  mask[4:24, 12:42] = 255
-  return record_factory.make_record(
-    source_id=str(number).encode(),
-    encoded=record_factory.encode(record_factory.pixels(seed=number)),
-    object__mask=[record_factory.encode(mask)],
-  )
-
-
 @pytest.mark.slow
 def test_each_image_is_scored_once_and_exports_agree(tmp_path):
   records = record_factory.write_records(
-    tmp_path / 'set.tfrecord', map(_record, range(_NUM_IMAGES))
+    tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(_NUM_IMAGES))
   )
   data = {
     'train': {**_TRAIN, 'train_file_pattern': records},

@@ -48,11 +48,7 @@ def draw_detections(
   if not isinstance(image, Image.Image):
     image = Image.fromarray(image)
   image = image.convert('RGB')
-  shorter_side = min(image.size)
-  line_width = max(1, round(shorter_side / 240))
-  font_size = max(11, round(shorter_side / 34))
-  names = fonts.drawable(frozenset((label_map or {}).items()))
-
+  line_width = max(1, round(min(image.size) / 240))
   has_boxes = boxes is not None
   if not has_boxes:
     boxes = np.tile([0, 0, image.height, image.width], [len(classes), 1])
@@ -69,22 +65,8 @@ def draw_detections(
   if masks is not None:
     image.paste(Image.blend(plain, image, _BOX_ALPHA))
     rows = _draw_masks(image, masks, classes, shown, line_width)
-  taken: List[_Rectangle] = []
-  for row in shown if has_labels else []:
-    text = names.get(int(classes[row]), str(int(classes[row])))
-    font = fonts.load(font_size, text)
-    if scores is not None:
-      text += f' {100 * scores[row]:.0f}%'
-    size = _label_size(font, text)
-    is_hidden = None
-    if masks is not None:
-      is_hidden = rows >= 0
-      if masks[row].pixels.sum() > _SMALL_MASK * size[0] * size[1]:
-        is_hidden &= rows != row
-    place = _free_place(rectangles[row], size, image.size, taken, is_hidden)
-    if place is not None:
-      taken.append(place)
-      _draw_label(draw, place, text, font, class_color(classes[row]))
+  if has_labels:
+    _draw_labels(image, rectangles, classes, scores, label_map, masks, rows)
   return image
 
 
@@ -133,6 +115,34 @@ def _draw_masks(image, masks, classes, shown, line_width) -> np.ndarray:
     cv2.drawContours(pixels, outlines, -1, colors[row], line_width)
   image.paste(Image.fromarray(pixels))
   return rows
+
+
+def _draw_labels(
+  image, rectangles, classes, scores, label_map, masks, rows
+) -> None:
+  """Labels the rectangles {row: rectangle} in their order, while there is room.
+
+  Masks need `rows`, those that `_draw_masks` returns.
+  """
+  font_size = max(11, round(min(image.size) / 34))
+  names = fonts.drawable(frozenset((label_map or {}).items()))
+  draw = ImageDraw.Draw(image)
+  taken: List[_Rectangle] = []
+  for row, rectangle in rectangles.items():
+    text = names.get(int(classes[row]), str(int(classes[row])))
+    font = fonts.load(font_size, text)
+    if scores is not None:
+      text += f' {100 * scores[row]:.0f}%'
+    size = _label_size(font, text)
+    is_hidden = None
+    if masks is not None:
+      is_hidden = rows >= 0
+      if masks[row].pixels.sum() > _SMALL_MASK * size[0] * size[1]:
+        is_hidden &= rows != row
+    place = _free_place(rectangle, size, image.size, taken, is_hidden)
+    if place is not None:
+      taken.append(place)
+      _draw_label(draw, place, text, font, class_color(classes[row]))
 
 
 def _shown(boxes, scores, min_score) -> List[int]:

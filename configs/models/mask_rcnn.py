@@ -147,6 +147,8 @@ KEYS = (
   *_ROI_SAMPLING,
   *_MASK_SAMPLING,
   *_LOSSES,
+  # There are no losses to evaluate.
+  Key('eval.type', EVAL_TYPES[0], ', '.join(EVAL_TYPES)),
 )
 
 

@@ -93,11 +93,11 @@ def test_model_is_flag_else_type_else_retinanet(
 
 def test_a_model_that_contradicts_a_file_names_it(tmp_path):
   path = tmp_path / 'params.yaml'
-  path.write_text('type: other')
+  path.write_text('type: classification')
   with pytest.raises(errors.ConfigError) as raised:
     resolver.resolve(model='retinanet', config_file=str(path))
   assert str(raised.value) == (
-    f"--model=retinanet contradicts type: 'other' in '{path}'."
+    f"--model=retinanet contradicts type: 'classification' in '{path}'."
   )
 
 
@@ -108,7 +108,11 @@ def test_a_model_that_contradicts_a_file_names_it(tmp_path):
     ({'config_file': {'type': 'zzz'}}, ["'zzz' is unknown", 'retinanet']),
     (
       {'model': 'retinanet', 'params_override': 'type=zzz'},
-      ['--model=retinanet contradicts', "'zzz'", '--params_override'],
+      ["--params_override: model: 'zzz' is unknown", 'retinanet'],
+    ),
+    (
+      {'model': 'retinanet', 'params_override': 'type=classification'},
+      ['--model=retinanet contradicts', '--params_override'],
     ),
     (
       {'model': 'shapes', 'config_file': {'type': 'retinanet'}},

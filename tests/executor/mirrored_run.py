@@ -1,6 +1,6 @@
 """Trains and evaluates a tiny model with two replicas on one CPU.
 
-  python -m tests.executor.mirrored_run MODEL_DIR RECORDS OVERRIDE_JSON
+  python -m tests.executor.mirrored_run MODEL_DIR CONFIG_JSON
 
 A process of its own, since the number of CPU devices of a process is fixed.
 """
@@ -11,15 +11,17 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
+from configs import resolver
 from executor import estimator_factory, hardware
 from executor import runner as runner_lib
-from tests import tiny_run
 
 _DEVICES = ('/cpu:0', '/cpu:1')
 
 
-def main(model_dir, records, override):
-  params = tiny_run.resolve(model_dir, records, json.loads(override))
+def main(model_dir, config):
+  params = resolver.resolve(
+    params_override=config, flags={'model_dir': model_dir}
+  ).params
   found = hardware.Hardware(hardware.GPU, len(_DEVICES), 'two CPU devices')
   hardware.detect = lambda params, awaits_new_tpu: found
   tf.distribute.MirroredStrategy = functools.partial(

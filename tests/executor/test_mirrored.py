@@ -8,28 +8,27 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from configs import resolver
 from executor import runner as runner_lib
-from tests import programs, tiny_run
+from tests import programs, record_factory, tiny_run, two_stage_batch
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _STEPS = 3
 _SETTINGS = {
   'enable_summary': True,
   'batch_norm_activation': {'use_sync_bn': True},
-  'retinanet_loss': {'normalizer_momentum': 0.9},
 }
 _TRAIN = {'total_steps': _STEPS, 'train_batch_size': 4}
 
 
-def _run_mirrored(model_dir, records, override):
+def _run_mirrored(model_dir, config):
   process = subprocess.run(
     [
       *programs.PYTHON,
       '-m',
       'tests.executor.mirrored_run',
       str(model_dir),
-      records,
-      json.dumps(override),
+      json.dumps(config),
     ],
     cwd=os.path.abspath(_ROOT),
     stdout=subprocess.PIPE,
@@ -72,32 +71,34 @@ def _with_biased_variance(moving_variance, like):
   return min(candidates, key=lambda value: np.abs(value - like).max())
 
 
-def _train_both(tmp_path, settings, train, only_replicated):
+def _tiny(tmp_path, settings):
+  # The images differ, so that each replica has batch statistics and a number
+  # of positive anchors of its own.
+  records = tiny_run.write_data(tmp_path)
+  return tiny_run.overrides(records, {'train': _TRAIN}, settings)
+
+
+def _train_both(tmp_path, config, only_replicated=()):
   """Trains one device and two replicas from the same weights.
 
   Args:
     tmp_path: gets the model directories 'one' and 'two'.
-    settings: overrides of both runs.
-    train: block `train` of both runs.
-    only_replicated: more of it for the replicas.
+    config: of both runs, a nested dict.
+    only_replicated: more of its block `train` for the replicas.
 
   Returns:
     Weights at the beginning, of the one device and of the two replicas by
     name; metrics of the two.
   """
-  # The images differ, so that each replica has batch statistics and a number
-  # of positive anchors of its own.
-  records = tiny_run.write_data(tmp_path)
-  params = tiny_run.resolve(
-    tmp_path / 'one', records, settings, {'train': train}
-  )
+  params = resolver.resolve(
+    params_override=config, flags={'model_dir': str(tmp_path / 'one')}
+  ).params
   runner_lib.Runner(params).train()
   # A checkpoint to start from makes the initial weights equal.
   start = str(tmp_path / 'one' / 'model.ckpt-0')
-  train = {**train, **only_replicated, 'checkpoint': {'path': start}}
-  metrics = _run_mirrored(
-    tmp_path / 'two', records, {**settings, 'train': train}
-  )
+  train = {**config['train'], 'checkpoint': {'path': start}}
+  train.update(only_replicated)
+  metrics = _run_mirrored(tmp_path / 'two', {**config, 'train': train})
   one, two = [
     _weights(tmp_path / name / f'model.ckpt-{_STEPS}')
     for name in ('one', 'two')
@@ -107,7 +108,8 @@ def _train_both(tmp_path, settings, train, only_replicated):
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
-  initial, one, two, metrics = _train_both(tmp_path, _SETTINGS, _TRAIN, {})
+  settings = {**_SETTINGS, 'retinanet_loss': {'normalizer_momentum': 0.9}}
+  initial, one, two, metrics = _train_both(tmp_path, _tiny(tmp_path, settings))
   losses = [_scalars(tmp_path / name) for name in ('one', 'two')]
   assert set(losses[0]) == set(losses[1])
   for step in range(_STEPS):
@@ -138,9 +140,14 @@ def test_replicas_clip_the_gradient_of_the_whole_batch(tmp_path):
   # With all that saves memory.
   _, one, two, _ = _train_both(
     tmp_path,
-    {'batch_norm_activation': {'batch_norm_trainable': False}},
-    # Below the norm of every step.
-    {**_TRAIN, 'gradient_clip_norm': 0.5, 'ema_decay': 0.5},
+    _tiny(
+      tmp_path,
+      {
+        'batch_norm_activation': {'batch_norm_trainable': False},
+        # Below the norm of every step.
+        'train': {'gradient_clip_norm': 0.5, 'ema_decay': 0.5},
+      },
+    ),
     {
       'gradient_accumulation_steps': 2,
       'recompute_grad': True,
@@ -162,3 +169,41 @@ def test_replicas_clip_the_gradient_of_the_whole_batch(tmp_path):
     np.testing.assert_allclose(
       two[name], value, rtol=1e-4, atol=atol, err_msg=name
     )
+
+
+@pytest.mark.slow
+def test_two_replicas_train_masks(tmp_path):
+  records = record_factory.write_records(
+    tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(7))
+  )
+  config = two_stage_batch.merged(
+    two_stage_batch.SMALL,
+    _SETTINGS,
+    {
+      'resnet': {'resnet_depth': 10},
+      # Chance leaves out no anchor, nor any of the 64 candidates.
+      'maskrcnn_parser': {
+        'output_size': [64, 64],
+        'rpn_batch_size_per_im': 4096,
+      },
+      'train': {
+        **_TRAIN,
+        'seed': 1,
+        'learning_rate': {'warmup_learning_rate': 0.0001},
+        'train_file_pattern': records,
+      },
+      'eval': {'eval_batch_size': 3, 'eval_file_pattern': records},
+    },
+  )
+  _, one, two, metrics = _train_both(tmp_path, config)
+  assert set(one) == set(two)
+  losses = [_scalars(tmp_path / name) for name in ('one', 'two')]
+  for name in ('rpn_score_loss', 'fast_rcnn_class_loss'):
+    assert losses[1][name, 0] == pytest.approx(losses[0][name, 0], rel=1e-3)
+  # Each replica's are means over its own objects.
+  for name in ('rpn_box_loss', 'fast_rcnn_box_loss', 'mask_loss'):
+    for step in range(_STEPS):
+      assert losses[1][name, step] == pytest.approx(
+        losses[0][name, step], rel=0.5
+      )
+  assert metrics['mask_AP'] >= 0

@@ -94,6 +94,8 @@ def test_golden_proposals(name, levels, changes):
 def _model(params, inputs):
   """One image and level at a time, one box after the other."""
   images = []
+  # Of 0 the one kind of suppression makes none.
+  threshold = params.rpn_nms_threshold or 1 - params.use_batched_nms
   for image in range(2):
     kept = []
     for level in inputs[1]:
@@ -113,13 +115,12 @@ def _model(params, inputs):
         order = order[:limit]
       chosen = []
       for i in order:
+        if len(chosen) == min(limit, params.rpn_post_nms_top_k):
+          break
         if boxes[i].max() > 0 and all(
-          _iou(boxes[i], boxes[j]) < params.rpn_nms_threshold
-          or params.rpn_nms_threshold == 0
-          for j in chosen
+          _iou(boxes[i], boxes[j]) <= threshold for j in chosen
         ):
           chosen.append(i)
-      chosen = chosen[: min(limit, params.rpn_post_nms_top_k)]
       kept += [(scores[i], boxes[i]) for i in chosen]
     kept.sort(key=lambda pair: -pair[0])
     images.append([box for _, box in kept[: params.rpn_post_nms_top_k]])
@@ -137,8 +138,9 @@ def _iou(a, b):
   'changes',
   [
     {'rpn_nms_threshold': 0.3, 'rpn_post_nms_top_k': 150},
-    # Nothing is suppressed.
+    # Nothing is suppressed, or whatever overlaps.
     {'rpn_nms_threshold': 0.0},
+    {'rpn_nms_threshold': 0.0, 'use_batched_nms': True},
     # More are asked for than there are candidates.
     {'rpn_pre_nms_top_k': 20, 'rpn_post_nms_top_k': 1000},
     # Of a level no more are kept than there.

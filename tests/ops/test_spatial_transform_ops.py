@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from ops import spatial_transform_ops
 from tests import golden_boxes, golden_numbers
 
-_SIZE = 256
+_SIZE = (256, 256)
 _ODD = [
   *([0, 0, 0, 0], [-1, -1, -1, -1], [0, 0, 256, 256]),
   *([247.0, 249.0, 286, 306], [-20, -12, 15, 40], [30, 40, 20, 10]),
@@ -15,19 +15,16 @@ _ODD = [
 ]
 
 
-def _inputs(num_levels=5, channels=6, num_boxes=24):
+def _inputs(num_levels=5, size=_SIZE, channels=6, num_boxes=24):
   rng = np.random.RandomState(0)
   features = {
     level: golden_boxes.normal(
-      rng, 2, _SIZE // 2**level, _SIZE // 2**level, channels
+      rng, 2, *(side // 2**level for side in size), channels
     )
     for level in range(2, 2 + num_levels)
   }
   boxes = np.stack(
-    [
-      golden_boxes.boxes_in(rng, num_boxes, _SIZE, _SIZE, 2.0, 900.0)
-      for _ in range(2)
-    ]
+    [golden_boxes.boxes_in(rng, num_boxes, *size, 2.0, 900.0) for _ in range(2)]
   )
   boxes[:, : len(_ODD)] = _ODD
   return features, boxes
@@ -97,9 +94,9 @@ def test_golden_crops():
 
 
 @pytest.mark.parametrize('has_sparse_ops', [True, False])
-@pytest.mark.parametrize('num_levels', [1, 3])
-def test_crops_equal_the_model(num_levels, has_sparse_ops):
-  features, boxes = _inputs(num_levels)
+@pytest.mark.parametrize('num_levels, size', [(1, _SIZE), (3, (192, 320))])
+def test_crops_equal_the_model(num_levels, size, has_sparse_ops):
+  features, boxes = _inputs(num_levels, size)
   got, gradients = _run(features, boxes, 7, has_sparse_ops=has_sparse_ops)
   for image in range(2):
     for box, crop in zip(boxes[image], got[image]):
