@@ -111,7 +111,10 @@ def _names(params: Any) -> Dict[int, str]:
 
 
 @evaluator_registry.register_evaluator(
-  'classification', ('class_probabilities',), check=_names
+  'classification',
+  ('class_probabilities',),
+  check=_names,
+  metrics=('top_1_accuracy', 'top_5_accuracy'),
 )
 def from_params(params: Any) -> ClassificationEvaluator:
   """The evaluator of classes of whole images."""

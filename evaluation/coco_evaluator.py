@@ -327,6 +327,7 @@ def _check_groundtruth(params: Any, include_mask: bool = False) -> None:
   _BOX_FIELDS,
   check=_check_groundtruth,
   streams_groundtruth=lambda params: not params.eval.use_json_file,
+  metrics=tuple(coco_metrics.CATEGORY_METRICS),
 )
 def box_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes."""
@@ -339,6 +340,11 @@ def box_from_params(params: Any) -> COCOEvaluator:
   check=functools.partial(_check_groundtruth, include_mask=True),
   contents=lambda params: (
     None if _val_json_file(params.eval) else record_contents.OBJECTS_WITH_MASKS
+  ),
+  metrics=tuple(
+    prefix + name
+    for prefix in ('', 'mask_')
+    for name in coco_metrics.CATEGORY_METRICS
   ),
 )
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:

@@ -31,6 +31,7 @@ class EvaluatorType(NamedTuple):
       if it does not.
     streams_groundtruth: of the whole config, whether it scores by the labels
       of batches, which hold a bounded number of objects.
+    metrics: names of those over all classes; none if they are not known.
   """
 
   from_params: Callable[[Any], Any]
@@ -38,6 +39,7 @@ class EvaluatorType(NamedTuple):
   check: Callable[[Any], None]
   contents: Callable[[Any], Optional[record_contents.Contents]]
   streams_groundtruth: Callable[[Any], bool]
+  metrics: Sequence[str]
 
 
 EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))
@@ -51,13 +53,19 @@ def register_evaluator(
     [Any], Optional[record_contents.Contents]
   ] = lambda params: None,
   streams_groundtruth: Callable[[Any], bool] = lambda params: False,
+  metrics: Sequence[str] = (),
 ) -> Callable[..., Any]:
   """Decorates the `from_params` of an evaluator; see `EvaluatorType`."""
 
   def decorator(from_params):
     EVALUATORS.register(name)(
       EvaluatorType(
-        from_params, tuple(needs), check, contents, streams_groundtruth
+        from_params,
+        tuple(needs),
+        check,
+        contents,
+        streams_groundtruth,
+        metrics,
       )
     )
     return from_params

@@ -50,7 +50,7 @@ class BestCheckpoint:
     if self._metric not in metrics:
       _log.warning(
         "eval.best_metric: '%s' is none of the metrics (%s), so no best "
-        'checkpoint is kept.%s',
+        'checkpoint is kept, and no training ends early.%s',
         self._metric,
         ', '.join(sorted(metrics)),
         errors.did_you_mean(self._metric, metrics),

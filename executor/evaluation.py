@@ -70,13 +70,23 @@ def check_settings(params: Any, evaluates: bool) -> None:
       'be evaluated. Set it to true, or eval.type to '
       f"'{evaluator_registry.LOSSES_ALONE}' for losses alone."
     )
-  needs = evaluator_registry.EVALUATORS.get(name).needs
-  missing = [key for key in needs if key not in model.predicted]
+  evaluator = evaluator_registry.EVALUATORS.get(name)
+  missing = [key for key in evaluator.needs if key not in model.predicted]
   if missing:
     raise errors.ConfigError(
       f'eval.type: {name!r} scores {missing[0]}, which the model '
       f"'{params.type}' does not predict. Use another one, or "
       f"'{evaluator_registry.LOSSES_ALONE}' for losses alone."
+    )
+  metric, _ = best_checkpoint.parse(params.eval.best_metric)
+  known = [*evaluator.metrics]
+  if model.has_evaluation_losses:
+    known += [*model.watched_losses, 'model_loss']
+  # The names of classes are not known here.
+  if evaluator.metrics and metric not in known and '/' not in metric:
+    raise errors.ConfigError(
+      f'eval.best_metric: {metric!r} is no metric of eval.type {name!r}; use '
+      f'{", ".join(known)}.{errors.did_you_mean(metric, known)}'
     )
 
 

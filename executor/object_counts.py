@@ -50,14 +50,14 @@ def find_excess(params: Any, is_training: bool) -> Iterator[str]:
   excess = [count for count in counts if count > limit]
   if excess:
     yield (
-      '{}: {} of {} {} images have more objects than {}.max_num_instances: '
-      '{}, and labels lack the rest of them. {} would hold {}.'.format(
+      '{}: more objects than {}.max_num_instances: {} are in {} of {} {} '
+      'images, and labels lack the rest of them. {} would hold {}.'.format(
         key,
+        params.architecture.parser,
+        limit,
         len(excess),
         'the' if is_whole else 'a sample of',
         len(counts),
-        params.architecture.parser,
-        limit,
         max(excess),
         'all' if is_whole else 'all of the sample',
       )

@@ -36,11 +36,15 @@ class RunHistory:
 
   Args:
     params: the whole config.
+
+  Attributes:
+    why: the end comes, if without an error.
   """
 
   def __init__(self, params: Any):
     self._params = params
     self._has_started = False
+    self.why = 'finished'
 
   def start(self) -> None:
     """Adds the line of the start, once."""
@@ -65,18 +69,17 @@ class RunHistory:
   @contextlib.contextmanager
   def ending(self) -> Iterator[None]:
     """Adds the line of the end when the block ends, if there was a start."""
-    why = 'finished'
     try:
       yield
     except BaseException as error:
-      why = (str(error) or repr(error)).splitlines()[0]
+      self.why = (str(error) or repr(error)).splitlines()[0]
       raise
     finally:
       if self._has_started:
         best = best_checkpoint.BestCheckpoint(self._params).read()
         if best:
           del best['metrics']
-        self._add(event='end', why=why, best=best)
+        self._add(event='end', why=self.why, best=best)
 
   def _add(self, event: str, **entry: Any) -> None:
     model_dir = self._params.model_dir

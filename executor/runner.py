@@ -238,6 +238,7 @@ class Runner:
     why = early_stop.reason(self._params)
     if why:
       _log.info('No more training: %s', why)
+      self._trainer.history.why = why
     return bool(why)
 
   def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:

@@ -64,6 +64,12 @@ def restored_names(
     name = checkpoint.name_of(variable)
     average = name + _ENDING
     names[average if average in stored else name] = variable
+  num_averages = sum(name.endswith(_ENDING) for name in names)
+  if num_averages:
+    _log.info(
+      'Moving averages stand in for %d weights of %s (eval.use_ema).',
+      *(num_averages, os.path.basename(prefix)),
+    )
   return names
 
 

@@ -262,6 +262,10 @@ def test_bad_setting_is_named_before_a_graph_is_built(
     ),
     ({'eval': {'backend': 'cocoeval'}}, "eval.backend: 'cocoeval' is unknown"),
     ({'postprocess': {'apply_nms': False}}, 'postprocess.apply_nms: false'),
+    (
+      {'eval': {'best_metric': '-mask_AP5'}},
+      "eval.best_metric: 'mask_AP5' is no metric of eval.type 'box'; use AP, ",
+    ),
   ],
 )
 @pytest.mark.parametrize('run', ['train', 'train_and_eval', 'evaluate'])

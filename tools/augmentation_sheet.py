@@ -9,11 +9,13 @@ from PIL import Image, ImageDraw
 
 from configs import factory
 from dataloader import object_list, parser_generator, record_contents
-from ops import box_ops, image_decoding, preprocess_ops
-from utils import drawing, errors, fonts, mode_keys
+from ops import box_ops, image_decoding, instance_masks, preprocess_ops
+from utils import drawing, errors, fonts, mask_utils, mode_keys
 
 _MARGIN = 8
 _HEADER = 18
+# Side of the masks of an image as stored.
+_MASK_SIZE = 112
 
 
 class Picture(NamedTuple):
@@ -24,11 +26,13 @@ class Picture(NamedTuple):
     boxes: float32 [n, 4], in pixels of this image; [0, 4] if the class is that
       of the whole image.
     classes: int32 [n], or [1].
+    masks: float32 [n, m, m] within the boxes; [0, m, m] if there are none.
   """
 
   pixels: np.ndarray
   boxes: np.ndarray
   classes: np.ndarray
+  masks: np.ndarray
 
 
 class Row(NamedTuple):
@@ -70,8 +74,8 @@ def sample_rows(
       else:
         settings = factory.parser_settings(params)
         skips_crowd = settings.skip_crowd_during_training
-        original = _original(data, skips_crowd)
-        sample = _sample(element, skips_crowd)
+        original = _original(data, skips_crowd, parser)
+        sample = _sample(element, skips_crowd, parser)
       rows = []
       for value in records:
         source_id, picture = session.run(
@@ -136,22 +140,29 @@ def _first_records(files: Sequence[str], count: int) -> List[bytes]:
   return list(itertools.islice((r for r in turns if r is not None), count))
 
 
-def _original(data: Dict[str, Any], skips_crowd: bool) -> Picture:
-  boxes = box_ops.denormalize_boxes(
-    data['groundtruth_boxes'],
-    tf.cast(tf.shape(data['image'])[tf.newaxis, :2], tf.float32),
-  )
+def _original(data: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
+  size = tf.cast(tf.shape(data['image'])[tf.newaxis, :2], tf.float32)
+  boxes = box_ops.denormalize_boxes(data['groundtruth_boxes'], size)
   kept = tf.ones_like(data['groundtruth_is_crowd'])
   if skips_crowd:
     kept = tf.logical_not(data['groundtruth_is_crowd'])
+  masks = _no_masks()
+  if parser.contents == record_contents.OBJECTS_WITH_MASKS:
+    masks = instance_masks.crop(
+      tf.boolean_mask(data['groundtruth_instance_masks_png'], kept),
+      tf.boolean_mask(data['groundtruth_boxes'], kept),
+      tf.tile(size, [tf.math.count_nonzero(kept), 1]),
+      _MASK_SIZE,
+    )
   return Picture(
     data['image'],
     tf.boolean_mask(boxes, kept),
     tf.boolean_mask(data['groundtruth_classes'], kept),
+    masks,
   )
 
 
-def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
+def _sample(element: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
   """The image that the model sees, from what the parser makes of a record."""
   batch = {
     name: tf.RaggedTensor.from_row_splits(ragged, [0, 1], validate=False)
@@ -169,11 +180,21 @@ def _sample(element: Dict[str, Any], skips_crowd: bool) -> Picture:
   boxes = box_ops.resize_and_crop_boxes(
     box_ops.denormalize_boxes(boxes, size), scale, desired, offset
   )
-  return Picture(_pixels(element), boxes, objects.classes)
+  masks = _no_masks()
+  if parser.contents == record_contents.OBJECTS_WITH_MASKS:
+    batch = {k: element[k][tf.newaxis] for k in ('image_info', 'is_flipped')}
+    masks = parser.masks(boxes, objects, batch)
+  return Picture(_pixels(element), boxes, objects.classes, masks)
 
 
 def _classified(pixels: tf.Tensor, data: Dict[str, Any]) -> Picture:
-  return Picture(pixels, tf.zeros([0, 4]), data['class'][tf.newaxis])
+  return Picture(
+    pixels, tf.zeros([0, 4]), data['class'][tf.newaxis], _no_masks()
+  )
+
+
+def _no_masks() -> tf.Tensor:
+  return tf.zeros([0, 1, 1])
 
 
 def _pixels(element: Dict[str, Any]) -> tf.Tensor:
@@ -192,10 +213,18 @@ def _tile(
     (max(round(width * scale), 1), max(round(height * scale), 1)),
     Image.LANCZOS,
   )
+  boxes, masks = picture.boxes * scale, None
+  if len(picture.masks):
+    xywh = np.concatenate([boxes[:, 1::-1], boxes[:, :1:-1]], axis=1)
+    xywh[:, 2:] -= xywh[:, :2]
+    masks = mask_utils.paste_windows(
+      picture.masks, xywh, tile.height, tile.width
+    )
   return drawing.draw_detections(
     tile,
-    picture.boxes * scale if len(picture.boxes) else None,
+    boxes if len(boxes) else None,
     picture.classes,
+    masks=masks,
     label_map=label_map,
     has_labels=label_map is not None,
   )

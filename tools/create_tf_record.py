@@ -225,6 +225,8 @@ def main(argv: List[str]) -> None:
     kind=kind,
   )
   conversion.print_summary(written, report)
+  if FLAGS.instance_masks_dir and not FLAGS.include_masks:
+    print('Only boxes of the masks were written; --include_masks adds them.')
   print(
     'Next: python tools/check_records.py '
     f"--file_pattern='{os.path.join(FLAGS.output_dir, FLAGS.name)}-*.tfrecord' "

@@ -116,7 +116,7 @@ class MaskrcnnParser(detection.DetectionParser):
     labels['gt_boxes'] = rows(boxes_scaled)
     labels['gt_classes'] = rows(tf.cast(objects.classes, tf.int64))
     if self._mask_crop_size:
-      labels['gt_masks'] = rows(self._masks(boxes_scaled, objects, batch))
+      labels['gt_masks'] = rows(self.masks(boxes_scaled, objects, batch))
     return labels
 
   def _proposal_targets(
@@ -145,13 +145,22 @@ class MaskrcnnParser(detection.DetectionParser):
       'rpn_box_targets': targets.boxes,
     }
 
-  def _masks(
+  def masks(
     self,
     boxes_scaled: tf.Tensor,
     objects: object_list.ObjectList,
     batch: Tensors,
   ) -> tf.Tensor:
-    """float32 [n, m, m], what the boxes show of the masks as stored."""
+    """What boxes show of the masks as stored.
+
+    Args:
+      boxes_scaled: float32 [n, 4], pixels of the model's image.
+      objects: n of a batch.
+      batch: `image_info` [batch, 4, 2] and `is_flipped` [batch].
+
+    Returns:
+      float32 [n, m, m] in [0, 1], m of `mask_crop_size`.
+    """
     original_sizes, _, scales, offsets = tf.unstack(
       tf.gather(batch['image_info'], objects.image_indices), num=4, axis=1
     )

@@ -78,6 +78,7 @@ def test_training_and_evaluation_in_turn_end(tmp_path, monkeypatch):
   monkeypatch.setattr(runner, '_evaluate', evaluate)
   runner.train_and_eval()
   assert trained == [10, 20, 30, 40]
+  assert runner._trainer.history.why.startswith('AP has not improved on')
   # Nor does it go on when it is started again.
   runner.train()
   assert trained == [10, 20, 30, 40]

@@ -245,7 +245,7 @@ def test_layout_of_a_folder_for_each_picture(tmp_path):
 
 
 def test_folder_without_masks(tmp_path):
-  with pytest.raises(errors.DataError, match='there is no mask in it'):
+  with pytest.raises(errors.DataError, match='no mask was found in it'):
     instance_masks.read_instance_masks(
       str(tmp_path), str(tmp_path), report_lib.Report()
     )

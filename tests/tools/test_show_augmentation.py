@@ -1,12 +1,15 @@
 """The contact sheet of augmented samples."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from configs import resolver
 from tests import classification_set, golden_numbers, programs, record_factory
 from tools import augmentation_sheet
-from utils import errors
+from utils import errors, mask_utils
 
 
 def _params(**parser):
@@ -90,6 +93,42 @@ def test_boxes_follow_the_image(tmp_path):
   again = augmentation_sheet.sample_rows([path], params, 1, 12)[0]
   for first, second in zip(row.samples, again.samples):
     np.testing.assert_array_equal(first.pixels, second.pixels)
+
+
+def test_masks_follow_the_image(tmp_path):
+  # An L in white on black, which is its own mask.
+  image = np.zeros([128, 128], np.uint8)
+  image[32:96, 40:60] = image[76:96, 40:100] = 255
+  record = record_factory.make_record(
+    b'7',
+    record_factory.encode(np.stack([image] * 3, axis=-1)),
+    [[0.25, 40 / 128, 0.75, 100 / 128]],
+    [1],
+    object__mask=[record_factory.encode(image)],
+  )
+  path = record_factory.write_records(tmp_path / 'a', [record])
+  changes = {
+    'type': 'mask_rcnn',
+    'maskrcnn_parser': {
+      'output_size': [128, 128],
+      'aug_scale_min': 0.7,
+      'aug_scale_max': 1.3,
+    },
+    'train': {'seed': 1},
+  }
+  params = resolver.resolve(params_override=json.dumps(changes)).params
+  (row,) = augmentation_sheet.sample_rows([path], params, 1, 6)
+  for picture in (row.original, *row.samples):
+    ymin, xmin, ymax, xmax = picture.boxes[0]
+    (window,) = mask_utils.paste_windows(
+      picture.masks, [[xmin, ymin, xmax - xmin, ymax - ymin]], 128, 128
+    )
+    found = np.zeros([128, 128], np.uint8)
+    height, width = window.pixels.shape
+    found[window.ymin :, window.xmin :][:height, :width] = window.pixels
+    expected = picture.pixels[:, :, 0] > 127
+    union = np.sum(expected | (found > 0))
+    assert np.sum(expected & (found > 0)) > 0.85 * union
 
 
 def test_a_broken_image_points_to_the_checking_tool(tmp_path):

@@ -70,9 +70,9 @@ def read_instance_masks(
         boxes[stem].extend(_of_label_image(path, name, report))
   if not any(boxes.values()):
     raise errors.DataError(
-      f'{_FLAG}={mask_dir}: there is no mask in it. {report.summary()} It has '
-      'to hold label images or folders of masks, or with several classes a '
-      'folder of these for each; --mask_class is for one class.'
+      f'{_FLAG}={mask_dir}: no mask was found in it. It has to hold label '
+      'images or folders of masks, or with several classes a folder of these '
+      f'for each; --mask_class is for one class. {report.summary()}'.rstrip()
     )
   return annotations.AnnotatedSet(
     _images(boxes, image_dir, report),
