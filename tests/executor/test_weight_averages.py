@@ -68,6 +68,7 @@ def test_values_are_those_of_the_rule(averaged):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('use_ema', [True, False])
 def test_what_is_served(averaged, use_ema):
   params = tiny_run.resolve(

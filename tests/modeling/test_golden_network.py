@@ -46,11 +46,12 @@ CASES = [
     *('retinanet_r50_fpn_separable', _SEPARABLE, (128, 128), 1),
     marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'retinanet_r50_nasfpn',
     {'architecture': {'multilevel_features': 'nasfpn'}},
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
   # 49S has the same blocks.
   pytest.param(

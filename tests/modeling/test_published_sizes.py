@@ -68,13 +68,14 @@ def _spinenet(backbone, model_id, **head):
       1885.0,
       marks=pytest.mark.slow,
     ),
-    (
+    pytest.param(
       _spinenet(
         'spinenet_mbconv', '49', num_filters=48, use_separable_conv=True
       ),
       384,
       2.34,
       1.0,
+      marks=pytest.mark.slow,
     ),
   ],
 )
