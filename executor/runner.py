@@ -94,6 +94,8 @@ class Runner:
     with self._alone():
       if not self._is_stopped_early():
         self._train_until(self._params.train.total_steps)
+        # Evaluations elsewhere may have ended it.
+        self._is_stopped_early()
       return self._ended(self._evaluate()) if evaluates else {}
 
   def train_and_eval(self) -> Dict[str, float]:

@@ -56,6 +56,20 @@ def test_a_step_that_is_evaluated_again_counts_once(tmp_path):
   assert early_stop.reason(_params(tmp_path, 2)) is None
 
 
+def test_evaluations_elsewhere_are_the_reason(tmp_path, monkeypatch):
+  params = tiny_run.resolve(
+    tmp_path,
+    tiny_run.write_data(tmp_path),
+    {'train': {'early_stop_evaluations': 1}},
+  )
+  runner = runner_lib.Runner(params)
+  monkeypatch.setattr(
+    runner, '_train_until', lambda step: _evaluate(tmp_path, 0.3, 0.2)
+  )
+  runner.train()
+  assert runner._trainer.history.why.startswith('AP has not improved on')
+
+
 def test_training_and_evaluation_in_turn_end(tmp_path, monkeypatch):
   params = tiny_run.resolve(
     tmp_path / 'model',
