@@ -31,6 +31,8 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     signals.be_patient(signals.PATIENCE)
 
   def _save(self, session: tf.Session, step: Any) -> Any:
+    # What a signal would cut off is what the run wants to keep.
+    signals.be_patient(None)
     try:
       return super()._save(session, step)
     except (tf.errors.OpError, ValueError) as error:
@@ -40,6 +42,8 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
       if told is None:
         raise
       raise told from error
+    finally:
+      signals.be_patient(signals.PATIENCE)
 
 
 class FittingCheckpointHook(tf.train.SessionRunHook):

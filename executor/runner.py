@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from dataloader import input_reader
+from evaluation import report
 from executor import (
   best_checkpoint,
   early_stop,
@@ -113,6 +114,9 @@ class Runner:
     metrics: Dict[str, float] = {}
     with self._alone():
       step = checkpoint.latest_step(self._model_dir)
+      if step and step % interval == 0 and not self._is_scored(step):
+        # A signal ended the run in this evaluation.
+        metrics = self._evaluate()
       while step < total and not self._is_stopped_early():
         # A resumed run stops where an unbroken one would have.
         step = min((step // interval + 1) * interval, total)
@@ -242,6 +246,10 @@ class Runner:
       _log.info('No more training: %s', why)
       self._trainer.history.why = why
     return bool(why)
+
+  def _is_scored(self, step: int) -> bool:
+    history = report.read_history(evaluation_lib.directory_of(self._params))
+    return any(entry['step'] == step for entry in history)
 
   def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
     """Shows the metrics of the last checkpoint beside those of the best."""

@@ -21,8 +21,11 @@ _NUM_EXAMPLES = 5
 _POLL = 1.0  # seconds
 # What the files of a checkpoint have after its name.
 FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
-# What is left of a save that was killed.
-_LEFTOVER = re.compile(r'(model\.ckpt-\d+_temp_|checkpoint\.tmp)\w+$')
+# What is left of a save, or of a small file, that was killed.
+_LEFTOVER = re.compile(
+  r'((model\.ckpt-\d+(_temp_|\.meta\.tmp)|checkpoint\.tmp)\w+'
+  r'|\.\w+\.\d+\.(yaml|jsonl?))$'
+)
 
 
 class UnreadableCheckpointError(errors.UserError):

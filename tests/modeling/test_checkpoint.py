@@ -152,6 +152,8 @@ def test_leftovers_of_killed_saves_are_removed(run):
   directory.mkdir()
   (directory / 'part-00000-of-00001').touch()
   (run / ('checkpoint.tmp' + '0a' * 16)).touch()
+  (run / ('model.ckpt-12.meta.tmp' + '0a' * 16)).touch()
+  (run / '.history.1234.jsonl').touch()
   (run / 'notes.tmp').touch()
   checkpoint.remove_leftovers(str(run))
   assert set(os.listdir(str(run))) == names | {'notes.tmp'}

@@ -37,7 +37,14 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
     '--params_override='
-    + _override(tiny_run.write_data(tmp_path), {'train': {'ema_decay': 0.9}}),
+    + _override(
+      tiny_run.write_data(tmp_path),
+      {
+        'train': {'ema_decay': 0.9},
+        'resnet': {'resnet_depth': 10, 'init_drop_connect_rate': 0.2},
+        'dropblock': {'dropblock_keep_prob': 0.9, 'dropblock_size': 1},
+      },
+    ),
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
