@@ -33,6 +33,8 @@ class _Built:
     }
     with tf.Graph().as_default() as self.graph:
       tf.set_random_seed(3)
+      # What is dropped depends on it.
+      tf.train.get_or_create_global_step()
       features = _backbone('efficientnet-b0', **blocks)(
         tf.random_normal([2, 96, 128, 3]), True
       )
@@ -41,7 +43,6 @@ class _Built:
         [tf.reduce_sum(f) for f in features.values()], tf.trainable_variables()
       )
       self.variables = {v.op.name: v for v in tf.global_variables()}
-      # What is dropped depends on it.
       del self.variables['global_step']
       self.trained = {v.op.name for v in tf.trainable_variables()}
       self.ops = self.graph.get_operations()
