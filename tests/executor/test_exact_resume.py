@@ -221,7 +221,7 @@ def test_twenty_kills_at_random_moments(tmp_path):
   print('seed', seed)
   moments = random.Random(seed)
   override = _detector(tmp_path)
-  override['train']['total_steps'] = 150
+  override['train']['total_steps'] = 120
   unbroken = _start(tmp_path / 'unbroken', override, '--mode=train')
   begin = time.monotonic()
   for line in unbroken.stdout:
@@ -246,7 +246,7 @@ def test_twenty_kills_at_random_moments(tmp_path):
   entries = _history(killed)
   started = [e['step'] for e in entries if e['event'] == 'start']
   assert started == sorted(started) and set(started) <= {0, *steps}
-  assert (entries[-1]['why'], entries[-1]['step']) == ('finished', 150)
+  assert (entries[-1]['why'], entries[-1]['step']) == ('finished', 120)
   names = os.listdir(str(killed))
   assert [name for name in names if not _WHOLE.fullmatch(name)] == []
   for prefix in checkpoint.find_all(str(killed)):
