@@ -1,6 +1,8 @@
 """Checks of a run before a graph is built or hours pass."""
 
 import logging
+import os
+import tempfile
 from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
@@ -19,7 +21,7 @@ from executor import hardware as hardware_lib
 from modeling import checkpoint, learning_rates
 from modeling import factory as model_factory
 from modeling.training import optimizers
-from utils import errors
+from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,28 @@ def check_model_dir(params: Any) -> None:
       f"model_dir: '{params.model_dir}' is a file. Give a directory; it is "
       'made if it does not exist.'
     )
+  try:
+    _write_probe(params.model_dir)
+  except (OSError, tf.errors.OpError) as error:
+    told = failures.explain(error)
+    raise errors.ConfigError(
+      f"model_dir: nothing can be written to '{params.model_dir}': "
+      f'{told or error}'
+    ) from error
+
+
+def _write_probe(model_dir: str) -> None:
+  """Writes a byte where the directory is or would be made, and removes it."""
+  if files.is_remote(model_dir):
+    probe = os.path.join(model_dir, f'.probe{os.getpid()}')
+    files.write_text(probe, 'x')
+    tf.gfile.Remove(probe)
+    return
+  directory = os.path.abspath(model_dir)
+  while not os.path.lexists(directory):
+    directory = os.path.dirname(directory)
+  with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+    probe.write(b'x')
 
 
 def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
