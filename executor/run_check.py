@@ -27,7 +27,10 @@ _log = logging.getLogger(__name__)
 
 
 def check_model_dir(params: Any) -> None:
-  """Raises ConfigError if there is no place for the run's files."""
+  """Raises ConfigError if there is no place for the run's files.
+
+  Whether a bucket takes any shows when the training locks it.
+  """
   if not params.model_dir:
     raise errors.ConfigError(
       "model_dir is not set. Give the directory for this run's files with "
@@ -40,28 +43,19 @@ def check_model_dir(params: Any) -> None:
       f"model_dir: '{params.model_dir}' is a file. Give a directory; it is "
       'made if it does not exist.'
     )
-  try:
-    _write_probe(params.model_dir)
-  except (OSError, tf.errors.OpError) as error:
-    told = failures.explain(error)
-    raise errors.ConfigError(
-      f"model_dir: nothing can be written to '{params.model_dir}': "
-      f'{told or error}'
-    ) from error
-
-
-def _write_probe(model_dir: str) -> None:
-  """Writes a byte where the directory is or would be made, and removes it."""
-  if files.is_remote(model_dir):
-    probe = os.path.join(model_dir, f'.probe{os.getpid()}')
-    files.write_text(probe, 'x')
-    tf.gfile.Remove(probe)
+  if files.is_remote(params.model_dir):
     return
-  directory = os.path.abspath(model_dir)
+  directory = os.path.abspath(params.model_dir)
   while not os.path.lexists(directory):
     directory = os.path.dirname(directory)
-  with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
-    probe.write(b'x')
+  try:
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+      probe.write(b'x')
+  except OSError as error:
+    raise errors.ConfigError(
+      f"model_dir: nothing can be written to '{params.model_dir}'. "
+      f'{failures.explain(error)}'
+    ) from error
 
 
 def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:

@@ -88,7 +88,7 @@ class Trainer:
           input_fn=input_fn,
           hooks=self._hooks(hardware),
           max_steps=last_step,
-          saving_listeners=self._listeners(),
+          saving_listeners=self._listeners(hardware),
         )
     self._interrupt.raise_if_stopped(
       model_dir, checkpoint.find_latest(model_dir)
@@ -130,16 +130,19 @@ class Trainer:
       hooks.append(self._interrupt)
     return hooks
 
-  def _listeners(self) -> List[tf.train.CheckpointSaverListener]:
+  def _listeners(
+    self, hardware: hardware_lib.Hardware
+  ) -> List[tf.train.CheckpointSaverListener]:
     model_dir = self._params.model_dir
     listeners = [
-      sole_training.Listener(model_dir),
       finite_loss.FiniteVariablesListener(),
       early_stop.Listener(self._params),
     ]
-    hours = self._params.train.keep_checkpoint_every_hours
-    if hours:
-      listeners.append(checkpointing.KeepListener(model_dir, hours))
+    if hardware.writes:
+      listeners.append(sole_training.Listener(model_dir))
+      hours = self._params.train.keep_checkpoint_every_hours
+      if hours:
+        listeners.append(checkpointing.KeepListener(model_dir, hours))
     return listeners
 
   def _checkpoint_hooks(
