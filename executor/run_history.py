@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from typing import Any, Iterator, Optional
 
 import numpy as np
@@ -19,7 +20,7 @@ from configs import params_dict
 from evaluation import report
 from executor import best_checkpoint
 from modeling import checkpoint
-from utils import files
+from utils import errors, files
 
 _NAME = 'history.jsonl'
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -73,13 +74,22 @@ class RunHistory:
       yield
     except BaseException as error:
       self.why = (str(error) or repr(error)).splitlines()[0]
+      # On a disk that is full the error says so.
+      with contextlib.suppress(OSError, tf.errors.OpError):
+        self._end()
       raise
-    finally:
-      if self._has_started:
-        best = best_checkpoint.BestCheckpoint(self._params).read()
-        if best:
-          del best['metrics']
-        self._add(event='end', why=self.why, best=best)
+    self._end()
+
+  def _end(self) -> None:
+    # One that was moved away is not made anew.
+    if not self._has_started or not tf.gfile.IsDirectory(
+      self._params.model_dir
+    ):
+      return
+    best = best_checkpoint.BestCheckpoint(self._params).read()
+    if best:
+      del best['metrics']
+    self._add(event='end', why=self.why, best=best)
 
   def _add(self, event: str, **entry: Any) -> None:
     model_dir = self._params.model_dir
@@ -90,6 +100,16 @@ class RunHistory:
     # Buckets have no files that grow.
     before = files.read_text(path) if tf.io.gfile.exists(path) else ''
     files.write_text(path, before + line + '\n')
+
+
+def first_start(model_dir: str) -> float:
+  """When the first training in a directory began: seconds since the epoch."""
+  path = os.path.join(model_dir, _NAME)
+  with contextlib.suppress(errors.ConfigError, ValueError, KeyError):
+    first = json.loads(files.read_text(path).partition('\n')[0])
+    begun = datetime.datetime.strptime(first['time'], report.TIME_FORMAT)
+    return begun.replace(tzinfo=datetime.timezone.utc).timestamp()
+  return time.time()
 
 
 def _revision() -> Optional[str]:

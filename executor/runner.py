@@ -27,7 +27,12 @@ from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import preemption
-from modeling import checkpoint, model_builder, weight_averages
+from modeling import (
+  checkpoint,
+  checkpoint_repair,
+  model_builder,
+  weight_averages,
+)
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -198,10 +203,9 @@ class Runner:
     if not self._hardware.writes:
       yield
       return
-    with sole_training.alone_in(self._model_dir) as is_alone:
-      if is_alone:
-        checkpoint.remove_leftovers(self._model_dir)
-      checkpoint.prepare(self._model_dir)
+    with sole_training.alone_in(self._model_dir):
+      checkpoint_repair.remove_leftovers(self._model_dir)
+      checkpoint_repair.prepare(self._model_dir)
       weight_averages.begin_or_end(
         self._model_dir, self._params.train.ema_decay
       )

@@ -15,6 +15,7 @@ from executor import (
   failures,
   progress,
   run_history,
+  sole_training,
   step_memory,
 )
 from executor import hardware as hardware_lib
@@ -87,10 +88,7 @@ class Trainer:
           input_fn=input_fn,
           hooks=self._hooks(hardware),
           max_steps=last_step,
-          saving_listeners=[
-            finite_loss.FiniteVariablesListener(),
-            early_stop.Listener(params),
-          ],
+          saving_listeners=self._listeners(hardware),
         )
     self._interrupt.raise_if_stopped(
       model_dir, checkpoint.find_latest(model_dir)
@@ -131,6 +129,21 @@ class Trainer:
       # Several workers have to stop at the same step.
       hooks.append(self._interrupt)
     return hooks
+
+  def _listeners(
+    self, hardware: hardware_lib.Hardware
+  ) -> List[tf.train.CheckpointSaverListener]:
+    model_dir = self._params.model_dir
+    listeners = [
+      finite_loss.FiniteVariablesListener(),
+      early_stop.Listener(self._params),
+    ]
+    if hardware.writes:
+      listeners.append(sole_training.Listener(model_dir))
+      hours = self._params.train.keep_checkpoint_every_hours
+      if hours:
+        listeners.append(checkpointing.KeepListener(model_dir, hours))
+    return listeners
 
   def _checkpoint_hooks(
     self, hardware: hardware_lib.Hardware
