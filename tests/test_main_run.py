@@ -49,6 +49,7 @@ def test_summaries_of_every_step(trained):
     'model_loss',
     'l2_regularization_loss',
     'learning_rate',
+    'gradient_norm',
   }
   assert all(sorted(steps) == [0, 1, 2] for steps in scalars.values())
   rates = scalars['learning_rate']
