@@ -68,6 +68,8 @@ class TimeSpent:
     table = rich.table.Table(
       title='Where the time went', show_header=False, title_justify='left'
     )
+    for justify in ('left', 'right', 'right', 'left'):
+      table.add_column(justify=justify)
     for part, seconds in self._seconds.items():
       table.add_row(
         part, f'{seconds:.1f} s', f'{seconds / total:.0%}', _MEANINGS[part]

@@ -14,6 +14,8 @@ from dataloader import input_reader
 from executor import runner as runner_lib
 from tests import tiny_run
 
+pytestmark = pytest.mark.slow
+
 _STEPS, _SLEEP = 3, 0.5
 
 
@@ -67,7 +69,7 @@ def _summaries(paths):
 def test_table_of_where_the_time_went(run):
   _, printed = run
   table = printed[printed.index('Where the time went') :]
-  rows = re.findall(r'^│ (\w+) +│ +([\d.]+) s │ +(\d+)% *│', table, re.M)
+  rows = re.findall(r'^│ (\w+) +│ +([\d.]+) s │ +(\d+)% │', table, re.M)
   seconds = {name: float(value) for name, value, _ in rows}
   assert list(seconds) == [
     *('start', 'input', 'step', 'checkpoint', 'evaluation', 'other')
