@@ -279,6 +279,7 @@ EVAL = block(
   Key('skip_eval_loss', False, 'the loss is 0 in evaluation'),
   Key('suffix', '', "appended to the directory name 'eval'"),
   Key('use_ema', True, 'moving averages of the weights, if there are any'),
+  Key('num_shown_images', 8, 'in TensorBoard; 0 = none', COUNT_FROM_0),
   Key('best_metric', 'AP', 'of the checkpoint in best/; -NAME: the smallest'),
 )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from typing import Any, ContextManager, List
+from typing import Any, ContextManager, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -17,6 +17,8 @@ from executor import (
   run_history,
   sole_training,
   step_memory,
+  step_trace,
+  time_spent,
 )
 from executor import hardware as hardware_lib
 from executor.multi_worker import meeting, step_agreement
@@ -43,14 +45,24 @@ class Trainer:
 
   Args:
     params: the whole config.
+    traced_steps: the first and the last step to trace, if any.
 
   Attributes:
     history: of the directory.
+    time_spent: of the run.
   """
 
-  def __init__(self, params: Any):
+  def __init__(
+    self, params: Any, traced_steps: Optional[Tuple[int, int]] = None
+  ):
     self._params = params
     self.history = run_history.RunHistory(params)
+    self.time_spent = time_spent.TimeSpent()
+    self._trace_hooks = []
+    if traced_steps:
+      self._trace_hooks.append(
+        step_trace.TraceHook(traced_steps, params.model_dir)
+      )
     self._interrupt = interruption.StopOnSignalHook()
     self._memory_hook = step_memory.MemoryHook(params)
 
@@ -66,6 +78,7 @@ class Trainer:
       DataError: a record cannot be used.
     """
     params, model_dir = self._params, self._params.model_dir
+    self.time_spent.switch(time_spent.START)
     start_step = checkpoint.latest_step(model_dir)
     input_fn = estimator_factory.GlobalBatchInputFn(
       input_reader.InputFn(
@@ -122,8 +135,13 @@ class Trainer:
         progress.ProgressHook(
           train.total_steps,
           train.train_batch_size,
+          self.time_spent,
           shows_values=hardware.kind != hardware_lib.TPU,
+          summary_dir=(
+            self._params.model_dir if self._params.enable_summary else None
+          ),
         ),
+        *self._trace_hooks,
       ]
     if not hardware.cluster:
       # Several workers have to stop at the same step.
@@ -135,6 +153,7 @@ class Trainer:
   ) -> List[tf.train.CheckpointSaverListener]:
     model_dir = self._params.model_dir
     listeners = [
+      time_spent.CheckpointListener(self.time_spent),
       finite_loss.FiniteVariablesListener(),
       early_stop.Listener(self._params),
     ]
