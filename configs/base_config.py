@@ -197,6 +197,7 @@ _OPTIMIZER = block(
 _LEARNING_RATE = block(
   'learning_rate',
   Key('type', 'step', 'step or cosine'),
+  Key('base_batch_size', 64, 'that the rates are for', COUNT, null=True),
   Key('warmup_learning_rate', 0.0067, 'at step 0', FROM_0),
   Key('warmup_steps', 500, 'length of warm-up', COUNT_FROM_0),
   Key('init_learning_rate', 0.08, 'after the warm-up', FROM_0),
