@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from dataloader import input_reader
 from executor import (
+  blow_ups,
   checkpointing,
   early_stop,
   estimator_factory,
@@ -50,6 +51,7 @@ class Trainer:
   def __init__(self, params: Any):
     self._params = params
     self.history = run_history.RunHistory(params)
+    self._blow_ups = blow_ups.BlowUps(params, self.history)
     self._interrupt = interruption.StopOnSignalHook()
     self._memory_hook = step_memory.MemoryHook(params)
 
@@ -61,18 +63,33 @@ class Trainer:
       last_step: where to stop.
 
     Raises:
-      UserError: a loss was not finite, or a signal came.
+      UserError: a loss blew up, more often than
+        `train.recover_from_blow_ups` allows, or a signal came.
       DataError: a record cannot be used.
     """
+    while True:
+      batches = finite_loss.RecentBatches()
+      try:
+        return self._train(hardware, last_step, batches)
+      except finite_loss.BlowUpError as error:
+        self._blow_ups.recover(error, batches)
+
+  def _train(
+    self,
+    hardware: hardware_lib.Hardware,
+    last_step: int,
+    batches: finite_loss.RecentBatches,
+  ) -> None:
     params, model_dir = self._params, self._params.model_dir
     start_step = checkpoint.latest_step(model_dir)
+    recovered = self._blow_ups.current()
     input_fn = estimator_factory.GlobalBatchInputFn(
       input_reader.InputFn(
         params.train.train_file_pattern,
         params,
         mode_keys.TRAIN,
         params.train.train_dataset_type,
-        start_step=start_step,
+        start_step=start_step + recovered.left_out,
       ),
       params.train.train_batch_size,
     )
@@ -81,14 +98,18 @@ class Trainer:
       params, params.train.train_file_pattern
     ):
       # Of several workers it takes the port that they met at.
-      estimator = self._estimator(hardware)
+      estimator = self._estimator(
+        hardware,
+        learning_rate_scale=recovered.learning_rate_scale,
+        batches=batches,
+      )
       with self._interrupt.handling_signals(from_first_step=True):
         estimator.train(
           input_fn=input_fn,
           hooks=self._hooks(hardware),
           max_steps=last_step,
           saving_listeners=[
-            finite_loss.FiniteVariablesListener(),
+            finite_loss.FiniteVariablesListener(batches),
             early_stop.Listener(params),
           ],
         )
@@ -97,7 +118,7 @@ class Trainer:
     )
 
   def _estimator(
-    self, hardware: hardware_lib.Hardware
+    self, hardware: hardware_lib.Hardware, **model_fn_kwargs: Any
   ) -> tf.estimator.Estimator:
     return estimator_factory.make_estimator(
       self._params,
@@ -106,6 +127,7 @@ class Trainer:
         make_last_hooks=functools.partial(self._checkpoint_hooks, hardware),
         make_tpu_scaffold=preemption.OneSessionScaffold,
         writes=hardware.writes,
+        **model_fn_kwargs,
       ),
       hardware,
       is_training=True,

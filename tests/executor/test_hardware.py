@@ -71,6 +71,15 @@ def test_workers_have_no_tpu(monkeypatch, job):
   assert 'unset TF_CONFIG' in message
 
 
+def test_workers_do_not_recover_from_blow_ups(monkeypatch):
+  _set_task(monkeypatch, 'worker')
+  params = golden_numbers.make_params({'train': {'recover_from_blow_ups': 2}})
+  found = hardware.detect(params)
+  with pytest.raises(errors.ConfigError, match='blow_ups: 2 .* several worker'):
+    run_check.check_hardware(params, found, is_training=True)
+  run_check.check_hardware(params, found, is_training=False)
+
+
 @pytest.mark.parametrize(
   'kind,is_training,refused',
   [
