@@ -166,6 +166,12 @@ def hardware_problems(
     hardware: of `hardware.detect` or `hardware.for_evaluation`.
     is_training: whether it trains there, or evaluates.
   """
+  tries = params.train.recover_from_blow_ups
+  if is_training and hardware.cluster and tries:
+    yield (
+      f'train.recover_from_blow_ups: {tries} is for a single process, and this '
+      'run has several workers. Set it to 0.'
+    )
   if is_training:
     yield from _memory_saving_problems(params.train, params, hardware)
   problem = global_batch.batch_of(params, hardware, is_training).problem

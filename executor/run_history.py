@@ -33,7 +33,8 @@ class RunHistory:
   `changes` (parameters that are not the model's defaults), `host`, `versions`
   and `revision` (of git, or null); an end `event` ('end'), `time`, `step`,
   `why` ('finished' or the error's first line) and `best` (`best.json` without
-  its metrics, or null). A process that is killed leaves no end.
+  its metrics, or null). A process that is killed leaves no end. What `add` is
+  told of in between has `event`, `time`, `step` and more.
 
   Args:
     params: the whole config.
@@ -54,7 +55,7 @@ class RunHistory:
     self._has_started = True
     params = self._params
     defaults = config_factory.config_generator(params.type).as_dict()
-    self._add(
+    self.add(
       event='start',
       command=' '.join(map(shlex.quote, sys.argv)),
       changes=params_dict.difference(params.as_dict(), defaults),
@@ -89,17 +90,21 @@ class RunHistory:
     best = best_checkpoint.BestCheckpoint(self._params).read()
     if best:
       del best['metrics']
-    self._add(event='end', why=self.why, best=best)
+    self.add(event='end', why=self.why, best=best)
 
-  def _add(self, event: str, **entry: Any) -> None:
+  def add(self, event: str, **entry: Any) -> None:
+    """Adds a line with the step of the latest checkpoint."""
     model_dir = self._params.model_dir
-    now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
     step = checkpoint.latest_step(model_dir)
-    line = json.dumps({'event': event, 'time': now, 'step': step, **entry})
-    path = os.path.join(model_dir, _NAME)
-    # Buckets have no files that grow.
-    before = files.read_text(path) if tf.io.gfile.exists(path) else ''
-    files.write_text(path, before + line + '\n')
+    add_line(os.path.join(model_dir, _NAME), event=event, step=step, **entry)
+
+
+def add_line(path: str, **entry: Any) -> None:
+  """Adds a JSON object, with the `time`, to a file of one a line."""
+  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
+  # Buckets have no files that grow.
+  before = files.read_text(path) if tf.io.gfile.exists(path) else ''
+  files.write_text(path, before + json.dumps({'time': now, **entry}) + '\n')
 
 
 def first_start(model_dir: str) -> float:

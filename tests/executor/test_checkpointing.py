@@ -136,7 +136,7 @@ def test_one_of_so_many_hours_stays_however_often_a_run_is_started(tmp_path):
 
 
 def test_spoilt_weights_are_not_saved(tmp_path):
-  with pytest.raises(finite_loss.NonFiniteLossError, match='after step 2'):
+  with pytest.raises(finite_loss.BlowUpError, match='after step 2'):
     _train(str(tmp_path), [1, np.inf, 1])
   path = tf.train.latest_checkpoint(str(tmp_path))
   assert path.endswith('model.ckpt-1')
