@@ -43,7 +43,7 @@ def mutated(strategy, examples=(), quick=40, thorough=1000):
   Args:
     strategy: of examples.
     examples: which are always tried.
-    quick: number of examples of the quick test.
+    quick: number of examples of the quick test; 0: there is none.
     thorough: number of those of the slow one.
   """
   thorough = int(os.environ.get('DETECTION_MUTATIONS', thorough))
@@ -51,16 +51,20 @@ def mutated(strategy, examples=(), quick=40, thorough=1000):
   def decorate(check):
     _, *fixtures = inspect.signature(check).parameters
 
-    @pytest.mark.parametrize(
-      'count', [quick, pytest.param(thorough, marks=pytest.mark.slow)]
-    )
+    counts = [pytest.param(thorough, marks=pytest.mark.slow)]
+    if quick:
+      counts.insert(0, quick)
+
+    @pytest.mark.parametrize('count', counts)
     # One of many examples takes seconds at most.
     @pytest.mark.timeout(0)
     def test(request, count):
       values = [request.getfixturevalue(name) for name in fixtures]
-      trial = hypothesis.given(strategy)(
-        lambda example: check(example, *values)
-      )
+
+      @hypothesis.given(strategy)
+      def trial(example):
+        check(example, *values)
+
       for example in examples:
         trial = hypothesis.example(example)(trial)
       hypothesis.settings(
@@ -112,7 +116,7 @@ def documents(draw, content, values=VALUES, most=3):
     container, key = nodes[draw(st.integers(0, len(nodes) - 1))]
     change = draw(st.sampled_from(['set', 'set', 'remove', 'repeat']))
     if change == 'set':
-      container[key] = draw(values)
+      container[key] = copy.deepcopy(draw(values))
     elif change == 'remove':
       del container[key]
     elif isinstance(container, list):

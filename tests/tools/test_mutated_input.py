@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from PIL import Image
 
 from evaluation import annotation_file, coco_evaluator
@@ -62,6 +63,8 @@ def _convert(read, folder, include_masks=False):
     report.as_table()
 
   mutations.attempt(convert)
+  # Nothing is half-written.
+  assert not list(folder.glob('out/.*'))
 
 
 @mutations.mutated(mutations.json_files(_COCO))
@@ -103,9 +106,24 @@ def test_voc_xml(content, folder):
   )
 
 
-@mutations.mutated(mutations.encoded(mutations.texts('1:cat\n2:dog\n', '\n:')))
-def test_label_map(content, folder):
-  (folder / 'labels.txt').write_bytes(content)
-  mutations.attempt(
-    lambda: label_map.read_label_map(str(folder / 'labels.txt'))
+_LABEL_MAPS = st.sampled_from(
+  [
+    *('1:cat\n2:dog\n', '\n 7 : cat \r\n007.0:a:b\n', 'cat\ndog\n'),
+    *('item {\n  id: 1\n  name: "cat"\n}\n', '1: cat\n2: "dog"\n', '- cat\n'),
+    *('{"1": "cat",\n"2": "dog"}', '1,cat\n', '1\tcat\n', '-1:cat\n'),
+  ]
+)
+
+
+@mutations.mutated(
+  mutations.encoded(
+    _LABEL_MAPS.flatmap(lambda text: mutations.texts(text, '\n: '))
   )
+)
+def test_label_map(content, folder):
+  path = str(folder / 'labels.txt')
+  (folder / 'labels.txt').write_bytes(content)
+  names = mutations.attempt(lambda: label_map.read_label_map(path))
+  if isinstance(names, dict):
+    label_map.write_label_map(path, names)
+    assert label_map.read_label_map(path) == dict(sorted(names.items()))
