@@ -10,6 +10,7 @@ from configs import (
   linear_scaling,
   params_dict,
   text_overrides,
+  value_check,
   yaml_loader,
 )
 from utils import errors, files
@@ -120,9 +121,8 @@ def _model_name(model: Optional[str], texts: _Texts) -> str:
       origin = f"'{parsed.text}'" if is_file else '--' + name
       given = parsed.values['type']
   if given is not None and not isinstance(given, str):
-    raise errors.ConfigError(
-      f'{origin}: type must be str, but {given!r} is {type(given).__name__}.'
-    )
+    with errors.naming(f'{origin}: '):
+      raise value_check.type_error('type', given, 'str')
   if given:
     with errors.naming(f'{origin}: '):
       factory.declared_keys(given)

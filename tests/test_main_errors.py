@@ -48,6 +48,7 @@ def test_what_is_no_example_is_an_error_of_the_graph(record):
     parsed = tf_example_decoder.TfExampleDecoder().parse(tf.constant(record))
     with pytest.raises(tf.errors.InvalidArgumentError, match='not a tf.Exam'):
       session.run(parsed)
+  assert not tf_example_decoder.has_frame(record)
 
 
 def test_examples_of_any_length_pass_the_check():
@@ -57,10 +58,9 @@ def test_examples_of_any_length_pass_the_check():
     # Lengths whose varints have one to four bytes.
     for size in (0, 1, 127, 128, 200, 16000, 17000, 3000000):
       image = b'x' * size
-      got = session.run(
-        encoded, {record: record_factory.make_record(encoded=image)}
-      )
-      assert got == image
+      example = record_factory.make_record(encoded=image)
+      assert session.run(encoded, {record: example}) == image
+      assert tf_example_decoder.has_frame(example)
 
 
 @pytest.mark.slow
