@@ -23,7 +23,7 @@ def _override(records, *changes):
 def _run(override, flags=None, **kwargs):
   params = resolver.resolve(
     params_override=override,
-    flags={'use_tpu': True, **(flags or {})},
+    flags={'use_tpu': True, 'model_dir': 'none', **(flags or {})},
     mode='tpu_preflight',
   ).params
   output = io.StringIO()
@@ -124,6 +124,9 @@ def test_what_a_training_needs_is_looked_for_before_it(no_graphs, tmp_path):
   override = _override(missing)
   (problem,) = _problems(override, trains=True, evaluates=False)
   assert f"No file matches '{missing}'" in problem
+  a_file = {'model_dir': tiny_run.write_data(tmp_path)}
+  problem, _ = _problems(override, a_file, trains=True, evaluates=False)
+  assert problem.startswith('- model_dir: ')
   # By itself the preflight needs no data.
   assert 'ready' in _run(override)
   records = tiny_run.write_data(tmp_path)
