@@ -207,9 +207,10 @@ def test_three_signals_change_no_bit(tmp_path, make):
   _assert_same_bits(stopped, tmp_path / 'unbroken')
 
 
-# What a directory of a training may hold.
+# What a directory of a training may hold; a kill may tear the newest checkpoint,
+# which is set aside.
 _WHOLE = re.compile(
-  r'checkpoint|params\.yaml|history\.jsonl|train_model_stats\.json|'
+  r'checkpoint|damaged|params\.yaml|history\.jsonl|train_model_stats\.json|'
   r'model\.ckpt-\d+\.(index|meta|data-00000-of-00001)|events\.out\..*'
 )
 
