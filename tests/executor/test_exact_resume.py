@@ -66,7 +66,7 @@ _POLICY = [[['Color', 0.6, 8], ['Rotate_BBox', 0.6, 6]], [['Cutout', 0.8, 8]]]
 _TRAIN = {
   'seed': 3,
   'train_batch_size': 4,
-  'total_steps': 8,
+  'total_steps': 6,
   'ema_decay': 0.9,
   'save_checkpoint_seconds': 0,
   'learning_rate': {'warmup_steps': 3, 'init_learning_rate': 0.01},
@@ -188,9 +188,9 @@ def test_three_signals_change_no_bit(tmp_path, make):
   stopped = tmp_path / 'stopped'
   starts = []
   for step, number in (
-    (1, signal.SIGTERM),
-    (3, signal.SIGKILL),
-    (5, signal.SIGINT),
+    (0, signal.SIGTERM),
+    (2, signal.SIGKILL),
+    (3, signal.SIGINT),
     (0, 0),
   ):
     process = _start(
@@ -201,14 +201,14 @@ def test_three_signals_change_no_bit(tmp_path, make):
     assert code == expected, output
     starts.append(checkpoint.latest_step(str(stopped)))
   # Of SIGKILL the step is lost that was not saved.
-  assert starts == [3, 3, 7, 8]
+  assert starts == [2, 2, 5, 6]
   code, output = _end(unbroken)
   assert code == 0, output
   _assert_same_bits(stopped, tmp_path / 'unbroken')
 
 
-# What a directory of a training may hold; a kill may tear the newest checkpoint,
-# which is set aside.
+# What a directory of a training may hold; a kill may tear the newest
+# checkpoint, which is set aside.
 _WHOLE = re.compile(
   r'checkpoint|damaged|params\.yaml|history\.jsonl|train_model_stats\.json|'
   r'model\.ckpt-\d+\.(index|meta|data-00000-of-00001)|events\.out\..*'
