@@ -51,7 +51,7 @@ def alone_in(model_dir: str) -> Iterator[None]:
       with _beating(path):
         yield
   finally:
-    if is_new and not files.is_remote(model_dir):
+    if is_new:  # A bucket has no directories.
       with contextlib.suppress(OSError):
         os.rmdir(model_dir)
 
