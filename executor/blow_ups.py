@@ -128,7 +128,7 @@ class BlowUps:
       f'{after.learning_rate_scale:g} from there on'
     )
     self._history.add(event='recovery', why=told)
-    _log.warning('%s; %d more tries.', told, tries - after.recoveries)
+    _log.warning('%s; tries left: %d.', told, tries - after.recoveries)
 
   def _last_good(self, error: finite_loss.BlowUpError) -> str:
     """Prefix of a checkpoint."""

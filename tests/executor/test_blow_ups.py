@@ -72,7 +72,7 @@ def test_batches_are_left_out_and_rates_fall(tmp_path, caplog):
   }
   assert (
     'It blew up. Training goes back to step 10, leaves out 3 batches, and has '
-    'learning rates times 0.5 from there on; 2 more tries.'
+    'learning rates times 0.5 from there on; tries left: 2.'
   ) in caplog.text
   # Again, from the same checkpoint, which is good: it has trained.
   run.recover(_error(11, 7.5), _batches(10, 11))
