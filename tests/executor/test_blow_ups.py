@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import blow_ups, run_history
+from executor import blow_ups, run_history, training
 from modeling import checkpoint
 from modeling.training import finite_loss
 from tests import programs, tiny_run
@@ -162,6 +162,27 @@ def _main(directory, *flags, script='tests/executor/poisoned_main.py', **train):
   return programs.run(script, f'--params_override={path}', *flags)
 
 
+def test_training_starts_again(tmp_path, monkeypatch):
+  params = tiny_run.resolve(
+    tmp_path, 'set.tfrecord', {'train': {'recover_from_blow_ups': 1}}
+  )
+  trainer = training.Trainer(params)
+  _save(tmp_path, 0, 10)
+  asked = []
+
+  def train(hardware, last_step, batches):
+    asked.append((hardware, last_step))
+    batches.add(12, np.array([7]))
+    if len(asked) == 1:
+      raise _error(12)
+
+  monkeypatch.setattr(trainer, '_train', train)
+  trainer.train('a CPU', 20)
+  assert asked == 2 * [('a CPU', 20)]
+  assert _lines(tmp_path)[0]['image_ids'] == {'12': [7]}
+
+
+@pytest.mark.slow
 def test_a_poisoned_record_is_left_out(tmp_path):
   done = _main(
     tmp_path,
