@@ -14,7 +14,7 @@ _DAMAGED = 'damaged'
 # What is left of a save, or of a small file, that was killed.
 _LEFTOVER = re.compile(
   r'((model\.ckpt-\d+(_temp_|\.meta\.tmp)|checkpoint\.tmp)\w+'
-  r'|\.\w+\.\d+\.(yaml|jsonl?))$'
+  r'|\.\w+\.\d+(\.(yaml|jsonl?|lock))?)$'
 )
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -54,10 +53,9 @@ def test_second_training_is_refused_and_a_killed_one_replaced(tmp_path):
     process.kill()
     process.wait()
   step = checkpoint.latest_step(str(model_dir))
-  start = time.monotonic()
   third = programs.run(*_command(model_dir, records, 'train', step + 1))
-  assert time.monotonic() - start < 60
   assert third.returncode == 0, third.stderr
-  assert f'process {holder["pid"]} on' in third.stderr
+  assert f'taken over: process {holder["pid"]} on' in third.stderr
+  assert 'sign of life' not in third.stderr
   assert process.returncode == -signal.SIGKILL
   assert not (model_dir / 'training.lock').exists()

@@ -187,7 +187,8 @@ def test_leftovers_of_killed_saves_are_removed(run):
   (directory / 'part-00000-of-00001').touch()
   (run / ('checkpoint.tmp' + '0a' * 16)).touch()
   (run / ('model.ckpt-12.meta.tmp' + '0a' * 16)).touch()
-  (run / '.history.1234.jsonl').touch()
+  for name in ('history.1234.jsonl', 'training.1234.lock', 'checkpoint.1234'):
+    (run / f'.{name}').touch()
   (run / 'notes.tmp').touch()
   checkpoint_repair.remove_leftovers(str(run))
   assert set(os.listdir(str(run))) == names | {'notes.tmp'}
