@@ -11,6 +11,7 @@ from typing import Any, Awaitable, Dict, Iterator, Optional, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -114,6 +115,7 @@ class DetectionApp:
       routes=routes,
       exception_handlers={
         RequestError: _turn_down,
+        HTTPException: _refuse_method,
         ClientDisconnect: _nobody_there,
         Exception: _fail,
       },
@@ -158,7 +160,7 @@ class DetectionApp:
     )
 
   async def _unknown(self, request: Request) -> Response:
-    path = request.url.path
+    path = request['path']
     named = re.match(
       r'/v1/models/([^/:]+)(?:/versions/([^/:]+))?(/metadata|:predict)?$', path
     )
@@ -332,6 +334,8 @@ async def _while_connected(request: Request, work: Awaitable[Any]) -> Any:
   finally:
     gone.cancel()
     done.cancel()
+    # Nobody is left to hear how it fails.
+    done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 async def _hang_up(request: Request) -> None:
@@ -342,6 +346,11 @@ async def _hang_up(request: Request) -> None:
 async def _turn_down(request: Request, error: RequestError) -> Response:
   del request
   return JSONResponse({'error': str(error)}, error.status, error.headers)
+
+
+async def _refuse_method(request: Request, error: HTTPException) -> Response:
+  what = f'{request.method} {request["path"]} is not possible: {error.detail}.'
+  return JSONResponse({'error': what}, error.status_code, error.headers)
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:
