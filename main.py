@@ -66,10 +66,12 @@ flags.DEFINE_enum(
   'precision', None, ['float32', 'bfloat16'], 'architecture.use_bfloat16.'
 )
 flags.DEFINE_integer('train_batch_size', None, 'train.train_batch_size.')
+flags.DEFINE_bool('scale_learning_rate', None, 'Fit rates, steps to the batch.')
 flags.DEFINE_integer('train_steps', None, 'train.total_steps.')
 flags.DEFINE_integer('eval_batch_size', None, 'eval.eval_batch_size.')
 flags.DEFINE_integer('iterations_per_loop', None, 'train.iterations_per_loop.')
 flags.DEFINE_bool('skip_host_call', None, 'Write no training summaries.')
+flags.DEFINE_string('profile_steps', None, 'A,B: traces these steps.')
 
 
 def main(argv):
@@ -123,7 +125,8 @@ def main(argv):
     return
   from executor import runner as runner_lib
 
-  runner = runner_lib.Runner(resolved.params, trains=FLAGS.mode != 'eval')
+  trains = FLAGS.mode != 'eval'
+  runner = runner_lib.Runner(resolved.params, trains, FLAGS.profile_steps)
   runner.print_plan(FLAGS.mode)
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)

@@ -19,9 +19,15 @@ class ClassificationEvaluator:
     num_classes: number of classes, 0 among them.
     names: class names by id; a class without one goes by its id, and where
       others have one, by 'id 3', since a name may be a number too.
+
+  Attributes:
+    class_names: `names`.
+    class_scores: none besides those that `evaluate` gives.
   """
 
   def __init__(self, num_classes: int, names: Dict[int, str]):
+    self.class_names = names
+    self.class_scores: Dict[str, float] = {}
     nameless = 'id {}' if names else '{}'
     self._names = [names.get(i, nameless.format(i)) for i in range(num_classes)]
     self.reset()

@@ -55,6 +55,10 @@ class COCOEvaluator:
     requires_all_images: whether all images of `annotation_file` have to be
       evaluated.
 
+  Attributes:
+    class_scores: AP of each class in the last evaluation, named as with
+      per_category_metrics.
+
   Raises:
     errors.DataError: the annotation file cannot be used.
     errors.ConfigError: the backend is unknown.
@@ -77,6 +81,7 @@ class COCOEvaluator:
     self._backend = backend
     self._names = dict(label_map or {})
     self._requires_all_images = requires_all_images
+    self.class_scores: Dict[str, np.float32] = {}
     self._annotation_file = annotation_file or None
     self._annotations: Optional[Dict[str, Any]] = None
     self._known_sizes: Dict[int, List[int]] = {}  # height and width by id
@@ -89,6 +94,11 @@ class COCOEvaluator:
         for image in self._annotations['images']
       }
     self.reset()
+
+  @property
+  def class_names(self) -> Dict[int, str]:
+    """Names of classes by id, as far as they are known."""
+    return self._class_names(self._annotations or {'categories': []})
 
   def reset(self) -> None:
     """Forgets all detections, and groundtruth that came with them."""
@@ -163,6 +173,7 @@ class COCOEvaluator:
     self._log_objects(groundtruth)
     results = self._results()
     batches.add_areas(results)
+    self.class_scores = {}
     metrics = self._score(groundtruth, results, 'bbox', '')
     if self._include_mask:
       results = [result for result in results if 'segmentation' in result]
@@ -194,10 +205,14 @@ class COCOEvaluator:
       groundtruth, results, list(self._image_ids), iou_type, self._backend
     )
     metrics = coco_metrics.coco_metrics(result)
+    of_classes = coco_metrics.category_metrics(
+      result, self._class_names(groundtruth)
+    )
+    for name, value in of_classes.items():
+      if name.startswith(coco_metrics.CATEGORY_METRICS['AP']):
+        self.class_scores[prefix + name] = value
     if self._per_category_metrics:
-      metrics.update(
-        coco_metrics.category_metrics(result, self._class_names(groundtruth))
-      )
+      metrics.update(of_classes)
     return {prefix + name: value for name, value in metrics.items()}
 
   def _log_objects(self, groundtruth) -> None:

@@ -21,7 +21,8 @@ class EvaluatorType(NamedTuple):
 
   An evaluator has `reset()`, `update(predictions, groundtruths)` for a batch,
   `dump_predictions(path)` and `evaluate()`, which gives metrics by name, and
-  perhaps tables, dicts, for `metrics.json` alone.
+  perhaps tables, dicts, for `metrics.json` alone. It knows `class_names` by id,
+  and `class_scores` that TensorBoard alone gets, by name.
 
   Attributes:
     from_params: makes an evaluator from the whole config.

@@ -2,6 +2,7 @@
 
 import collections
 import datetime
+import io
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import rich.console
 import rich.table
 import rich.text
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from evaluation import classification_evaluator, coco_metrics
 from utils import errors, files
@@ -57,8 +59,10 @@ def write_metrics(
   metrics: Mapping[str, Any],
   step: int,
   checkpoint_path: str = '',
+  pictures: Optional[Mapping[str, Image.Image]] = None,
+  class_scores: Optional[Mapping[str, float]] = None,
 ) -> None:
-  """Writes `metrics.json`, `history.json` and scalars for TensorBoard.
+  """Writes `metrics.json`, `history.json` and what TensorBoard shows.
 
   Args:
     directory: where to write; made if needed. `metrics.json` holds the last
@@ -69,6 +73,8 @@ def write_metrics(
     step: of the checkpoint.
     checkpoint_path: what was evaluated. It stands in `metrics.json` beside
       `step` and the metrics; a number that is not finite stands as null.
+    pictures: for TensorBoard alone, by tag.
+    class_scores: likewise.
   """
   tf.io.gfile.makedirs(directory)
   about: Dict[str, Any] = {'step': int(step), 'checkpoint': checkpoint_path}
@@ -89,11 +95,22 @@ def write_metrics(
   files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()
+  scalars.update(class_scores or {})
   num_classes = collections.Counter(map(_class_metric, scalars))
   del num_classes[None]
   for name, value in scalars.items():
     if num_classes[_class_metric(name)] <= _MAX_CLASS_SCALARS:
       summary.value.add(tag=name, simple_value=value)
+  for tag, picture in (pictures or {}).items():
+    encoded = io.BytesIO()
+    picture.save(encoded, 'JPEG', quality=90)
+    image = tf.Summary.Image(
+      height=picture.height,
+      width=picture.width,
+      colorspace=3,
+      encoded_image_string=encoded.getvalue(),
+    )
+    summary.value.add(tag=tag, image=image)
   # The names of event files have seconds only, evaluations may be closer.
   writer = tf.summary.FileWriter(directory, filename_suffix=f'.step-{step}')
   writer.add_summary(summary, step)

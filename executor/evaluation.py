@@ -13,7 +13,7 @@ import evaluation
 from configs import factory as config_factory
 from dataloader import parser_generator, record_contents
 from evaluation import coco_metrics, evaluator_registry, report
-from executor import best_checkpoint, checkpointing
+from executor import best_checkpoint, checkpointing, shown_images
 from modeling import checkpoint, factory
 from utils import discovery, errors, mode_keys
 
@@ -136,13 +136,14 @@ class CheckpointEvaluator(_Evaluator):
     super().__init__(params, *args)
     self._directory = directory_of(params)
     self._evaluator: Optional[Any] = None
+    self._shown = shown_images.ShownImages(params)
 
   def evaluate(self, checkpoint_path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates one checkpoint, the latest by default.
 
     Metrics and losses go to TensorBoard, `metrics.json` and `history.json` in
-    `model_dir/eval<suffix>`, detections to `predictions.json` there, and a
-    table to the console.
+    `model_dir/eval<suffix>`, detections to `predictions.json` there, those of
+    some images to TensorBoard, and a table to the console.
 
     Returns:
       Metrics and losses by name.
@@ -162,11 +163,18 @@ class CheckpointEvaluator(_Evaluator):
       os.path.join(self._directory, 'predictions.json')
     )
     metrics = self._evaluator.evaluate()
-    return _report(self._params, {**metrics, **losses}, checkpoint_path)
+    return _report(
+      self._params,
+      {**metrics, **losses},
+      checkpoint_path,
+      pictures=self._shown.draw(self._evaluator.class_names),
+      class_scores=self._evaluator.class_scores,
+    )
 
   def _predict(self, checkpoint_path: str) -> Dict[str, float]:
     """Feeds all predictions to the evaluator; returns the mean losses."""
     self._evaluator.reset()
+    self._shown.reset()
     settings = self._params.eval
     losses: Dict[str, float] = {}
     num_images = num_batches = 0
@@ -187,6 +195,7 @@ class CheckpointEvaluator(_Evaluator):
       predictions = _with_prefix(batch, 'pred_')
       groundtruths = _with_prefix(batch, 'gt_')
       self._evaluator.update(predictions, groundtruths)
+      self._shown.update(predictions, groundtruths)
       for name, values in _with_prefix(batch, 'loss_').items():
         losses[name] = losses.get(name, 0.0) + float(np.mean(values))
       num_batches += 1
@@ -290,12 +299,17 @@ def _latest(model_dir: str) -> str:
 
 
 def _report(
-  params: Any, metrics: Dict[str, Any], checkpoint_path: str
+  params: Any,
+  metrics: Dict[str, Any],
+  checkpoint_path: str,
+  **for_tensorboard: Any,
 ) -> Dict[str, float]:
   """Writes and prints, and keeps the best one; returns plain floats."""
   directory = directory_of(params)
   step = checkpoint.step_of(checkpoint_path)
-  report.write_metrics(directory, metrics, step, checkpoint_path)
+  report.write_metrics(
+    directory, metrics, step, checkpoint_path, **for_tensorboard
+  )
   report.print_metrics(metrics, step, checkpoint_path)
   _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
   plain = {

@@ -1,5 +1,6 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -8,47 +9,65 @@ from typing import Optional
 import tensorflow.compat.v1 as tf
 import tqdm
 
-# Plain lines, without a terminal.
+from executor import time_spent as time_spent_lib
+from modeling import model_builder
+
 _STEPS_BETWEEN_LINES = 10
+_BAR_PAUSE = 2  # Seconds between its texts, at most, if steps take long.
 _log = logging.getLogger(__name__)
 
-_LOSS = 'total_loss:0'
-_LEARNING_RATE = 'learning_rate:0'
+# Tensors by key; those that a graph lacks are not shown.
+_SHOWN = {
+  'loss': 'total_loss',
+  'norm': model_builder.GRADIENT_NORM,
+  'rate': 'learning_rate',
+  'arrival': model_builder.INPUT_ARRIVAL,
+}
+_TEXTS = {'loss': 'loss {:.4f}', 'norm': 'norm {:.4g}', 'rate': 'lr {:.5f}'}
 
 
 class ProgressHook(tf.train.SessionRunHook):
-  """Shows step, loss, learning rate, images/s and time left.
+  """Shows loss, gradient norm, rate, images/s, wait for input and time left.
 
   Args:
     total_steps: the step at which training ends.
     batch_size: global batch, for images/s.
-    shows_values: whether loss and learning rate can be fetched; inside a
-      TPU's loop they cannot.
+    time_spent: what counts the time of steps; it is in the part of the start
+      until the first one is done.
+    shows_values: whether values of a step can be fetched; inside a TPU's loop
+      they cannot.
+    summary_dir: where TensorBoard gets images/s and the wait; None for not.
   """
 
   def __init__(
     self,
     total_steps: int,
     batch_size: int,
+    time_spent: time_spent_lib.TimeSpent,
     shows_values: bool = True,
+    summary_dir: Optional[str] = None,
   ):
     self._total_steps = total_steps
     self._batch_size = batch_size
+    self._time_spent = time_spent
     self._shows_values = shows_values
+    self._summary_dir = summary_dir
     self._bar: Optional[tqdm.tqdm] = None
-    self._start_step: Optional[int] = None
+    self._is_first = True
 
   def begin(self):
-    self._fetches = {'step': tf.train.get_global_step()}
+    self._step_tensor = tf.train.get_global_step()
+    self._fetches = {}
     if self._shows_values:
       graph = tf.get_default_graph()
-      self._fetches['loss'] = graph.get_tensor_by_name(_LOSS)
-      self._fetches['learning_rate'] = graph.get_tensor_by_name(_LEARNING_RATE)
+      for key, name in _SHOWN.items():
+        with contextlib.suppress(KeyError):
+          self._fetches[key] = graph.get_tensor_by_name(name + ':0')
 
   def after_create_session(self, session, coord):
-    step = int(session.run(self._fetches['step']))
-    self._start_step = self._last_line_step = step
-    self._start_time = self._last_line_time = time.time()
+    step = int(session.run(self._step_tensor))
+    self._step = self._shown_step = step
+    self._shown_time, self._waited = time.time(), 0.0
     if step:
       _log.info('Training continues from step %d.', step)
     if sys.stderr.isatty():
@@ -57,47 +76,60 @@ class ProgressHook(tf.train.SessionRunHook):
       )
 
   def before_run(self, run_context):
-    values = {k: v for k, v in self._fetches.items() if k != 'step'}
-    return tf.train.SessionRunArgs(values)
+    if not self._is_first:
+      self._time_spent.switch(time_spent_lib.STEP)
+    self._begin = time.time()
+    return tf.train.SessionRunArgs(self._fetches)
 
   def after_run(self, run_context, run_values):
-    step = int(run_context.session.run(self._fetches['step']))
+    step = int(run_context.session.run(self._step_tensor))
+    self._time_spent.switch(time_spent_lib.OTHER)
     values = run_values.results
+    waited = max(values.get('arrival', 0) - self._begin, 0)
+    self._waited += waited
+    if not self._is_first:
+      self._time_spent.move(time_spent_lib.STEP, time_spent_lib.INPUT, waited)
+      self._time_spent.num_images += (step - self._step) * self._batch_size
+    self._step = step
     if self._bar is not None:
-      self._update_bar(step, values)
-    elif (
-      step - self._last_line_step >= _STEPS_BETWEEN_LINES
-      or self._last_line_step == self._start_step
+      self._bar.update(step - self._bar.n)
+    if (
+      self._is_first
+      or step - self._shown_step >= _STEPS_BETWEEN_LINES
       or step >= self._total_steps
+      or (self._bar is not None and time.time() > self._shown_time + _BAR_PAUSE)
     ):
-      self._print_line(step, values)
+      self._show(values)
+    self._is_first = False
 
-  def _update_bar(self, step, values):
-    self._bar.update(step - self._bar.n)
-    images = (step - self._start_step) * self._batch_size
-    speed = images / max(time.time() - self._start_time, 1e-6)
-    text = f'{_three_digits(speed)} images/s'
-    if values:
-      text = 'loss {loss:.4f} lr {learning_rate:.5f} '.format(**values) + text
-    self._bar.set_postfix_str(text, refresh=False)
-
-  def _print_line(self, step, values):
-    now = time.time()
-    seconds_per_step = (now - self._last_line_time) / max(
-      step - self._last_line_step, 1
-    )
-    speed = self._batch_size / max(seconds_per_step, 1e-6)
-    left = (self._total_steps - step) * seconds_per_step
-    text = f'step {step}/{self._total_steps}'
-    if values:
-      text += '  loss {loss:.4f}  lr {learning_rate:.5f}'.format(**values)
-    _log.info(
-      '%s  %s images/s  %s left',
-      text,
-      _three_digits(speed),
-      tqdm.tqdm.format_interval(left),
-    )
-    self._last_line_step, self._last_line_time = step, now
+  def _show(self, values):
+    """Shows the last step, with means since what was shown before."""
+    seconds = max(time.time() - self._shown_time, 1e-6)
+    num_steps = self._step - self._shown_step
+    speed = num_steps * self._batch_size / seconds
+    parts = [
+      text.format(values[key]) for key, text in _TEXTS.items() if key in values
+    ]
+    parts.append(f'{_three_digits(speed)} images/s')
+    summary = tf.Summary()
+    summary.value.add(tag='images_per_second', simple_value=speed)
+    if 'arrival' in values:
+      share = self._waited / seconds
+      parts[-1] += f', {share:.0%} waiting for input'
+      summary.value.add(tag='input_wait_share', simple_value=share)
+    if self._bar is not None:
+      self._bar.set_postfix_str('  '.join(parts), refresh=False)
+    else:
+      left = (self._total_steps - self._step) * seconds / max(num_steps, 1)
+      parts.insert(0, f'step {self._step}/{self._total_steps}')
+      parts.append(f'{tqdm.tqdm.format_interval(left)} left')
+      _log.info('%s', '  '.join(parts))
+    if self._summary_dir:
+      tf.summary.FileWriterCache.get(self._summary_dir).add_summary(
+        summary, self._step
+      )
+    self._shown_step, self._shown_time = self._step, time.time()
+    self._waited = 0.0
 
   def end(self, session):
     if self._bar is not None:

@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from dataloader import input_reader
+from evaluation import report
 from executor import (
   best_checkpoint,
   early_stop,
@@ -20,13 +21,20 @@ from executor import (
   run_check,
   run_start,
   sole_training,
+  step_trace,
+  time_spent,
   training,
 )
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import preemption
-from modeling import checkpoint, model_builder, weight_averages
+from modeling import (
+  checkpoint,
+  checkpoint_repair,
+  model_builder,
+  weight_averages,
+)
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -38,15 +46,22 @@ class Runner:
   Args:
     params: the whole config, validated and locked.
     trains: whether it may train; if not, it only evaluates.
+    profile_steps: 'A,B', see `step_trace.parse`; None traces nothing.
   """
 
-  def __init__(self, params: Any, trains: bool = True):
+  def __init__(
+    self, params: Any, trains: bool = True, profile_steps: Optional[str] = None
+  ):
     run_check.check_model_dir(params)
     run_check.check_settings(params, evaluates=not trains)
+    traced_steps = None
+    if profile_steps is not None:
+      step = checkpoint.latest_step(params.model_dir)
+      traced_steps = step_trace.parse(profile_steps, params, step, trains)
     self._params = params
     self._model_dir = params.model_dir
     self._trains = trains
-    self._trainer = training.Trainer(params)
+    self._trainer = training.Trainer(params, traced_steps)
     self._find_hardware()
 
   def _find_hardware(self, awaits_new_tpu: bool = False) -> None:
@@ -113,6 +128,9 @@ class Runner:
     metrics: Dict[str, float] = {}
     with self._alone():
       step = checkpoint.latest_step(self._model_dir)
+      if step and step % interval == 0 and not self._is_scored(step):
+        # A signal ended the run in this evaluation.
+        metrics = self._evaluate()
       while step < total and not self._is_stopped_early():
         # A resumed run stops where an unbroken one would have.
         step = min((step // interval + 1) * interval, total)
@@ -194,14 +212,13 @@ class Runner:
     if not self._hardware.writes:
       yield
       return
-    with sole_training.alone_in(self._model_dir) as is_alone:
-      if is_alone:
-        checkpoint.remove_leftovers(self._model_dir)
-      checkpoint.prepare(self._model_dir)
+    with sole_training.alone_in(self._model_dir):
+      checkpoint_repair.remove_leftovers(self._model_dir)
+      checkpoint_repair.prepare(self._model_dir)
       weight_averages.begin_or_end(
         self._model_dir, self._params.train.ema_decay
       )
-      with self._trainer.history.ending():
+      with self._trainer.history.ending(), self._trainer.time_spent.printed():
         yield
 
   @property
@@ -243,6 +260,10 @@ class Runner:
       self._trainer.history.why = why
     return bool(why)
 
+  def _is_scored(self, step: int) -> bool:
+    history = report.read_history(evaluation_lib.directory_of(self._params))
+    return any(entry['step'] == step for entry in history)
+
   def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
     """Shows the metrics of the last checkpoint beside those of the best."""
     step = checkpoint.latest_step(self._model_dir)
@@ -251,6 +272,10 @@ class Runner:
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""
+    with self._trainer.time_spent.spending(time_spent.EVALUATION):
+      return self._evaluate_on_hardware(path)
+
+  def _evaluate_on_hardware(self, path: Optional[str]) -> Dict[str, float]:
     if (
       self._hardware.kind != hardware_lib.TPU
       or not hardware_lib.evaluates_on_tpu(self._params)

@@ -17,14 +17,18 @@ from modeling.training import (
   finite_loss,
   gradients,
   optimizers,
-  replica_clipping,
   replicas,
+  summed_gradients,
   warm_start,
 )
 from ops import image_layout
 from utils import errors, mode_keys
 
 Tensors = Dict[str, Any]
+
+# Names of tensors: the global norm before clipping, where it is known, and the
+# time at which the images of a step were there, seconds since 1970.
+GRADIENT_NORM, INPUT_ARRIVAL = 'gradient_norm', 'input_arrival'
 
 
 class ModelFn:
@@ -38,6 +42,8 @@ class ModelFn:
     make_tpu_scaffold: returns a new scaffold for a session with a TPU.
     writes: whether this process writes summaries and statistics; of several
       workers one does.
+    learning_rate_scale: that the schedule is multiplied by in training.
+    batches: takes the image ids of those that train.
   """
 
   def __init__(
@@ -48,10 +54,14 @@ class ModelFn:
     ] = lambda: (),
     make_tpu_scaffold: Callable[[], tf.train.Scaffold] = tf.train.Scaffold,
     writes: bool = True,
+    learning_rate_scale: float = 1.0,
+    batches: Optional[finite_loss.RecentBatches] = None,
   ):
     self._params = params
     self._tpu_scaffold_fn = make_tpu_scaffold if params.use_tpu else None
     self._writes = writes
+    self._learning_rate_scale = learning_rate_scale
+    self._batches = batches
     self._make_last_hooks = make_last_hooks
     self._build = {
       tf.estimator.ModeKeys.TRAIN: self._train,
@@ -87,6 +97,8 @@ class ModelFn:
   def _train(self, images: tf.Tensor, labels: Tensors) -> Any:
     params = self._params
     model = factory.model_generator(params)
+    if not params.use_tpu:
+      images = _noting_arrival(images)
     images = image_layout.undo_input_layout(
       images,
       params.train.transpose_input,
@@ -101,8 +113,8 @@ class ModelFn:
       batch = gradients.accumulated_gradients(
         model, images, labels, self._optimization, num_parts
       )
-    step, learning_rate, _ = batch.optimization
-    train_op = self._train_op(batch.gradients, batch.optimization)
+    step, learning_rate = batch.optimization[:2]
+    train_op, norm = self._train_op(batch.gradients, batch.optimization)
     model_variables = [
       v for v in batch.model_variables if v.op.name != 'global_step'
     ]
@@ -110,9 +122,10 @@ class ModelFn:
     shown = _over_replicas(batch.losses)
     host_call = None
     if params.enable_summary and self._writes:
-      host_call = self._host_call(
-        step, dict(shown, learning_rate=learning_rate)
-      )
+      scalars = dict(shown, learning_rate=learning_rate)
+      if norm is not None:
+        scalars[GRADIENT_NORM] = norm
+      host_call = self._host_call(step, scalars)
     reported_loss = batch.total_loss
     hooks: List[tf.train.SessionRunHook] = []
     if not params.use_tpu:
@@ -125,6 +138,8 @@ class ModelFn:
       )
       # Inside a TPU loop the values of single steps are not visible.
       checked = (*model.watched_losses, 'l2_regularization_loss')
+      minimized = ('model_loss', 'l2_regularization_loss')
+      recovers = params.train.recover_from_blow_ups > 0
       hooks.append(
         finite_loss.FiniteLossHook(
           {name: shown[name] for name in checked},
@@ -132,6 +147,9 @@ class ModelFn:
           step,
           # Of several replicas any may be the one to blame.
           None if replicas.is_replicated() else _source_ids(labels),
+          [shown[name] for name in minimized],
+          params.train.blow_up_factor if recovers else 0.0,
+          self._batches,
         )
       )
     return tf.estimator.tpu.TPUEstimatorSpec(
@@ -152,28 +170,40 @@ class ModelFn:
     learning_rate = learning_rates.learning_rate_generator(
       params.train.learning_rate, params.train.total_steps
     )(step)
+    if self._learning_rate_scale != 1.0:
+      learning_rate *= self._learning_rate_scale
     learning_rate = tf.identity(learning_rate, name='learning_rate')
     optimizer = optimizers.optimizer_factory(params.train.optimizer)(
       learning_rate
     )
-    clip_norm = float(params.train.gradient_clip_norm)
+    measuring = None
     if params.use_tpu:
-      optimizer = tf.tpu.CrossShardOptimizer(optimizer)
-    elif clip_norm > 0 and replicas.is_replicated():
-      optimizer = replica_clipping.ClippingOptimizer(optimizer, clip_norm)
+      # Each core clips its own part, as in the original.
+      measuring = summed_gradients.MeasuringOptimizer(optimizer)
+      optimizer = tf.tpu.CrossShardOptimizer(measuring)
+    elif replicas.is_replicated():
+      measuring = summed_gradients.MeasuringOptimizer(
+        optimizer, float(params.train.gradient_clip_norm)
+      )
+      optimizer = measuring
     if params.train.mixed_precision:
       optimizer = optimizers.with_loss_scale(optimizer)
-    return gradients.Optimization(step, learning_rate, optimizer)
+      # It is within the condition that all gradients are finite.
+      measuring = None
+    return gradients.Optimization(step, learning_rate, optimizer, measuring)
 
   def _train_op(
     self,
     gradients_and_variables: gradients.GradientsAndVariables,
     optimization: gradients.Optimization,
-  ) -> tf.Operation:
-    clip_norm = float(self._params.train.gradient_clip_norm)
-    if clip_norm > 0 and not replicas.is_replicated():
+  ) -> Tuple[tf.Operation, Optional[tf.Tensor]]:
+    """Returns what does a step, and the norm of its gradient if it is known."""
+    norm = None
+    if not replicas.is_replicated():
       values, variables = zip(*gradients_and_variables)
-      values = optimizers.clip_by_global_norm(values, clip_norm)
+      values, norm = optimizers.clip_by_global_norm(
+        values, float(self._params.train.gradient_clip_norm)
+      )
       gradients_and_variables = list(zip(values, variables))
     # The learning rate is read before the step moves on.
     before = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
@@ -186,15 +216,19 @@ class ModelFn:
         gradients_and_variables,
         global_step=tf.train.get_or_create_global_step(),
       )
+    if optimization.measuring:
+      norm = optimization.measuring.norm
+    if norm is not None:
+      norm = tf.identity(norm, name=GRADIENT_NORM)
     decay = self._params.train.ema_decay
-    if not decay:
-      return applied
-    with tf.control_dependencies([applied]):
-      return weight_averages.update(
-        [variable for _, variable in gradients_and_variables],
-        decay,
-        optimization.step,
-      )
+    if decay:
+      with tf.control_dependencies([applied]):
+        applied = weight_averages.update(
+          [variable for _, variable in gradients_and_variables],
+          decay,
+          optimization.step,
+        )
+    return applied, norm
 
   def _scaffold(
     self, model: base_model.Model, variables: List[tf.Variable]
@@ -297,6 +331,14 @@ class ModelFn:
   def _write_stats(self, model: base_model.Model, mode: str) -> None:
     if self._writes and model.stats and self._params.model_dir:
       model_stats.write_model_stats(model.stats, self._params.model_dir, mode)
+
+
+def _noting_arrival(images: tf.Tensor) -> tf.Tensor:
+  with tf.control_dependencies([images]), tf.device('/cpu:0'):
+    arrival = tf.identity(tf.timestamp(), name=INPUT_ARRIVAL)
+  # The network would keep all threads from it.
+  with tf.control_dependencies([arrival]):
+    return tf.identity(images)
 
 
 def _over_replicas(losses: Tensors) -> Tensors:

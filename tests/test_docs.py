@@ -8,10 +8,10 @@ import pytest
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PAGES = ('README.md', 'CONTRIBUTING.md', 'docs/*.md')
-# Of gcloud, docker, pip, saved_model_cli, sbatch and curl; and of absl.
+# Of gcloud, docker, pip, saved_model_cli, sbatch, curl, TensorBoard, and absl.
 _OTHERS = {
   *('all', 'data-binary', 'dir', 'editable', 'help', 'logdir'),
-  *('preemptible', 'rm', 'version', 'zone'),
+  *('preemptible', 'reload_multifile', 'rm', 'version', 'zone'),
 }
 
 

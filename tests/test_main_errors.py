@@ -1,5 +1,6 @@
 """Bad input, at training and at evaluation, ends with one message."""
 
+import contextlib
 import json
 import os
 
@@ -9,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import record_check, tf_example_decoder
 from executor import failures
 from executor import runner as runner_lib
-from tests import programs, record_factory, tiny_run
+from tests import programs, record_factory, small_disk, tiny_run
 from utils import errors
 
 # The message of TensorFlow's parser would quote it, and crash Python.
@@ -204,6 +205,23 @@ def test_model_dir_that_is_a_file_is_refused(tmp_path):
   records = tiny_run.write_data(tmp_path)
   with pytest.raises(errors.ConfigError, match='is a file'):
     runner_lib.Runner(tiny_run.resolve(records, records))
+
+
+@pytest.mark.parametrize('place', ['/proc/nowhere/model', 'file/model', 'full'])
+def test_model_dir_that_cannot_be_written_is_refused(tmp_path, place):
+  records = tiny_run.write_data(tmp_path)
+  (tmp_path / 'file').touch()
+  params = tiny_run.resolve(tmp_path / place, records)
+  with contextlib.ExitStack() as stack:
+    if place == 'full':
+      (tmp_path / 'full').mkdir()
+      stack.enter_context(small_disk.mounted(tmp_path / 'full', 4096))
+      (tmp_path / 'full' / 'all').write_bytes(bytes(4096))
+    with pytest.raises(errors.ConfigError) as info:
+      runner_lib.Runner(params)
+  assert f"model_dir: nothing can be written to '{tmp_path / place}'" in str(
+    info.value
+  )
 
 
 def test_path_that_cannot_be_written_is_named():

@@ -49,6 +49,7 @@ def test_summaries_of_every_step(trained):
     'model_loss',
     'l2_regularization_loss',
     'learning_rate',
+    'gradient_norm',
   }
   assert all(sorted(steps) == [0, 1, 2] for steps in scalars.values())
   rates = scalars['learning_rate']
@@ -302,6 +303,8 @@ def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   latest = tf.train.latest_checkpoint(str(model_dir))
   step = checkpoint.step_of(latest)
   assert f'Stopped by SIGTERM. The checkpoint {latest} was saved' in (output)
+  # All of the first step belongs to the start.
+  assert ('Where the time went' in output) == (step > 1)
   process = _start(
     model_dir,
     '--config_file={}'.format(model_dir / 'params.yaml'),

@@ -27,6 +27,7 @@ _FIGURES = {
   'network': ('network', 'measure'),
   'two_stage': ('two_stage', 'measure'),
   'memory': ('training', 'measure_memory'),
+  'summaries': ('training', 'measure_summaries'),
   'formats': ('formats', 'measure'),
   'masks': ('masks', 'measure'),
   'runs': ('runs', 'measure'),

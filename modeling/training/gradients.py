@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from modeling import base_model
-from modeling.training import accumulation
+from modeling.training import accumulation, summed_gradients
 from utils import mode_keys
 
 Tensors = Dict[str, Any]
@@ -19,11 +19,14 @@ class Optimization(NamedTuple):
     step: int32 scalar, the global step before the update.
     learning_rate: scalar of that step.
     optimizer: with that learning rate.
+    measuring: what in it learns the norm of the gradients of all replicas, if
+      there are several.
   """
 
   step: tf.Tensor
   learning_rate: tf.Tensor
   optimizer: tf.train.Optimizer
+  measuring: Optional[summed_gradients.MeasuringOptimizer]
 
 
 class BatchGradients(NamedTuple):

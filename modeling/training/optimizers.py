@@ -1,6 +1,6 @@
 """Optimizers by their names in the config."""
 
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -31,7 +31,7 @@ def optimizer_factory(params: Any) -> OptimizerFn:
 
 def clip_by_global_norm(
   gradients: Sequence[Optional[tf.Tensor]], clip_norm: float
-) -> List[Optional[tf.Tensor]]:
+) -> Tuple[List[Optional[tf.Tensor]], tf.Tensor]:
   """Scales gradients down so that their global norm is at most `clip_norm`.
 
   What `tf.clip_by_global_norm` computes, with one node a gradient instead of
@@ -39,20 +39,22 @@ def clip_by_global_norm(
 
   Args:
     gradients: tensors of any shapes, or None.
-    clip_norm: above 0.
+    clip_norm: 0 leaves them as they are.
 
   Returns:
-    Tensors of the same shapes, None where `gradients` has None; NaN everywhere
-    if the norm is not finite.
+    Tensors of the same shapes, None where `gradients` has None; clipped, they
+    are NaN everywhere if the norm is not finite. And their norm before.
   """
   norm = tf.global_norm(gradients)
+  if not clip_norm:
+    return list(gradients), norm
   scale = clip_norm / tf.maximum(norm, clip_norm)
   # Dividing by infinity would turn the other gradients into zeros, silently.
   scale = tf.where(tf.is_finite(norm), scale, np.nan)
   return [
     None if gradient is None else gradient * tf.cast(scale, gradient.dtype)
     for gradient in gradients
-  ]
+  ], norm
 
 
 def with_loss_scale(optimizer: tf.train.Optimizer) -> tf.train.Optimizer:

@@ -45,6 +45,10 @@ def test_perfect_detections_score_one(annotation_file, backend, capsys):
     'ARm': 1,
     'ARl': 1,
   }
+  prefix = 'Precision mAP ByCategory/'
+  classes = {name[len(prefix) :] for name in evaluator.class_scores}
+  assert classes == {'cat', 'toothbrush'}
+  assert set(evaluator.class_scores.values()) == {1}
   assert list(metrics) == (
     [
       'AP',

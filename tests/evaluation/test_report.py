@@ -8,6 +8,7 @@ import re
 import pytest
 import rich.console
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from evaluation import coco_metrics, report
 
@@ -116,6 +117,25 @@ def test_metrics_json_and_scalars_of_each_evaluation(tmp_path):
   assert scalars.pop((20, 'cls_loss')) != pytest.approx(2)  # not a number
   assert scalars == {(10, 'AP'): 0.25, (10, 'cls_loss'): 2.0, (20, 'AP'): 0.5}
   assert not glob.glob(directory + '/*.tmp')
+
+
+def test_what_tensorboard_alone_gets(tmp_path):
+  score = coco_metrics.CATEGORY_METRICS['AP'] + 'cell'
+  picture = Image.new('RGB', (20, 10), 'red')
+  report.write_metrics(
+    str(tmp_path), {'AP': 0.5}, 10, 'a-10', {'a/1': picture}, {score: 0.25}
+  )
+  written = json.loads((tmp_path / 'metrics.json').read_text())
+  assert set(written) == {'step', 'checkpoint', 'AP'}
+  (path,) = glob.glob(str(tmp_path / 'events.out.tfevents.*'))
+  values = {
+    v.tag: v for e in tf.train.summary_iterator(path) for v in e.summary.value
+  }
+  assert values[score].simple_value == 0.25
+  image = values['a/1'].image
+  assert (image.width, image.height) == (20, 10)
+  decoded = Image.open(io.BytesIO(image.encoded_image_string))
+  assert decoded.size == (20, 10) and decoded.getpixel((5, 5))[0] > 250
 
 
 @pytest.mark.parametrize('num_classes, num_scalars', [(100, 102), (101, 1)])

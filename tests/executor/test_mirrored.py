@@ -113,7 +113,7 @@ def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
   losses = [_scalars(tmp_path / name) for name in ('one', 'two')]
   assert set(losses[0]) == set(losses[1])
   for step in range(_STEPS):
-    for name in ('cls_loss', 'box_loss', 'model_loss'):
+    for name in ('cls_loss', 'box_loss', 'model_loss', 'gradient_norm'):
       assert losses[1][name, step] == pytest.approx(
         losses[0][name, step], rel=1e-4
       )

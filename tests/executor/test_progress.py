@@ -3,30 +3,49 @@
 import functools
 import io
 import logging
+import re
 import sys
+import time
 
+import pytest
 import tensorflow.compat.v1 as tf
 
-from executor import progress
+from executor import progress, time_spent
 
 
-def _train(first_step=0, **kwargs):
-  """Steps up to the seventh, each with its loss and rate."""
+def _train(first_step=0, input_seconds=0.0, network_seconds=0.0, **kwargs):
+  """Steps up to the seventh, each with loss, rate, norm and arrival of input.
+
+  Returns:
+    What counted the time.
+  """
+  spent = time_spent.TimeSpent()
+  spent.switch(time_spent.START)
+
+  def sleep(seconds):
+    return tf.py_func(lambda: time.sleep(seconds), [], [], stateful=True)
+
   with tf.Graph().as_default():
     step = tf.train.get_or_create_global_step()
-    before = tf.cast(step, tf.float32)
+    with tf.control_dependencies([sleep(input_seconds)]):
+      arrival = tf.identity(tf.timestamp(), name='input_arrival')
+    with tf.control_dependencies([arrival]):
+      with tf.control_dependencies([sleep(network_seconds)]):
+        before = tf.cast(step, tf.float32)
+    tf.constant(12.5, name='gradient_norm')
     tf.add(before, 0.5, name='total_loss')
     tf.constant(0.125, name='learning_rate')
     with tf.control_dependencies([before]):
       train_op = tf.assign_add(step, 1)
     resume = step.assign(first_step).op
     scaffold = tf.train.Scaffold(init_fn=lambda _, session: session.run(resume))
-    hook = progress.ProgressHook(total_steps=7, batch_size=8, **kwargs)
+    hook = progress.ProgressHook(7, 8, spent, **kwargs)
     with tf.train.SingularMonitoredSession(
       hooks=[hook], scaffold=scaffold
     ) as session:
       for _ in range(first_step, 7):
         session.run(train_op)
+  return spent
 
 
 class _Terminal(io.StringIO):
@@ -49,7 +68,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
   assert '| 4/7 [' in states[0]
   assert '| 5/7 [' in states[1]
   assert '| 7/7 [' in states[-1] and states[-1].endswith('\n')
-  assert 'loss 6.5000 lr 0.12500 ' in states[-1]
+  assert 'loss 6.5000  norm 12.5  lr 0.12500  ' in states[-1]
   assert 'images/s' in states[-1]
 
 
@@ -70,5 +89,34 @@ def test_lines_show_step_loss_rate_speed_and_time_left(caplog, monkeypatch):
   ]
   # The first step, each third after it, and the last.
   assert [line.split()[1] for line in lines] == ['1/7', '4/7', '7/7']
-  assert 'loss 3.5000  lr 0.12500' in lines[1]
+  assert 'loss 3.5000  norm 12.5  lr 0.12500' in lines[1]
   assert all('images/s' in line and 'left' in line for line in lines)
+
+
+@pytest.mark.parametrize('of_input,of_network', [(0.08, 0.02), (0.02, 0.08)])
+def test_share_that_waited_for_input(
+  of_input, of_network, caplog, monkeypatch, tmp_path
+):
+  monkeypatch.setattr(progress, '_STEPS_BETWEEN_LINES', 6)
+  with caplog.at_level(logging.INFO):
+    spent = _train(
+      input_seconds=of_input,
+      network_seconds=of_network,
+      summary_dir=str(tmp_path),
+    )
+  expected = pytest.approx(of_input / 0.1, abs=0.15)
+  (share,) = re.findall(r', (\d+)% waiting for input  0', caplog.messages[-1])
+  assert int(share) / 100 == expected
+  tf.summary.FileWriterCache.get(str(tmp_path)).close()
+  (path,) = tmp_path.iterdir()
+  *_, event = tf.train.summary_iterator(str(path))
+  values = {v.tag: v.simple_value for v in event.summary.value}
+  assert event.step == 7 and values['input_wait_share'] == expected
+  assert 0.5 < values['images_per_second'] / (8 / 0.1) <= 1
+  # Of six steps, without the first.
+  assert spent.num_images == 6 * 8
+  cells = [list(column.cells) for column in spent.table().columns]
+  seconds = dict(zip(cells[0], (float(c.split()[0]) for c in cells[1])))
+  assert seconds['input'] == pytest.approx(6 * of_input, abs=0.1)
+  assert seconds['step'] == pytest.approx(6 * of_network, abs=0.1)
+  assert seconds['start'] > 0.05

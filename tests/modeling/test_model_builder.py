@@ -81,12 +81,12 @@ def _trained(params, steps=1):
     variables = {v.op.name: v for v in tf.trainable_variables()}
     before = session.run(variables)
     for _ in range(steps):
-      session.run(spec.train_op)
-    return before, session.run(variables)
+      _, norm = session.run([spec.train_op, 'gradient_norm:0'])
+    return before, session.run(variables), norm
 
 
 def test_frozen_variables_stay_and_others_move():
-  before, after = _trained(
+  before, after, _ = _trained(
     _params({'train': {'frozen_variable_prefix': r'resnet10\/conv2d\/'}})
   )
   same = {n for n in before if np.array_equal(before[n], after[n])}
@@ -132,15 +132,19 @@ def test_l2_counts_trained_kernels_only():
   assert total == pytest.approx(model_loss)
 
 
-def test_gradient_clipping_bounds_the_step():
+@pytest.mark.parametrize('clip_norm,num_parts', [(0.0, 1), (0.25, 1), (0.0, 2)])
+def test_gradient_norm_and_clipping(clip_norm, num_parts):
   override = {
-    'gradient_clip_norm': 0.25,
+    'gradient_clip_norm': clip_norm,
+    'gradient_accumulation_steps': num_parts,
     'l2_weight_decay': 0.0,
     'learning_rate': {'warmup_steps': 0, 'init_learning_rate': 1.0},
   }
-  before, after = _trained(_params({'train': override}))
+  before, after, norm = _trained(_params({'train': override}))
   moved = np.sqrt(sum(np.sum(np.square(after[n] - before[n])) for n in before))
-  assert moved == pytest.approx(0.25, rel=1e-3)
+  # The norm is that before clipping.
+  assert norm > 0.3
+  assert moved == pytest.approx(clip_norm or norm, rel=1e-3)
 
 
 @pytest.mark.parametrize(

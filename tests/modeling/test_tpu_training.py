@@ -62,8 +62,13 @@ def test_what_cores_sum(tmp_path, use_sync_bn, momentum):
   # Mean and variance of each layer, and the gradient of either.
   num_moments = 4 * num_norms if use_sync_bn else 0
   assert len(sums) == 1 + num_gradients + num_moments
+  # The norm is that of what all cores sum up.
+  squares = [op for op in operations if op.type == 'L2Loss']
+  of_sums = [op for op in squares if op.inputs[0].op in sums]
+  assert len(of_sums) == num_gradients
   (spec,) = specs
   assert spec.loss.dtype == tf.float32
   # The host gets a value a core, of which it takes the mean.
   _, tensors = spec.host_call
+  assert any('gradient_norm' in tensor.op.inputs[0].name for tensor in tensors)
   assert all(tensor.shape == (1,) for tensor in tensors)

@@ -73,6 +73,14 @@ def test_memory():
 
 
 @pytest.mark.slow
+def test_summaries():
+  (line,) = _run('summaries')
+  ratio = float(re.search(r'with summaries / without ([\d.]+) ', line)[1])
+  # Of one round.
+  assert 0.2 < ratio < 5
+
+
+@pytest.mark.slow
 def test_runs(tmp_path):
   for index in range(2):
     record_factory.write_records(

@@ -1,17 +1,21 @@
 """Training graphs and steps: how long to build, how large, how much memory.
 
-The memory figure compares ways to train with little memory; that of the graphs
-measures every preset, since both time and nodes are paid at every start.
+The memory figure compares ways to train with little memory; that of summaries
+what TensorBoard costs; that of the graphs measures every preset, since both
+time and nodes are paid at every start.
 """
 
+import contextlib
+import logging
 import resource
+import tempfile
 import time
-from typing import Any, Tuple
+from typing import Any, Callable, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from configs import presets, resolver
-from executor import estimator_factory, hardware
+from executor import estimator_factory, hardware, progress, time_spent
 from modeling import model_builder
 from tools import synthetic_batch
 from tools.bench import turns
@@ -30,6 +34,8 @@ _WAYS = {
   'both': {'recompute_grad': True, 'gradient_accumulation_steps': 4},
 }
 _MOST_SECONDS_TO_BUILD = 40
+# Of the steps whose summaries are measured: short ones, which feel them most.
+_SHORT_PRESET, _SHORT_BATCH, _SHORT_ROUNDS = 'bccd_resnet10', 2, 60
 
 
 def work(config: Any, batch_size: int, steps: int) -> turns.Figures:
@@ -109,6 +115,55 @@ def measure_memory(options: Any) -> None:
     ),
   )
   print('at most, for the ratio of SpineNet-49, recomputed: 0.6')
+
+
+def measure_summaries(options: Any) -> None:
+  """Prints how much longer a step takes that writes its summaries."""
+  # Two runs at a time have nothing sensible to say.
+  logging.getLogger(progress.__name__).setLevel(logging.WARNING)
+  with contextlib.ExitStack() as stack:
+    jobs = {
+      has_summaries: turns.timed(_steps(has_summaries, stack))
+      for has_summaries in (True, False)
+    }
+    results = turns.measure(jobs, options.rounds or _SHORT_ROUNDS, warm_up=5)
+  print(
+    'training step with summaries / without {:.3f} (at most 1.03; {:.0f} ms, '
+    '{})'.format(
+      results.ratio(True, False),
+      1000 * results.median(False),
+      _SHORT_PRESET,
+    )
+  )
+
+
+def _steps(
+  has_summaries: bool, stack: contextlib.ExitStack
+) -> Callable[[], Any]:
+  """Returns what trains a step, with the progress of a run."""
+  model_dir = stack.enter_context(tempfile.TemporaryDirectory())
+  (preset,) = presets.find_presets([_SHORT_PRESET])
+  flags = {'use_tpu': False, 'skip_host_call': not has_summaries}
+  params = resolver.resolve(
+    config_file=preset.path, flags={**flags, 'model_dir': model_dir}
+  ).params
+  with tf.Graph().as_default():
+    spec = build(params, synthetic_batch.make(params, _SHORT_BATCH))
+    shown = progress.ProgressHook(
+      params.train.total_steps,
+      _SHORT_BATCH,
+      time_spent.TimeSpent(),
+      summary_dir=model_dir if has_summaries else None,
+    )
+    config = estimator_factory.session_config(
+      params, hardware.detect(params), is_training=True
+    )
+    session = tf.train.MonitoredSession(
+      tf.train.ChiefSessionCreator(config=config),
+      [*spec.training_hooks, shown],
+    )
+  stack.enter_context(session)
+  return lambda: session.run(spec.train_op)
 
 
 def measure_graphs(options: Any) -> None:

@@ -107,7 +107,7 @@ def test_clipping_is_that_of_tensorflow(special, clip_norm):
     tf.constant([0.5], tf.float32),
   ]
   expected, _ = tf.clip_by_global_norm(gradients, clip_norm)
-  clipped = optimizers.clip_by_global_norm(gradients, clip_norm)
+  clipped, _ = optimizers.clip_by_global_norm(gradients, clip_norm)
   assert clipped[1] is None
   with tf.Session() as session:
     for ours, theirs in zip(clipped[::2], expected[::2]):
@@ -115,7 +115,7 @@ def test_clipping_is_that_of_tensorflow(special, clip_norm):
 
 
 def test_no_gradient_clips_to_zero():
-  clipped = optimizers.clip_by_global_norm([tf.zeros([3])], 1.0)
+  clipped, _ = optimizers.clip_by_global_norm([tf.zeros([3])], 1.0)
   with tf.Session() as session:
     assert session.run(clipped[0]).tolist() == [0, 0, 0]
 

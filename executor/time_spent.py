@@ -1,0 +1,93 @@
+"""Where the time of a training went."""
+
+import contextlib
+import time
+from typing import Iterator
+
+import rich.console
+import rich.table
+import tensorflow.compat.v1 as tf
+
+INPUT, STEP, START = 'input', 'step', 'start'
+CHECKPOINT, EVALUATION, OTHER = 'checkpoint', 'evaluation', 'other'
+_MEANINGS = {
+  START: 'graph, weights and first step',
+  INPUT: 'steps that waited for images',
+  STEP: 'all else of steps',
+  CHECKPOINT: 'saving',
+  EVALUATION: '',
+  OTHER: '',
+}
+
+
+class TimeSpent:
+  """Seconds by part of a run, one of which each moment belongs to.
+
+  Attributes:
+    num_images: trained on in steps that did not count as the start.
+  """
+
+  def __init__(self):
+    self.num_images = 0
+    self._seconds = dict.fromkeys(_MEANINGS, 0.0)
+    self._part = OTHER
+    self._since = time.monotonic()
+
+  def switch(self, part: str) -> str:
+    """Begins a part; returns the one that ends."""
+    now = time.monotonic()
+    self._seconds[self._part] += now - self._since
+    ended, self._part, self._since = self._part, part, now
+    return ended
+
+  def move(self, part: str, other: str, seconds: float) -> None:
+    """Counts seconds of a part that has ended as those of another one."""
+    self._seconds[part] -= seconds
+    self._seconds[other] += seconds
+
+  @contextlib.contextmanager
+  def spending(self, part: str) -> Iterator[None]:
+    """Counts a block as a part."""
+    ended = self.switch(part)
+    yield
+    self.switch(ended)
+
+  @contextlib.contextmanager
+  def printed(self) -> Iterator[None]:
+    """Prints the table when the block ends, however, if there were steps."""
+    try:
+      yield
+    finally:
+      self.switch(OTHER)
+      if self.num_images:
+        rich.console.Console().print(self.table())
+
+  def table(self) -> rich.table.Table:
+    """Returns parts with seconds and shares, and images/s of all steps."""
+    total = sum(self._seconds.values())
+    table = rich.table.Table(
+      title='Where the time went', show_header=False, title_justify='left'
+    )
+    for justify in ('left', 'right', 'right', 'left'):
+      table.add_column(justify=justify)
+    for part, seconds in self._seconds.items():
+      table.add_row(
+        part, f'{seconds:.1f} s', f'{seconds / total:.0%}', _MEANINGS[part]
+      )
+    speed = self.num_images / (self._seconds[INPUT] + self._seconds[STEP])
+    table.add_row('images/s', f'{speed:.2f}', '', 'of the steps')
+    return table
+
+
+class CheckpointListener(tf.train.CheckpointSaverListener):
+  """Counts what saves a checkpoint; has to come first of all listeners."""
+
+  def __init__(self, time_spent: TimeSpent):
+    self._time_spent = time_spent
+    self._before = OTHER
+
+  def before_save(self, session, global_step_value):
+    self._before = self._time_spent.switch(CHECKPOINT)
+
+  def after_save(self, session, global_step_value):
+    self._time_spent.switch(self._before)
