@@ -170,13 +170,13 @@ class DetectionApp:
     ):
       raise RequestError(
         404,
-        "No such model is served: '{}'. There is '{}', version {}.".format(
+        "No such model is served: '{:.120}'. There is '{}', version {}.".format(
           path, *known
         ),
       )
     if path.startswith('/v1/'):
-      raise RequestError(400, f'Malformed request: {request.method} {path}.')
-    raise RequestError(404, f'There is nothing for {request.method} {path}.')
+      raise RequestError(400, f'Malformed request: {_shown(request)}.')
+    raise RequestError(404, f'There is nothing for {_shown(request)}.')
 
   async def _predict(self, request: Request) -> Response:
     body = await self._arrivals.read(request)
@@ -198,7 +198,7 @@ class DetectionApp:
     masks = request.query_params.get('masks', _MASKS[0])
     if masks not in _MASKS:
       raise RequestError(
-        400, f'masks={masks} is unknown; known are {", ".join(_MASKS)}.'
+        400, f'masks={masks:.40} is unknown; known are {", ".join(_MASKS)}.'
       )
     body = await self._arrivals.read(request)
     with self._slots.request() as take, _explaining_bad_images():
@@ -349,8 +349,12 @@ async def _turn_down(request: Request, error: RequestError) -> Response:
 
 
 async def _refuse_method(request: Request, error: HTTPException) -> Response:
-  what = f'{request.method} {request["path"]} is not possible: {error.detail}.'
+  what = f'{_shown(request)} is not possible: {error.detail}.'
   return JSONResponse({'error': what}, error.status_code, error.headers)
+
+
+def _shown(request: Request) -> str:
+  return f'{request.method:.20} {request["path"]:.120}'
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:

@@ -185,7 +185,19 @@ def _check(server, request):
   assert 'Traceback' not in log, log
 
 
-@mutations.mutated(_requests(), quick=40)
+@mutations.mutated(
+  _requests(),
+  [
+    (b'POST /%s HTTP/1.1\r\nHost: x\r\n\r\n' % (b'a' * 5000), False),
+    (b'FOO /detect HTTP/1.1\r\nHost: x\r\n\r\n', False),
+    (b'POST /x HTTP/1.1\r\nHost: [::1\r\n\r\n', False),
+    (
+      b'POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
+      False,
+    ),
+  ],
+  quick=40,
+)
 def test_requests(request, server):
   _check(server, request)
 
