@@ -101,7 +101,9 @@ def _remove(tree: Dict[str, Any], path: str) -> Any:
 
 
 def _in_words(values: Dict[str, Any]) -> str:
-  return ', '.join('{}={!r}'.format(*item) for item in values.items())
+  return ', '.join(
+    f'{name}={errors.shown(value)}' for name, value in values.items()
+  )
 
 
 class _Translation:
@@ -193,7 +195,8 @@ def _translate_autoaugment(text: _Translation, parser: str) -> None:
     is_on = text.take(use_key, note)
     if not isinstance(is_on, bool):
       raise errors.ConfigError(
-        f'{use_key} must be bool, but {is_on!r} is {type(is_on).__name__}.'
+        f'{use_key} must be bool, but {errors.shown(is_on)} is '
+        f'{type(is_on).__name__}.'
       )
   if name_key in used:
     name = text.take(name_key, note)

@@ -36,6 +36,11 @@ _log = logging.getLogger(__name__)
 
 # At most one value each.
 _SCALARS = ('image/encoded', 'image/source_id')
+_DTYPES = {
+  'bytes_list': tf.string,
+  'float_list': tf.float32,
+  'int64_list': tf.int64,
+}
 _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 
@@ -46,6 +51,12 @@ _MORE_RECORDS = 500
 _WRITE_AGAIN = (
   'Write the file again; tools/create_tf_record.py makes such files from '
   'annotations and from folders of pictures.'
+)
+
+
+_DAMAGED = (
+  'the file is truncated, damaged or no TFRecord file ({}). Write it again; '
+  'what follows in it cannot be read.'
 )
 
 
@@ -95,7 +106,8 @@ class RecordChecker:
     self._kinds = {**dict.fromkeys(_SCALARS, 'bytes_list'), **contents.kinds}
     self._on_good_record = on_good_record
     self._num_classes = num_classes
-    self._decode = _make_decoder() if decode_images else None
+    self._parse = _callable(self._parse_in_graph)
+    self._decode = _callable(_image_shape) if decode_images else None
     self.num_records = 0
 
   def problems(
@@ -119,18 +131,14 @@ class RecordChecker:
       try:
         record = next(records)
       except StopIteration:
-        if index == 0:
-          yield Problem(file_name, 0, '', 'the file holds no record.')
+        # TensorFlow takes the head of a record for the end of the file if that
+        # is cut off there.
+        (count,) = record_index.count_records([file_name], is_strict=False)
+        if index < min(count, most or count):
+          yield Problem(file_name, index, '', _DAMAGED.format('its end'))
         return
       except tf.errors.OpError as error:
-        yield Problem(
-          file_name,
-          index,
-          '',
-          'the file is truncated, damaged or no TFRecord file '
-          f'({error.message}). Write it again; what follows in it cannot be '
-          'read.',
-        )
+        yield Problem(file_name, index, '', _DAMAGED.format(error.message))
         return
       self.num_records += 1
       source_id, reason = self._check(record)
@@ -145,7 +153,7 @@ class RecordChecker:
     except message.DecodeError as error:
       return '', f'it is not a tf.Example ({error}). {_WRITE_AGAIN}'
     feature = example.features.feature
-    if not feature or not tf_example_decoder.has_frame(record):
+    if not feature:
       reason = 'it is not a tf.Example, or one without any feature. '
       return '', reason + _WRITE_AGAIN
     source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])
@@ -157,12 +165,30 @@ class RecordChecker:
         return source_id, reason
     reason = (
       self._check_scalars(feature)
+      or self._check_structure(record)
       or self._contents.find_problem(feature, self._num_classes)
       or self._check_images(feature)
     )
     if not reason:
       self._on_good_record(feature)
     return source_id, reason
+
+  def _parse_in_graph(self, record: tf.Tensor) -> Any:
+    return tf.io.parse_single_example(
+      tf_example_decoder.checked_example(record),
+      {
+        key: tf.VarLenFeature(_DTYPES[kind])
+        for key, kind in self._kinds.items()
+      },
+    )
+
+  def _check_structure(self, record: bytes) -> Optional[str]:
+    """What the input pipeline does not take, although it is a tf.Example."""
+    try:
+      self._parse(record)
+    except tf.errors.OpError:
+      return f'it is not written as a tf.Example is. {_WRITE_AGAIN}'
+    return None
 
   def _check_scalars(self, feature: Any) -> Optional[str]:
     for key in _SCALARS:
@@ -195,14 +221,18 @@ class RecordChecker:
     return None
 
 
-def _make_decoder() -> Callable[[bytes], Any]:
+def _image_shape(encoded: tf.Tensor) -> tf.Tensor:
+  return tf.shape(image_decoding.decode_image(encoded))
+
+
+def _callable(function: Callable[[tf.Tensor], Any]) -> Callable[[bytes], Any]:
   graph = tf.Graph()
   with graph.as_default():
-    encoded = tf.placeholder(tf.string, [])
-    shape = tf.shape(image_decoding.decode_image(encoded))
-  # Runs without a `with` block, since it is called for every image.
+    content = tf.placeholder(tf.string, [])
+    result = function(content)
+  # Runs without a `with` block, since it is called for every record.
   session = tf.Session(graph=graph)
-  return session.make_callable(shape, feed_list=[encoded])
+  return session.make_callable(result, feed_list=[content])
 
 
 def explain_failure(
@@ -292,7 +322,7 @@ def check_contents(
       f"({found[0].label}), but '{params.type}' learns from {wanted.meaning} "
       f'({wanted.label}). tools/create_tf_record.py makes either.'
     )
-  if not wanted.images:
+  if found and not wanted.images:
     return
   # What most sets lack is missing from the first records already.
   decode_images = not params.train.skip_broken_images

@@ -8,8 +8,12 @@ from ops import image_decoding
 
 _LABEL_KEY = 'image/object/class/label'
 _MASK_KEY = 'image/object/mask'
-# Field 1, with a length.
-_EXAMPLE_TAG = 0x0A
+# Messages in one another, with their fields.
+_STRUCTURE = (
+  ('tensorflow.Example', ['features']),
+  ('tensorflow.Features', ['feature']),
+  ('tensorflow.Features.FeatureEntry', ['key', 'value']),
+)
 _MAX_INT64 = str(2**63 - 1)
 
 
@@ -154,39 +158,38 @@ def source_id(stored: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
 
 
 def checked_example(record: tf.Tensor) -> tf.Tensor:
-  """Returns a record, once it has the frame of a tf.Example.
+  """Returns a record, once it has the structure of a tf.Example.
 
   The message of TensorFlow's parser quotes the record, and Python crashes on a
-  message that is not UTF-8. A tf.Example is its only field: a tag, the length
-  of the field as a varint, the field.
+  message that is not UTF-8. So what that parser splits has to be there and
+  nothing else. At run time, InvalidArgumentError or DataLossError if not.
   """
-  head = tf.strings.substr(tf.strings.substr(record, 0, 6) + b'\0' * 6, 0, 6)
-  head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
-  tag, varint = head[0], head[1:]
-  is_last = tf.less(varint, 128)
-  # 1 up to the first byte without the bit that says that more follow.
-  is_used = tf.cast(
-    tf.equal(tf.cumsum(tf.cast(is_last, tf.int64), exclusive=True), 0), tf.int64
-  )
-  digits = tf.floormod(varint, 128) * [1 << 7 * i for i in range(5)]
-  size = 1 + tf.reduce_sum(is_used) + tf.reduce_sum(is_used * digits)
-  record_size = tf.cast(tf.strings.length(record), tf.int64)
+  whole, checks = record, []
+  for message, fields in _STRUCTURE:
+    _, parts = tf.io.decode_proto(
+      whole, message, fields, [tf.string] * len(fields)
+    )
+    parts = tf.concat(parts, axis=-1)
+    length = tf.strings.length(parts)
+    # A tag, and the length by seven bits a byte.
+    size = length + 2
+    for bits in (7, 14, 21):
+      size += tf.cast(length >= 1 << bits, tf.int32)
+    sizes = tf.reduce_sum(size, axis=-1)
+    checks.append(tf.equal(sizes, tf.strings.length(whole)))
+    before, whole = whole, parts
+  # The key of an entry comes first.
+  for tagged in (record, before):
+    checks.append(tf.equal(tf.strings.substr(tagged, 0, 1), b'\n'))
   check = tf.debugging.Assert(
-    tf.equal(tag, _EXAMPLE_TAG) & tf.equal(size, record_size),
-    ['A record is not a tf.Example; its size in bytes is', record_size],
+    tf.reduce_all([tf.reduce_all(each) for each in checks]),
+    [
+      'A record is not a tf.Example; its size in bytes is',
+      tf.strings.length(record),
+    ],
   )
   with tf.control_dependencies([check]):
     return tf.identity(record)
-
-
-def has_frame(record: bytes) -> bool:
-  """Whether `checked_example` takes a record."""
-  size = 0
-  for i, byte in enumerate(record[1:6]):
-    size |= (byte & 127) << 7 * i
-    if byte < 128:
-      return record[0] == _EXAMPLE_TAG and 2 + i + size == len(record)
-  return False
 
 
 def source_id_to_number(source_id: tf.Tensor) -> tf.Tensor:

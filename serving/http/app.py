@@ -11,6 +11,7 @@ from typing import Any, Awaitable, Dict, Iterator, Optional, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -114,6 +115,7 @@ class DetectionApp:
       routes=routes,
       exception_handlers={
         RequestError: _turn_down,
+        HTTPException: _refuse_method,
         ClientDisconnect: _nobody_there,
         Exception: _fail,
       },
@@ -158,7 +160,7 @@ class DetectionApp:
     )
 
   async def _unknown(self, request: Request) -> Response:
-    path = request.url.path
+    path = request['path']
     named = re.match(
       r'/v1/models/([^/:]+)(?:/versions/([^/:]+))?(/metadata|:predict)?$', path
     )
@@ -168,13 +170,13 @@ class DetectionApp:
     ):
       raise RequestError(
         404,
-        "No such model is served: '{}'. There is '{}', version {}.".format(
+        "No such model is served: '{:.120}'. There is '{}', version {}.".format(
           path, *known
         ),
       )
     if path.startswith('/v1/'):
-      raise RequestError(400, f'Malformed request: {request.method} {path}.')
-    raise RequestError(404, f'There is nothing for {request.method} {path}.')
+      raise RequestError(400, f'Malformed request: {_shown(request)}.')
+    raise RequestError(404, f'There is nothing for {_shown(request)}.')
 
   async def _predict(self, request: Request) -> Response:
     body = await self._arrivals.read(request)
@@ -196,7 +198,7 @@ class DetectionApp:
     masks = request.query_params.get('masks', _MASKS[0])
     if masks not in _MASKS:
       raise RequestError(
-        400, f'masks={masks} is unknown; known are {", ".join(_MASKS)}.'
+        400, f'masks={masks:.40} is unknown; known are {", ".join(_MASKS)}.'
       )
     body = await self._arrivals.read(request)
     with self._slots.request() as take, _explaining_bad_images():
@@ -332,6 +334,8 @@ async def _while_connected(request: Request, work: Awaitable[Any]) -> Any:
   finally:
     gone.cancel()
     done.cancel()
+    # Nobody is left to hear how it fails.
+    done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 async def _hang_up(request: Request) -> None:
@@ -342,6 +346,15 @@ async def _hang_up(request: Request) -> None:
 async def _turn_down(request: Request, error: RequestError) -> Response:
   del request
   return JSONResponse({'error': str(error)}, error.status, error.headers)
+
+
+async def _refuse_method(request: Request, error: HTTPException) -> Response:
+  what = f'{_shown(request)} is not possible: {error.detail}.'
+  return JSONResponse({'error': what}, error.status_code, error.headers)
+
+
+def _shown(request: Request) -> str:
+  return f'{request.method:.20} {request["path"]:.120}'
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:

@@ -35,6 +35,16 @@ class TimedConnection(h11_impl.H11Protocol):
     elif self._timer is None:
       self._start_timer()
 
+  def send_400_response(self, msg: str) -> None:
+    """Says that what came is no HTTP, unless it comes behind an answer."""
+    if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+      super().send_400_response(msg)
+    self.transport.close()
+    if self.cycle is not None:
+      # What the application has to say does not fit behind it.
+      self.cycle.disconnected = True
+      self.cycle.message_event.set()
+
   def connection_lost(self, exc: Optional[Exception]) -> None:
     self._stop_timer()
     super().connection_lost(exc)

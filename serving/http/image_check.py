@@ -7,6 +7,7 @@ from PIL import Image
 
 from dataloader import image_reader
 from serving.http.request_limits import RequestError
+from serving.predictors import exported
 from utils import errors
 
 _ENCODED_KEY = 'image/encoded'
@@ -21,7 +22,8 @@ def check_example(value: bytes, input_type: str, max_pixels: int) -> bytes:
     max_pixels: bound of height x width.
 
   Returns:
-    What to feed: the value; of an animation, its first frame alone.
+    What to feed: the image, of an animation its first frame alone; or a
+    tf.Example of nothing else.
 
   Raises:
     RequestError: 400, with the reason.
@@ -30,17 +32,14 @@ def check_example(value: bytes, input_type: str, max_pixels: int) -> bytes:
     return _check_encoded(value, max_pixels)
   try:
     example = tf.train.Example.FromString(value)
-    images = example.features.feature[_ENCODED_KEY].bytes_list.value
-    encoded = images[0]
-  except Exception as error:  # DecodeError, IndexError
+    (encoded,) = example.features.feature[_ENCODED_KEY].bytes_list.value
+  except Exception as error:  # DecodeError, ValueError
     raise RequestError(
-      400, 'An example is no tf.Example with the feature image/encoded.'
+      400, 'An example is no tf.Example with one value of image/encoded.'
     ) from error
-  checked = _check_encoded(encoded, max_pixels)
-  if checked is encoded:
-    return value
-  images[0] = checked
-  return example.SerializeToString()
+  # TensorFlow's parser is stricter, and crashes Python by quoting what it does
+  # not take.
+  return exported.to_example(_check_encoded(encoded, max_pixels))
 
 
 def _open(encoded: bytes, max_pixels: int) -> Image.Image:

@@ -95,7 +95,7 @@ class Arrivals:
       raise _too_large(limits)
     if encoding not in ('identity', 'gzip'):
       raise RequestError(
-        415, f'Content-Encoding: {encoding} is not read; gzip is, and none.'
+        415, f'Content-Encoding: {encoding:.40} is not read; gzip is, and none.'
       )
     return Body(data, encoding == 'gzip')
 

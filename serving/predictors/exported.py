@@ -120,7 +120,9 @@ def _feed_of(
     else:
       scale = preprocessor.image_info(image)[2]
     value = _lossless(image)
-    return _Fed(_example(value) if input_type == 'tf_example' else value, scale)
+    return _Fed(
+      to_example(value) if input_type == 'tf_example' else value, scale
+    )
 
   def feed_pixels(image):
     pixels, info = preprocessor.prepare(image)
@@ -132,7 +134,8 @@ def _feed_of(
   return feed_encoded if artefact.inputs[0].dtype == 'string' else feed_pixels
 
 
-def _example(encoded: bytes) -> bytes:
+def to_example(encoded: bytes) -> bytes:
+  """Returns a serialized tf.Example of an encoded image and nothing else."""
   example = tf.train.Example()
   example.features.feature['image/encoded'].bytes_list.value.append(encoded)
   return example.SerializeToString()
