@@ -66,6 +66,7 @@ flags.DEFINE_enum(
   'precision', None, ['float32', 'bfloat16'], 'architecture.use_bfloat16.'
 )
 flags.DEFINE_integer('train_batch_size', None, 'train.train_batch_size.')
+flags.DEFINE_bool('scale_learning_rate', None, 'Fit rates, steps to the batch.')
 flags.DEFINE_integer('train_steps', None, 'train.total_steps.')
 flags.DEFINE_integer('eval_batch_size', None, 'eval.eval_batch_size.')
 flags.DEFINE_integer('iterations_per_loop', None, 'train.iterations_per_loop.')

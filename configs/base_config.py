@@ -197,6 +197,7 @@ _OPTIMIZER = block(
 _LEARNING_RATE = block(
   'learning_rate',
   Key('type', 'step', 'step or cosine'),
+  Key('base_batch_size', 64, 'that the rates are for', COUNT, null=True),
   Key('warmup_learning_rate', 0.0067, 'at step 0', FROM_0),
   Key('warmup_steps', 500, 'length of warm-up', COUNT_FROM_0),
   Key('init_learning_rate', 0.08, 'after the warm-up', FROM_0),
@@ -241,6 +242,9 @@ TRAIN = block(
   ),
   Key('ema_decay', 0.0, 'of moving averages of the weights; 0 = none', RATE),
   Key('early_stop_min_delta', 0.0, 'what counts as better', FROM_0),
+  Key('recover_from_blow_ups', 0, 'tries; 0 = none', COUNT_FROM_0),
+  Key('blow_up_factor', 50.0, 'times the median loss; 0 = off', FROM_0),
+  Key('blow_up_learning_rate_factor', 0.5, 'for each try', POSITIVE_SHARE),
   Key('save_checkpoint_seconds', 600, 'pause; 0 = every step', COUNT_FROM_0),
   Key(
     'keep_checkpoint_every_hours',

@@ -88,8 +88,8 @@ def check(params: params_dict.ParamsDict) -> None:
   parser = params.architecture.parser
   if parser not in module.PARSERS:
     raise errors.ConfigError(
-      'architecture.parser: {!r} is unknown; {} has {}.'.format(
-        parser, params.type, ', '.join(module.PARSERS)
+      'architecture.parser: {} is unknown; {} has {}.'.format(
+        errors.shown(parser), params.type, ', '.join(module.PARSERS)
       )
     )
   for restriction in module.RESTRICTIONS:

@@ -155,7 +155,10 @@ class _Translation:
         f'disagree: {_in_words(values)}. Keep one of them.'
       )
     block, name = new.split('.')
-    self.changes.setdefault(block, {})[name] = first
+    present = self.changes.setdefault(block, {})
+    # What is no block is refused when it is applied.
+    if isinstance(present, dict):
+      present[name] = first
 
 
 def _translate_merged(text: _Translation) -> None:
@@ -202,13 +205,15 @@ def _translate_spinenet(text: _Translation) -> None:
   new = 'spinenet.model_id'
   used = [key for key in _SPINENET_KEYS if text.is_old(key, new)]
   if used:
-    present = _SPINENET_MODELS.get(text.effective(new), _SPINENET_MODELS['49'])
+    model = str(text.effective(new))
+    present = _SPINENET_MODELS.get(model, _SPINENET_MODELS['49'])
     scales = dict(zip(_SPINENET_KEYS, present))
     for key in used:
       scales[key] = text.take(key, f'use {new}')
-    models = {numbers: name for name, numbers in _SPINENET_MODELS.items()}
-    if tuple(scales.values()) in models:
-      text.put(new, {', '.join(used): models[tuple(scales.values())]})
+    numbers = tuple(scales.values())
+    models = [name for name, n in _SPINENET_MODELS.items() if n == numbers]
+    if models:
+      text.put(new, {', '.join(used): models[0]})
     elif text.in_use(new):
       raise errors.ConfigError(
         f'No SpineNet has {_in_words(scales)}; known are '

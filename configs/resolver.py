@@ -7,8 +7,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from configs import (
   factory,
   legacy_keys,
+  linear_scaling,
   params_dict,
   text_overrides,
+  value_check,
   yaml_loader,
 )
 from utils import errors, files
@@ -43,7 +45,7 @@ _DATA_KEYS = (
   'eval.val_json_file',
   'eval.label_map_file',
 )
-FLAGS = (*_FLAG_KEYS, 'data_dir')
+FLAGS = (*_FLAG_KEYS, 'data_dir', 'scale_learning_rate')
 _PRECISIONS = ('float32', 'bfloat16')
 
 _NEEDS_TPU = (
@@ -86,6 +88,14 @@ class _Resolution:
     for path, _ in params_dict.ParamsDict(changes).leaves():
       self.sources[path] = source
 
+  def apply_text(self, changes: Dict[str, Any], source: str) -> None:
+    """As `apply`; rates are for the batch that the text says, or unknown."""
+    self.apply(changes, source)
+    given = dict(params_dict.ParamsDict(changes).leaves())
+    base = linear_scaling.BASE
+    if base not in given and not given.keys().isdisjoint(linear_scaling.RATES):
+      self.set(base, None, source)
+
   def set(self, path: str, value: Any, source: str) -> None:
     self.apply(params_dict.nested(path, value), source)
 
@@ -111,9 +121,8 @@ def _model_name(model: Optional[str], texts: _Texts) -> str:
       origin = f"'{parsed.text}'" if is_file else '--' + name
       given = parsed.values['type']
   if given is not None and not isinstance(given, str):
-    raise errors.ConfigError(
-      f'{origin}: type must be str, but {given!r} is {type(given).__name__}.'
-    )
+    with errors.naming(f'{origin}: '):
+      raise value_check.type_error('type', given, 'str')
   if given:
     with errors.naming(f'{origin}: '):
       factory.declared_keys(given)
@@ -153,6 +162,7 @@ def _with_data_dir(data_dir: str, patterns: str) -> str:
 def _apply_flags(resolution: _Resolution, flags: Dict[str, Any]) -> None:
   given = {name: value for name, value in flags.items() if value is not None}
   data_dir = given.pop('data_dir', None)
+  given.pop('scale_learning_rate', None)
   params = resolution.params
   if not given.get('skip_host_call', True):
     del given['skip_host_call']
@@ -226,10 +236,16 @@ def resolve(
     current = _with_choices(params, texts[i:])
     with errors.naming(f'--{name}: ', parsed.hint()):
       changes = legacy_keys.translate(parsed.values, current)
-      resolution.apply(changes, name.rpartition('_')[2])
+      resolution.apply_text(changes, name.rpartition('_')[2])
   _apply_flags(resolution, flags or {})
   _apply_device_rules(resolution, mode)
   factory.check(params)
+  if flags and flags.get('scale_learning_rate'):
+    scaled = linear_scaling.scaled(dict(params.leaves()))
+    for path, value in scaled.items():
+      # --train_steps says how long it is.
+      if resolution.sources[path] != 'flag':
+        resolution.set(path, value, 'flag')
   params.lock()
   return Resolved(params, resolution.sources)
 

@@ -60,9 +60,9 @@ def parse(source: Union[None, str, Dict[str, Any]]) -> Parsed:
     return Parsed(copy.deepcopy(source or {}), 'dict', '')
   if not isinstance(source, str):
     raise errors.ConfigError(
-      f'Parameters must be a dict or text, not {source!r}.'
+      f'Parameters must be a dict or text, not {errors.shown(source)}.'
     )
-  if '\0' in source or source != source.encode('utf-8', 'ignore').decode():
+  if not files.is_text(source):
     raise errors.ConfigError(
       f'{errors.shown(source)} holds what is no text in UTF-8.'
     )
@@ -135,7 +135,7 @@ def _typed(name: str, value: str) -> Any:
   if value.startswith(_TAKEN_AS_TEXT):
     return value
   hint = "{0:.99}={1:.99} cannot be read; quote the value: {0:.99}='...'. "
-  with errors.naming(hint.format(name, value)):
+  with errors.naming(hint.format(name, ' '.join(value.split()))):
     return yaml_loader.load(value)
 
 

@@ -4,7 +4,7 @@ import numbers
 from typing import Any, Callable, Dict, Iterable, Optional
 
 from configs.keys import Key
-from utils import errors
+from utils import errors, files
 
 
 def _is_int(value: Any) -> bool:
@@ -93,15 +93,18 @@ def check(values: Dict[str, Any], keys: Iterable[Key]) -> None:
 
 def _problem(key: Key, value: Any) -> Optional[str]:
   allowed = ' '.join(filter(None, [kind(key), key.values.limit]))
+  shown = errors.shown(value)
+  if isinstance(value, str) and not files.is_text(value):
+    return f'{shown} holds what is no text in UTF-8'
   if value is None:
     if key.null or key.default in (None, ''):
       return None
     return f'null means nothing here; it has to be {allowed}'
   if key.no_effect and value != key.default:
-    return f'{value!r} would have no effect: {key.meaning}'
+    return f'{shown} would have no effect: {key.meaning}'
   numbers = value if _is_list(value) else [value]
   if any(_is_int(number) and number > _MOST_INT for number in numbers):
-    return f'{value!r} is too large; an int is at most {_MOST_INT}'
+    return f'{shown} is too large; an int is at most {_MOST_INT}'
   if key.values.holds(value):
     return None
-  return f'{value!r} cannot work; it has to be {allowed}'
+  return f'{shown} cannot work; it has to be {allowed}'

@@ -19,7 +19,7 @@ _PHOTOMETRIC_TAG = 0x0106
 _DEEP_MODES = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 # Cameras write stereo JPEGs as MPO, which starts as a plain JPEG.
 _JPEG_FORMATS = ('JPEG', 'MPO')
-_FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
+FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
 _FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
 
 
@@ -237,7 +237,7 @@ def _is_plain(image: ImageFile.ImageFile, as_in_training: bool) -> bool:
   """Whether TensorFlow gives the pixels that are wanted."""
   if as_in_training:
     return (
-      image.format in _FORMATS_OF_TRAINING
+      image.format in FORMATS_OF_TRAINING
       and image.mode != 'CMYK'
       and (image.format in _JPEG_FORMATS or getattr(image, 'n_frames', 1) == 1)
     )

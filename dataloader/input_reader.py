@@ -59,9 +59,9 @@ class InputFn:
     jittered how depends on the seed too; without one it differs every time.
 
     How far a training is follows from its step, as if all steps had had
-    this batch, these files and this number of parts. Images that
-    `train.skip_broken_images` leaves out are not counted, so that a training
-    that goes on repeats as many as there were, and misses none.
+    this batch, these files and this number of parts. An image that
+    `train.skip_broken_images` leaves out counts, too: the next one that decodes
+    is taken in its place.
 
     Other data is read once and in order, and the last batch is filled up with
     padding (`labels['is_padding']`).

@@ -27,6 +27,7 @@ from dataloader import (
   record_files,
   record_index,
   skipped_records,
+  tf_example_decoder,
 )
 from ops import image_decoding
 from utils import errors, mode_keys
@@ -144,7 +145,7 @@ class RecordChecker:
     except message.DecodeError as error:
       return '', f'it is not a tf.Example ({error}). {_WRITE_AGAIN}'
     feature = example.features.feature
-    if not feature:
+    if not feature or not tf_example_decoder.has_frame(record):
       reason = 'it is not a tf.Example, or one without any feature. '
       return '', reason + _WRITE_AGAIN
     source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])

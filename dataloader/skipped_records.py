@@ -35,7 +35,10 @@ def map_and_skip(
   num_parallel_calls: int,
   num_records: int,
 ) -> tf.data.Dataset:
-  """Decodes records and leaves out those whose image does not decode.
+  """Decodes records; in place of a broken image comes the next good one.
+
+  So what is delivered at a position of the records depends on nothing but these
+  and the position, and a training can go on from any.
 
   Args:
     records: endless dataset of serialized tf.Examples.
@@ -45,8 +48,9 @@ def map_and_skip(
     num_records: records of an epoch.
 
   Returns:
-    Dataset of what `decode` gives. At run time, InvalidArgumentError with
-    `NO_IMAGE_DECODES` once an epoch has passed without one.
+    Dataset of what `decode` gives, one for each record. At run time,
+    InvalidArgumentError with `NO_IMAGE_DECODES` once an epoch has passed
+    without one.
   """
   marked = records.window(_RECORDS_BETWEEN_MARKS).flat_map(
     lambda window: window.concatenate(tf.data.Dataset.from_tensors(_MARK))
@@ -59,17 +63,17 @@ def map_and_skip(
   )
   numbered = numbered.apply(tf.data.experimental.ignore_errors())
 
-  return (
-    numbered.apply(
-      tf.data.experimental.scan(
-        tf.zeros([3], tf.int64),
-        _no_autograph(
-          lambda state, item: _count_missing(state, item, num_records)
-        ),
-      )
+  return numbered.apply(
+    tf.data.experimental.scan(
+      tf.zeros([3], tf.int64),
+      _no_autograph(
+        lambda state, item: _count_missing(state, item, num_records)
+      ),
     )
-    .filter(lambda is_mark, item: tf.logical_not(is_mark))
-    .map(lambda is_mark, item: item)
+  ).flat_map(
+    _no_autograph(
+      lambda count, item: tf.data.Dataset.from_tensors(item).repeat(count)
+    )
   )
 
 
@@ -85,7 +89,8 @@ def _count_missing(
     num_records: of an epoch.
 
   Returns:
-    The next state, and the record with whether it is a mark.
+    The next state, and the record with how often it is due: for itself and for
+    those that are missing before it.
   """
   index, item = numbered_item
   expected, before, in_a_row = tf.unstack(state)
@@ -113,5 +118,6 @@ def _count_missing(
     ),
   ]
   with tf.control_dependencies(checks):
-    in_a_row = tf.where(is_mark, in_a_row, tf.zeros_like(in_a_row))
-    return tf.stack([index + 1, skipped, in_a_row]), (is_mark, item)
+    missing = tf.where(is_mark, in_a_row, tf.zeros_like(in_a_row))
+    count = tf.where(is_mark, tf.zeros_like(in_a_row), in_a_row + 1)
+    return tf.stack([index + 1, skipped, missing]), (count, item)

@@ -179,6 +179,16 @@ def checked_example(record: tf.Tensor) -> tf.Tensor:
     return tf.identity(record)
 
 
+def has_frame(record: bytes) -> bool:
+  """Whether `checked_example` takes a record."""
+  size = 0
+  for i, byte in enumerate(record[1:6]):
+    size |= (byte & 127) << 7 * i
+    if byte < 128:
+      return record[0] == _EXAMPLE_TAG and 2 + i + size == len(record)
+  return False
+
+
 def source_id_to_number(source_id: tf.Tensor) -> tf.Tensor:
   """Numbers that stand for source ids.
 

@@ -1,11 +1,17 @@
 """Hooks that save checkpoints, and check those that are restored."""
 
+import os
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from executor import failures
-from modeling import checkpoint, weight_averages
+from executor import failures, run_history
+from modeling import (
+  checkpoint,
+  checkpoint_repair,
+  checkpoint_state,
+  weight_averages,
+)
 from utils import signals
 
 
@@ -31,15 +37,46 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     signals.be_patient(signals.PATIENCE)
 
   def _save(self, session: tf.Session, step: Any) -> Any:
+    # What a signal would cut off is what the run wants to keep.
+    signals.be_patient(None)
     try:
       return super()._save(session, step)
     except (tf.errors.OpError, ValueError) as error:
-      checkpoint.remove_unfinished(f'{self._save_path}-{step}')
+      checkpoint_repair.remove_unfinished(f'{self._save_path}-{step}')
       # Also what a session would take for the end of the data.
       told = failures.explain_save(self._checkpoint_dir, error)
       if told is None:
         raise
       raise told from error
+    finally:
+      signals.be_patient(signals.PATIENCE)
+
+
+class KeepListener(tf.train.CheckpointSaverListener):
+  """Keeps a checkpoint for every so many hours, whenever the run was stopped.
+
+  A saver counts from its own start, and each stretch of a training has its own.
+
+  Args:
+    model_dir: the run's directory.
+    hours: from one that is kept to the next.
+  """
+
+  def __init__(self, model_dir: str, hours: float):
+    self._model_dir = model_dir
+    self._hours = hours
+
+  def before_save(self, session, global_step_value):
+    del global_step_value
+    passing = checkpoint_state.listed(self._model_dir) or ()
+    kept = [
+      tf.gfile.Stat(prefix + '.index').mtime_nsec / 1e9
+      for prefix in checkpoint.find_all(self._model_dir)
+      if os.path.basename(prefix) not in passing
+    ]
+    last = max(kept, default=run_history.first_start(self._model_dir))
+    (saver,) = session.graph.get_collection(tf.GraphKeys.SAVERS)
+    saver._next_checkpoint_time = last + self._hours * 3600
 
 
 class FittingCheckpointHook(tf.train.SessionRunHook):

@@ -69,10 +69,7 @@ def _training_rows(
   params: Any, hardware: hardware_lib.Hardware
 ) -> List[Tuple[str, str]]:
   return [
-    (
-      'training batch',
-      str(global_batch.batch_of(params, hardware, is_training=True)),
-    ),
+    ('training batch', _training_batch(params, hardware)),
     *(('memory', text) for text in _memory_saving(params.train)),
     ('batch norm', _batch_norm(params, hardware)),
     (
@@ -88,6 +85,14 @@ def _training_rows(
       f'and at the end, the last {params.train.keep_checkpoints} kept',
     ),
   ]
+
+
+def _training_batch(params: Any, hardware: hardware_lib.Hardware) -> str:
+  text = str(global_batch.batch_of(params, hardware, is_training=True))
+  base = params.train.learning_rate.base_batch_size
+  if base in (None, params.train.train_batch_size):
+    return text
+  return f'{text}; learning rate of a batch of {base} (--scale_learning_rate)'
 
 
 def _memory_saving(train: Any) -> List[str]:

@@ -1,6 +1,8 @@
 """Checks of a run before a graph is built or hours pass."""
 
 import logging
+import os
+import tempfile
 from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
@@ -19,13 +21,16 @@ from executor import hardware as hardware_lib
 from modeling import checkpoint, learning_rates
 from modeling import factory as model_factory
 from modeling.training import optimizers
-from utils import errors
+from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
 
 def check_model_dir(params: Any) -> None:
-  """Raises ConfigError if there is no place for the run's files."""
+  """Raises ConfigError if there is no place for the run's files.
+
+  Whether a bucket takes any shows when the training locks it.
+  """
   if not params.model_dir:
     raise errors.ConfigError(
       "model_dir is not set. Give the directory for this run's files with "
@@ -38,6 +43,19 @@ def check_model_dir(params: Any) -> None:
       f"model_dir: '{params.model_dir}' is a file. Give a directory; it is "
       'made if it does not exist.'
     )
+  if files.is_remote(params.model_dir):
+    return
+  directory = os.path.abspath(params.model_dir)
+  while not os.path.lexists(directory):
+    directory = os.path.dirname(directory)
+  try:
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as probe:
+      probe.write(b'x')
+  except OSError as error:
+    raise errors.ConfigError(
+      f"model_dir: nothing can be written to '{params.model_dir}'. "
+      f'{failures.explain(error)}'
+    ) from error
 
 
 def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
@@ -148,6 +166,12 @@ def hardware_problems(
     hardware: of `hardware.detect` or `hardware.for_evaluation`.
     is_training: whether it trains there, or evaluates.
   """
+  tries = params.train.recover_from_blow_ups
+  if is_training and hardware.cluster and tries:
+    yield (
+      f'train.recover_from_blow_ups: {tries} is for a single process, and this '
+      'run has several workers. Set it to 0.'
+    )
   if is_training:
     yield from _memory_saving_problems(params.train, params, hardware)
   problem = global_batch.batch_of(params, hardware, is_training).problem

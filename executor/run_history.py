@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from typing import Any, Iterator, Optional
 
 import numpy as np
@@ -19,7 +20,7 @@ from configs import params_dict
 from evaluation import report
 from executor import best_checkpoint
 from modeling import checkpoint
-from utils import files
+from utils import errors, files
 
 _NAME = 'history.jsonl'
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,7 +33,8 @@ class RunHistory:
   `changes` (parameters that are not the model's defaults), `host`, `versions`
   and `revision` (of git, or null); an end `event` ('end'), `time`, `step`,
   `why` ('finished' or the error's first line) and `best` (`best.json` without
-  its metrics, or null). A process that is killed leaves no end.
+  its metrics, or null). A process that is killed leaves no end. What `add` is
+  told of in between has `event`, `time`, `step` and more.
 
   Args:
     params: the whole config.
@@ -53,7 +55,7 @@ class RunHistory:
     self._has_started = True
     params = self._params
     defaults = config_factory.config_generator(params.type).as_dict()
-    self._add(
+    self.add(
       event='start',
       command=' '.join(map(shlex.quote, sys.argv)),
       changes=params_dict.difference(params.as_dict(), defaults),
@@ -73,23 +75,46 @@ class RunHistory:
       yield
     except BaseException as error:
       self.why = (str(error) or repr(error)).splitlines()[0]
+      # On a disk that is full the error says so.
+      with contextlib.suppress(OSError, tf.errors.OpError):
+        self._end()
       raise
-    finally:
-      if self._has_started:
-        best = best_checkpoint.BestCheckpoint(self._params).read()
-        if best:
-          del best['metrics']
-        self._add(event='end', why=self.why, best=best)
+    self._end()
 
-  def _add(self, event: str, **entry: Any) -> None:
+  def _end(self) -> None:
+    # One that was moved away is not made anew.
+    if not self._has_started or not tf.gfile.IsDirectory(
+      self._params.model_dir
+    ):
+      return
+    best = best_checkpoint.BestCheckpoint(self._params).read()
+    if best:
+      del best['metrics']
+    self.add(event='end', why=self.why, best=best)
+
+  def add(self, event: str, **entry: Any) -> None:
+    """Adds a line with the step of the latest checkpoint."""
     model_dir = self._params.model_dir
-    now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
     step = checkpoint.latest_step(model_dir)
-    line = json.dumps({'event': event, 'time': now, 'step': step, **entry})
-    path = os.path.join(model_dir, _NAME)
-    # Buckets have no files that grow.
-    before = files.read_text(path) if tf.io.gfile.exists(path) else ''
-    files.write_text(path, before + line + '\n')
+    add_line(os.path.join(model_dir, _NAME), event=event, step=step, **entry)
+
+
+def add_line(path: str, **entry: Any) -> None:
+  """Adds a JSON object, with the `time`, to a file of one a line."""
+  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
+  # Buckets have no files that grow.
+  before = files.read_text(path) if tf.io.gfile.exists(path) else ''
+  files.write_text(path, before + json.dumps({'time': now, **entry}) + '\n')
+
+
+def first_start(model_dir: str) -> float:
+  """When the first training in a directory began: seconds since the epoch."""
+  path = os.path.join(model_dir, _NAME)
+  with contextlib.suppress(errors.ConfigError, ValueError, KeyError):
+    first = json.loads(files.read_text(path).partition('\n')[0])
+    begun = datetime.datetime.strptime(first['time'], report.TIME_FORMAT)
+    return begun.replace(tzinfo=datetime.timezone.utc).timestamp()
+  return time.time()
 
 
 def _revision() -> Optional[str]:

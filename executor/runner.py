@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from configs import resolver
 from dataloader import input_reader
+from evaluation import report
 from executor import (
   best_checkpoint,
   early_stop,
@@ -28,7 +29,12 @@ from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
 from executor.multi_worker import cluster as cluster_lib
 from executor.tpu import preemption
-from modeling import checkpoint, model_builder, weight_averages
+from modeling import (
+  checkpoint,
+  checkpoint_repair,
+  model_builder,
+  weight_averages,
+)
 from utils import errors
 
 _log = logging.getLogger(__name__)
@@ -122,6 +128,9 @@ class Runner:
     metrics: Dict[str, float] = {}
     with self._alone():
       step = checkpoint.latest_step(self._model_dir)
+      if step and step % interval == 0 and not self._is_scored(step):
+        # A signal ended the run in this evaluation.
+        metrics = self._evaluate()
       while step < total and not self._is_stopped_early():
         # A resumed run stops where an unbroken one would have.
         step = min((step // interval + 1) * interval, total)
@@ -203,10 +212,9 @@ class Runner:
     if not self._hardware.writes:
       yield
       return
-    with sole_training.alone_in(self._model_dir) as is_alone:
-      if is_alone:
-        checkpoint.remove_leftovers(self._model_dir)
-      checkpoint.prepare(self._model_dir)
+    with sole_training.alone_in(self._model_dir):
+      checkpoint_repair.remove_leftovers(self._model_dir)
+      checkpoint_repair.prepare(self._model_dir)
       weight_averages.begin_or_end(
         self._model_dir, self._params.train.ema_decay
       )
@@ -251,6 +259,10 @@ class Runner:
       _log.info('No more training: %s', why)
       self._trainer.history.why = why
     return bool(why)
+
+  def _is_scored(self, step: int) -> bool:
+    history = report.read_history(evaluation_lib.directory_of(self._params))
+    return any(entry['step'] == step for entry in history)
 
   def _ended(self, metrics: Dict[str, float]) -> Dict[str, float]:
     """Shows the metrics of the last checkpoint beside those of the best."""

@@ -1,54 +1,193 @@
 """One training at a time in a directory."""
 
 import contextlib
+import datetime
 import fcntl
+import json
+import logging
 import os
-from typing import Iterator
+import socket
+import threading
+import time
+from typing import Any, Dict, Iterator, Optional
 
+import tensorflow.compat.v1 as tf
+
+from evaluation import report
 from utils import errors, files
+
+_log = logging.getLogger(__name__)
+
+_NAME = 'training.lock'
+_BEAT_INTERVAL = 20.0  # seconds
+# So long without a beat, and the process is gone.
+_PATIENCE = 90.0
+_POLL = 1.0
+_Holder = Dict[str, Any]
 
 
 @contextlib.contextmanager
-def alone_in(model_dir: str) -> Iterator[bool]:
+def alone_in(model_dir: str) -> Iterator[None]:
   """Refuses a second training in a directory while this one lives.
 
-  The lock is on the directory itself and ends with the process, however that
-  ends.
+  `training.lock` there says who trains: `host`, `pid`, `since` (UTC), and
+  `beat`, a number that grows as long as the process lives. Nobody compares
+  clocks: who finds the lock of another host watches whether it still beats. A
+  local directory is locked besides, by the kernel, until the process ends.
 
   Args:
     model_dir: local directory, made if needed and removed if it stays empty,
       or bucket URL.
 
-  Yields:
-    Whether it is known that no other process trains there; not for buckets and
-    file systems without locks.
-
   Raises:
     UserError: another one does.
   """
-  if files.is_remote(model_dir):
-    yield False
-    return
-  is_new = not os.path.isdir(model_dir)
-  os.makedirs(model_dir, exist_ok=True)
-  descriptor = os.open(model_dir, os.O_RDONLY)
+  is_new = not tf.gfile.IsDirectory(model_dir)
+  tf.gfile.MakeDirs(model_dir)
+  path = os.path.join(model_dir, _NAME)
   try:
-    yield _is_locked(descriptor, model_dir)
+    with _kernel_lock(model_dir) as is_locked:
+      _check_free(model_dir, is_locked)
+      with _beating(path):
+        yield
   finally:
-    os.close(descriptor)
-    if is_new:
+    if is_new:  # A bucket has no directories.
       with contextlib.suppress(OSError):
         os.rmdir(model_dir)
 
 
-def _is_locked(descriptor: int, model_dir: str) -> bool:
+class Listener(tf.train.CheckpointSaverListener):
+  """Ends a training, rather than save, whose lock another one has taken over.
+
+  It was not running for so long that it seemed gone.
+
+  Args:
+    model_dir: in which it is supposed to be alone.
+  """
+
+  def __init__(self, model_dir: str):
+    self._model_dir = model_dir
+
+  def before_save(self, session, global_step_value):
+    del session, global_step_value
+    holder = _read(os.path.join(self._model_dir, _NAME))
+    if holder and not _is_me(holder):
+      raise errors.UserError(
+        f"Another training took over model_dir '{self._model_dir}' while this "
+        f'one was suspended: {_shown(holder)}. This one ends without saving.'
+      )
+
+
+@contextlib.contextmanager
+def _kernel_lock(model_dir: str) -> Iterator[bool]:
+  """Yields whether the kernel knows of no other process; not for buckets."""
+  if files.is_remote(model_dir):
+    yield False
+    return
+  descriptor = os.open(model_dir, os.O_RDONLY)
   try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    raise errors.UserError(
-      f"Another training runs in model_dir '{model_dir}'. Stop it, wait for "
-      'its end, or give another --model_dir.'
-    ) from None
-  except OSError:
+    try:
+      fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise _taken(model_dir) from None
+    except OSError:  # A file system without locks.
+      yield False
+    else:
+      yield True
+  finally:
+    os.close(descriptor)
+
+
+def _check_free(model_dir: str, is_locked: bool) -> None:
+  """Returns when nobody holds the lock, or who did is gone."""
+  path = os.path.join(model_dir, _NAME)
+  holder = _read(path)
+  if holder is None:
+    return
+  is_here = holder['host'] == socket.gethostname()
+  if not (is_here and (is_locked or not _is_alive(holder['pid']))):
+    _log.info(
+      "model_dir '%s' is locked by %s; waiting %d s for a sign of life.",
+      *(model_dir, _shown(holder), _PATIENCE),
+    )
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+      time.sleep(_POLL)
+      now = _read(path)
+      if now is None:
+        return
+      if now != holder:
+        raise _taken(model_dir)
+  _log.warning(
+    "The lock of model_dir '%s' is stale, and taken over: %s is gone.",
+    *(model_dir, _shown(holder)),
+  )
+
+
+@contextlib.contextmanager
+def _beating(path: str) -> Iterator[None]:
+  """Holds the lock, which is removed at the end."""
+  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
+  me = {'host': socket.gethostname(), 'pid': os.getpid(), 'since': now}
+  ended = threading.Event()
+
+  def beat():
+    number = 0
+    while not ended.wait(_BEAT_INTERVAL):
+      number += 1
+      # On a full disk it ends with what has to be saved.
+      with contextlib.suppress(OSError, tf.errors.OpError):
+        # Not where the directory was moved away, or another one took over.
+        if _is_me(_read(path)):
+          files.write_json(path, {**me, 'beat': number})
+
+  files.write_json(path, {**me, 'beat': 0})
+  thread = threading.Thread(target=beat, daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    ended.set()
+    thread.join()
+    if _is_me(_read(path)):
+      tf.gfile.Remove(path)
+
+
+def _read(path: str) -> Optional[_Holder]:
+  """What a lock says; None if it is absent or no lock."""
+  try:
+    holder = json.loads(files.read_text(path))
+    return {key: holder[key] for key in ('host', 'pid', 'since', 'beat')}
+  except (errors.ConfigError, ValueError, TypeError, KeyError):
+    return None
+
+
+def _is_me(holder: Optional[_Holder]) -> bool:
+  me = (socket.gethostname(), os.getpid())
+  return holder is not None and (holder['host'], holder['pid']) == me
+
+
+def _is_alive(pid: int) -> bool:
+  """Whether another process of this host has a number."""
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
     return False
-  return True
+  except OSError:  # Of another user.
+    return True
+  # A container that was started anew counts from 1 again.
+  return pid != os.getpid()
+
+
+def _shown(holder: _Holder) -> str:
+  return 'process {pid} on {host}, since {since}'.format(**holder)
+
+
+def _taken(model_dir: str) -> errors.UserError:
+  holder = _read(os.path.join(model_dir, _NAME))
+  return errors.UserError(
+    "Another training runs in model_dir '{}'{}. Stop it, wait for its end, or "
+    'give another --model_dir.'.format(
+      model_dir, f' ({_shown(holder)})' if holder else ''
+    )
+  )

@@ -9,12 +9,14 @@ import tensorflow.compat.v1 as tf
 from configs import resolver
 from dataloader import input_reader
 from executor import (
+  blow_ups,
   checkpointing,
   early_stop,
   estimator_factory,
   failures,
   progress,
   run_history,
+  sole_training,
   step_memory,
   step_trace,
   time_spent,
@@ -62,6 +64,7 @@ class Trainer:
       self._trace_hooks.append(
         step_trace.TraceHook(traced_steps, params.model_dir)
       )
+    self._blow_ups = blow_ups.BlowUps(params, self.history)
     self._interrupt = interruption.StopOnSignalHook()
     self._memory_hook = step_memory.MemoryHook(params)
 
@@ -73,19 +76,34 @@ class Trainer:
       last_step: where to stop.
 
     Raises:
-      UserError: a loss was not finite, or a signal came.
+      UserError: a loss blew up, more often than
+        `train.recover_from_blow_ups` allows, or a signal came.
       DataError: a record cannot be used.
     """
+    while True:
+      batches = finite_loss.RecentBatches()
+      try:
+        return self._train(hardware, last_step, batches)
+      except finite_loss.BlowUpError as error:
+        self._blow_ups.recover(error, batches)
+
+  def _train(
+    self,
+    hardware: hardware_lib.Hardware,
+    last_step: int,
+    batches: finite_loss.RecentBatches,
+  ) -> None:
     params, model_dir = self._params, self._params.model_dir
     self.time_spent.switch(time_spent.START)
     start_step = checkpoint.latest_step(model_dir)
+    recovered = self._blow_ups.current()
     input_fn = estimator_factory.GlobalBatchInputFn(
       input_reader.InputFn(
         params.train.train_file_pattern,
         params,
         mode_keys.TRAIN,
         params.train.train_dataset_type,
-        start_step=start_step,
+        start_step=start_step + recovered.left_out,
       ),
       params.train.train_batch_size,
     )
@@ -94,24 +112,24 @@ class Trainer:
       params, params.train.train_file_pattern
     ):
       # Of several workers it takes the port that they met at.
-      estimator = self._estimator(hardware)
+      estimator = self._estimator(
+        hardware,
+        learning_rate_scale=recovered.learning_rate_scale,
+        batches=batches,
+      )
       with self._interrupt.handling_signals(from_first_step=True):
         estimator.train(
           input_fn=input_fn,
           hooks=self._hooks(hardware),
           max_steps=last_step,
-          saving_listeners=[
-            time_spent.CheckpointListener(self.time_spent),
-            finite_loss.FiniteVariablesListener(),
-            early_stop.Listener(params),
-          ],
+          saving_listeners=self._listeners(hardware, batches),
         )
     self._interrupt.raise_if_stopped(
       model_dir, checkpoint.find_latest(model_dir)
     )
 
   def _estimator(
-    self, hardware: hardware_lib.Hardware
+    self, hardware: hardware_lib.Hardware, **model_fn_kwargs: Any
   ) -> tf.estimator.Estimator:
     return estimator_factory.make_estimator(
       self._params,
@@ -120,6 +138,7 @@ class Trainer:
         make_last_hooks=functools.partial(self._checkpoint_hooks, hardware),
         make_tpu_scaffold=preemption.OneSessionScaffold,
         writes=hardware.writes,
+        **model_fn_kwargs,
       ),
       hardware,
       is_training=True,
@@ -150,6 +169,24 @@ class Trainer:
       # Several workers have to stop at the same step.
       hooks.append(self._interrupt)
     return hooks
+
+  def _listeners(
+    self,
+    hardware: hardware_lib.Hardware,
+    batches: finite_loss.RecentBatches,
+  ) -> List[tf.train.CheckpointSaverListener]:
+    model_dir = self._params.model_dir
+    listeners = [
+      time_spent.CheckpointListener(self.time_spent),
+      finite_loss.FiniteVariablesListener(batches),
+      early_stop.Listener(self._params),
+    ]
+    if hardware.writes:
+      listeners.append(sole_training.Listener(model_dir))
+      hours = self._params.train.keep_checkpoint_every_hours
+      if hours:
+        listeners.append(checkpointing.KeepListener(model_dir, hours))
+    return listeners
 
   def _checkpoint_hooks(
     self, hardware: hardware_lib.Hardware

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from modeling import model_stats, served_output
 from modeling.architecture import cpu_gradients
+from modeling.training import step_randomness
 from ops import anchors, preprocess_ops
 from utils import errors, mode_keys
 
@@ -133,9 +134,9 @@ class Model(abc.ABC):
     if not self._use_bfloat16:
       with cpu_gradients.fast_gradients(
         self._fast_cpu_gradients and mode == mode_keys.TRAIN
-      ):
+      ), step_randomness.for_images(images):
         return self._build_outputs(images, labels, mode)
-    with tf.tpu.bfloat16_scope():
+    with tf.tpu.bfloat16_scope(), step_randomness.for_images(images):
       outputs = self._build_outputs(tf.cast(images, tf.bfloat16), labels, mode)
     # Counts and classes stay integers.
     return tf.nest.map_structure(

@@ -4,25 +4,23 @@ import logging
 import os
 import re
 import time
-from typing import Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
+from modeling import checkpoint_state
 from modeling.training import optimizers
 from utils import errors
 
 _log = logging.getLogger(__name__)
 
-_STATE = 'checkpoint'
 _INDEX = '.index'
 _MAX_NAMES = 3
 _NUM_EXAMPLES = 5
 _POLL = 1.0  # seconds
 # What the files of a checkpoint have after its name.
 FILE_ENDING = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
-# What is left of a save that was killed.
-_LEFTOVER = re.compile(r'(model\.ckpt-\d+_temp_|checkpoint\.tmp)\w+$')
 
 
 class UnreadableCheckpointError(errors.UserError):
@@ -50,7 +48,7 @@ def find_all(directory: str) -> List[str]:
   """Prefixes of a directory's checkpoints with an index, oldest step first."""
   prefixes = [
     os.path.join(directory, name[: -len(_INDEX)])
-    for name in _names(directory)
+    for name in names_in(directory)
     if name.endswith(_INDEX)
   ]
   return sorted(prefixes, key=lambda prefix: (step_of(prefix), prefix))
@@ -74,7 +72,7 @@ def find_latest(directory: str) -> Optional[str]:
   Raises:
     UnreadableCheckpointError: there is none, but something of one.
   """
-  named = _named_by_state(directory)
+  named = checkpoint_state.named(directory)
   here = named and os.path.join(directory, os.path.basename(named))
   if here and exists(here):
     return here
@@ -86,8 +84,8 @@ def find_latest(directory: str) -> Optional[str]:
   # A run that is killed in its first save has nothing to lose.
   remains = [
     name
-    for name in sorted(_names(directory))
-    if name == _STATE
+    for name in sorted(names_in(directory))
+    if name == checkpoint_state.NAME
     or (FILE_ENDING.search(name) and step_of(FILE_ENDING.sub('', name)))
   ]
   if remains:
@@ -192,81 +190,50 @@ def appearing(
       time.sleep(_POLL)
 
 
+def find_whole(prefix: str) -> Tuple[Optional[str], Dict[str, str]]:
+  """Looks for a checkpoint all of whose values can be read.
+
+  Args:
+    prefix: where to begin.
+
+  Returns:
+    `prefix`, or the newest one of its directory that is not newer and is
+    whole, or None; and by prefix what is wrong with those passed over.
+  """
+  damages: Dict[str, str] = {}
+  others = [
+    other
+    for other in find_all(os.path.dirname(prefix))
+    if other != prefix and step_of(other) <= step_of(prefix)
+  ]
+  for candidate in (prefix, *reversed(others)):
+    damage = damage_of(candidate)
+    if damage is None:
+      return candidate, damages
+    damages[candidate] = damage
+  return None, damages
+
+
 def check_intact(prefix: str) -> None:
   """Reads all values of a checkpoint, whose sums tell of any damage.
 
   Raises:
     UnreadableCheckpointError: it is damaged; names an older one that is not.
   """
-  damage = _damage(prefix)
-  if damage is None:
+  whole, damages = find_whole(prefix)
+  if not damages:
     return
-  older = [p for p in find_all(os.path.dirname(prefix)) if p != prefix]
-  intact = next((p for p in reversed(older) if _damage(p) is None), None)
   raise UnreadableCheckpointError(
     "The checkpoint '{0}' cannot be read: {1}. It is damaged or not complete. "
     'Copy it anew, delete its files ({2}.*), {3}.'.format(
       prefix,
-      damage.rstrip('.'),
+      damages[prefix],
       os.path.basename(prefix),
-      f"or name '{intact}', which is intact"
-      if intact
-      else 'or start afresh; no other here is intact',
+      f"or name '{whole}', which is intact"
+      if whole
+      else 'or start afresh; no older one here is intact',
     )
   )
-
-
-def prepare(directory: str) -> None:
-  """Makes TensorFlow restore `find_latest`, once that is known to be intact.
-
-  Raises:
-    UnreadableCheckpointError: it is not.
-  """
-  latest = find_latest(directory)
-  if latest is None:
-    return
-  check_intact(latest)
-  state = os.path.join(directory, _STATE)
-  found = find_all(directory)
-  if found and step_of(found[-1]) > step_of(latest):
-    _log.warning(
-      "'%s' names %s, so the run goes back to it and will replace newer ones, "
-      'up to %s. Delete that file to go on from the newest.',
-      state,
-      os.path.basename(latest),
-      os.path.basename(found[-1]),
-    )
-  named = _named_by_state(directory)
-  if named == latest:
-    return
-  if os.path.basename(named or '') != os.path.basename(latest):
-    _log.warning(
-      "'%s' is lost, damaged, or names what is not there. The run goes on from "
-      '%s, the newest checkpoint.',
-      state,
-      os.path.basename(latest),
-    )
-  tf.train.update_checkpoint_state(directory, latest, found)
-
-
-def remove_leftovers(directory: str) -> None:
-  """Removes what saves that were killed have left in a directory."""
-  for name in _names(directory):
-    if _LEFTOVER.match(name):
-      path = os.path.join(directory, name)
-      _log.info("Removing '%s' of a save that did not end.", path)
-      if tf.gfile.IsDirectory(path):
-        tf.gfile.DeleteRecursively(path)
-      else:
-        tf.gfile.Remove(path)
-
-
-def remove_unfinished(prefix: str) -> None:
-  """Removes what a save that failed has written."""
-  remove_leftovers(os.path.dirname(prefix))
-  if _damage(prefix):
-    for path in files_of(prefix):
-      tf.gfile.Remove(path)
 
 
 def check_restorable(prefix: str, variables: Sequence[tf.Variable]) -> None:
@@ -276,6 +243,7 @@ def check_restorable(prefix: str, variables: Sequence[tf.Variable]) -> None:
     prefix: of the checkpoint's files.
     variables: what would be restored from it.
   """
+  check_intact(prefix)
   problems = _misfits(prefix, variables)
   if problems:
     raise errors.UserError(
@@ -289,7 +257,10 @@ def check_restorable(prefix: str, variables: Sequence[tf.Variable]) -> None:
 def check_resumable(
   model_dir: Optional[str], variables: Sequence[tf.Variable]
 ) -> None:
-  """Raises UserError if `model_dir` holds a run of another architecture."""
+  """Raises UserError if `model_dir` holds a run of another architecture.
+
+  A training has made sure that the checkpoint is whole, or has saved it.
+  """
   latest = find_latest(model_dir) if model_dir else None
   problems = _misfits(latest, variables) if latest else []
   if problems:
@@ -316,7 +287,6 @@ def check_has_loss_scale(model_dir: Optional[str]) -> None:
 
 def _misfits(prefix: str, variables: Sequence[tf.Variable]) -> List[str]:
   """Returns a line for each variable that a checkpoint does not hold."""
-  check_intact(prefix)
   shapes = dict(tf.train.list_variables(prefix))
   differing, absent = [], []
   for variable in variables:
@@ -347,20 +317,11 @@ def name_of(variable: tf.Variable) -> str:
   return variable.name.rsplit(':', 1)[0]
 
 
-def _names(directory: str) -> List[str]:
+def names_in(directory: str) -> List[str]:
   """Names in a directory; none if it does not exist."""
   if not tf.gfile.IsDirectory(directory):
     return []
   return [name.rstrip('/') for name in tf.gfile.ListDirectory(directory)]
-
-
-def _named_by_state(directory: str) -> Optional[str]:
-  """What the file `checkpoint` names; None if it is absent or damaged."""
-  try:
-    state = tf.train.get_checkpoint_state(directory)
-  except ValueError:  # Empty, or no text.
-    return None
-  return state.model_checkpoint_path if state else None
 
 
 def files_of(prefix: str) -> List[str]:
@@ -368,17 +329,19 @@ def files_of(prefix: str) -> List[str]:
   directory, name = os.path.split(prefix)
   return [
     os.path.join(directory, file)
-    for file in _names(directory)
+    for file in names_in(directory)
     if file != name and FILE_ENDING.sub('', file) == name
   ]
 
 
-def _damage(prefix: str) -> Optional[str]:
+def damage_of(prefix: str) -> Optional[str]:
   """Returns what is wrong with a checkpoint's files, or None."""
   try:
+    if not tf.train.checkpoint_exists(prefix):
+      return f'there is no {os.path.basename(prefix)}{_INDEX}'
     reader = tf.train.load_checkpoint(prefix)
     for name in reader.get_variable_to_shape_map():
       reader.get_tensor(name)
   except (tf.errors.OpError, ValueError) as error:
-    return str(error).splitlines()[0]
+    return str(error).splitlines()[0].rstrip('.')
   return None

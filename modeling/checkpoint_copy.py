@@ -6,7 +6,7 @@ from typing import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint
+from modeling import checkpoint, checkpoint_state
 
 
 def copy(prefix: str, directory: str) -> str:
@@ -16,19 +16,29 @@ def copy(prefix: str, directory: str) -> str:
   long as the directory's state names another one, nobody takes it.
   """
   source, name = os.path.split(prefix)
-  copied = os.path.join(directory, name)
-  while checkpoint.exists(copied):
-    copied = os.path.join(directory, 'again-' + os.path.basename(copied))
-  for path in checkpoint.files_of(prefix):
-    ending = path[len(os.path.join(source, name)) :]
-    tf.io.gfile.copy(path, copied + ending, overwrite=True)
+  copied = free_prefix(directory, name)
+  try:
+    for path in checkpoint.files_of(prefix):
+      ending = path[len(os.path.join(source, name)) :]
+      tf.io.gfile.copy(path, copied + ending, overwrite=True)
+  except tf.errors.OpError:  # Such as a full disk, where it would take room.
+    for path in checkpoint.files_of(copied):
+      tf.gfile.Remove(path)
+    raise
   return copied
+
+
+def free_prefix(directory: str, name: str) -> str:
+  """Returns the prefix of a name in a directory, longer if that is taken."""
+  while checkpoint.files_of(os.path.join(directory, name)):
+    name = 'again-' + name
+  return os.path.join(directory, name)
 
 
 def keep_only(prefix: str) -> None:
   """Makes a checkpoint that of its directory, and deletes all others there."""
   directory, kept = os.path.split(prefix)
-  tf.train.update_checkpoint_state(directory, prefix, [prefix])
+  checkpoint_state.write(prefix)
   for name in tf.io.gfile.listdir(directory):
     if (
       checkpoint.FILE_ENDING.search(name)

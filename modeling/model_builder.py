@@ -42,6 +42,8 @@ class ModelFn:
     make_tpu_scaffold: returns a new scaffold for a session with a TPU.
     writes: whether this process writes summaries and statistics; of several
       workers one does.
+    learning_rate_scale: that the schedule is multiplied by in training.
+    batches: takes the image ids of those that train.
   """
 
   def __init__(
@@ -52,10 +54,14 @@ class ModelFn:
     ] = lambda: (),
     make_tpu_scaffold: Callable[[], tf.train.Scaffold] = tf.train.Scaffold,
     writes: bool = True,
+    learning_rate_scale: float = 1.0,
+    batches: Optional[finite_loss.RecentBatches] = None,
   ):
     self._params = params
     self._tpu_scaffold_fn = make_tpu_scaffold if params.use_tpu else None
     self._writes = writes
+    self._learning_rate_scale = learning_rate_scale
+    self._batches = batches
     self._make_last_hooks = make_last_hooks
     self._build = {
       tf.estimator.ModeKeys.TRAIN: self._train,
@@ -132,6 +138,8 @@ class ModelFn:
       )
       # Inside a TPU loop the values of single steps are not visible.
       checked = (*model.watched_losses, 'l2_regularization_loss')
+      minimized = ('model_loss', 'l2_regularization_loss')
+      recovers = params.train.recover_from_blow_ups > 0
       hooks.append(
         finite_loss.FiniteLossHook(
           {name: shown[name] for name in checked},
@@ -139,6 +147,9 @@ class ModelFn:
           step,
           # Of several replicas any may be the one to blame.
           None if replicas.is_replicated() else _source_ids(labels),
+          [shown[name] for name in minimized],
+          params.train.blow_up_factor if recovers else 0.0,
+          self._batches,
         )
       )
     return tf.estimator.tpu.TPUEstimatorSpec(
@@ -159,6 +170,8 @@ class ModelFn:
     learning_rate = learning_rates.learning_rate_generator(
       params.train.learning_rate, params.train.total_steps
     )(step)
+    if self._learning_rate_scale != 1.0:
+      learning_rate *= self._learning_rate_scale
     learning_rate = tf.identity(learning_rate, name='learning_rate')
     optimizer = optimizers.optimizer_factory(params.train.optimizer)(
       learning_rate

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from modeling import base_model, served_output, two_stage_losses
 from modeling.architecture import backbone_and_neck, layer_kit
 from modeling.architecture.heads import fast_rcnn_head, mask_head, rpn_head
-from modeling.training import replicas, step_seed
+from modeling.training import replicas, step_randomness
 from ops import (
   anchors,
   box_coding,
@@ -374,9 +374,7 @@ def from_params(params: Any, stages: Sequence[Stage]) -> TwoStageModel:
     ),
     anchors=functools.partial(anchors.from_params, params),
     propose=roi_ops.ROIGenerator(params.roi_proposal),
-    sample=target_ops.ROISampler(
-      params.roi_sampling, step_seed.make_seed(params.train.seed)
-    ),
+    sample=target_ops.ROISampler(params.roi_sampling, step_randomness.uniform),
     sample_masks=target_ops.MaskSampler(
       architecture.mask_target_size,
       params.mask_sampling.num_mask_samples_per_image,

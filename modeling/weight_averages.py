@@ -12,7 +12,7 @@ from typing import Any, Dict, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint, checkpoint_copy
+from modeling import checkpoint, checkpoint_copy, checkpoint_state
 from modeling.training import replicas
 
 _log = logging.getLogger(__name__)
@@ -106,9 +106,7 @@ def begin_or_end(model_dir: str, decay: float) -> None:
       values[name + _ENDING] = value
   averaged = os.path.join(model_dir, f'averages-{os.path.basename(latest)}')
   checkpoint_copy.save(values, averaged)
-  tf.train.update_checkpoint_state(
-    model_dir, averaged, [*checkpoint.find_all(model_dir)]
-  )
+  checkpoint_state.write(averaged, checkpoint_state.listed(model_dir) or ())
   _log.warning(
     'train.ema_decay: %s begins at step %d. The run had no moving averages '
     'before, and they start from its weights.',

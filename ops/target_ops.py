@@ -1,6 +1,6 @@
 """Targets of a second stage: RoIs matched, drawn and given masks."""
 
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -81,15 +81,16 @@ class ROISampler:
 
   Args:
     params: the block `roi_sampling`.
-    make_seed: returns an int32 tensor [2] that decides what is drawn; if None,
-      chance does.
+    draw: returns float32 of a shape, uniform in [0, 1), which decides.
   """
 
   def __init__(
-    self, params: Any, make_seed: Optional[Callable[[], tf.Tensor]] = None
+    self,
+    params: Any,
+    draw: Callable[[tf.Tensor], tf.Tensor] = tf.random_uniform,
   ):
     self._params = params
-    self._make_seed = make_seed
+    self._draw_noise = draw
 
   def __call__(
     self, rois: tf.Tensor, gt_boxes: tf.Tensor, gt_classes: tf.Tensor
@@ -159,7 +160,8 @@ class ROISampler:
 
     # Entries in random order, signed by kind: the most positive are random
     # positives, the most negative are random negatives.
-    order = tf.nn.top_k(self._noise(tf.shape(is_positive)), count).indices
+    noise = self._draw_noise(tf.shape(is_positive))
+    order = tf.nn.top_k(noise, count).indices
     sign = tf.cast(is_positive, tf.float32) * 2.0 - 1.0
     sign *= tf.cast(is_selectable, tf.float32)
     value = tf.gather(sign, order, batch_dims=1, axis=1) * place
@@ -182,11 +184,6 @@ class ROISampler:
     # The lowest of the others fill up what is drawn twice.
     rank = tf.cast(is_taken, tf.float32) * (count + 1) - place
     return tf.nn.top_k(rank, num_samples).indices
-
-  def _noise(self, shape: tf.Tensor) -> tf.Tensor:
-    if self._make_seed is None:
-      return tf.random_uniform(shape)
-    return tf.random.stateless_uniform(shape, seed=self._make_seed())
 
 
 class MaskSampler:

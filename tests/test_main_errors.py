@@ -1,5 +1,6 @@
 """Bad input, at training and at evaluation, ends with one message."""
 
+import contextlib
 import json
 import os
 
@@ -9,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import record_check, tf_example_decoder
 from executor import failures
 from executor import runner as runner_lib
-from tests import programs, record_factory, tiny_run
+from tests import programs, record_factory, small_disk, tiny_run
 from utils import errors
 
 # The message of TensorFlow's parser would quote it, and crash Python.
@@ -47,6 +48,7 @@ def test_what_is_no_example_is_an_error_of_the_graph(record):
     parsed = tf_example_decoder.TfExampleDecoder().parse(tf.constant(record))
     with pytest.raises(tf.errors.InvalidArgumentError, match='not a tf.Exam'):
       session.run(parsed)
+  assert not tf_example_decoder.has_frame(record)
 
 
 def test_examples_of_any_length_pass_the_check():
@@ -56,10 +58,9 @@ def test_examples_of_any_length_pass_the_check():
     # Lengths whose varints have one to four bytes.
     for size in (0, 1, 127, 128, 200, 16000, 17000, 3000000):
       image = b'x' * size
-      got = session.run(
-        encoded, {record: record_factory.make_record(encoded=image)}
-      )
-      assert got == image
+      example = record_factory.make_record(encoded=image)
+      assert session.run(encoded, {record: example}) == image
+      assert tf_example_decoder.has_frame(example)
 
 
 @pytest.mark.slow
@@ -199,6 +200,23 @@ def test_model_dir_that_is_a_file_is_refused(tmp_path):
   records = tiny_run.write_data(tmp_path)
   with pytest.raises(errors.ConfigError, match='is a file'):
     runner_lib.Runner(tiny_run.resolve(records, records))
+
+
+@pytest.mark.parametrize('place', ['/proc/nowhere/model', 'file/model', 'full'])
+def test_model_dir_that_cannot_be_written_is_refused(tmp_path, place):
+  records = tiny_run.write_data(tmp_path)
+  (tmp_path / 'file').touch()
+  params = tiny_run.resolve(tmp_path / place, records)
+  with contextlib.ExitStack() as stack:
+    if place == 'full':
+      (tmp_path / 'full').mkdir()
+      stack.enter_context(small_disk.mounted(tmp_path / 'full', 4096))
+      (tmp_path / 'full' / 'all').write_bytes(bytes(4096))
+    with pytest.raises(errors.ConfigError) as info:
+      runner_lib.Runner(params)
+  assert f"model_dir: nothing can be written to '{tmp_path / place}'" in str(
+    info.value
+  )
 
 
 def test_path_that_cannot_be_written_is_named():

@@ -9,18 +9,22 @@ Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
   model/           checkpoints, TensorBoard summaries, eval/metrics.json
   pictures/        the images with what was detected
   page.html        the same to look through
+
+A demo that was stopped goes on, if the flags are the same; one that has ended
+begins anew.
 """
 
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from typing import Dict, List, NamedTuple
 
 from absl import flags
 
-from utils import errors, program
+from utils import errors, files, program, signals
 
 FLAGS = flags.FLAGS
 
@@ -60,8 +64,11 @@ _MASKS = _Network(
 )
 
 
-def _prepare_folder(folder: str) -> None:
-  """Makes the folder, empty; what an earlier demo left there goes."""
+def _is_begun(folder: str) -> bool:
+  """Whether a demo with these flags has data in the folder, and no end yet.
+
+  If not, the folder is made, and what an earlier demo left there goes.
+  """
   marker = os.path.join(folder, _MARKER)
   if os.path.isdir(folder) and os.listdir(folder):
     if not os.path.exists(marker):
@@ -69,10 +76,20 @@ def _prepare_folder(folder: str) -> None:
         f'--output_dir={folder} holds files that are not from the demo. Give '
         'an empty or a new folder.'
       )
+    if files.read_text(marker) == _flags():
+      return True
     shutil.rmtree(folder)
   os.makedirs(folder, exist_ok=True)
-  with open(marker, 'w'):
-    pass
+  files.write_text(marker, '')
+  return False
+
+
+def _flags() -> str:
+  """What data and training depend on."""
+  return ' '.join(
+    f'--{name}={FLAGS[name].value}'
+    for name in ('train_images', 'val_images', 'train_steps', 'masks')
+  )
 
 
 def _write_data(folder: str) -> None:
@@ -102,6 +119,7 @@ def _train_and_evaluate(data_dir: str, model_dir: str) -> None:
   network = _MASKS if FLAGS.masks else _BOXES
   overrides = {
     **network.overrides,
+    'train.save_checkpoint_seconds': '60',
     'train.train_file_pattern': 'train-*.tfrecord',
     'eval.eval_file_pattern': 'val-*.tfrecord',
     'eval.val_json_file': 'val.json',
@@ -138,9 +156,18 @@ def _detect(data_dir: str, model_dir: str, output_dir: str) -> str:
 def _run(*command: str) -> None:
   """Shows a command of the project and runs it; ends with it if it fails."""
   print('$ python ' + ' '.join(map(shlex.quote, command)), flush=True)
-  done = subprocess.run([sys.executable, *command], cwd=_ROOT)
-  if done.returncode:
-    sys.exit(done.returncode)
+  program_run = subprocess.Popen([sys.executable, *command], cwd=_ROOT)
+
+  def note(number: int) -> None:
+    # Ctrl-C reaches both. It saves what it has, which may take a while.
+    signals.be_patient(None)
+    if number == signal.SIGTERM:
+      program_run.terminate()
+
+  with signals.noting(note):
+    exit_code = program_run.wait()
+  if exit_code:
+    sys.exit(exit_code)
 
 
 def main(argv: List[str]) -> None:
@@ -150,10 +177,15 @@ def main(argv: List[str]) -> None:
   output_dir = os.path.abspath(FLAGS.output_dir)
   data_dir = os.path.join(output_dir, 'data')
   model_dir = os.path.join(output_dir, 'model')
-  _prepare_folder(output_dir)
-  _write_data(data_dir)
+  marker = os.path.join(output_dir, _MARKER)
+  if _is_begun(output_dir):
+    print(f'The demo in {output_dir} was stopped, and goes on.', flush=True)
+  else:
+    _write_data(data_dir)
+    files.write_text(marker, _flags())
   _train_and_evaluate(data_dir, model_dir)
   page = _detect(data_dir, model_dir, output_dir)
+  files.write_text(marker, '')
   print(f'Detections on images not trained on: {page}')
 
 

@@ -21,7 +21,11 @@ class UserError(Exception):
 
   def __str__(self) -> str:
     # KeyError, which subclasses mix in, would print the repr of the message.
-    return ' '.join(str(arg) for arg in self.args)
+    text = ' '.join(str(arg) for arg in self.args)
+    # What was received may hold what a terminal obeys, or cannot be printed.
+    return ''.join(
+      c if c.isprintable() or c == '\n' else ascii(c)[1:-1] for c in text
+    )
 
 
 class ConfigError(UserError, ValueError):

@@ -13,6 +13,11 @@ def is_remote(path: str) -> bool:
   return '://' in path
 
 
+def is_text(text: str) -> bool:
+  """Whether it can be a path or be written: UTF-8, without a NUL."""
+  return '\0' not in text and text == text.encode('utf-8', 'ignore').decode()
+
+
 def _gfile():
   # TensorFlow takes seconds to import; only buckets need it.
   import tensorflow.compat.v1 as tf

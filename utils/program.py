@@ -12,7 +12,7 @@ from typing import Callable, List, Optional
 
 from absl import app, flags
 
-from utils import errors, signals
+from utils import errors, files, signals
 
 FLAGS = flags.FLAGS
 
@@ -92,6 +92,9 @@ def run(
 
 def _parse_flags(argv: List[str]) -> List[str]:
   try:
+    for argument in argv:
+      if not files.is_text(argument):
+        raise flags.Error(f'{errors.shown(argument)} is no text in UTF-8.')
     arguments = FLAGS(argv)
     # Of other flags the last counts, as scripts expect that add their own.
     if 'params_override' in FLAGS and FLAGS['params_override'].present > 1:

@@ -52,7 +52,7 @@ class Registry:
     """
     if name not in self._entries:
       raise errors.ConfigError(
-        f'{key or self.key}: {name!r} is unknown; known are '
+        f'{key or self.key}: {errors.shown(name)} is unknown; known are '
         f'{self.choices()}.{errors.did_you_mean(name, self._entries)}'
       )
     return self._entries[name]

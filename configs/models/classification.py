@@ -63,6 +63,7 @@ KEYS = (
       'train.train_batch_size': 1024,
       'train.total_steps': 112603,
       'train.learning_rate.type': 'cosine',
+      'train.learning_rate.base_batch_size': 1024,
       'train.learning_rate.warmup_learning_rate': 0.0,
       'train.learning_rate.warmup_steps': 6255,
       'train.learning_rate.init_learning_rate': 0.4,

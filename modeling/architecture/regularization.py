@@ -1,12 +1,13 @@
-"""Regularisation inside the network: DropBlock and drop-connect.
+"""Regularisation inside the network: dropout, DropBlock and drop-connect.
 
-Both are the identity outside training.
+All are the identity outside training.
 """
 
 from typing import Optional
 
 import tensorflow.compat.v1 as tf
 
+from modeling.training import step_randomness
 from utils import errors
 
 
@@ -65,7 +66,7 @@ class DropBlock:
       & (column >= size // 2)
       & (column < width - (size - 1) // 2)
     )
-    noise = tf.random_uniform(
+    noise = step_randomness.uniform(
       tf.stack([tf.shape(features)[0], height, width, channels])
     )
     is_seed = is_centre[tf.newaxis, :, :, tf.newaxis] & (noise < seed_rate)
@@ -94,8 +95,25 @@ def drop_connect(
     return features
   keep_prob = 1.0 - rate
   shape = [tf.shape(features)[0]] + [1] * (features.shape.ndims - 1)
-  kept = tf.floor(keep_prob + tf.random_uniform(shape))
+  kept = tf.floor(keep_prob + step_randomness.uniform(shape))
   return features * tf.cast(kept / keep_prob, features.dtype)
+
+
+def dropout(features: tf.Tensor, is_training: bool, rate: float) -> tf.Tensor:
+  """Drops single activations (Srivastava et al., JMLR 15, 2014).
+
+  Args:
+    features: of any shape.
+    is_training: the identity when false.
+    rate: probability to drop one, in [0, 1).
+
+  Returns:
+    `features`, each either zero or divided by 1 - rate.
+  """
+  if not is_training or not rate:
+    return features
+  kept = step_randomness.uniform(tf.shape(features)) >= rate
+  return features * (1.0 / (1.0 - rate)) * tf.cast(kept, features.dtype)
 
 
 def checked_drop_rate(key: str, rate: Optional[float]) -> Optional[float]:

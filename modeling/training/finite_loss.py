@@ -1,15 +1,55 @@
-"""Hook that stops training at a loss that is not finite."""
+"""Hook that stops training at a loss that is not finite, or far too high."""
 
-from typing import Any, Dict, Optional, Sequence
+import collections
+from typing import Any, Deque, Dict, List, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils import errors
 
+# Losses that a median is of, and the fewest that tell what is usual.
+_NUM_LOSSES = 100
+_FEWEST_LOSSES = 20
+_ADVICE = (
+  'Lower train.learning_rate.init_learning_rate, lengthen the warm-up, or set '
+  'train.gradient_clip_norm'
+)
 
-class NonFiniteLossError(errors.UserError):
-  """A loss became infinite or NaN."""
+
+class BlowUpError(errors.UserError):
+  """A loss or a weight is not finite, or a loss far above what is usual.
+
+  Args:
+    *texts: what happened, then what to do.
+    step: the last one whose batch went into it.
+    loss: of that step; None: the weights are the reason.
+  """
+
+  def __init__(self, *texts: str, step: int, loss: Optional[float] = None):
+    super().__init__(*texts)
+    self.step = step
+    self.loss = loss
+
+
+class RecentBatches:
+  """Image ids of the batches since the last checkpoint but one."""
+
+  def __init__(self):
+    self._ids: Dict[int, np.ndarray] = {}
+    self._last_save = 0
+
+  def add(self, step: int, source_ids: np.ndarray) -> None:
+    self._ids[step] = source_ids
+
+  def note_save(self, step: int) -> None:
+    """Forgets what is from before the checkpoint that came before this one."""
+    self._ids = {s: v for s, v in self._ids.items() if s >= self._last_save}
+    self._last_save = step
+
+  def since(self, step: int) -> Dict[int, List[int]]:
+    """Ids of the batch of each step, from one on, as far as they are known."""
+    return {s: v.tolist() for s, v in self._ids.items() if s >= step}
 
 
 class FiniteLossHook(tf.train.SessionRunHook):
@@ -23,6 +63,9 @@ class FiniteLossHook(tf.train.SessionRunHook):
     learning_rate: scalar tensor.
     step: scalar tensor, the step before the update.
     source_ids: [batch] tensor of image ids, if the batch carries them.
+    minimized: scalar tensors, whose sum may not be more than
+    factor: times the median of the last 100 sums; 0: it may.
+    batches: takes the image ids.
   """
 
   def __init__(
@@ -31,11 +74,18 @@ class FiniteLossHook(tf.train.SessionRunHook):
     learning_rate: tf.Tensor,
     step: tf.Tensor,
     source_ids: Optional[tf.Tensor] = None,
+    minimized: Sequence[tf.Tensor] = (),
+    factor: float = 0.0,
+    batches: Optional[RecentBatches] = None,
   ):
+    self._factor = factor
+    self._batches = batches or RecentBatches()
+    self._recent: Deque[float] = collections.deque(maxlen=_NUM_LOSSES)
     self._fetches: Dict[str, Any] = {
       'losses': losses,
       'learning_rate': learning_rate,
       'step': step,
+      'minimized': list(minimized),
     }
     if source_ids is not None:
       self._fetches['source_ids'] = source_ids
@@ -45,36 +95,43 @@ class FiniteLossHook(tf.train.SessionRunHook):
 
   def after_run(self, run_context, run_values):
     values = run_values.results
-    bad = [
-      name for name, value in values['losses'].items() if not np.isfinite(value)
-    ]
+    step, losses = int(values['step']), values['losses']
+    loss = float(sum(values['minimized']))
+    if 'source_ids' in values:
+      self._batches.add(step, values['source_ids'])
+    bad = [name for name, value in losses.items() if not np.isfinite(value)]
     if bad:
-      raise NonFiniteLossError(
-        _describe(bad, values['losses'], values, values.get('source_ids'))
+      raise BlowUpError(
+        'The loss is not finite at step {}: {} (all: {}).'.format(
+          step,
+          ', '.join(bad),
+          ', '.join(f'{k} {v:g}' for k, v in losses.items()),
+        ),
+        _advice(values),
+        step=step,
+        loss=loss,
       )
+    if self._factor and len(self._recent) >= _FEWEST_LOSSES:
+      median = np.median(self._recent)
+      if loss > self._factor * median:
+        raise BlowUpError(
+          f'The loss of step {step}, {loss:g}, is more than {self._factor:g} '
+          f'times (train.blow_up_factor) the usual {median:g}.',
+          _advice(values),
+          step=step,
+          loss=loss,
+        )
+    self._recent.append(loss)
 
 
-def _describe(
-  bad: Sequence[str],
-  losses: Dict[str, float],
-  values: Dict[str, Any],
-  source_ids: Optional[np.ndarray],
-) -> str:
+def _advice(values: Dict[str, Any]) -> str:
   ids = 'not known'
-  if source_ids is not None:
-    ids = ', '.join(str(i) for i in np.asarray(source_ids).tolist())
+  if 'source_ids' in values:
+    ids = ', '.join(str(i) for i in values['source_ids'].tolist())
   return (
-    'The loss is not finite at step {}: {} (all: {}). Learning rate {:g}; '
-    'source ids of the batch: {}. The last checkpoint is from before this '
-    'step. Lower train.learning_rate.init_learning_rate, lengthen the '
-    'warm-up, or set train.gradient_clip_norm; if it happens at the same '
-    'images again, check their boxes.'.format(
-      int(values['step']),
-      ', '.join(bad),
-      ', '.join(f'{k} {v:g}' for k, v in losses.items()),
-      float(values['learning_rate']),
-      ids,
-    )
+    'Learning rate {:g}; source ids of the batch: {}. The last checkpoint is '
+    'from before this step. {}; if it happens at the same images again, check '
+    'their boxes.'.format(float(values['learning_rate']), ids, _ADVICE)
   )
 
 
@@ -84,9 +141,13 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
   It checks all float variables, except at the start, before any update. A
   finite loss with an infinite gradient spoils the weights one step before the
   loss shows it.
+
+  Args:
+    batches: is told of each checkpoint.
   """
 
-  def __init__(self):
+  def __init__(self, batches: Optional[RecentBatches] = None):
+    self._batches = batches or RecentBatches()
     self._is_finite: Dict[str, tf.Tensor] = {}
 
   def begin(self):
@@ -102,11 +163,12 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
     finite = session.run(self._is_finite)
     bad = sorted(name for name, value in finite.items() if not value)
     if bad:
-      raise NonFiniteLossError(
+      raise BlowUpError(
         'The weights are not finite after step {}: {} variables, for example '
-        '{}. No checkpoint was written; the last one is good. Lower '
-        'train.learning_rate.init_learning_rate or set '
-        'train.gradient_clip_norm.'.format(
-          global_step_value, len(bad), ', '.join(bad[:3])
-        )
+        '{}.'.format(global_step_value, len(bad), ', '.join(bad[:3])),
+        f'No checkpoint was written; the last one is good. {_ADVICE}.',
+        step=int(global_step_value) - 1,
       )
+
+  def after_save(self, session, global_step_value):
+    self._batches.note_save(int(global_step_value))

@@ -9,8 +9,6 @@ from dataloader import image_reader
 from serving.http.request_limits import RequestError
 from utils import errors
 
-# What TensorFlow decodes.
-_FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP')
 _ENCODED_KEY = 'image/encoded'
 
 
@@ -51,11 +49,13 @@ def _open(encoded: bytes, max_pixels: int) -> Image.Image:
     image = image_reader.open_header(encoded)
   except errors.DataError:
     image = None
-  if image is None or image.format not in _FORMATS:
+  if image is None or image.format not in image_reader.FORMATS_OF_TRAINING:
     raise RequestError(
       400,
       'The {} bytes that came are no image that the model can decode. It '
-      'takes {}.'.format(len(encoded), ', '.join(_FORMATS)),
+      'takes {}.'.format(
+        len(encoded), ', '.join(image_reader.FORMATS_OF_TRAINING)
+      ),
     )
   if image.width * image.height > max_pixels:
     raise RequestError(

@@ -44,7 +44,12 @@ def test_file_of_april_2020_is_the_preset(tmp_path, name, text):
   path = tmp_path / 'old.yaml'
   path.write_text(text)
   (preset,) = presets.find_presets([name])
-  assert _resolve(str(path)) == _resolve(preset.path)
+  old = _resolve(str(path))
+  # It does not say what its rates are for, and nothing is guessed.
+  assert old['train']['learning_rate'].pop('base_batch_size') is None
+  new = _resolve(preset.path)
+  new['train']['learning_rate'].pop('base_batch_size')
+  assert old == new
 
 
 def test_presets_of_both_folders_have_names_of_their_own():
@@ -265,6 +270,10 @@ def test_published_values(name, expected):
   changed = {
     key: value for key, value in params.leaves() if value != defaults[key]
   }
+  # Rates are for the batch that stands beside them.
+  base = 'train.learning_rate.base_batch_size'
+  assert dict(params.leaves())[base] == params.train.train_batch_size
+  changed.pop(base, None)
   # A value may equal its default, and be written out all the same.
   assert changed == {
     key: value for key, value in expected.items() if value != defaults[key]

@@ -164,6 +164,7 @@ _FLAG_EFFECTS = [
   ('eval_master', 'e', 'platform.eval_master', 'e'),
   ('configure_tpu_version', True, 'platform.configure_tpu_version', True),
   ('tpu_job_name', 'j', 'tpu_job_name', 'j'),
+  ('scale_learning_rate', True, 'train.learning_rate.base_batch_size', 64),
 ]
 
 

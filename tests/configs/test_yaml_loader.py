@@ -2,9 +2,7 @@
 
 import time
 
-import hypothesis
 import pytest
-from hypothesis import strategies
 
 from configs import resolver, text_overrides, yaml_loader
 from utils import errors
@@ -97,30 +95,3 @@ def test_a_file_in_another_encoding(tmp_path, encoding):
   path.write_bytes("eval: {suffix: 'ö'}".encode(encoding))
   with pytest.raises(errors.ConfigError, match='Save it as UTF-8'):
     text_overrides.read_file(str(path))
-
-
-_TEXT = yaml_loader.dump(resolver.resolve().params.as_dict())
-_PIECES = [
-  *('[', ']', '{', '}', ': ', '- ', '? ', '&a ', '*a', '<<: *a', '"', "'"),
-  *('!!int ', '!!set ', '!!timestamp ', '\0', '\ufeff', '\ud800', '\x85'),
-  *('1e400', '.inf', '9' * 5000, '٣', '0001-01-01 00:00:00 +23:59', '12:30'),
-  *('null', '1: 2', '_locked: 1', 'train', 'a.b=1', '[' * 99, ',', '|', '%'),
-]
-
-
-@hypothesis.settings(max_examples=50, deadline=5000, derandomize=True)
-@hypothesis.given(
-  strategies.integers(0, len(_TEXT)),
-  strategies.integers(0, 20),
-  strategies.sampled_from(_PIECES),
-)
-def test_a_mutated_config_is_read_or_refused(place, num_cut, piece):
-  text = _TEXT[:place] + piece + _TEXT[place + num_cut :]
-  try:
-    resolved = resolver.resolve(params_override=text)
-  except errors.ConfigError:
-    return
-  printed = resolver.to_yaml_with_sources(resolved)
-  assert resolver.resolve(config_file=printed).params.as_dict() == (
-    resolved.params.as_dict()
-  )

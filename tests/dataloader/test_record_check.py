@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -208,20 +209,35 @@ def test_broken_images_are_skipped_and_counted(tmp_path, capfd):
   params = _params(skip_broken_images=True, seed=1)
   seen = []
   with tf.Graph().as_default(), tf.Session() as session:
-    dataset = input_reader.InputFn(path, params, mode_keys.TRAIN)(
-      {'batch_size': 3}
+    datasets = [
+      input_reader.InputFn(path, params, mode_keys.TRAIN, start_step=step)(
+        {'batch_size': 3}
+      )
+      for step in (0, 21)
+    ]
+    fetches, later = (
+      tf.data.make_one_shot_iterator(dataset).get_next() for dataset in datasets
     )
-    fetches = tf.data.make_one_shot_iterator(dataset).get_next()
-    for _ in range(50):
-      seen.extend(session.run(fetches)[1]['source_id'])
+    batches = [session.run(fetches) for _ in range(50)]
+    for _, labels in batches:
+      seen.extend(labels['source_id'])
+    # A training that goes on gets the very same images.
+    for images, labels in batches[21:25]:
+      again, again_labels = session.run(later)
+      np.testing.assert_array_equal(again, images)
+      np.testing.assert_array_equal(
+        again_labels['source_id'], labels['source_id']
+      )
   good = {i for i in range(12) if i % 4 != 1}
-  # Each one once an epoch.
-  assert set(seen[:9]) == set(seen) == good
+  # Each one once an epoch, and others in place of the broken ones.
+  for epoch in range(12):
+    assert set(seen[12 * epoch : 12 * epoch + 12]) == good
   counts = re.findall(
     r'skipped (\d+) images that do not decode, of (\d+)', capfd.readouterr().err
   )
   assert [int(skipped) for skipped, _ in counts[:2]] == [1, 2]
-  assert len(counts) < 8
+  # Of both datasets.
+  assert len(counts) < 12
   # Other errors still stop the run.
   bad_box = record_factory.make_record(b'77', boxes=[[0, 0, 1, 2]])
   path = record_factory.write_records(tmp_path / 'a.tfrecord', [bad_box])

@@ -8,6 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from executor import checkpointing
+from modeling import checkpoint
 from modeling.training import finite_loss
 from utils import errors
 
@@ -22,7 +23,7 @@ def _model_fn(features, labels, mode):
   return tf.estimator.EstimatorSpec(mode, loss=weight, train_op=train_op)
 
 
-def _train(directory, values, **config):
+def _train(directory, values, listeners=(), **config):
   """A run of one step a value, saving after each."""
   estimator = tf.estimator.Estimator(
     _model_fn, directory, tf.estimator.RunConfig(**config)
@@ -30,7 +31,7 @@ def _train(directory, values, **config):
   hook = checkpointing.CheckpointHook(
     directory,
     save_secs=1e-9,
-    listeners=[finite_loss.FiniteVariablesListener()],
+    listeners=[finite_loss.FiniteVariablesListener(), *listeners],
   )
 
   def dataset():
@@ -104,8 +105,38 @@ def test_only_the_newest_are_kept(tmp_path):
   assert len(list(tmp_path.glob('model.ckpt-*.index'))) == 2
 
 
+def test_one_of_so_many_hours_stays_however_often_a_run_is_started(tmp_path):
+  begin = 1600000000
+  directory = tmp_path / 'run'
+  directory.mkdir()
+  (directory / 'history.jsonl').write_text(
+    '{"event": "start", "time": "2020-09-13T12:26:40Z"}\n'
+  )
+  for step in range(1, 10):
+    keep = checkpointing.KeepListener(str(directory), hours=1.0)
+    _train(
+      str(directory),
+      [1],
+      [keep],
+      keep_checkpoint_max=2,
+      keep_checkpoint_every_n_hours=1.0,
+    )
+    for prefix in checkpoint.find_all(str(directory)):
+      saved = begin + checkpoint.step_of(prefix) * 1801
+      os.utime(prefix + '.index', (saved, saved))
+    if step == 5:
+      # Nothing refers to where it was.
+      moved = tmp_path / 'moved'
+      directory.rename(moved)
+      directory = moved
+  found = checkpoint.find_all(str(directory))
+  assert [checkpoint.step_of(path) for path in found] == [2, 4, 6, 8, 9]
+  assert _saved_steps(str(directory)) == [8, 9]
+  assert '/' not in (directory / 'checkpoint').read_text()
+
+
 def test_spoilt_weights_are_not_saved(tmp_path):
-  with pytest.raises(finite_loss.NonFiniteLossError, match='after step 2'):
+  with pytest.raises(finite_loss.BlowUpError, match='after step 2'):
     _train(str(tmp_path), [1, np.inf, 1])
   path = tf.train.latest_checkpoint(str(tmp_path))
   assert path.endswith('model.ckpt-1')

@@ -71,6 +71,15 @@ def test_workers_have_no_tpu(monkeypatch, job):
   assert 'unset TF_CONFIG' in message
 
 
+def test_workers_do_not_recover_from_blow_ups(monkeypatch):
+  _set_task(monkeypatch, 'worker')
+  params = golden_numbers.make_params({'train': {'recover_from_blow_ups': 2}})
+  found = hardware.detect(params)
+  with pytest.raises(errors.ConfigError, match='blow_ups: 2 .* several worker'):
+    run_check.check_hardware(params, found, is_training=True)
+  run_check.check_hardware(params, found, is_training=False)
+
+
 @pytest.mark.parametrize(
   'kind,is_training,refused',
   [
@@ -168,7 +177,10 @@ def test_plan_names_what_matters():
   table = plan.plan_table(params, eight, 'train')
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['devices'] == '8 GPUs'
-  assert rows['training batch'] == '16 images, 2 for each of 8'
+  assert rows['training batch'] == (
+    '16 images, 2 for each of 8; learning rate of a batch of 64 '
+    '(--scale_learning_rate)'
+  )
   assert rows['evaluation batch'] == '8 images on one device'
   assert rows['steps'].startswith('77 in all')
   assert rows['precision'] == 'float32'
@@ -196,7 +208,8 @@ def test_plan_names_what_matters():
     (5, '/other/model.ckpt-9', 'of step 5, which training goes on from'),
   ],
 )
-def test_plan_of_a_training(tmp_path, step, path, words):
+@pytest.mark.parametrize('batch_of_rates', [None, 16])
+def test_plan_of_a_training(tmp_path, step, path, words, batch_of_rates):
   label_map = tmp_path / 'label_map.txt'
   label_map.write_text(''.join('{}:c{}\n'.format(i, i) for i in range(1, 26)))
   params = golden_numbers.make_params(
@@ -205,7 +218,11 @@ def test_plan_of_a_training(tmp_path, step, path, words):
         'train_batch_size': 16,
         'total_steps': 10,
         'checkpoint': {'path': path},
-        'learning_rate': {'type': 'cosine', 'warmup_steps': 0},
+        'learning_rate': {
+          'type': 'cosine',
+          'warmup_steps': 0,
+          'base_batch_size': batch_of_rates,
+        },
       },
       'retinanet_parser': {'aug_scale_min': 0.5},
       'eval': {'label_map_file': str(label_map)},
@@ -219,6 +236,7 @@ def test_plan_of_a_training(tmp_path, step, path, words):
   )
   rows = dict(zip(*[list(c.cells) for c in table.columns]))
   assert rows['training images'] == '64 in 2 files: 2.5 epochs'
+  assert rows['training batch'] == '16 images'
   assert rows['weights'].startswith(words)
   assert rows['classes'].startswith('1 c1, 2 c2,')
   assert rows['classes'].endswith('20 c20 and 5 more')

@@ -1,5 +1,6 @@
 """RoIs that train: golden numbers, a NumPy model of what is drawn, seeds."""
 
+import functools
 import types
 
 import numpy as np
@@ -46,13 +47,15 @@ def _inputs(num_rois, objects):
 
 
 def _sample(params, inputs, seed=None, num_threads=0):
-  make_seed = seed and (lambda: tf.constant(seed))
+  draw = tf.random_uniform
+  if seed:
+    draw = functools.partial(tf.random.stateless_uniform, seed=seed)
   config = tf.ConfigProto(
     intra_op_parallelism_threads=num_threads,
     inter_op_parallelism_threads=num_threads,
   )
   with tf.Graph().as_default(), tf.Session(config=config) as session:
-    sampler = target_ops.ROISampler(params, make_seed)
+    sampler = target_ops.ROISampler(params, draw)
     return session.run(sampler(*map(tf.constant, inputs)))
 
 
@@ -135,7 +138,9 @@ def test_positives_and_negatives_are_drawn_evenly():
   drawn = np.zeros(60)
   with tf.Graph().as_default(), tf.Session() as session:
     seed = tf.placeholder(tf.int32, [2])
-    sampler = target_ops.ROISampler(params, lambda: seed)
+    sampler = target_ops.ROISampler(
+      params, functools.partial(tf.random.stateless_uniform, seed=seed)
+    )
     rois = sampler(*map(tf.constant, inputs))[0]
     for i in range(400):
       got = session.run(rois, {seed: [0, i]})[0, :, 3]

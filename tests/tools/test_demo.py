@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -39,6 +41,34 @@ def test_the_demo_finds_shapes_that_it_has_not_seen(tmp_path):
   )
   assert metrics['AP50'] >= 0.7
   assert len(list((tmp_path / 'pictures').iterdir())) == 12
+  assert (tmp_path / 'page.html').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_was_stopped_goes_on(tmp_path, number):
+  flags = [f'--output_dir={tmp_path}', '--train_images=8', '--val_images=4']
+  flags.append('--train_steps=12')
+  demo = subprocess.Popen(
+    [sys.executable, '-m', 'tools.demo', *flags],
+    cwd=_ROOT,
+    start_new_session=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    universal_newlines=True,
+  )
+  for line in demo.stdout:
+    if 'step 1/12' in line:
+      break
+  # A terminal sends it to all processes that it has.
+  (os.killpg if number == signal.SIGINT else os.kill)(demo.pid, number)
+  rest = demo.communicate()[0]
+  assert demo.returncode == 128 + number, rest
+  assert 'The checkpoint ' in rest
+  done = _run_demo(*flags)
+  assert done.returncode == 0, done.stderr[-4000:]
+  assert 'was stopped, and goes on' in done.stdout
+  assert 'Training continues from step' in done.stderr
   assert (tmp_path / 'page.html').exists()
 
 

@@ -18,6 +18,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(program.__file__)))
     (['main.py', '--precision=int8'], '--precision=int8: value should be one'),
     (['inference.py', '--batch_size=two'], '--batch_size=two: invalid literal'),
     (['tools/serve.py', 'a', '--port=70000'], '--port=70000'),
+    (['main.py', b'--model_dir=\xff'], "'--model_dir=\\udcff' is no text in U"),
     (['tools/check_records.py'], '--num_classes must have a value'),
     (
       ['main.py', '--params_override=a=1', '--params_override=b=2'],

@@ -49,6 +49,7 @@ def run(
   found = layout.check_layout(params, evaluates)
   problems = list(found.problems)
   if trains:
+    problems += _problem(lambda: run_check.check_model_dir(params))
     problems += _problem(
       lambda: run_check.check(params, trains=True, evaluates=evaluates)
     )

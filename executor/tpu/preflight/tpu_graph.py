@@ -77,6 +77,8 @@ def build(params: Any, mode: str) -> TpuGraph:
     estimator = _estimator(params, is_training=mode == TRAIN)
     infeed = _Infeed(params, input_mode)
     with graph.as_default(), _quiet_tensorflow():
+      # As in a run, whose draws follow from it.
+      tf.set_random_seed(params.train.seed)
       try:
         _call_model_fn(estimator, infeed, estimator_mode)
       except errors.UserError:

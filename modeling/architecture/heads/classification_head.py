@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import tensorflow.compat.v1 as tf
 
-from modeling.architecture import convolutions, layer_kit
+from modeling.architecture import convolutions, layer_kit, regularization
 from utils import errors, registry
 
 Features = Dict[int, tf.Tensor]
@@ -82,8 +82,7 @@ class ClassificationHead:
         )
         outputs = self._layers.norm(outputs, is_training)
       outputs = tf.reduce_mean(outputs, axis=[1, 2], name='final_avg_pool')
-      if is_training and self._dropout_rate:
-        outputs = tf.nn.dropout(outputs, rate=self._dropout_rate)
+      outputs = regularization.dropout(outputs, is_training, self._dropout_rate)
       outputs = tf.layers.dense(
         outputs,
         self._num_classes,

@@ -226,6 +226,26 @@ def test_a_killed_worker_and_a_restart(records, tmp_path, victim):
   assert _step(model_dir) == 60
 
 
+@pytest.mark.slow
+def test_workers_that_go_on_repeat_the_losses(records, tmp_path):
+  losses = {}
+  for name, ends in {'unbroken': [22], 'stopped': [2, 22]}.items():
+    directory = tmp_path / name
+    directory.mkdir()
+    for end in ends:
+      override = tiny_run.overrides(
+        records,
+        {'train': {'total_steps': end, 'seed': 3, 'ema_decay': 0.9}},
+        {'resnet': {'resnet_depth': 10, 'init_drop_connect_rate': 0.4}},
+        {'enable_summary': True},
+      )
+      with _workers(directory, override) as workers:
+        assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
+    losses[name] = _scalars(directory / 'model')
+  assert [step for step, _ in losses['stopped']] == list(range(22))
+  np.testing.assert_allclose(losses['stopped'], losses['unbroken'], rtol=1e-4)
+
+
 def test_a_worker_with_another_config_is_refused(records, tmp_path):
   overrides = [
     tiny_run.overrides(records, {'fpn': {'fpn_feat_dims': filters}})

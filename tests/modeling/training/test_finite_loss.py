@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -44,7 +45,7 @@ def _train(directory, bad_step, spoil_weights=False):
 
 
 def test_message_names_part_step_rate_and_images(tmp_path):
-  with pytest.raises(finite_loss.NonFiniteLossError) as info:
+  with pytest.raises(finite_loss.BlowUpError) as info:
     _train(str(tmp_path), bad_step=3)
   message = str(info.value)
   assert 'not finite at step 3: box_loss (all: cls_loss 0.5' in message
@@ -53,7 +54,7 @@ def test_message_names_part_step_rate_and_images(tmp_path):
 
 
 def test_last_good_checkpoint_stays(tmp_path):
-  with pytest.raises(finite_loss.NonFiniteLossError):
+  with pytest.raises(finite_loss.BlowUpError):
     _train(str(tmp_path), bad_step=3)
   latest = tf.train.latest_checkpoint(str(tmp_path))
   assert os.path.basename(latest) == 'model.ckpt-3'
@@ -61,7 +62,7 @@ def test_last_good_checkpoint_stays(tmp_path):
 
 
 def test_spoilt_weights_are_not_saved(tmp_path):
-  with pytest.raises(finite_loss.NonFiniteLossError) as info:
+  with pytest.raises(finite_loss.BlowUpError) as info:
     _train(str(tmp_path), bad_step=2, spoil_weights=True)
   assert 'weights are not finite after step 3' in str(info.value)
   latest = tf.train.latest_checkpoint(str(tmp_path))
@@ -71,3 +72,49 @@ def test_spoilt_weights_are_not_saved(tmp_path):
 def test_finite_training_runs_through(tmp_path):
   _train(str(tmp_path), bad_step=-1)
   assert tf.train.latest_checkpoint(str(tmp_path)).endswith('-5')
+
+
+def _spike(losses, factor):
+  """Feeds sums of two parts to a hook; returns how many it took."""
+  with tf.Graph().as_default():
+    part = tf.placeholder(tf.float32, [])
+    hook = finite_loss.FiniteLossHook(
+      {'cls_loss': part},
+      tf.constant(0.25),
+      tf.constant(7),
+      minimized=[part, 2.0 * part],
+      factor=factor,
+    )
+    train_op = tf.no_op()
+    with tf.train.SingularMonitoredSession(hooks=[hook]) as session:
+      for count, loss in enumerate(losses):
+        try:
+          session.run(train_op, {part: loss / 3})
+        except finite_loss.BlowUpError as error:
+          assert error.step == 7 and error.loss == pytest.approx(loss)
+          return count, str(error)
+  return len(losses), ''
+
+
+def test_a_loss_far_above_its_median_is_a_blow_up():
+  usual = [3.0, 6.0, 300.0, 6.0] * 5
+  count, message = _spike([*usual, 59.0, 61.0], 10.0)
+  assert count == 21
+  assert 'of step 7, 61, is more than 10 times' in message
+  assert 'the usual 6.' in message and 'Learning rate 0.25' in message
+  # Too few to tell; and where nobody asks.
+  assert _spike([*usual[:-2], 61.0], 10.0)[0] == 19
+  assert _spike([*usual, 1e9], 0.0)[0] == 21
+  # What is long ago does not count.
+  assert _spike([*[1.0] * 100, *[5.0] * 60, 49.0], 10.0)[0] == 161
+
+
+def test_image_ids_since_the_last_checkpoint_but_one():
+  batches = finite_loss.RecentBatches()
+  for step in range(6):
+    batches.add(step, np.array([step, 10 * step]))
+    if step % 2:
+      batches.note_save(step)
+  assert batches.since(4) == {4: [4, 40], 5: [5, 50]}
+  assert batches.since(0) == {3: [3, 30], 4: [4, 40], 5: [5, 50]}
+  assert batches.since(6) == {}

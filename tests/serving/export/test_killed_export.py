@@ -1,9 +1,16 @@
 """What an export leaves that is killed."""
 
+import contextlib
 import os
+import random
+import shutil
 import signal
 import subprocess
+import time
 
+import pytest
+
+from serving import contract
 from tests import programs
 
 _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *3 * ['..']))
@@ -75,3 +82,38 @@ def test_kill_between_the_renames_leaves_both_whole_and_hidden(
   assert _listing(old) == ['saved_model.pb']
   (new,) = [p for p in tmp_path.glob('.export.*') if p != old.parent]
   assert _listing(new) == ['assets.extra', 'saved_model.pb', 'variables']
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_there_is_a_whole_one_or_none(
+  resnet_model, tmp_path
+):
+  seed = int(time.time())
+  print('seed', seed)
+  draw = random.Random(seed)
+  target = tmp_path / 'export'
+  export = [
+    *(*programs.PYTHON, 'export_saved_model.py', '--nocheck'),
+    *('--override_export_dir', '--input_image_size=64,64'),
+    *(f'--export_dir={target}', f'--checkpoint_path={resnet_model.checkpoint}'),
+  ]
+  start = time.monotonic()
+  subprocess.run(export, cwd=_ROOT, check=True)
+  duration = time.monotonic() - start
+  files = [
+    path.relative_to(target) for path in target.rglob('*') if path.is_file()
+  ]
+  for number in range(20):
+    # The first half has nothing to replace.
+    if number < 10 and target.exists():
+      shutil.rmtree(str(target))
+    process = subprocess.Popen(export, cwd=_ROOT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      process.wait(draw.uniform(0.3, 1.1) * duration)
+    process.kill()
+    process.wait()
+    # What was asked to end takes a moment.
+    time.sleep(0.2)
+    if target.exists():
+      assert all((target / name).is_file() for name in files)
+      contract.read(str(target))

@@ -28,9 +28,9 @@ def bytes_model(trained, tmp_path_factory):
   )
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def server(bytes_model, tmp_path_factory):
-  """One process for all tests of a file."""
+  """One process for all tests."""
   with serving_run.serving(
     bytes_model, tmp_path_factory.mktemp('server'), *_SMALL_LIMITS
   ) as running:

@@ -87,7 +87,7 @@ class Server(NamedTuple):
     )
 
   def connect(self):
-    return http.client.HTTPConnection(*self._address(), timeout=30)
+    return http.client.HTTPConnection(*self.address(), timeout=30)
 
   def slow_body(self):
     """Sends a request whose body does not go on; returns the connection."""
@@ -99,9 +99,9 @@ class Server(NamedTuple):
 
   def is_closed(self):
     with socket.socket() as probe:
-      return probe.connect_ex(self._address()) != 0
+      return probe.connect_ex(self.address()) != 0
 
-  def _address(self):
+  def address(self):
     location = parse.urlsplit(self.url)
     return location.hostname, location.port
 

@@ -32,11 +32,19 @@ def test_a_good_image_is_left_alone(image_format):
   assert _check(record, 'tf_example') is record
 
 
+def test_a_stereo_photograph_is_a_jpeg():
+  pixels = record_factory.pixels(40, 60)
+  encoded = record_factory.encode(
+    pixels, 'MPO', save_all=True, append_images=[Image.fromarray(pixels)]
+  )
+  assert _check(encoded) is encoded
+
+
 @pytest.mark.parametrize(
   'encoded, message',
   [
     (b'', '0 bytes that came are no image'),
-    (b'\xff\xd8\xff no image', 'JPEG, PNG, GIF, BMP'),
+    (b'\xff\xd8\xff no image', 'JPEG, MPO, PNG, BMP, GIF'),
     (record_factory.encode(record_factory.pixels(), 'WEBP'), 'no image'),
     (record_factory.encode(record_factory.pixels(40, 61)), '61 x 40 pixels'),
     # Pillow alone would take its own limit for it.

@@ -23,7 +23,7 @@ def _override(records, *changes):
 def _run(override, flags=None, **kwargs):
   params = resolver.resolve(
     params_override=override,
-    flags={'use_tpu': True, **(flags or {})},
+    flags={'use_tpu': True, 'model_dir': 'none', **(flags or {})},
     mode='tpu_preflight',
   ).params
   output = io.StringIO()
@@ -37,7 +37,14 @@ def test_program_is_ready_without_a_tpu_and_a_model_directory(tmp_path):
   process = _main(
     '--mode=tpu_preflight',
     '--params_override='
-    + _override(tiny_run.write_data(tmp_path), {'train': {'ema_decay': 0.9}}),
+    + _override(
+      tiny_run.write_data(tmp_path),
+      {
+        'train': {'ema_decay': 0.9},
+        'resnet': {'resnet_depth': 10, 'init_drop_connect_rate': 0.2},
+        'dropblock': {'dropblock_keep_prob': 0.9, 'dropblock_size': 1},
+      },
+    ),
   )
   assert process.returncode == 0, process.stderr
   assert process.stdout.endswith('TPU preflight: ready.\n')
@@ -117,6 +124,9 @@ def test_what_a_training_needs_is_looked_for_before_it(no_graphs, tmp_path):
   override = _override(missing)
   (problem,) = _problems(override, trains=True, evaluates=False)
   assert f"No file matches '{missing}'" in problem
+  a_file = {'model_dir': tiny_run.write_data(tmp_path)}
+  problem, _ = _problems(override, a_file, trains=True, evaluates=False)
+  assert problem.startswith('- model_dir: ')
   # By itself the preflight needs no data.
   assert 'ready' in _run(override)
   records = tiny_run.write_data(tmp_path)

@@ -1,0 +1,51 @@
+"""The file `checkpoint` of a directory, which names the latest one there."""
+
+import os
+from typing import List, Optional, Sequence
+
+import tensorflow.compat.v1 as tf
+from tensorflow.python.training import checkpoint_state_pb2
+
+from utils import files
+
+NAME = 'checkpoint'
+
+
+def named(directory: str) -> Optional[str]:
+  """Returns the prefix that it names; None if it is absent or damaged."""
+  state = _read(directory)
+  return state.model_checkpoint_path if state else None
+
+
+def listed(directory: str) -> Optional[List[str]]:
+  """Names of those that count to `train.keep_checkpoints`, oldest first.
+
+  Others stay. None if the file is absent or damaged.
+  """
+  state = _read(directory)
+  if state is None:
+    return None
+  return [os.path.basename(path) for path in state.all_model_checkpoint_paths]
+
+
+def write(prefix: str, others: Sequence[str] = ()) -> None:
+  """Names a checkpoint that of its directory, wherever that is moved to.
+
+  Args:
+    prefix: of its files.
+    others: prefixes or names of those that count to `train.keep_checkpoints`.
+  """
+  directory, latest = os.path.split(prefix)
+  names = [os.path.basename(other) for other in others]
+  state = checkpoint_state_pb2.CheckpointState(
+    model_checkpoint_path=latest,
+    all_model_checkpoint_paths=[n for n in names if n != latest] + [latest],
+  )
+  files.write_text(os.path.join(directory, NAME), str(state))
+
+
+def _read(directory: str) -> Optional[checkpoint_state_pb2.CheckpointState]:
+  try:
+    return tf.train.get_checkpoint_state(directory)
+  except ValueError:  # Empty, or no text.
+    return None
