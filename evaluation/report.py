@@ -141,6 +141,14 @@ def read_history(directory: str) -> List[Dict[str, Any]]:
     ) from error
 
 
+def default_console() -> rich.console.Console:
+  """Returns one for standard output that cuts nothing off in a file."""
+  console = rich.console.Console()
+  if console.is_terminal:
+    return console
+  return rich.console.Console(width=_PLAIN_WIDTH)
+
+
 def print_metrics(
   metrics: Mapping[str, Any],
   step: Optional[int],
@@ -155,10 +163,7 @@ def print_metrics(
     checkpoint_path: what was evaluated.
     console: where to print; standard output by default.
   """
-  if console is None:
-    console = rich.console.Console()
-    if not console.is_terminal:
-      console = rich.console.Console(width=_PLAIN_WIDTH)
+  console = console or default_console()
   subject = [] if step is None else [f'step {step}']
   if checkpoint_path:
     subject.append(os.path.basename(checkpoint_path))

@@ -1,25 +1,25 @@
 """Trace of some training steps: for Chrome, and as a table of ops."""
 
 import collections
+import json
 import logging
 import os
-from typing import Any, Dict, Optional, Tuple
+import re
+from typing import Any, Dict, List, Tuple
 
 import rich.box
-import rich.console
 import rich.table
 import rich.text
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
 
+from evaluation import report
 from utils import errors, files
 
 _log = logging.getLogger(__name__)
 
 _NUM_SHOWN, _MAX_STEPS = 20, 100
-_PLAIN_WIDTH = 110
-# Kernels of a GPU are in its streams, beside the calls that start them.
-_STREAMS, _GPU = '/stream:all', '/device:GPU'
+_STREAMS = '/stream:all'
 
 
 def parse(
@@ -44,18 +44,14 @@ def parse(
       f'{flag} is not for a TPU, which runs many steps at a time. Use '
       "capture_tpu_profile of Google's package cloud-tpu-profiler."
     )
-  first, _, last = text.partition(',')
+  match = re.fullmatch(r'(\d+),(\d+)', text)
+  first, last = map(int, match.groups()) if match else (0, 0)
   total = params.train.total_steps
-  try:
-    first, last = int(first), int(last)
-  except ValueError:
-    first, last = 0, 0
   if not start_step < first <= last <= min(total, first + _MAX_STEPS - 1):
     raise errors.ConfigError(
-      f'{flag}: wanted are the first and the last of {_MAX_STEPS} steps at '
-      f'most, between {start_step + 1} and {total}, where this run starts and '
-      f'ends (train.total_steps). Use, for example, '
-      f'--profile_steps={min(start_step + 3, total)},'
+      f'{flag}: give the first and the last step to trace, at most '
+      f'{_MAX_STEPS}, of those that this run does, {start_step + 1} to '
+      f'{total}; for example --profile_steps={min(start_step + 3, total)},'
       f'{min(start_step + 4, total)}.'
     )
   return first, last
@@ -74,7 +70,7 @@ class TraceHook(tf.train.SessionRunHook):
     self._model_dir = model_dir
     self._step = 0
     # Milliseconds by name and type of an op.
-    self._spent: Dict[Tuple[str, str], float] = collections.Counter()
+    self._spent: Any = collections.Counter()
 
   def after_create_session(self, session, coord):
     self._step = int(session.run(tf.train.get_global_step(session.graph)))
@@ -91,47 +87,41 @@ class TraceHook(tf.train.SessionRunHook):
     if not self._first <= self._step <= self._last:
       return
     stats = run_values.run_metadata.step_stats
+    trace = timeline.Timeline(stats).generate_chrome_trace_format()
     path = os.path.join(self._model_dir, f'trace_{self._step}.json')
-    files.write_text(
-      path, timeline.Timeline(stats).generate_chrome_trace_format()
-    )
-    _log.info("'%s' opens in chrome://tracing and ui.perfetto.dev.", path)
-    self._add(stats)
+    files.write_text(path, trace)
+    _log.info("'%s' opens in ui.perfetto.dev and chrome://tracing.", path)
+    self._add(json.loads(trace)['traceEvents'])
     if self._step == self._last:
-      _print(self._spent, f'steps {self._first} to {self._last}')
+      self._print()
 
-  def _add(self, stats: Any) -> None:
-    for device in stats.dev_stats:
-      if _GPU in device.device and not device.device.endswith(_STREAMS):
+  def _add(self, events: List[Dict[str, Any]]) -> None:
+    devices = {e['pid']: e['args']['name'] for e in events if e['ph'] == 'M'}
+    for event in events:
+      # What prefetches data is no op.
+      if event['ph'] != 'X' or event['name'] == 'unknown':
         continue
-      for node in device.node_stats:
-        kind = _type_of(node)
-        if kind:
-          name = node.node_name.partition(':')[0]
-          self._spent[name, kind] += node.all_end_rel_micros / 1000
+      device = devices[event['pid']]
+      # Kernels of a GPU are in its streams, beside the calls that start them.
+      if 'GPU' not in device or _STREAMS in device:
+        name = event['args'].get('name', event['name'])
+        self._spent[name, event['name']] += event['dur'] / 1000
 
-
-def _type_of(node: Any) -> Optional[str]:
-  """The type in the label of an op, 'NAME = TYPE(INPUTS)'; None of others."""
-  _, is_op, rest = node.timeline_label.partition(' = ')
-  return rest.partition('(')[0] if is_op else None
-
-
-def _print(spent: Dict[Tuple[str, str], float], steps: str) -> None:
-  total = sum(spent.values())
-  dearest = sorted(spent.items(), key=lambda item: -item[1])[:_NUM_SHOWN]
-  table = rich.table.Table(
-    title=f'The {len(dearest)} dearest of {len(spent)} ops in {steps}',
-    title_justify='left',
-    box=rich.box.SIMPLE_HEAD,
-  )
-  table.add_column('op', overflow='fold')
-  table.add_column('type', overflow='fold')
-  for column in ('ms', 'share'):
-    table.add_column(column, justify='right')
-  for (name, kind), ms in dearest:
-    table.add_row(rich.text.Text(name), kind, f'{ms:.1f}', f'{ms / total:.1%}')
-  console = rich.console.Console()
-  if not console.is_terminal:
-    console = rich.console.Console(width=_PLAIN_WIDTH)
-  console.print(table)
+  def _print(self) -> None:
+    total = sum(self._spent.values())
+    dearest = self._spent.most_common(_NUM_SHOWN)
+    table = rich.table.Table(
+      title=f'The {len(dearest)} dearest of {len(self._spent)} ops, steps '
+      f'{self._first} to {self._last}',
+      title_justify='left',
+      box=rich.box.SIMPLE_HEAD,
+    )
+    for column in ('op', 'type'):
+      table.add_column(column, overflow='fold')
+    for column in ('ms', 'share'):
+      table.add_column(column, justify='right')
+    for (name, kind), ms in dearest:
+      table.add_row(
+        rich.text.Text(name), kind, f'{ms:.1f}', f'{ms / total:.1%}'
+      )
+    report.default_console().print(table)

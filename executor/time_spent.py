@@ -8,16 +8,9 @@ import rich.console
 import rich.table
 import tensorflow.compat.v1 as tf
 
-INPUT, STEP, START = 'input', 'step', 'start'
-CHECKPOINT, EVALUATION, OTHER = 'checkpoint', 'evaluation', 'other'
-_MEANINGS = {
-  START: 'graph, weights and first step',
-  INPUT: 'steps that waited for images',
-  STEP: 'all else of steps',
-  CHECKPOINT: 'saving',
-  EVALUATION: '',
-  OTHER: '',
-}
+START, INPUT, STEP = 'start, first step', 'wait for input', 'steps'
+CHECKPOINT, EVALUATION, OTHER = 'checkpoints', 'evaluation', 'other'
+_PARTS = (START, INPUT, STEP, CHECKPOINT, EVALUATION, OTHER)
 
 
 class TimeSpent:
@@ -29,7 +22,7 @@ class TimeSpent:
 
   def __init__(self):
     self.num_images = 0
-    self._seconds = dict.fromkeys(_MEANINGS, 0.0)
+    self._seconds = dict.fromkeys(_PARTS, 0.0)
     self._part = OTHER
     self._since = time.monotonic()
 
@@ -68,14 +61,13 @@ class TimeSpent:
     table = rich.table.Table(
       title='Where the time went', show_header=False, title_justify='left'
     )
-    for justify in ('left', 'right', 'right', 'left'):
-      table.add_column(justify=justify)
+    table.add_column()
+    for _ in range(2):
+      table.add_column(justify='right')
     for part, seconds in self._seconds.items():
-      table.add_row(
-        part, f'{seconds:.1f} s', f'{seconds / total:.0%}', _MEANINGS[part]
-      )
+      table.add_row(part, f'{seconds:.1f} s', f'{seconds / total:.0%}')
     speed = self.num_images / (self._seconds[INPUT] + self._seconds[STEP])
-    table.add_row('images/s', f'{speed:.2f}', '', 'of the steps')
+    table.add_row('images/s', f'{speed:.2f}')
     return table
 
 

@@ -117,6 +117,6 @@ def test_share_that_waited_for_input(
   assert spent.num_images == 6 * 8
   cells = [list(column.cells) for column in spent.table().columns]
   seconds = dict(zip(cells[0], (float(c.split()[0]) for c in cells[1])))
-  assert seconds['input'] == pytest.approx(6 * of_input, abs=0.1)
-  assert seconds['step'] == pytest.approx(6 * of_network, abs=0.1)
-  assert seconds['start'] > 0.05
+  assert seconds[time_spent.INPUT] == pytest.approx(6 * of_input, abs=0.1)
+  assert seconds[time_spent.STEP] == pytest.approx(6 * of_network, abs=0.1)
+  assert seconds[time_spent.START] > 0.05

@@ -8,7 +8,7 @@ from executor import shown_images
 from tests import record_factory
 from utils import drawing
 
-_HEIGHT, _WIDTH = 400, 800  # Shown at 0.8 of that.
+_HEIGHT, _WIDTH = 200, 400
 
 
 def _params(path, count):
@@ -18,8 +18,8 @@ def _params(path, count):
   return types.SimpleNamespace(eval=settings)
 
 
-def _write(tmp_path, number, **features):
-  grey = np.full([_HEIGHT, _WIDTH, 3], 128, np.uint8)
+def _write(tmp_path, number, size=(_HEIGHT, _WIDTH), **features):
+  grey = np.full([*size, 3], 128, np.uint8)
   records = [
     record_factory.make_record(
       source_id=str(i).encode(), encoded=record_factory.encode(grey), **features
@@ -33,20 +33,18 @@ def _batch(ids, score=0.9):
   """One object and two detections of each image, which is resized by 0.5."""
   size = len(ids)
   groundtruths = {
-    'boxes': np.tile(
-      np.float32([[100, 200, 300, 400], [-1] * 4]), [size, 1, 1]
-    ),
+    'boxes': np.tile(np.float32([[50, 100, 150, 200], [-1] * 4]), [size, 1, 1]),
     'classes': np.tile([1, -1], [size, 1]),
   }
   predictions = {
     'source_id': np.array(ids),
     'is_padding': np.array([i < 0 for i in ids]),
     'image_info': np.tile(
-      np.float32([[_HEIGHT, _WIDTH], [200, 400], [0.5, 0.5], [0, 0]]),
+      np.float32([[_HEIGHT, _WIDTH], [100, 200], [0.5, 0.5], [0, 0]]),
       [size, 1, 1],
     ),
     'detection_boxes': np.tile(
-      np.float32([[50, 100, 150, 350], [0, 0, 20, 20]]), [size, 1, 1]
+      np.float32([[25, 50, 75, 175], [0, 0, 10, 10]]), [size, 1, 1]
     ),
     'detection_classes': np.tile([2, 1], [size, 1]),
     'detection_scores': np.tile(np.float32([score, 0.05]), [size, 1]),
@@ -74,10 +72,10 @@ def test_the_first_images_with_boxes_in_their_frame(tmp_path):
     assert list(pictures) == tags
     # Of weak detections the best one alone.
     for picture in pictures.values():
-      assert picture.size == (2 * 640 + 8, 320)
-      assert _has_outline(picture, (160, 80, 320, 240), 1)
-      assert _has_outline(picture, (648 + 160, 80, 648 + 560, 240), 2)
-      assert picture.getpixel((648 + 16, 31)) == (128, 128, 128)
+      assert picture.size == (2 * 400 + 8, 200)
+      assert _has_outline(picture, (100, 50, 200, 150), 1)
+      assert _has_outline(picture, (408 + 100, 50, 408 + 350, 150), 2)
+      assert picture.getpixel((408 + 10, 20)) == (128, 128, 128)
     shown.reset()
 
 
@@ -89,7 +87,7 @@ def test_no_images_are_shown(tmp_path):
 
 def test_masks_of_both(tmp_path):
   mask = np.zeros([_HEIGHT, _WIDTH], np.uint8)
-  mask[100:300, 200:300] = 1
+  mask[50:150, 100:150] = 1
   path = _write(tmp_path, 1, object__mask=[record_factory.encode(mask)])
   shown = shown_images.ShownImages(_params(path, 1))
   predictions, groundtruths = _batch([0])
@@ -98,11 +96,19 @@ def test_masks_of_both(tmp_path):
   (picture,) = shown.draw({}).values()
   grey = (128, 128, 128)
   # The left half of the box of the groundtruth; all of the detection.
-  assert picture.getpixel((200, 200)) != grey
-  assert picture.getpixel((280, 200)) == grey
-  assert picture.getpixel((648 + 200, 200)) != grey
-  assert picture.getpixel((648 + 500, 200)) != grey
-  assert picture.getpixel((648 + 600, 200)) == grey
+  assert picture.getpixel((125, 125)) != grey
+  assert picture.getpixel((175, 125)) == grey
+  assert picture.getpixel((408 + 125, 125)) != grey
+  assert picture.getpixel((408 + 325, 125)) != grey
+  assert picture.getpixel((408 + 375, 125)) == grey
+
+
+def test_large_images_are_shown_small(tmp_path):
+  path = _write(tmp_path, 1, (700, 1000))
+  shown = shown_images.ShownImages(_params(path, 1))
+  shown.update(*_batch([0]))
+  (picture,) = shown.draw({}).values()
+  assert picture.size == (2 * 640 + 8, 448)
 
 
 def test_classes_of_whole_images(tmp_path):
@@ -116,5 +122,5 @@ def test_classes_of_whole_images(tmp_path):
   (picture,) = shown.draw({1: 'cat', 2: 'dog'}).values()
   colors = {color for _, color in picture.getcolors(10**6)}
   assert drawing.class_color(1) in colors and drawing.class_color(2) in colors
-  left = picture.crop((0, 0, 640, 320))
+  left = picture.crop((0, 0, 400, 200))
   assert drawing.class_color(2) not in {c for _, c in left.getcolors(10**6)}

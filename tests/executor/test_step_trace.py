@@ -29,11 +29,11 @@ def test_steps_that_the_run_does_not_do(text):
     step_trace.parse(text, _params(), 4, trains=True)
   message = str(info.value)
   assert f'--profile_steps={text}: ' in message
-  assert 'between 5 and 60' in message and '--profile_steps=7,8' in message
+  assert 'does, 5 to 60' in message and '--profile_steps=7,8' in message
 
 
 def test_too_many_steps():
-  with pytest.raises(errors.ConfigError, match='of 100 steps at most'):
+  with pytest.raises(errors.ConfigError, match='at most 100, of'):
     step_trace.parse('1,101', _params(1000), 0, trains=True)
 
 
@@ -63,7 +63,7 @@ def test_traces_and_the_dearest_ops(tmp_path, capsys):
     assert {'MatMul', 'RandomUniform'} <= {op['name'] for op in ops}
     assert all({'ts', 'dur', 'pid', 'tid'} <= set(op) for op in ops)
   title, *lines = capsys.readouterr().out.splitlines()
-  assert 'ops in steps 2 to 3' in title
+  assert 'ops, steps 2 to 3' in title
   rows = [line.split() for line in lines if line.strip().endswith('%')]
   assert ['product', 'MatMul'] in [row[:2] for row in rows[:2]]
   times = [float(row[2]) for row in rows]

@@ -122,47 +122,34 @@ def measure_summaries(options: Any) -> None:
   # Two runs at a time have nothing sensible to say.
   logging.getLogger(progress.__name__).setLevel(logging.WARNING)
   with contextlib.ExitStack() as stack:
-    jobs = {
-      has_summaries: turns.timed(_steps(has_summaries, stack))
-      for has_summaries in (True, False)
-    }
+    jobs = {has: turns.timed(_steps(has, stack)) for has in (True, False)}
     results = turns.measure(jobs, options.rounds or _SHORT_ROUNDS, warm_up=5)
   print(
-    'training step with summaries / without {:.3f} (at most 1.03; {:.0f} ms, '
-    '{})'.format(
-      results.ratio(True, False),
-      1000 * results.median(False),
-      _SHORT_PRESET,
-    )
+    f'training step with summaries / without {results.ratio(True, False):.3f} '
+    f'(at most 1.03; {1000 * results.median(False):.0f} ms, {_SHORT_PRESET})'
   )
 
 
 def _steps(
   has_summaries: bool, stack: contextlib.ExitStack
 ) -> Callable[[], Any]:
-  """Returns what trains a step, with the progress of a run."""
+  """Returns what trains a step, with the hooks of a run that show something."""
   model_dir = stack.enter_context(tempfile.TemporaryDirectory())
   (preset,) = presets.find_presets([_SHORT_PRESET])
   flags = {'use_tpu': False, 'skip_host_call': not has_summaries}
   params = resolver.resolve(
     config_file=preset.path, flags={**flags, 'model_dir': model_dir}
   ).params
+  shown = progress.ProgressHook(
+    params.train.total_steps,
+    _SHORT_BATCH,
+    time_spent.TimeSpent(),
+    summary_dir=model_dir if has_summaries else None,
+  )
   with tf.Graph().as_default():
     spec = build(params, synthetic_batch.make(params, _SHORT_BATCH))
-    shown = progress.ProgressHook(
-      params.train.total_steps,
-      _SHORT_BATCH,
-      time_spent.TimeSpent(),
-      summary_dir=model_dir if has_summaries else None,
-    )
-    config = estimator_factory.session_config(
-      params, hardware.detect(params), is_training=True
-    )
-    session = tf.train.MonitoredSession(
-      tf.train.ChiefSessionCreator(config=config),
-      [*spec.training_hooks, shown],
-    )
-  stack.enter_context(session)
+    hooks = [*spec.training_hooks, shown]
+    session = stack.enter_context(tf.train.MonitoredSession(hooks=hooks))
   return lambda: session.run(spec.train_op)
 
 
