@@ -10,13 +10,12 @@ Writes a data set of shapes, trains the preset `retinanet_demo.yaml` with
   pictures/        the images with what was detected
   page.html        the same to look through
 
-A demo that was stopped goes on, if the flags are the same; one that has ended
-begins anew.
+A demo that was stopped goes on, if the flags are the same. Nothing that is
+there is deleted.
 """
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +27,9 @@ from utils import errors, files, program, signals
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('output_dir', 'demo_output', 'Folder to write to.')
+flags.DEFINE_string(
+  'output_dir', None, 'Folder to write to; default: demo_output[_masks].'
+)
 flags.DEFINE_integer('train_images', 600, 'Images to train on.', 1)
 flags.DEFINE_integer('val_images', 100, 'Images to evaluate on.', 1)
 flags.DEFINE_integer(
@@ -39,7 +40,7 @@ flags.DEFINE_bool('masks', False, 'Learn instance masks, too.')
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SEED = 1
 _NUM_PICTURES = 12
-# Only tells our own folder, which may be emptied, from somebody's files.
+# Says what a demo that has begun, or has ended, is of.
 _MARKER = '.demo'
 
 
@@ -67,26 +68,28 @@ _MASKS = _Network(
 def _is_begun(folder: str) -> bool:
   """Whether a demo with these flags has data in the folder, and no end yet.
 
-  If not, the folder is made, and what an earlier demo left there goes.
+  If not, the folder is made.
+
+  Raises:
+    UserError: there is something else.
   """
   marker = os.path.join(folder, _MARKER)
-  if os.path.isdir(folder) and os.listdir(folder):
-    if not os.path.exists(marker):
-      raise errors.UserError(
-        f'--output_dir={folder} holds files that are not from the demo. Give '
-        'an empty or a new folder.'
-      )
-    if files.read_text(marker) == _flags():
-      return True
-    shutil.rmtree(folder)
-  os.makedirs(folder, exist_ok=True)
-  files.write_text(marker, '')
-  return False
+  if not os.path.isdir(folder) or not os.listdir(folder):
+    os.makedirs(folder, exist_ok=True)
+    return False
+  begun = files.read_text(marker) if os.path.exists(marker) else None
+  if begun == _flags():
+    return True
+  raise errors.UserError(
+    f"--output_dir: '{folder}' holds "
+    + ('files that are not from a demo' if begun is None else begun)
+    + '. Delete it, or give an empty or a new folder.'
+  )
 
 
 def _flags() -> str:
   """What data and training depend on."""
-  return ' '.join(
+  return 'a demo of ' + ' '.join(
     f'--{name}={FLAGS[name].value}'
     for name in ('train_images', 'val_images', 'train_steps', 'masks')
   )
@@ -174,7 +177,9 @@ def main(argv: List[str]) -> None:
   del argv  # Unused.
   # The modules below import TensorFlow, which has to be quiet by then.
   program.quieten_tensorflow()
-  output_dir = os.path.abspath(FLAGS.output_dir)
+  output_dir = os.path.abspath(
+    FLAGS.output_dir or 'demo_output' + '_masks' * FLAGS.masks
+  )
   data_dir = os.path.join(output_dir, 'data')
   model_dir = os.path.join(output_dir, 'model')
   marker = os.path.join(output_dir, _MARKER)
@@ -185,7 +190,7 @@ def main(argv: List[str]) -> None:
     files.write_text(marker, _flags())
   _train_and_evaluate(data_dir, model_dir)
   page = _detect(data_dir, model_dir, output_dir)
-  files.write_text(marker, '')
+  files.write_text(marker, _flags() + ', which has ended')
   print(f'Detections on images not trained on: {page}')
 
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from typing import Any, Callable, Iterator, NoReturn, Optional
 
 # Seconds that what runs has to end by itself; after a second signal.
@@ -26,6 +27,16 @@ class Signalled(KeyboardInterrupt):
     self.exit_code = 128 + number
 
 
+def _swallows(frame: Any) -> bool:
+  """Whether what runs is a destructor, which an exception does not leave."""
+  while frame:
+    code = frame.f_code
+    if code.co_name == '__del__' or code.co_filename == weakref.__file__:
+      return True
+    frame = frame.f_back
+  return False
+
+
 class _Handler:
   """What the main thread does about a signal once it runs Python again."""
 
@@ -33,6 +44,10 @@ class _Handler:
     self._note = note
 
   def __call__(self, number: int, frame: Any) -> None:
+    if _swallows(frame):
+      signal.signal(signal.SIGALRM, lambda _, later: self(number, later))
+      signal.setitimer(signal.ITIMER_REAL, _POLL)
+      return
     if self._note is None:
       raise Signalled(number)
     self._note(number)

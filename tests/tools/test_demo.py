@@ -70,6 +70,9 @@ def test_a_demo_that_was_stopped_goes_on(tmp_path, number):
   assert 'was stopped, and goes on' in done.stdout
   assert 'Training continues from step' in done.stderr
   assert (tmp_path / 'page.html').exists()
+  done = _run_demo(*flags)
+  assert done.returncode == 1
+  assert 'which has ended. Delete it, or give' in done.stderr
 
 
 @pytest.mark.slow

@@ -31,6 +31,16 @@ def note():
     print('ready', flush=True)
     time.sleep(1)
   print('finished', flush=True)
+def destroy():
+  class Destroyed:
+    def __del__(self):
+      print('ready', flush=True)
+      time.sleep(1)
+  try:
+    Destroyed()
+    time.sleep(60)
+  finally:
+    print('cleaned', flush=True)
 program.run(lambda argv: {}())
 """
 
@@ -40,6 +50,7 @@ program.run(lambda argv: {}())
   'what,code,printed,told',
   [
     ('wait', 128, 'cleaned\n', 'Interrupted by {}.\n'),
+    ('destroy', 128, 'cleaned\n', 'Interrupted by {}.\n'),
     ('block', 128, '', 'Interrupted by {}. What was running did not end in'),
     ('note', 0, '{:d}\nfinished\n', ''),
   ],
