@@ -134,11 +134,12 @@ class BlowUps:
     """Prefix of a checkpoint."""
     latest = checkpoint.find_latest(self._model_dir)
     step = checkpoint.step_of(latest)
+    # This loss is all that is known of the weights that were just saved.
+    if error.loss is None or step != error.step:
+      return latest
     found = checkpoint.find_all(self._model_dir)
     older = [p for p in found if checkpoint.step_of(p) < step]
-    # This loss is all that is known of the weights that were just saved.
-    is_suspect = error.loss is not None and step == error.step
-    return older[-1] if is_suspect and older else latest
+    return (older and checkpoint.find_whole(older[-1])[0]) or latest
 
   def _states(self) -> List[State]:
     """One a line."""

@@ -11,10 +11,14 @@ from modeling import checkpoint, checkpoint_copy, checkpoint_state
 _log = logging.getLogger(__name__)
 
 _DAMAGED = 'damaged'
-# What is left of a save, or of a small file, that was killed.
+# What is left of a save, or of a small file of a training, that was killed.
+# Other processes may be writing other files.
 _LEFTOVER = re.compile(
-  r'((model\.ckpt-\d+(_temp_|\.meta\.tmp)|checkpoint\.tmp)\w+'
-  r'|\.\w+\.\d+(\.(yaml|jsonl?|lock))?)$'
+  r'((averages-)?model\.ckpt-\d+(_temp_|\.\S+\.(tmp|tempstate))\w+'
+  r'|(checkpoint|params\.yaml|training\.lock|(history|skipped_batches)\.jsonl)'
+  r'\.tmp\w+'
+  r'|\.(checkpoint|params|training|history|skipped_batches|trace_\d+)\.\d+'
+  r'(\.(yaml|jsonl?|lock))?)$'
 )
 
 

@@ -28,18 +28,19 @@ def listed(directory: str) -> Optional[List[str]]:
   return [os.path.basename(path) for path in state.all_model_checkpoint_paths]
 
 
-def write(prefix: str, others: Sequence[str] = ()) -> None:
+def write(prefix: str, passing: Sequence[str] = ()) -> None:
   """Names a checkpoint that of its directory, wherever that is moved to.
 
   Args:
     prefix: of its files.
-    others: prefixes or names of those that count to `train.keep_checkpoints`.
+    passing: prefixes or names of those that count to `train.keep_checkpoints`,
+      oldest first. If it is none of them, it stays.
   """
   directory, latest = os.path.split(prefix)
-  names = [os.path.basename(other) for other in others]
+  names = [os.path.basename(path) for path in passing]
   state = checkpoint_state_pb2.CheckpointState(
     model_checkpoint_path=latest,
-    all_model_checkpoint_paths=[n for n in names if n != latest] + [latest],
+    all_model_checkpoint_paths=sorted(names, key=latest.__eq__),
   )
   files.write_text(os.path.join(directory, NAME), str(state))
 
