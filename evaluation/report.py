@@ -54,6 +54,11 @@ _ROWS = {
 _CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'ARmax100')
 
 
+def now() -> str:
+  """Returns the time, in UTC."""
+  return datetime.datetime.utcnow().strftime(TIME_FORMAT)
+
+
 def write_metrics(
   directory: str,
   metrics: Mapping[str, Any],
@@ -89,9 +94,8 @@ def write_metrics(
     {**about, **values, **tables},
     indent=2,
   )
-  now = datetime.datetime.utcnow().strftime(TIME_FORMAT)
   history = read_history(directory)
-  history.append({**about, 'time': now, 'metrics': values})
+  history.append({**about, 'time': now(), 'metrics': values})
   files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()

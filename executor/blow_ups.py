@@ -78,9 +78,7 @@ class BlowUps:
     return state
 
   def recover(
-    self,
-    error: finite_loss.BlowUpError,
-    batches: finite_loss.RecentBatches,
+    self, error: finite_loss.BlowUpError, batches: finite_loss.RecentBatches
   ) -> None:
     """Makes the next training start from the last good checkpoint.
 

@@ -117,10 +117,8 @@ class Runner:
     """
     if self._hardware.cluster:
       return self.train(eval_after_training=True)
-    total, interval = (
-      self._params.train.total_steps,
-      self._params.eval.num_steps_per_eval,
-    )
+    total = self._params.train.total_steps
+    interval = self._params.eval.num_steps_per_eval
     metrics: Dict[str, float] = {}
     with self._begun('train_and_eval', evaluates=True):
       step = checkpoint.latest_step(self._model_dir)
@@ -272,10 +270,6 @@ class Runner:
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""
-    with self._trainer.time_spent.spending(time_spent.EVALUATION):
-      return self._evaluate_on_hardware(path)
-
-  def _evaluate_on_hardware(self, path: Optional[str]) -> Dict[str, float]:
     if (
       self._hardware.kind != hardware_lib.TPU
       or not hardware_lib.evaluates_on_tpu(self._params)
@@ -290,7 +284,9 @@ class Runner:
     )
 
   def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
-    with failures.naming_bad_records(
+    with self._trainer.time_spent.spending(
+      time_spent.EVALUATION
+    ), failures.naming_bad_records(
       self._params,
       self._params.eval.eval_file_pattern,
       evaluation_lib.contents_of_records(self._params),

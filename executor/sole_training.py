@@ -1,7 +1,6 @@
 """One training at a time in a directory."""
 
 import contextlib
-import datetime
 import fcntl
 import json
 import logging
@@ -182,7 +181,7 @@ def _me() -> _Holder:
   return {
     'host': socket.gethostname(),
     'pid': os.getpid(),
-    'since': datetime.datetime.utcnow().strftime(report.TIME_FORMAT),
+    'since': report.now(),
     'run': _RUN,
     'place': _place(),
   }
@@ -210,9 +209,8 @@ def _shown(holder: _Holder) -> str:
 
 def _taken(model_dir: str) -> errors.UserError:
   holder = _read(os.path.join(model_dir, _NAME))
+  who = f' ({_shown(holder)})' if holder else ''
   return errors.UserError(
-    "Another training runs in model_dir '{}'{}. Stop it, wait for its end, or "
-    'give another --model_dir.'.format(
-      model_dir, f' ({_shown(holder)})' if holder else ''
-    )
+    f"Another training runs in model_dir '{model_dir}'{who}. Stop it, wait for "
+    'its end, or give another --model_dir.'
   )
