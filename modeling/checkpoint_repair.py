@@ -13,12 +13,12 @@ _log = logging.getLogger(__name__)
 _DAMAGED = 'damaged'
 # What is left of a save, or of a small file of a training, that was killed.
 # Other processes may be writing other files.
+_TEXT = (
+  r'(checkpoint|params|training|train_model_stats|history|skipped_batches)'
+)
 _LEFTOVER = re.compile(
   r'((averages-)?model\.ckpt-\d+(_temp_|\.\S+\.(tmp|tempstate))\w+'
-  r'|(checkpoint|params\.yaml|training\.lock|(history|skipped_batches)\.jsonl)'
-  r'\.tmp\w+'
-  r'|\.(checkpoint|params|training|history|skipped_batches|trace_\d+)\.\d+'
-  r'(\.(yaml|jsonl?|lock))?)$'
+  rf'|{_TEXT}(\.\w+)?\.tmp\w+|\.({_TEXT}|trace_\d+)\.\d+(\.\w+)?)$'
 )
 
 
