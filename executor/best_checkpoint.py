@@ -96,6 +96,13 @@ class BestCheckpoint:
   ) -> None:
     tf.io.gfile.makedirs(self.directory)
     kept = checkpoint_copy.copy(prefix, self.directory)
+    if not kept:
+      _log.warning(
+        "'%s' is the best so far, %s %.4f, but was deleted before it could be "
+        'kept. Raise train.keep_checkpoints.',
+        *(prefix, self._metric, value),
+      )
+      return
     config = os.path.join(self._model_dir, resolver.FILE_NAME)
     if tf.io.gfile.exists(config):
       files.write_text(
