@@ -119,7 +119,7 @@ class BlowUps:
       },
     )
     # Last: if this is not reached, the loss blows up again.
-    checkpoint_state.write(good, checkpoint_state.listed(self._model_dir) or ())
+    checkpoint_state.write(good, checkpoint_state.listed(self._model_dir))
     told = (
       f'{error.args[0]} Training goes back to step {step}, leaves out '
       f'{last + 1 - first} batches, and has learning rates times '

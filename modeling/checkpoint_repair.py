@@ -63,8 +63,7 @@ def prepare(directory: str) -> None:
       state,
       os.path.basename(whole),
     )
-  listed = checkpoint_state.listed(directory)
-  checkpoint_state.write(whole, found if listed is None else listed)
+  checkpoint_state.write(whole, checkpoint_state.listed(directory))
 
 
 def remove_leftovers(directory: str) -> None:

@@ -17,15 +17,14 @@ def named(directory: str) -> Optional[str]:
   return state.model_checkpoint_path if state else None
 
 
-def listed(directory: str) -> Optional[List[str]]:
+def listed(directory: str) -> List[str]:
   """Names of those that count to `train.keep_checkpoints`, oldest first.
 
-  Others stay. None if the file is absent or damaged.
+  Others stay, so all do if the file is absent or damaged.
   """
   state = _read(directory)
-  if state is None:
-    return None
-  return [os.path.basename(path) for path in state.all_model_checkpoint_paths]
+  paths = state.all_model_checkpoint_paths if state else ()
+  return [os.path.basename(path) for path in paths]
 
 
 def write(prefix: str, passing: Sequence[str] = ()) -> None:

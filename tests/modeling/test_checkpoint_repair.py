@@ -207,3 +207,8 @@ def test_a_checkpoint_that_was_kept_for_good_stays_so(run):
   checkpoint_repair.prepare(str(run))
   assert checkpoint.latest_step(str(run)) == 2
   assert 'model.ckpt-2' not in state.listed(str(run))
+  # Without the file nobody knows which may go.
+  (run / 'checkpoint').unlink()
+  checkpoint_repair.prepare(str(run))
+  assert checkpoint.latest_step(str(run)) == 2
+  assert state.listed(str(run)) == []
