@@ -17,13 +17,12 @@ def copy(prefix: str, directory: str) -> Optional[str]:
   long as the directory's state names another one, nobody takes it. If it is not
   whole, since its training has deleted it meanwhile, there is None.
   """
-  source, name = os.path.split(prefix)
-  copied = free_prefix(directory, name)
+  copied = free_prefix(directory, os.path.basename(prefix))
   is_whole = False
   try:
     with contextlib.suppress(tf.errors.NotFoundError):
       for path in checkpoint.files_of(prefix):
-        ending = path[len(os.path.join(source, name)) :]
+        ending = checkpoint.FILE_ENDING.search(path).group()
         tf.io.gfile.copy(path, copied + ending, overwrite=True)
     is_whole = checkpoint.damage_of(copied) is None
   finally:

@@ -93,5 +93,5 @@ def _set_aside(prefix: str) -> str:
   tf.gfile.MakeDirs(damaged)
   moved = checkpoint_copy.free_prefix(damaged, name)
   for path in checkpoint.files_of(prefix):
-    tf.gfile.Rename(path, moved + path[len(prefix) :])
+    tf.gfile.Rename(path, moved + checkpoint.FILE_ENDING.search(path).group())
   return moved
