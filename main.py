@@ -127,7 +127,6 @@ def main(argv):
 
   trains = FLAGS.mode != 'eval'
   runner = runner_lib.Runner(resolved.params, trains, FLAGS.profile_steps)
-  runner.print_plan(FLAGS.mode)
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)
   elif FLAGS.mode == 'eval':

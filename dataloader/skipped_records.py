@@ -58,8 +58,7 @@ def map_and_skip(
   parsed = marked.map(_no_autograph(parse), num_parallel_calls)
   numbered = tf.data.Dataset.zip((tf.data.experimental.Counter(), parsed))
   numbered = numbered.map(
-    _no_autograph(lambda index, item: (index, decode(item))),
-    num_parallel_calls,
+    _no_autograph(lambda index, item: (index, decode(item))), num_parallel_calls
   )
   numbered = numbered.apply(tf.data.experimental.ignore_errors())
 
@@ -111,10 +110,7 @@ def _count_missing(
     # Orders differ, so that an epoch is within two of them.
     tf.debugging.Assert(
       in_a_row < 2 * num_records,
-      [
-        NO_IMAGE_DECODES + ' (train.skip_broken_images) of the last',
-        in_a_row,
-      ],
+      [NO_IMAGE_DECODES + ' (train.skip_broken_images) of the last', in_a_row],
     ),
   ]
   with tf.control_dependencies(checks):

@@ -356,10 +356,9 @@ def box_from_params(params: Any) -> COCOEvaluator:
   contents=lambda params: (
     None if _val_json_file(params.eval) else record_contents.OBJECTS_WITH_MASKS
   ),
-  metrics=tuple(
-    prefix + name
-    for prefix in ('', 'mask_')
-    for name in coco_metrics.CATEGORY_METRICS
+  metrics=(
+    *coco_metrics.CATEGORY_METRICS,
+    *('mask_' + name for name in coco_metrics.CATEGORY_METRICS),
   ),
 )
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:

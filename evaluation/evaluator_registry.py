@@ -37,38 +37,24 @@ class EvaluatorType(NamedTuple):
 
   from_params: Callable[[Any], Any]
   needs: Sequence[str]
-  check: Callable[[Any], None]
-  contents: Callable[[Any], Optional[record_contents.Contents]]
-  streams_groundtruth: Callable[[Any], bool]
-  metrics: Sequence[str]
+  check: Callable[[Any], None] = lambda params: None
+  contents: Callable[[Any], Optional[record_contents.Contents]] = (
+    lambda params: None
+  )
+  streams_groundtruth: Callable[[Any], bool] = lambda params: False
+  metrics: Sequence[str] = ()
 
 
 EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))
 
 
 def register_evaluator(
-  name: str,
-  needs: Sequence[str],
-  check: Callable[[Any], None] = lambda params: None,
-  contents: Callable[
-    [Any], Optional[record_contents.Contents]
-  ] = lambda params: None,
-  streams_groundtruth: Callable[[Any], bool] = lambda params: False,
-  metrics: Sequence[str] = (),
+  name: str, needs: Sequence[str], **more: Any
 ) -> Callable[..., Any]:
   """Decorates the `from_params` of an evaluator; see `EvaluatorType`."""
 
   def decorator(from_params):
-    EVALUATORS.register(name)(
-      EvaluatorType(
-        from_params,
-        tuple(needs),
-        check,
-        contents,
-        streams_groundtruth,
-        metrics,
-      )
-    )
+    EVALUATORS.register(name)(EvaluatorType(from_params, tuple(needs), **more))
     return from_params
 
   return decorator

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 import rich.box
 import rich.console
@@ -54,6 +54,11 @@ _ROWS = {
 _CLASS_COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'ARmax100')
 
 
+def now() -> str:
+  """Returns the time, in UTC."""
+  return datetime.datetime.utcnow().strftime(TIME_FORMAT)
+
+
 def write_metrics(
   directory: str,
   metrics: Mapping[str, Any],
@@ -89,9 +94,8 @@ def write_metrics(
     {**about, **values, **tables},
     indent=2,
   )
-  now = datetime.datetime.utcnow().strftime(TIME_FORMAT)
   history = read_history(directory)
-  history.append({**about, 'time': now, 'metrics': values})
+  history.append({**about, 'time': now(), 'metrics': values})
   files.write_json(os.path.join(directory, _HISTORY), history, indent=1)
 
   summary = tf.Summary()
@@ -149,6 +153,20 @@ def default_console() -> rich.console.Console:
   return rich.console.Console(width=_PLAIN_WIDTH)
 
 
+def table_of(
+  title: str, texts: Iterable[str], numbers: Iterable[str]
+) -> rich.table.Table:
+  """Returns a table without rows; of columns, those of texts come first."""
+  table = rich.table.Table(
+    title=rich.text.Text(title), title_justify='left', box=rich.box.SIMPLE_HEAD
+  )
+  for name in texts:
+    table.add_column(name, overflow='fold')
+  for name in numbers:
+    table.add_column(name, justify='right')
+  return table
+
+
 def print_metrics(
   metrics: Mapping[str, Any],
   step: Optional[int],
@@ -203,16 +221,12 @@ def print_beside(
     last: metrics of the last checkpoint.
     step: of the last.
   """
-  table = _table('The best checkpoint and the last')
-  table.add_column('metric')
-  for name, number in (('best', best_step), ('last', step)):
-    table.add_column(f'{name}, step {number}', justify='right')
+  columns = f'best, step {best_step}', f'last, step {step}'
+  table = table_of('The best checkpoint and the last', ['metric'], columns)
   for name in last:
     if _class_metric(name) is None:
-      table.add_row(
-        loss_label(name), *(_shown(metrics, name) for metrics in (best, last))
-      )
-  rich.console.Console().print(table)
+      table.add_row(loss_label(name), _shown(best, name), _shown(last, name))
+  default_console().print(table)
 
 
 def loss_label(name: str) -> str:
@@ -221,13 +235,10 @@ def loss_label(name: str) -> str:
 
 
 def _overall_table(metrics, title) -> rich.table.Table:
-  table = _table(title)
-  for column in ('metric', 'average', 'IoU', 'area'):
-    table.add_column(column)
-  table.add_column('detections', justify='right')
   prefixes = [p for p in ('', _MASK_PREFIX) if p + 'AP' in metrics]
-  for prefix in prefixes:
-    table.add_column('masks' if prefix else 'boxes', justify='right')
+  kinds = ['masks' if prefix else 'boxes' for prefix in prefixes]
+  texts = ['metric', 'average', 'IoU', 'area']
+  table = table_of(title, texts, ['detections', *kinds])
   for name, row in _ROWS.items():
     if prefixes:
       table.add_row(
@@ -242,11 +253,7 @@ def _overall_table(metrics, title) -> rich.table.Table:
 
 
 def _class_table(metrics, prefix, title) -> rich.table.Table:
-  table = _table(title)
-  table.add_column('class', overflow='fold')
-  table.add_column('objects', justify='right')
-  for column in _CLASS_COLUMNS:
-    table.add_column(column, justify='right')
+  table = table_of(title, ['class'], ['objects', *_CLASS_COLUMNS])
   first = prefix + coco_metrics.CATEGORY_METRICS['AP']
   for key in metrics:
     if key.startswith(first):
@@ -270,10 +277,7 @@ def _confusion_table(confusion, title) -> rich.table.Table:
   worst = sorted(totals, key=lambda name: correct[name] / totals[name])
   if len(worst) > _MAX_CLASSES:
     title += f', the {_MAX_CLASSES} worst of {len(worst)} classes'
-  table = _table(title)
-  table.add_column('class', overflow='fold')
-  for column in ('images', 'accuracy'):
-    table.add_column(column, justify='right')
+  table = table_of(title, ['class'], ['images', 'accuracy'])
   table.add_column('taken for', overflow='fold')
   for name in worst[:_MAX_CLASSES]:
     wrong = collections.Counter(confusion[name])
@@ -290,12 +294,6 @@ def _confusion_table(confusion, title) -> rich.table.Table:
       ),
     )
   return table
-
-
-def _table(title) -> rich.table.Table:
-  return rich.table.Table(
-    title=rich.text.Text(title), title_justify='left', box=rich.box.SIMPLE_HEAD
-  )
 
 
 def _shown(metrics, key) -> str:

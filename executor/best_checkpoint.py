@@ -1,6 +1,5 @@
 """The best checkpoint of a run, kept apart from those that come and go."""
 
-import datetime
 import json
 import logging
 import math
@@ -63,9 +62,9 @@ class BestCheckpoint:
       checkpoint_copy.keep_only(
         os.path.join(self.directory, best['checkpoint'])
       )
-    if not math.isfinite(value) or (best and not self._is_better(value, best)):
-      return
-    self._keep(prefix, value, metrics)
+    is_better = not best or self._sign * (value - best['value']) > 0
+    if math.isfinite(value) and is_better:
+      self._keep(prefix, value, metrics)
 
   def read(self) -> Optional[Dict[str, Any]]:
     """Returns what `best.json` says, None if nothing is kept by the metric.
@@ -92,14 +91,18 @@ class BestCheckpoint:
       report.print_beside(best['metrics'], best['step'], metrics, step)
       _log.info("The best one is in '%s'.", self.directory)
 
-  def _is_better(self, value: float, best: Mapping[str, Any]) -> bool:
-    return self._sign * value > self._sign * best['value']
-
   def _keep(
     self, prefix: str, value: float, metrics: Mapping[str, Any]
   ) -> None:
     tf.io.gfile.makedirs(self.directory)
     kept = checkpoint_copy.copy(prefix, self.directory)
+    if not kept:
+      _log.warning(
+        "'%s' is the best so far, %s %.4f, but was deleted before it could be "
+        'kept. Raise train.keep_checkpoints.',
+        *(prefix, self._metric, value),
+      )
+      return
     config = os.path.join(self._model_dir, resolver.FILE_NAME)
     if tf.io.gfile.exists(config):
       files.write_text(
@@ -107,14 +110,13 @@ class BestCheckpoint:
         files.read_text(config),
       )
     step = checkpoint.step_of(prefix)
-    now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
     files.write_json(
       os.path.join(self.directory, _RECORD),
       {
         'metric': self._metric,
         'value': value,
         'step': step,
-        'time': now,
+        'time': report.now(),
         'checkpoint': os.path.basename(kept),
         'metrics': {
           name: float(value) if math.isfinite(value) else None

@@ -78,9 +78,7 @@ class BlowUps:
     return state
 
   def recover(
-    self,
-    error: finite_loss.BlowUpError,
-    batches: finite_loss.RecentBatches,
+    self, error: finite_loss.BlowUpError, batches: finite_loss.RecentBatches
   ) -> None:
     """Makes the next training start from the last good checkpoint.
 
@@ -121,7 +119,7 @@ class BlowUps:
       },
     )
     # Last: if this is not reached, the loss blows up again.
-    checkpoint_state.write(good, checkpoint_state.listed(self._model_dir) or ())
+    checkpoint_state.write(good, checkpoint_state.listed(self._model_dir))
     told = (
       f'{error.args[0]} Training goes back to step {step}, leaves out '
       f'{last + 1 - first} batches, and has learning rates times '
@@ -134,11 +132,12 @@ class BlowUps:
     """Prefix of a checkpoint."""
     latest = checkpoint.find_latest(self._model_dir)
     step = checkpoint.step_of(latest)
+    # This loss is all that is known of the weights that were just saved.
+    if error.loss is None or step != error.step:
+      return latest
     found = checkpoint.find_all(self._model_dir)
     older = [p for p in found if checkpoint.step_of(p) < step]
-    # This loss is all that is known of the weights that were just saved.
-    is_suspect = error.loss is not None and step == error.step
-    return older[-1] if is_suspect and older else latest
+    return (older and checkpoint.find_whole(older[-1])[0]) or latest
 
   def _states(self) -> List[State]:
     """One a line."""

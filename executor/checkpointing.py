@@ -68,7 +68,7 @@ class KeepListener(tf.train.CheckpointSaverListener):
 
   def before_save(self, session, global_step_value):
     del global_step_value
-    passing = checkpoint_state.listed(self._model_dir) or ()
+    passing = checkpoint_state.listed(self._model_dir)
     kept = [
       tf.gfile.Stat(prefix + '.index').mtime_nsec / 1e9
       for prefix in checkpoint.find_all(self._model_dir)

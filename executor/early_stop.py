@@ -2,7 +2,7 @@
 
 import logging
 import math
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -28,17 +28,18 @@ def reason(params: Any) -> Optional[str]:
   name, sign = best_checkpoint.parse(params.eval.best_metric)
   history = report.read_history(evaluation_lib.directory_of(params))
   values = {e['step']: e['metrics'].get(name) for e in history}
-  values = {step: v for step, v in sorted(values.items()) if v is not None}
   min_delta = params.train.early_stop_min_delta
-  since = _evaluations_since_best(
-    [sign * v for v in values.values()], min_delta
-  )
+  best, best_step, since = -math.inf, 0, 0
+  for step, value in sorted(values.items()):
+    if value is not None:
+      since += 1
+      if sign * value > best + min_delta:
+        best, best_step, since = sign * value, step, 0
   if since < patience:
     return None
-  best_step = list(values)[-1 - since]
   return (
-    f'{name} has not improved on the {values[best_step]:.4f} of step '
-    f'{best_step} by more than {min_delta} in {since} evaluations '
+    f'{name} has not improved on the {sign * best:.4f} of step {best_step} by '
+    f'more than {min_delta} in {since} evaluations '
     f'(train.early_stop_evaluations: {patience}).'
   )
 
@@ -59,12 +60,3 @@ class Listener(tf.train.CheckpointSaverListener):
     if why:
       _log.info('Training ends here: %s', why)
     return bool(why)
-
-
-def _evaluations_since_best(values: List[float], min_delta: float) -> int:
-  best, since = -math.inf, 0
-  for value in values:
-    since += 1
-    if value > best + min_delta:
-      best, since = value, 0
-  return since

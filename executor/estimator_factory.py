@@ -119,9 +119,7 @@ def _tpu_estimator(
 
 
 def _mirrored_estimator(
-  params: Any,
-  model_fn: Callable[..., Any],
-  run_config_kwargs: Dict[str, Any],
+  params: Any, model_fn: Callable[..., Any], run_config_kwargs: Dict[str, Any]
 ) -> tf.estimator.Estimator:
   config = tf.estimator.RunConfig(
     train_distribute=tf.distribute.MirroredStrategy(),

@@ -304,20 +304,21 @@ def _report(
   checkpoint_path: str,
   **for_tensorboard: Any,
 ) -> Dict[str, float]:
-  """Writes and prints, and keeps the best one; returns plain floats."""
+  """Keeps the best one, writes and prints; returns plain floats."""
   directory = directory_of(params)
   step = checkpoint.step_of(checkpoint_path)
-  report.write_metrics(
-    directory, metrics, step, checkpoint_path, **for_tensorboard
-  )
-  report.print_metrics(metrics, step, checkpoint_path)
-  _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
   plain = {
     name: float(value)
     for name, value in metrics.items()
     if not isinstance(value, dict)
   }
+  # Before the history, which says that this one need not be evaluated again.
   best_checkpoint.BestCheckpoint(params).offer(plain, checkpoint_path)
+  report.write_metrics(
+    directory, metrics, step, checkpoint_path, **for_tensorboard
+  )
+  report.print_metrics(metrics, step, checkpoint_path)
+  _log.info("The metrics are in '%s'.", os.path.join(directory, 'metrics.json'))
   return plain
 
 

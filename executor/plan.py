@@ -34,10 +34,7 @@ def plan_table(
     *(('classes', text) for text in _classes(params)),
     ('image size', _image_size(params)),
     ('devices', hardware.description),
-    (
-      'precision',
-      _precision(params),
-    ),
+    ('precision', _precision(params)),
     ('evaluation batch', _evaluation_batch(params, hardware)),
   ]
   if mode == 'eval':

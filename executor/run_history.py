@@ -101,10 +101,11 @@ class RunHistory:
 
 def add_line(path: str, **entry: Any) -> None:
   """Adds a JSON object, with the `time`, to a file of one a line."""
-  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
   # Buckets have no files that grow.
   before = files.read_text(path) if tf.io.gfile.exists(path) else ''
-  files.write_text(path, before + json.dumps({'time': now, **entry}) + '\n')
+  files.write_text(
+    path, before + json.dumps({'time': report.now(), **entry}) + '\n'
+  )
 
 
 def first_start(model_dir: str) -> float:
@@ -119,14 +120,9 @@ def first_start(model_dir: str) -> float:
 
 def _revision() -> Optional[str]:
   """Commit of this code, None outside of a clone."""
+  command = ['git', '-C', _ROOT, 'rev-parse', 'HEAD']
   with contextlib.suppress(OSError, subprocess.SubprocessError):
-    return subprocess.run(
-      ['git', 'rev-parse', 'HEAD'],
-      cwd=_ROOT,
-      check=True,
-      timeout=10,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.DEVNULL,
-      universal_newlines=True,
-    ).stdout.strip()
+    return subprocess.check_output(
+      command, timeout=10, stderr=subprocess.DEVNULL, universal_newlines=True
+    ).strip()
   return None

@@ -42,14 +42,18 @@ def find(params: Any, start: run_start.Start) -> Iterator[str]:
 def _of_rate(settings: Any) -> Iterator[str]:
   schedule, total = settings.learning_rate, settings.total_steps
   rate, batch_size = schedule.init_learning_rate, settings.train_batch_size
-  linear = _RATE * batch_size / _BATCH
+  base, known = schedule.base_batch_size, rate
+  origin = 'train.learning_rate.base_batch_size'
+  if base is None:
+    base, known, origin = _BATCH, _RATE, 'the defaults'
+  linear = known * batch_size / base
   most = linear * _CLIPPED if settings.gradient_clip_norm else linear
   if settings.optimizer.type == 'momentum' and rate > most * (1 + 1e-6):
     yield (
       f'train.learning_rate.init_learning_rate: {rate:g} is '
-      f'{rate / linear:.3g} times the rate that the defaults have for '
-      f'train.train_batch_size: {batch_size} ({_RATE:g} for {_BATCH}, in '
-      f'proportion {linear:g}); the loss may grow without bound.'
+      f'{rate / linear:.3g} times what train.train_batch_size: {batch_size} '
+      f'has in proportion, {linear:g} (by {origin} {known:g} is for {base}); '
+      'the loss may grow without bound.'
     )
   if schedule.warmup_steps >= total > 0:
     yield (

@@ -76,7 +76,7 @@ class Runner:
     # Made when it is needed: it may be on a TPU of its own.
     self._evaluator: Any = None
 
-  def print_plan(self, mode: str) -> None:
+  def _print_plan(self, mode: str) -> None:
     """Prints what `mode` is about to do."""
     cluster = self._hardware.cluster
     if cluster and cluster.is_worker and not cluster.is_chief:
@@ -87,8 +87,6 @@ class Runner:
         cluster.name(0),
       )
       return
-    if self._is_evaluator:
-      mode = 'eval'
     start = None
     if mode != 'eval':
       step = checkpoint.latest_step(self._model_dir)
@@ -105,8 +103,7 @@ class Runner:
     if self._is_evaluator:
       return self.evaluate()
     evaluates = eval_after_training and self._evaluates_here
-    self._check(trains=True, evaluates=evaluates)
-    with self._alone():
+    with self._begun('train', evaluates):
       if not self._is_stopped_early():
         self._train_until(self._params.train.total_steps)
         # Evaluations elsewhere may have ended it.
@@ -120,13 +117,10 @@ class Runner:
     """
     if self._hardware.cluster:
       return self.train(eval_after_training=True)
-    self._check(trains=True, evaluates=True)
-    total, interval = (
-      self._params.train.total_steps,
-      self._params.eval.num_steps_per_eval,
-    )
+    total = self._params.train.total_steps
+    interval = self._params.eval.num_steps_per_eval
     metrics: Dict[str, float] = {}
-    with self._alone():
+    with self._begun('train_and_eval', evaluates=True):
       step = checkpoint.latest_step(self._model_dir)
       if step and step % interval == 0 and not self._is_scored(step):
         # A signal ended the run in this evaluation.
@@ -150,6 +144,7 @@ class Runner:
         f'{self._hardware.cluster.num_workers} workers. Unset it, or give '
         'this process the task type evaluator.'
       )
+    self._print_plan('eval')
     self._check(trains=False, evaluates=True)
     timeout = self._params.eval.eval_timeout
     metrics: Dict[str, float] = {}
@@ -207,19 +202,22 @@ class Runner:
       self._evaluator = self._make_evaluator()
 
   @contextlib.contextmanager
-  def _alone(self) -> Iterator[None]:
-    """The one that writes to the directory makes it ready, and keeps it."""
-    if not self._hardware.writes:
+  def _begun(self, mode: str, evaluates: bool) -> Iterator[None]:
+    """What is around a training, from the look at its directory to its end."""
+    with contextlib.ExitStack() as stack:
+      if self._hardware.writes:
+        stack.enter_context(sole_training.alone_in(self._model_dir))
+        checkpoint_repair.remove_leftovers(self._model_dir)
+        checkpoint_repair.prepare(self._model_dir)
+      self._print_plan(mode)
+      self._check(trains=True, evaluates=evaluates)
+      if self._hardware.writes:
+        weight_averages.begin_or_end(
+          self._model_dir, self._params.train.ema_decay
+        )
+        stack.enter_context(self._trainer.history.ending())
+        stack.enter_context(self._trainer.time_spent.printed())
       yield
-      return
-    with sole_training.alone_in(self._model_dir):
-      checkpoint_repair.remove_leftovers(self._model_dir)
-      checkpoint_repair.prepare(self._model_dir)
-      weight_averages.begin_or_end(
-        self._model_dir, self._params.train.ema_decay
-      )
-      with self._trainer.history.ending(), self._trainer.time_spent.printed():
-        yield
 
   @property
   def _is_evaluator(self) -> bool:
@@ -272,10 +270,6 @@ class Runner:
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""
-    with self._trainer.time_spent.spending(time_spent.EVALUATION):
-      return self._evaluate_on_hardware(path)
-
-  def _evaluate_on_hardware(self, path: Optional[str]) -> Dict[str, float]:
     if (
       self._hardware.kind != hardware_lib.TPU
       or not hardware_lib.evaluates_on_tpu(self._params)
@@ -290,7 +284,9 @@ class Runner:
     )
 
   def _evaluate_once(self, path: Optional[str]) -> Dict[str, float]:
-    with failures.naming_bad_records(
+    with self._trainer.time_spent.spending(
+      time_spent.EVALUATION
+    ), failures.naming_bad_records(
       self._params,
       self._params.eval.eval_file_pattern,
       evaluation_lib.contents_of_records(self._params),

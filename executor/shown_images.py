@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from dataloader import record_files, record_order
+from evaluation import batches
 from ops import image_decoding
 from utils import drawing, mask_utils
 
@@ -55,12 +56,10 @@ class ShownImages:
     records = _read(self._settings.eval_file_pattern, len(self._rows))
     for row, (pixels, pngs) in zip(self._rows, records):
       tag = f'groundtruth and detections/{row["source_id"]}'
+      sides = _groundtruth(row, pngs), _detections(row, *pixels.shape[:2])
       pictures[tag] = _beside(
-        drawing.draw_detections(pixels, label_map=names, **shown)
-        for shown in (
-          _groundtruth(row, pngs),
-          _detections(row, *pixels.shape[:2]),
-        )
+        drawing.draw_detections(pixels, label_map=names, **side)
+        for side in sides
       )
     return pictures
 
@@ -85,20 +84,15 @@ def _read(
 
 def _groundtruth(row: Dict[str, Any], pngs: List[bytes]) -> Dict[str, Any]:
   """Arguments of `draw_detections`; classes of whole images have no boxes."""
-  masks = None
+  classes = np.reshape(row['gt_classes'], -1)
+  shown = {'boxes': row.get('gt_boxes'), 'classes': classes}
   if 'detection_masks' in row and len(pngs):
-    masks = [
-      mask_utils.MaskWindow(0, 0, (mask > 0).view(np.uint8))
-      for mask in (
-        cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
-        for png in pngs
-      )
+    encoded = (np.frombuffer(png, np.uint8) for png in pngs)
+    masks = (cv2.imdecode(png, cv2.IMREAD_GRAYSCALE) > 0 for png in encoded)
+    shown['masks'] = [
+      mask_utils.MaskWindow(0, 0, mask.view(np.uint8)) for mask in masks
     ]
-  return {
-    'boxes': row.get('gt_boxes'),
-    'classes': np.reshape(row['gt_classes'], -1),
-    'masks': masks,
-  }
+  return shown
 
 
 def _detections(row: Dict[str, Any], height: int, width: int) -> Dict[str, Any]:
@@ -108,20 +102,14 @@ def _detections(row: Dict[str, Any], height: int, width: int) -> Dict[str, Any]:
     best = int(np.argmax(scores))
     return {'boxes': None, 'classes': [best], 'scores': [scores[best]]}
   boxes = row['detection_boxes'] / np.tile(row['image_info'][2], 2)
-  masks = None
+  shown = {'boxes': boxes, 'classes': row['detection_classes']}
+  shown['scores'] = row['detection_scores']
+  shown['min_score'] = min(_MIN_SCORE, shown['scores'].max())
   if 'detection_masks' in row:
-    ymin, xmin, ymax, xmax = boxes.T
-    boxes_xywh = np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=-1)
-    masks = mask_utils.paste_windows(
-      row['detection_masks'], boxes_xywh, height, width
+    shown['masks'] = mask_utils.paste_windows(
+      row['detection_masks'], batches.to_coco_boxes(boxes), height, width
     )
-  return {
-    'boxes': boxes,
-    'classes': row['detection_classes'],
-    'scores': row['detection_scores'],
-    'min_score': min(_MIN_SCORE, row['detection_scores'].max()),
-    'masks': masks,
-  }
+  return shown
 
 
 def _beside(pictures: Iterator[Image.Image]) -> Image.Image:

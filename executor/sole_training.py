@@ -1,7 +1,6 @@
 """One training at a time in a directory."""
 
 import contextlib
-import datetime
 import fcntl
 import json
 import logging
@@ -9,7 +8,8 @@ import os
 import socket
 import threading
 import time
-from typing import Any, Dict, Iterator, Optional
+import uuid
+from typing import Any, Dict, Iterator, List, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -24,16 +24,20 @@ _BEAT_INTERVAL = 20.0  # seconds
 _PATIENCE = 90.0
 _POLL = 1.0
 _Holder = Dict[str, Any]
+# Host names and process ids repeat themselves, in containers above all.
+_RUN = uuid.uuid4().hex
 
 
 @contextlib.contextmanager
 def alone_in(model_dir: str) -> Iterator[None]:
   """Refuses a second training in a directory while this one lives.
 
-  `training.lock` there says who trains: `host`, `pid`, `since` (UTC), and
-  `beat`, a number that grows as long as the process lives. Nobody compares
-  clocks: who finds the lock of another host watches whether it still beats. A
-  local directory is locked besides, by the kernel, until the process ends.
+  `training.lock` there says who trains: `host`, `pid`, `since` (UTC), `run`,
+  which no other process has, `place`, the kernel and the namespace in which
+  `pid` means something, and `beat`, a number that grows as long as the process
+  lives. Nobody compares clocks: who finds the lock of another machine watches
+  whether it still beats. A local directory is locked besides, by the kernel,
+  until the process ends.
 
   Args:
     model_dir: local directory, made if needed and removed if it stays empty,
@@ -104,8 +108,12 @@ def _check_free(model_dir: str, is_locked: bool) -> None:
   holder = _read(path)
   if holder is None:
     return
-  is_here = holder['host'] == socket.gethostname()
-  if not (is_here and (is_locked or not _is_alive(holder['pid']))):
+  place = _place()
+  # Of other containers of this kernel only it knows, and of local files.
+  if not (
+    (is_locked and holder['place'][0] == place[0])
+    or (holder['place'] == place and not _is_alive(holder['pid']))
+  ):
     _log.info(
       "model_dir '%s' is locked by %s; waiting %d s for a sign of life.",
       *(model_dir, _shown(holder), _PATIENCE),
@@ -127,8 +135,7 @@ def _check_free(model_dir: str, is_locked: bool) -> None:
 @contextlib.contextmanager
 def _beating(path: str) -> Iterator[None]:
   """Holds the lock, which is removed at the end."""
-  now = datetime.datetime.utcnow().strftime(report.TIME_FORMAT)
-  me = {'host': socket.gethostname(), 'pid': os.getpid(), 'since': now}
+  me = _me()
   ended = threading.Event()
 
   def beat():
@@ -157,18 +164,35 @@ def _read(path: str) -> Optional[_Holder]:
   """What a lock says; None if it is absent or no lock."""
   try:
     holder = json.loads(files.read_text(path))
-    return {key: holder[key] for key in ('host', 'pid', 'since', 'beat')}
+    return {key: holder[key] for key in (*_me(), 'beat')}
   except (errors.ConfigError, ValueError, TypeError, KeyError):
     return None
 
 
+def _place() -> List[str]:
+  with contextlib.suppress(OSError):
+    with open('/proc/sys/kernel/random/boot_id') as source:
+      return [source.read().strip(), os.readlink('/proc/self/ns/pid')]
+  return [socket.gethostname(), '']  # This is no Linux.
+
+
+def _me() -> _Holder:
+  """What the lock of this process says, but for its beat."""
+  return {
+    'host': socket.gethostname(),
+    'pid': os.getpid(),
+    'since': report.now(),
+    'run': _RUN,
+    'place': _place(),
+  }
+
+
 def _is_me(holder: Optional[_Holder]) -> bool:
-  me = (socket.gethostname(), os.getpid())
-  return holder is not None and (holder['host'], holder['pid']) == me
+  return holder is not None and holder['run'] == _RUN
 
 
 def _is_alive(pid: int) -> bool:
-  """Whether another process of this host has a number."""
+  """Whether another process of this namespace has a number."""
   try:
     os.kill(pid, 0)
   except ProcessLookupError:
@@ -185,9 +209,8 @@ def _shown(holder: _Holder) -> str:
 
 def _taken(model_dir: str) -> errors.UserError:
   holder = _read(os.path.join(model_dir, _NAME))
+  who = f' ({_shown(holder)})' if holder else ''
   return errors.UserError(
-    "Another training runs in model_dir '{}'{}. Stop it, wait for its end, or "
-    'give another --model_dir.'.format(
-      model_dir, f' ({_shown(holder)})' if holder else ''
-    )
+    f"Another training runs in model_dir '{model_dir}'{who}. Stop it, wait for "
+    'its end, or give another --model_dir.'
   )

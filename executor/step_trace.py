@@ -7,8 +7,6 @@ import os
 import re
 from typing import Any, Dict, List, Tuple
 
-import rich.box
-import rich.table
 import rich.text
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
@@ -110,16 +108,12 @@ class TraceHook(tf.train.SessionRunHook):
   def _print(self) -> None:
     total = sum(self._spent.values())
     dearest = self._spent.most_common(_NUM_SHOWN)
-    table = rich.table.Table(
-      title=f'The {len(dearest)} dearest of {len(self._spent)} ops, steps '
+    table = report.table_of(
+      f'The {len(dearest)} dearest of {len(self._spent)} ops, steps '
       f'{self._first} to {self._last}',
-      title_justify='left',
-      box=rich.box.SIMPLE_HEAD,
+      ['op', 'type'],
+      ['ms', 'share'],
     )
-    for column in ('op', 'type'):
-      table.add_column(column, overflow='fold')
-    for column in ('ms', 'share'):
-      table.add_column(column, justify='right')
     for (name, kind), ms in dearest:
       table.add_row(
         rich.text.Text(name), kind, f'{ms:.1f}', f'{ms / total:.1%}'

@@ -171,9 +171,7 @@ class Trainer:
     return hooks
 
   def _listeners(
-    self,
-    hardware: hardware_lib.Hardware,
-    batches: finite_loss.RecentBatches,
+    self, hardware: hardware_lib.Hardware, batches: finite_loss.RecentBatches
   ) -> List[tf.train.CheckpointSaverListener]:
     model_dir = self._params.model_dir
     listeners = [

@@ -299,9 +299,7 @@ def _misfits(prefix: str, variables: Sequence[tf.Variable]) -> List[str]:
 
 
 def _told(
-  problems: List[str],
-  variables: Sequence[tf.Variable],
-  prefix: str = '',
+  problems: List[str], variables: Sequence[tf.Variable], prefix: str = ''
 ) -> str:
   return '{} of {} variables do not fit {}.\n  {}\n'.format(
     len(problems),

@@ -1,7 +1,8 @@
 """Checkpoints that no session of a training saves."""
 
+import contextlib
 import os
-from typing import Mapping
+from typing import Mapping, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -9,23 +10,26 @@ import tensorflow.compat.v1 as tf
 from modeling import checkpoint, checkpoint_state
 
 
-def copy(prefix: str, directory: str) -> str:
+def copy(prefix: str, directory: str) -> Optional[str]:
   """Copies the files of a checkpoint; returns the prefix of the copy.
 
   It has the same name, or a longer one if the directory has that already. As
-  long as the directory's state names another one, nobody takes it.
+  long as the directory's state names another one, nobody takes it. If it is not
+  whole, since its training has deleted it meanwhile, there is None.
   """
-  source, name = os.path.split(prefix)
-  copied = free_prefix(directory, name)
+  copied = free_prefix(directory, os.path.basename(prefix))
+  is_whole = False
   try:
-    for path in checkpoint.files_of(prefix):
-      ending = path[len(os.path.join(source, name)) :]
-      tf.io.gfile.copy(path, copied + ending, overwrite=True)
-  except tf.errors.OpError:  # Such as a full disk, where it would take room.
-    for path in checkpoint.files_of(copied):
-      tf.gfile.Remove(path)
-    raise
-  return copied
+    with contextlib.suppress(tf.errors.NotFoundError):
+      for path in checkpoint.files_of(prefix):
+        ending = checkpoint.FILE_ENDING.search(path).group()
+        tf.io.gfile.copy(path, copied + ending, overwrite=True)
+    is_whole = checkpoint.damage_of(copied) is None
+  finally:
+    if not is_whole:  # On a full disk it would take room.
+      for path in checkpoint.files_of(copied):
+        tf.gfile.Remove(path)
+  return copied if is_whole else None
 
 
 def free_prefix(directory: str, name: str) -> str:

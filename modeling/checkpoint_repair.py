@@ -11,10 +11,14 @@ from modeling import checkpoint, checkpoint_copy, checkpoint_state
 _log = logging.getLogger(__name__)
 
 _DAMAGED = 'damaged'
-# What is left of a save, or of a small file, that was killed.
+# What is left of a save, or of a small file of a training, that was killed.
+# Other processes may be writing other files.
+_TEXT = (
+  r'(checkpoint|params|training|train_model_stats|history|skipped_batches)'
+)
 _LEFTOVER = re.compile(
-  r'((model\.ckpt-\d+(_temp_|\.meta\.tmp)|checkpoint\.tmp)\w+'
-  r'|\.\w+\.\d+(\.(yaml|jsonl?|lock))?)$'
+  r'((averages-)?model\.ckpt-\d+(_temp_|\.\S+\.(tmp|tempstate))\w+'
+  rf'|{_TEXT}(\.\w+)?\.tmp\w+|\.({_TEXT}|trace_\d+)\.\d+(\.\w+)?)$'
 )
 
 
@@ -59,8 +63,7 @@ def prepare(directory: str) -> None:
       state,
       os.path.basename(whole),
     )
-  listed = checkpoint_state.listed(directory)
-  checkpoint_state.write(whole, found if listed is None else listed)
+  checkpoint_state.write(whole, checkpoint_state.listed(directory))
 
 
 def remove_leftovers(directory: str) -> None:
@@ -90,5 +93,5 @@ def _set_aside(prefix: str) -> str:
   tf.gfile.MakeDirs(damaged)
   moved = checkpoint_copy.free_prefix(damaged, name)
   for path in checkpoint.files_of(prefix):
-    tf.gfile.Rename(path, moved + path[len(prefix) :])
+    tf.gfile.Rename(path, moved + checkpoint.FILE_ENDING.search(path).group())
   return moved

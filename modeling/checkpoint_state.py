@@ -17,29 +17,29 @@ def named(directory: str) -> Optional[str]:
   return state.model_checkpoint_path if state else None
 
 
-def listed(directory: str) -> Optional[List[str]]:
+def listed(directory: str) -> List[str]:
   """Names of those that count to `train.keep_checkpoints`, oldest first.
 
-  Others stay. None if the file is absent or damaged.
+  Others stay, so all do if the file is absent or damaged.
   """
   state = _read(directory)
-  if state is None:
-    return None
-  return [os.path.basename(path) for path in state.all_model_checkpoint_paths]
+  paths = state.all_model_checkpoint_paths if state else ()
+  return [os.path.basename(path) for path in paths]
 
 
-def write(prefix: str, others: Sequence[str] = ()) -> None:
+def write(prefix: str, passing: Sequence[str] = ()) -> None:
   """Names a checkpoint that of its directory, wherever that is moved to.
 
   Args:
     prefix: of its files.
-    others: prefixes or names of those that count to `train.keep_checkpoints`.
+    passing: prefixes or names of those that count to `train.keep_checkpoints`,
+      oldest first. If it is none of them, it stays.
   """
   directory, latest = os.path.split(prefix)
-  names = [os.path.basename(other) for other in others]
+  names = [os.path.basename(path) for path in passing]
   state = checkpoint_state_pb2.CheckpointState(
     model_checkpoint_path=latest,
-    all_model_checkpoint_paths=[n for n in names if n != latest] + [latest],
+    all_model_checkpoint_paths=sorted(names, key=latest.__eq__),
   )
   files.write_text(os.path.join(directory, NAME), str(state))
 

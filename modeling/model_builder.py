@@ -132,9 +132,7 @@ class ModelFn:
       # An estimator stops at a loss that is NaN before it asks the hook below,
       # which can say why. The hook stops at the same step.
       reported_loss = tf.where(
-        tf.is_finite(reported_loss),
-        reported_loss,
-        tf.zeros_like(reported_loss),
+        tf.is_finite(reported_loss), reported_loss, tf.zeros_like(reported_loss)
       )
       # Inside a TPU loop the values of single steps are not visible.
       checked = (*model.watched_losses, 'l2_regularization_loss')

@@ -106,7 +106,8 @@ def begin_or_end(model_dir: str, decay: float) -> None:
       values[name + _ENDING] = value
   averaged = os.path.join(model_dir, f'averages-{os.path.basename(latest)}')
   checkpoint_copy.save(values, averaged)
-  checkpoint_state.write(averaged, checkpoint_state.listed(model_dir) or ())
+  passing = checkpoint_state.listed(model_dir)
+  checkpoint_state.write(averaged, [*passing, averaged])
   _log.warning(
     'train.ema_decay: %s begins at step %d. The run had no moving averages '
     'before, and they start from its weights.',

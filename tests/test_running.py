@@ -3,13 +3,14 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor import failures
+from executor import failures, training
 from executor import runner as runner_lib
-from modeling import checkpoint
+from modeling import checkpoint, checkpoint_copy
 from tests import programs, record_factory, tiny_run
 from utils import errors
 
@@ -88,6 +89,18 @@ def test_resumed_training_goes_on_at_its_step(trained, caplog):
   caplog.clear()
   runner_lib.Runner(params).train()
   assert 'nothing to do' in caplog.text
+
+
+def test_the_plan_says_where_training_goes_on(tmp_path, monkeypatch, capsys):
+  for step in (4, 9):
+    prefix = str(tmp_path / f'model/model.ckpt-{step}')
+    checkpoint_copy.save({'weight': np.zeros(99)}, prefix)
+  with open(prefix + '.data-00000-of-00001', 'w'):
+    pass
+  params = tiny_run.resolve(tmp_path / 'model', tiny_run.write_data(tmp_path))
+  monkeypatch.setattr(training.Trainer, 'train', lambda *arguments: None)
+  runner_lib.Runner(params).train()
+  assert 'of step 4, which training goes on from' in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -100,27 +100,20 @@ class FiniteLossHook(tf.train.SessionRunHook):
     if 'source_ids' in values:
       self._batches.add(step, values['source_ids'])
     bad = [name for name, value in losses.items() if not np.isfinite(value)]
+    why = None
     if bad:
-      raise BlowUpError(
-        'The loss is not finite at step {}: {} (all: {}).'.format(
-          step,
-          ', '.join(bad),
-          ', '.join(f'{k} {v:g}' for k, v in losses.items()),
-        ),
-        _advice(values),
-        step=step,
-        loss=loss,
-      )
-    if self._factor and len(self._recent) >= _FEWEST_LOSSES:
+      shown = ', '.join(f'{k} {v:g}' for k, v in losses.items())
+      why = f'not finite at step {step}: {", ".join(bad)} (all: {shown}).'
+    elif self._factor and len(self._recent) >= _FEWEST_LOSSES:
       median = np.median(self._recent)
       if loss > self._factor * median:
-        raise BlowUpError(
-          f'The loss of step {step}, {loss:g}, is more than {self._factor:g} '
-          f'times (train.blow_up_factor) the usual {median:g}.',
-          _advice(values),
-          step=step,
-          loss=loss,
+        why = (
+          f'{loss:g} at step {step}, more than {self._factor:g} times '
+          f'(train.blow_up_factor) the usual {median:g}.'
         )
+    if why:
+      told = f'The loss is {why}'
+      raise BlowUpError(told, _advice(values), step=step, loss=loss)
     self._recent.append(loss)
 
 

@@ -39,6 +39,22 @@ def _kept(directory):
   return tf.train.load_variable(prefix, 'weight')
 
 
+@pytest.mark.parametrize('is_gone', [True, False])
+def test_one_that_is_deleted_meanwhile_does_not_replace_it(
+  tmp_path, save, caplog, is_gone
+):
+  best = _best(tmp_path)
+  best.offer({'AP': 0.2}, save(1))
+  prefix = save(2)
+  for path in checkpoint.files_of(prefix):
+    if is_gone or path.endswith('.index'):
+      os.remove(path)
+  best.offer({'AP': 0.5}, prefix)
+  assert _kept(tmp_path / 'best') == 1 and best.read()['value'] == 0.2
+  assert 'model.ckpt-2' not in ''.join(os.listdir(str(tmp_path / 'best')))
+  assert 'AP 0.5000, but was deleted' in caplog.text
+
+
 def test_the_best_stays(tmp_path, save):
   best = _best(tmp_path)
   for step, value in ((1, 0.2), (2, 0.5), (3, 0.4), (4, float('nan'))):

@@ -14,6 +14,12 @@ from tests import programs, tiny_run
 from utils import errors
 
 
+@pytest.fixture(autouse=True)
+def _whole(monkeypatch):
+  """Checkpoints are as good as real ones."""
+  monkeypatch.setattr(checkpoint, 'damage_of', lambda prefix: None)
+
+
 def _lines(model_dir, name='skipped_batches.jsonl'):
   with open(os.path.join(str(model_dir), name)) as source:
     return [json.loads(line) for line in source]
@@ -117,6 +123,16 @@ def test_a_checkpoint_that_only_gave_this_loss_is_not_good(tmp_path):
   # There is none before.
   run.recover(_error(0), _batches(0))
   assert run.current() == (0, 3, 23, 0.125)
+
+
+def test_only_a_whole_checkpoint_is_gone_back_to(tmp_path, monkeypatch):
+  run = _of_run(tmp_path)
+  _save(tmp_path, 0, 10, 20)
+  monkeypatch.setattr(
+    checkpoint, 'damage_of', lambda path: 'torn' if '-10' in path else None
+  )
+  run.recover(_error(20), _batches(20))
+  assert run.current() == (0, 1, 21, 0.5)
 
 
 def test_an_older_checkpoint_undoes_later_recoveries(tmp_path, caplog):

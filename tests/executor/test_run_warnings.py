@@ -29,8 +29,23 @@ def test_the_defaults_are_meant(num_images):
   [
     (
       {'train': {'train_batch_size': 8}},
-      'init_learning_rate: 0.08 is 8 times the rate that the defaults have for '
-      'train.train_batch_size: 8 (0.08 for 64, in proportion 0.01)',
+      'init_learning_rate: 0.08 is 8 times what train.train_batch_size: 8 has '
+      'in proportion, 0.01 (by train.learning_rate.base_batch_size 0.08 is for '
+      '64)',
+    ),
+    (
+      {'train': {'learning_rate': {'init_learning_rate': 0.16}}},
+      'init_learning_rate: 0.16 is 2 times what train.train_batch_size: 64 has '
+      'in proportion, 0.08 (by the defaults 0.08 is for 64)',
+    ),
+    (
+      {
+        'train': {
+          'train_batch_size': 8,
+          'learning_rate': {'init_learning_rate': 0.2, 'base_batch_size': 16},
+        }
+      },
+      'init_learning_rate: 0.2 is 2 times',
     ),
     (
       {'train': {'train_batch_size': 8, 'gradient_clip_norm': 10.0}},
@@ -61,6 +76,12 @@ def test_one_line_for_a_schedule_that_does_not_fit(settings, words):
   [
     {'train': {'train_batch_size': 16, 'gradient_clip_norm': 10.0}},
     {'train': {'train_batch_size': 8, 'optimizer': {'type': 'adam'}}},
+    {
+      'train': {
+        'train_batch_size': 8,
+        'learning_rate': {'init_learning_rate': 0.2, 'base_batch_size': 8},
+      }
+    },
     {'train': {'total_steps': 600, 'learning_rate': {'type': 'cosine'}}},
   ],
 )

@@ -75,7 +75,7 @@ def test_table_of_where_the_time_went(run):
   assert len(seconds) == 6
   assert sum(int(share) for _, _, share in rows) == pytest.approx(100, abs=3)
   # The first step belongs to the start.
-  assert 0.5 * 2 * _SLEEP < of_input < 6 * _SLEEP
+  assert 0.5 * 2 * _SLEEP < of_input < 20 * _SLEEP
   assert start > of_step
   assert min(seconds.values()) >= 0 and seconds['evaluation'] > 0
   (speed,) = re.findall(r'images/s +│ +([\d.]+)', table)

@@ -1,5 +1,6 @@
 """One training at a time in a directory."""
 
+import functools
 import json
 import os
 import shutil
@@ -27,9 +28,12 @@ def directory(tmp_path, request):
   return request.param + str(tmp_path)
 
 
-def _leave_lock(tmp_path, host, pid, beat=7):
-  """What another process has written."""
-  holder = {'host': host, 'pid': pid, 'since': '2026-11-30', 'beat': beat}
+def _leave_lock(tmp_path, host, pid, beat=7, **changes):
+  """What another process has written, here or elsewhere."""
+  holder = dict(sole_training._me(), run='another', beat=beat)
+  if host != socket.gethostname():
+    holder['place'] = ['other', 'other']
+  holder.update(host=host, pid=pid, since='2026-11-30', **changes)
   (tmp_path / 'training.lock').write_text(json.dumps(holder))
 
 
@@ -106,6 +110,31 @@ def test_one_that_was_killed_here_is_taken_over_at_once(
     _leave_lock(tmp_path, socket.gethostname(), os.getppid())
     with sole_training.alone_in(directory):
       pass
+
+
+@pytest.mark.parametrize(
+  'prefix,elsewhere', [('', 0), ('file://', 0), ('file://', 1)]
+)
+def test_containers_and_machines_of_one_name_are_told_apart(
+  tmp_path, prefix, elsewhere
+):
+  place = sole_training._place()
+  place[elsewhere] = 'other'
+  directory = prefix + str(tmp_path)
+  # In a container programs have the same small numbers.
+  lock = functools.partial(
+    _leave_lock, tmp_path, socket.gethostname(), os.getpid(), place=place
+  )
+  lock()
+  threading.Timer(0.1, lock, [8]).start()
+  with pytest.raises(errors.UserError, match='Another training runs'):
+    with sole_training.alone_in(directory):
+      pass
+  with sole_training.alone_in(directory):
+    lock(9)
+    with pytest.raises(errors.UserError, match='Another training took over'):
+      sole_training.Listener(directory).before_save(None, 0)
+  assert _read(tmp_path)['beat'] == 9
 
 
 def test_a_file_that_is_no_lock_is_none(tmp_path):

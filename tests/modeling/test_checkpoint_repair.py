@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from modeling import checkpoint, checkpoint_repair
+from modeling import checkpoint, checkpoint_repair, checkpoint_state
 from tests import checkpoint_factory
 
 _DATA = '.data-00000-of-00001'
@@ -187,8 +187,28 @@ def test_leftovers_of_killed_saves_are_removed(run):
   (directory / 'part-00000-of-00001').touch()
   (run / ('checkpoint.tmp' + '0a' * 16)).touch()
   (run / ('model.ckpt-12.meta.tmp' + '0a' * 16)).touch()
+  (run / 'averages-model.ckpt-12.index.tempstate123').touch()
+  (run / 'history.jsonl.tmp12').touch()
   for name in ('history.1234.jsonl', 'training.1234.lock', 'checkpoint.1234'):
     (run / f'.{name}').touch()
-  (run / 'notes.tmp').touch()
+  # Others may be writing at this moment.
+  others = {'notes.tmp', '.predictions.1234.json', '.cache.1'}
+  for name in others:
+    (run / name).touch()
   checkpoint_repair.remove_leftovers(str(run))
-  assert set(os.listdir(str(run))) == names | {'notes.tmp'}
+  assert set(os.listdir(str(run))) == names | others
+
+
+def test_a_checkpoint_that_was_kept_for_good_stays_so(run):
+  state = checkpoint_state
+  state.write(str(run / 'model.ckpt-10'), ['model.ckpt-4', 'model.ckpt-10'])
+  for step in (4, 10):
+    _cut(run / f'model.ckpt-{step}{_DATA}', 9)
+  checkpoint_repair.prepare(str(run))
+  assert checkpoint.latest_step(str(run)) == 2
+  assert 'model.ckpt-2' not in state.listed(str(run))
+  # Without the file nobody knows which may go.
+  (run / 'checkpoint').unlink()
+  checkpoint_repair.prepare(str(run))
+  assert checkpoint.latest_step(str(run)) == 2
+  assert state.listed(str(run)) == []

@@ -100,7 +100,7 @@ def test_a_loss_far_above_its_median_is_a_blow_up():
   usual = [3.0, 6.0, 300.0, 6.0] * 5
   count, message = _spike([*usual, 59.0, 61.0], 10.0)
   assert count == 21
-  assert 'of step 7, 61, is more than 10 times' in message
+  assert 'loss is 61 at step 7, more than 10 times' in message
   assert 'the usual 6.' in message and 'Learning rate 0.25' in message
   # Too few to tell; and where nobody asks.
   assert _spike([*usual[:-2], 61.0], 10.0)[0] == 19
