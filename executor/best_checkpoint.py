@@ -98,7 +98,7 @@ class BestCheckpoint:
     kept = checkpoint_copy.copy(prefix, self.directory)
     if not kept:
       _log.warning(
-        "'%s' is the best so far, %s %.4f, but was deleted before it could be "
+        "'%s' is the best so far, %s %.4g, but was deleted before it could be "
         'kept. Raise train.keep_checkpoints.',
         *(prefix, self._metric, value),
       )
@@ -127,7 +127,7 @@ class BestCheckpoint:
     )
     checkpoint_copy.keep_only(kept)
     _log.info(
-      "Step %d is the best so far, %s %.4f; it is kept in '%s'.",
+      "Step %d is the best so far, %s %.4g; it is kept in '%s'.",
       *(step, self._metric, value, self.directory),
     )
 

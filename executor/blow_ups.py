@@ -110,7 +110,7 @@ class BlowUps:
       self._path,
       **after._asdict(),
       why=error.args[0],
-      blow_up_step=error.step,
+      blow_up_step=error.step + 1,
       loss=error.loss if np.isfinite(error.loss or np.nan) else None,
       first_batch=first,
       last_batch=last,

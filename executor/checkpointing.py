@@ -1,5 +1,6 @@
 """Hooks that save checkpoints, and check those that are restored."""
 
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,8 @@ from modeling import (
   weight_averages,
 )
 from utils import signals
+
+_log = logging.getLogger(__name__)
 
 
 class CheckpointHook(tf.train.CheckpointSaverHook):
@@ -40,7 +43,9 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     # What a signal would cut off is what the run wants to keep.
     signals.be_patient(None)
     try:
-      return super()._save(session, step)
+      should_stop = super()._save(session, step)
+      _log.info('Saved %s.', f'{self._save_path}-{step}')
+      return should_stop
     except (tf.errors.OpError, ValueError) as error:
       checkpoint_repair.remove_unfinished(f'{self._save_path}-{step}')
       # Also what a session would take for the end of the data.

@@ -38,7 +38,7 @@ def reason(params: Any) -> Optional[str]:
   if since < patience:
     return None
   return (
-    f'{name} has not improved on the {sign * best:.4f} of step {best_step} by '
+    f'{name} has not improved on the {sign * best:.4g} of step {best_step} by '
     f'more than {min_delta} in {since} evaluations '
     f'(train.early_stop_evaluations: {patience}).'
   )

@@ -13,6 +13,7 @@ from executor import time_spent as time_spent_lib
 from modeling import model_builder
 
 _STEPS_BETWEEN_LINES = 10
+_BAR = 'step {n_fmt}/{total_fmt} |{bar:9}| {remaining} left{postfix}'
 _BAR_PAUSE = 2  # Seconds between its texts, at most, if steps take long.
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,10 @@ class ProgressHook(tf.train.SessionRunHook):
       _log.info('Training continues from step %d.', step)
     if sys.stderr.isatty():
       self._bar = tqdm.tqdm(
-        total=self._total_steps, initial=step, unit='step', dynamic_ncols=True
+        total=self._total_steps,
+        initial=step,
+        dynamic_ncols=True,
+        bar_format=_BAR,
       )
 
   def before_run(self, run_context):
@@ -118,6 +122,8 @@ class ProgressHook(tf.train.SessionRunHook):
       parts[-1] += f', {share:.0%} waiting for input'
       summary.value.add(tag='input_wait_share', simple_value=share)
     if self._bar is not None:
+      # A narrow terminal cuts off what comes last.
+      parts = parts[-1:] + parts[:-1]
       self._bar.set_postfix_str('  '.join(parts), refresh=False)
     else:
       left = (self._total_steps - self._step) * seconds / max(num_steps, 1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 from typing import Any, ContextManager, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -27,6 +28,8 @@ from executor.tpu import preemption
 from modeling import checkpoint, model_builder
 from modeling.training import finite_loss
 from utils import interruption, mode_keys
+
+_log = logging.getLogger(__name__)
 
 
 class _StartHook(tf.train.SessionRunHook):
@@ -97,6 +100,11 @@ class Trainer:
     self.time_spent.switch(time_spent.START)
     start_step = checkpoint.latest_step(model_dir)
     recovered = self._blow_ups.current()
+    if recovered.recoveries:
+      _log.info(
+        'Recoveries so far: %d; learning rates are times %g.',
+        *(recovered.recoveries, recovered.learning_rate_scale),
+      )
     input_fn = estimator_factory.GlobalBatchInputFn(
       input_reader.InputFn(
         params.train.train_file_pattern,

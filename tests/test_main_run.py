@@ -264,8 +264,8 @@ def test_loss_that_is_not_finite_is_described(tmp_path):
   with pytest.raises(errors.UserError) as info:
     runner_lib.Runner(params).train()
   message = str(info.value)
-  # Step 0 has the rate 0.001; that of step 1 spoils the weights of step 2.
-  assert 'not finite at step 2: cls_loss' in message
+  # Step 1 has the rate 0.001; that of step 2 spoils the weights of step 3.
+  assert 'not finite at step 3: cls_loss' in message
   assert 'Learning rate 1e+30' in message
   ids = message.split('source ids of the batch: ')[1].split('.')[0]
   assert {int(i) for i in ids.split(', ')} <= set(range(100, 107))

@@ -103,12 +103,12 @@ class FiniteLossHook(tf.train.SessionRunHook):
     why = None
     if bad:
       shown = ', '.join(f'{k} {v:g}' for k, v in losses.items())
-      why = f'not finite at step {step}: {", ".join(bad)} (all: {shown}).'
+      why = f'not finite at step {step + 1}: {", ".join(bad)} (all: {shown}).'
     elif self._factor and len(self._recent) >= _FEWEST_LOSSES:
       median = np.median(self._recent)
       if loss > self._factor * median:
         why = (
-          f'{loss:g} at step {step}, more than {self._factor:g} times '
+          f'{loss:g} at step {step + 1}, more than {self._factor:g} times '
           f'(train.blow_up_factor) the usual {median:g}.'
         )
     if why:
@@ -124,7 +124,10 @@ def _advice(values: Dict[str, Any]) -> str:
   return (
     'Learning rate {:g}; source ids of the batch: {}. The last checkpoint is '
     'from before this step. {}; if it happens at the same images again, check '
-    'their boxes.'.format(float(values['learning_rate']), ids, _ADVICE)
+    'their boxes; if right after the start again, go back further '
+    '(train.recover_from_blow_ups).'.format(
+      float(values['learning_rate']), ids, _ADVICE
+    )
   )
 
 

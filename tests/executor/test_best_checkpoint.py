@@ -52,7 +52,7 @@ def test_one_that_is_deleted_meanwhile_does_not_replace_it(
   best.offer({'AP': 0.5}, prefix)
   assert _kept(tmp_path / 'best') == 1 and best.read()['value'] == 0.2
   assert 'model.ckpt-2' not in ''.join(os.listdir(str(tmp_path / 'best')))
-  assert 'AP 0.5000, but was deleted' in caplog.text
+  assert 'AP 0.5, but was deleted' in caplog.text
 
 
 def test_the_best_stays(tmp_path, save):

@@ -70,7 +70,7 @@ def test_batches_are_left_out_and_rates_fall(tmp_path, caplog):
   assert line == {
     **run.current()._asdict(),
     'why': 'It blew up.',
-    'blow_up_step': 12,
+    'blow_up_step': 13,
     'loss': None,
     'first_batch': 10,
     'last_batch': 12,
@@ -212,7 +212,7 @@ def test_a_poisoned_record_is_left_out(tmp_path):
   last = line['last_batch']
   assert (line['step'], line['first_batch']) == (0, 0)
   assert line['left_out'] == last + 1 and line['image_ids'][str(last)] == [103]
-  assert 'not finite at step {}: box_loss'.format(last) in done.stderr
+  assert 'not finite at step {}: box_loss'.format(last + 1) in done.stderr
   assert f'goes back to step 0, leaves out {last + 1} batches' in done.stderr
   assert 'step 6/6' in done.stderr and 'lr 0.00500' in done.stderr
   history = _lines(tmp_path / 'model', 'history.jsonl')
@@ -272,7 +272,7 @@ def test_an_absurd_learning_rate_of_one_step(tmp_path):
       **train,
     )
     # The update of step 4 was saved before step 5 showed what it did.
-    assert 'not finite at step 5' in done.stderr
+    assert 'not finite at step 6' in done.stderr
     assert (done.returncode == 0) == (tries == 1), done.stderr
   assert not (tmp_path / '0' / 'skipped_batches.jsonl').exists()
   assert 'skipped' not in done.stderr

@@ -63,13 +63,13 @@ def test_a_terminal_shows_a_bar(monkeypatch):
     functools.partial(progress.tqdm.tqdm, mininterval=0, miniters=1),
   )
   _train(first_step=4)
-  states = [text for text in terminal.getvalue().split('\r') if '%' in text]
+  states = [text for text in terminal.getvalue().split('\r') if 'step' in text]
   # It begins where the run goes on, and is closed at the end.
-  assert '| 4/7 [' in states[0]
-  assert '| 5/7 [' in states[1]
-  assert '| 7/7 [' in states[-1] and states[-1].endswith('\n')
-  assert 'loss 6.5000  norm 12.5  lr 0.12500  ' in states[-1]
-  assert 'images/s' in states[-1]
+  assert states[0].startswith('step 4/7 |')
+  assert states[1].startswith('step 5/7 |')
+  assert states[-1].startswith('step 7/7 |') and states[-1].endswith('\n')
+  assert 'images/s, ' in states[-1]
+  assert 'waiting for input  loss 6.5000  norm 12.5  lr 0.12500' in states[-1]
 
 
 def test_a_terminal_shows_speed_alone_where_values_are_unknown(monkeypatch):
@@ -77,7 +77,7 @@ def test_a_terminal_shows_speed_alone_where_values_are_unknown(monkeypatch):
   monkeypatch.setattr(sys, 'stderr', terminal)
   _train(shows_values=False)
   last = terminal.getvalue().split('\r')[-1]
-  assert '| 7/7 [' in last and 'images/s' in last and 'loss' not in last
+  assert 'step 7/7 |' in last and 'images/s' in last and 'loss' not in last
 
 
 def test_lines_show_step_loss_rate_speed_and_time_left(caplog, monkeypatch):

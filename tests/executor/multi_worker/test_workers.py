@@ -297,7 +297,7 @@ def test_evaluations_elsewhere_end_all_at_the_same_step(records, tmp_path):
       report.write_metrics(directory, {'AP': 0.5}, step)
     assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
     assert (
-      'Training ends here: AP has not improved on the 0.5000 of step 1'
+      'Training ends here: AP has not improved on the 0.5 of step 1'
       in (workers.log(0))
     )
   assert 10 < _step(tmp_path / 'model') < 1000

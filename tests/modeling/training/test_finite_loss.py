@@ -48,7 +48,7 @@ def test_message_names_part_step_rate_and_images(tmp_path):
   with pytest.raises(finite_loss.BlowUpError) as info:
     _train(str(tmp_path), bad_step=3)
   message = str(info.value)
-  assert 'not finite at step 3: box_loss (all: cls_loss 0.5' in message
+  assert 'not finite at step 4: box_loss (all: cls_loss 0.5' in message
   assert 'Learning rate 0.25' in message
   assert '11, 12' in message
 
@@ -100,7 +100,7 @@ def test_a_loss_far_above_its_median_is_a_blow_up():
   usual = [3.0, 6.0, 300.0, 6.0] * 5
   count, message = _spike([*usual, 59.0, 61.0], 10.0)
   assert count == 21
-  assert 'loss is 61 at step 7, more than 10 times' in message
+  assert 'loss is 61 at step 8, more than 10 times' in message
   assert 'the usual 6.' in message and 'Learning rate 0.25' in message
   # Too few to tell; and where nobody asks.
   assert _spike([*usual[:-2], 61.0], 10.0)[0] == 19
