@@ -296,9 +296,8 @@ def test_evaluations_elsewhere_end_all_at_the_same_step(records, tmp_path):
       directory = str(tmp_path / 'model' / 'eval')
       report.write_metrics(directory, {'AP': 0.5}, step)
     assert workers.exit_codes() == [0, 0], workers.log(0) + workers.log(1)
-    assert (
-      'Training ends here: AP has not improved on the 0.5 of step 1'
-      in (workers.log(0))
+    assert 'Training ends here: AP has not improved on the 0.5 of step 1' in (
+      workers.log(0)
     )
   assert 10 < _step(tmp_path / 'model') < 1000
 
