@@ -29,7 +29,11 @@ class TimedConnection(h11_impl.H11Protocol):
     self._start_timer()
 
   def data_received(self, data: bytes) -> None:
-    super().data_received(data)
+    try:
+      super().data_received(data)
+    except ValueError:  # h11 takes a Content-Length of any number of digits.
+      self.send_400_response('Invalid HTTP request received.')
+      return
     if self.conn.their_state is not h11.IDLE:
       self._stop_timer()
     elif self._timer is None:

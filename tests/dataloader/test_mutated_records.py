@@ -232,13 +232,18 @@ def _check(name, path):
   # To the pipeline an end within the head of a record is that of the file.
   problems = [p for p in problems if '(its end)' not in p.reason]
   # What ends a run is what the check of the records finds, and the reverse.
-  assert isinstance(batches, errors.UserError) == bool(problems), problems
+  # Of masks, those of objects alone that a batch holds are decoded.
+  least = [p for p in problems if 'feature image/object/mask ' not in p.reason]
+  if isinstance(batches, errors.UserError):
+    assert problems
+  else:
+    assert not least, problems
   if not problems:
     for tensor in tf.nest.flatten(batches):
       assert tensor.dtype.kind != 'f' or np.isfinite(tensor).all()
 
 
-@mutations.mutated(_FILES, quick=12)
+@mutations.mutated(_FILES, quick=12, thorough=200)
 def test_records(example, tmp_path):
   name, records = example
   _check(name, record_factory.write_records(tmp_path / 'a', records))
@@ -271,7 +276,7 @@ def _damaged_files(draw):
   return name, content
 
 
-@mutations.mutated(_damaged_files(), quick=15)
+@mutations.mutated(_damaged_files(), quick=15, thorough=200)
 def test_files(example, tmp_path):
   name, content = example
   path = tmp_path / 'a'

@@ -138,7 +138,7 @@ def test_two_stage_detectors():
   text = '\n'.join(_run('two_stage', '--size=128'))
   assert ' 100 detections' in text
   shares = dict(re.findall(r'^(.*) ([\d.]+) \(at \w+ [\d.]+\)$', text, re.M))
-  assert len(shares) == 4
+  assert sum('memory' not in name for name in shares) == 4
   for name in shares:
     assert 0 < float(shares[name]) < 1, name
   memory = re.search(r'([\d.]+) GB, .* held ([\d.]+) GB; ratio ([\d.]+)', text)

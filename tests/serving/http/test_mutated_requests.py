@@ -190,6 +190,11 @@ def _check(server, request):
   [
     (b'POST /%s HTTP/1.1\r\nHost: x\r\n\r\n' % (b'a' * 5000), False),
     (b'FOO /detect HTTP/1.1\r\nHost: x\r\n\r\n', False),
+    (
+      b'POST /detect HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n'
+      % (b'9' * 5000),
+      False,
+    ),
     (b'POST /x HTTP/1.1\r\nHost: [::1\r\n\r\n', False),
     (
       b'POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
@@ -197,6 +202,7 @@ def _check(server, request):
     ),
   ],
   quick=40,
+  thorough=300,
 )
 def test_requests(request, server):
   _check(server, request)
@@ -226,6 +232,7 @@ def other_servers(trained, tmp_path_factory):
     lambda name: st.tuples(st.just(name), _requests(name))
   ),
   quick=0,
+  thorough=300,
 )
 def test_requests_of_other_inputs(example, other_servers):
   input_type, request = example

@@ -144,7 +144,7 @@ def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
   # The config of the tiny model names records that are not there.
   assert '4 image(s): representative_file_pattern' in table
   rows = re.findall(
-    r'^│ ([\w ]+?) +│.* (\d+\.\d)% of (\d+) .* ok +│$', table, re.M
+    r'^│ ([\w ]+?) +│ ok │.* (\d+\.\d)% of (\d+) .*│$', table, re.M
   )
   names = [row[0] for row in rows]
   assert names == [*_ALL, 'tflite float16', 'tflite int8']
