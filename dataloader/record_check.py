@@ -79,7 +79,7 @@ class Problem(NamedTuple):
     return "TFRecord file '{}', record {}{}: {}".format(
       self.file_name,
       self.record_index,
-      f" (source id '{self.source_id}')" if self.source_id else '',
+      f' (source id {errors.shown(self.source_id)})' if self.source_id else '',
       self.reason,
     )
 
