@@ -193,7 +193,8 @@ class RecordChecker:
   def _check_scalars(self, feature: Any) -> Optional[str]:
     for key in _SCALARS:
       count = len(feature[key].bytes_list.value)
-      if count > 1 or (not count and key == 'image/encoded'):
+      is_there = key == 'image/encoded' or feature[key].WhichOneof('kind')
+      if count > 1 or (not count and is_there):
         return f'feature {key} holds {count} values, not 1.'
     return None
 

@@ -96,7 +96,7 @@ class ClassificationParser(base_parser.Parser):
       'source_id': tf_example_decoder.source_id(
         features['image/source_id'], encoded
       ),
-      'class': tf.cast(features[_LABEL], tf.int32),
+      'class': tf.saturate_cast(features[_LABEL], tf.int32),
     }
 
   def decode(self, parsed: Tensors) -> Tensors:

@@ -256,3 +256,13 @@ def test_nothing_but_broken_images_ends_the_run(tmp_path, capfd):
   explained = str(record_check.explain_failure(path, params, caught.value))
   assert 'train.skip_broken_images left nothing to train on' in explained
   assert path in explained and 'record 0' in explained and 'RIFF' in explained
+
+
+def test_a_source_id_without_a_value_is_named(tmp_path):
+  example = tf.train.Example.FromString(_OK)
+  del example.features.feature['image/source_id'].bytes_list.value[:]
+  path = record_factory.write_records(
+    tmp_path / 'a.tfrecord', [example.SerializeToString()]
+  )
+  (problem,) = record_check.RecordChecker(4).problems([path])
+  assert problem.reason == 'feature image/source_id holds 0 values, not 1.'
