@@ -1,6 +1,7 @@
 """Source of annotations, recognised from what is there."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -160,12 +161,12 @@ def _fits(path: str) -> Iterator[Found]:
     yield Found('yolo', path)
   tables = [n for n in names if n.lower().endswith('.csv')]
   texts = [n for n in names if n.lower().endswith('.json')][:_MOST_JSON]
-  fits = [
-    Found(source, file_path)
-    for file_path in [os.path.join(path, name) for name in tables + texts]
-    for source in [_source_of_file(file_path)]
-    if source
-  ]
+  fits = []
+  for file_path in [os.path.join(path, name) for name in tables + texts]:
+    # One that is damaged tells nothing.
+    with contextlib.suppress(errors.DataError):
+      source = _source_of_file(file_path)
+      fits += [Found(source, file_path)] if source else []
   if any(found.source == 'labelme' for found in fits):
     yield Found('labelme', path)
   yield from (found for found in fits if found.source != 'labelme')

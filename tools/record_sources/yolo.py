@@ -4,6 +4,7 @@ Each line is `class x y width height`, the centre and sides of a box, or
 `class x1 y1 x2 y2 x3 y3 ...`, a polygon, in shares of the sides of the image.
 """
 
+import contextlib
 import os
 import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
@@ -118,10 +119,13 @@ def is_yolo(folder: str, names: List[str]) -> bool:
       any(name.endswith(('.yaml', '.yml')) for name in names)
       and 'images' in names
     )
-  return any(
-    _LABEL.fullmatch(next(csv_rows.lines(os.path.join(folder, name)), ''))
-    for name in labels[:_MOST_LABELS]
-  )
+  for name in labels[:_MOST_LABELS]:
+    # One that is damaged tells nothing.
+    with contextlib.suppress(errors.DataError):
+      path = os.path.join(folder, name)
+      if _LABEL.fullmatch(next(csv_rows.lines(path), '')):
+        return True
+  return False
 
 
 def _images(
