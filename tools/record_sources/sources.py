@@ -201,8 +201,9 @@ def _root(path: str) -> str:
 
 def _image_dir(root: str, path: str) -> str:
   # instances_val2017.json is of val2017 or images/val2017.
-  part = os.path.splitext(path)[0].rpartition('_')[2]
-  for name in (os.path.join('images', part), part, 'JPEGImages', 'images'):
+  part = re.fullmatch(r'instances_(\w+)\.json', os.path.basename(path))
+  of_part = [os.path.join('images', part[1]), part[1]] if part else []
+  for name in (*of_part, 'JPEGImages', 'images'):
     if tf.io.gfile.isdir(os.path.join(root, name)):
       return os.path.join(root, name)
   return path if tf.io.gfile.isdir(path) else os.path.dirname(path) or '.'
