@@ -140,7 +140,7 @@ _MALFORMED = [
     for row, kind, message in (
       ('pet_03.jpg,40,30,cat,1,5,4,9,5\n', 'malformed_line', 'line 4: 9 cells'),
       ('pet_03.jpg\n', 'malformed_line', 'line 4: 1 cells, not 8'),
-      (',40,30,cat,1,2,3,4\n', 'malformed_line', 'line 4: no filename'),
+      (',40,30,cat,1,2,3,4\n', 'malformed_line', 'line 4: no file name'),
       ('pet_03.jpg,40,30,,1,2,3,4\n', 'malformed_line', 'line 4: no class'),
       ('"pet_03.jpg,40\n\n', 'malformed_line', 'line 4 up to 6: .*quote'),
       (

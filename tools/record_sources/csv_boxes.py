@@ -8,28 +8,27 @@ from tools.record_sources import report as report_lib
 from utils import errors
 from utils import label_map as label_map_lib
 
-# How columns are called, the first in place of later ones.
-_COLUMNS = {
-  'filename': ('filename', 'file', 'image', 'imagename', 'imagepath', 'path'),
-  'class': ('class', 'label', 'classname', 'category'),
-  **{'xmin': ('xmin', 'x1'), 'ymin': ('ymin', 'y1')},
-  **{'xmax': ('xmax', 'x2'), 'ymax': ('ymax', 'y2')},
-  'width': ('width',),
-  'height': ('height',),
-}
-_OPTIONAL = ('width', 'height')
-_EDGES = ('xmin', 'ymin', 'xmax', 'ymax')
+_NUM_SHOWN = 60
+# What is needed, then what may be missing; the first name in place of later
+# ones.
+_COLUMNS = (
+  ('filename', 'file', 'image', 'imagename', 'imagepath', 'path'),
+  ('class', 'label', 'classname', 'category'),
+  *(('xmin', 'x1'), ('ymin', 'y1'), ('xmax', 'x2'), ('ymax', 'y2')),
+)
+_SIZE = ('width', 'height')
 
 
-def column_names(columns: Sequence[str]) -> Optional[Dict[str, str]]:
-  """Returns what each column is called; None if one is missing."""
-  found = {
-    key: name
-    for key, names in _COLUMNS.items()
-    for name in reversed(names)
-    if name in columns
-  }
-  return None if set(_COLUMNS) - set(found) - set(_OPTIONAL) else found
+def needed_columns(columns: Sequence[str]) -> Optional[List[str]]:
+  """Returns how file name, class, edges and size are called.
+
+  None if one is missing; the size may be.
+  """
+  found = [
+    next((name for name in names if name in columns), '') for names in _COLUMNS
+  ]
+  size = _SIZE if set(_SIZE) <= set(columns) else ()
+  return [*found, *size] if all(found) else None
 
 
 def read_csv(
@@ -56,7 +55,7 @@ def read_csv(
       names.
   """
   table = csv_rows.Table(path)
-  columns = column_names(table.columns)
+  columns = needed_columns(table.columns)
   if columns is None:
     raise errors.DataError(
       f'{path}: its first line has to name the columns filename, class, xmin, '
@@ -66,33 +65,30 @@ def read_csv(
   boxes: Dict[str, List[annotations.Box]] = {}
   sizes: Dict[str, List[Optional[int]]] = {}
   names = set()
-  for place, cells in table.rows(report):
-    file_name = cells[columns['filename']].replace('\\', '/')
-    name = label_map_lib.clean_name(cells[columns['class']])
-    texts = [cells[columns[edge]] for edge in _EDGES]
-    if file_name and not name and not any(texts):
-      boxes.setdefault(file_name, [])
-      continue
-    if not file_name or not name:
-      what = f'{place}: no {"class" if file_name else "filename"}'
+  for line, cells in table.rows(columns, report):
+    file_name = cells[0].strip().replace('\\', '/')
+    name, edges = label_map_lib.clean_name(cells[1]), table.numbers(cells[2:6])
+    size = [annotations.side(cell) for cell in cells[6:]]
+    if not file_name or not name and any(cells[2:6]):
+      what = f'line {line}: no {"class" if file_name else "file name"}'
       report.add('malformed_line', csv_name, what)
       continue
     # Its image is annotated, even if nothing else of the line can be used.
     found = boxes.setdefault(file_name, [])
-    edges = table.numbers(texts)
+    if not name:
+      continue
     if None in edges:
-      what = f'{place}: {", ".join(texts)[:60]!r}; needed are four numbers'
+      shown = ', '.join(cells[2:6])[:_NUM_SHOWN]
+      what = f'line {line}: {shown!r}; needed are four numbers'
       report.add('malformed_box', csv_name, what)
-      continue
-    size = [annotations.side(cells.get(columns.get(key))) for key in _OPTIONAL]
-    if sizes.setdefault(file_name, size) != size:
-      what = f'{place}: image size {size}, but {sizes[file_name]} before'
+    elif sizes.setdefault(file_name, size) != size:
+      what = f'line {line}: image size {size}, but {sizes[file_name]} before'
       report.add('malformed_line', csv_name, what)
-      continue
-    names.add(name)
-    found.append(annotations.Box(name, *edges))
+    else:
+      names.add(name)
+      found.append(annotations.Box(name, *edges))
   images = [
-    image._replace(**dict(zip(_OPTIONAL, sizes.get(image.file_name, ()))))
+    image._replace(**dict(zip(_SIZE, sizes.get(image.file_name, ()))))
     for image in image_files.annotated_images(boxes, image_dir, report)
   ]
   image_files.report_others(images, image_dir, report)

@@ -4,9 +4,10 @@ import codecs
 import csv
 import io
 import json
+import operator
 import os
 import re
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -45,40 +46,44 @@ class Table:
     self.columns = [re.sub('[^a-z0-9]', '', name.lower()) for name in names]
 
   def rows(
-    self, report: report_lib.Report
-  ) -> Iterator[Tuple[str, Dict[str, str]]]:
-    """Yields 'line N' and the cells of each row that is not empty, by column.
+    self, columns: Sequence[str], report: report_lib.Report
+  ) -> Iterator[Tuple[int, Tuple[str, ...]]]:
+    """Yields number and cells of each line that is not empty.
 
     Args:
-      report: receives rows that are malformed.
+      columns: those to return, at least two of `self.columns`.
+      report: receives lines that are malformed.
     """
     name = os.path.basename(self.path)
+    pick = operator.itemgetter(*map(self.columns.index, columns))
     reader = csv.reader(
-      lines(self.path), delimiter=self._delimiter, strict=True
+      lines(self.path),
+      delimiter=self._delimiter,
+      skipinitialspace=True,
+      strict=True,
     )
     while True:
-      place = f'line {reader.line_num + 1}'
+      number = reader.line_num + 1
       try:
         cells = next(reader, None)
       except csv.Error as error:
-        what = f'{place} up to {reader.line_num}: {error}; is a quote missing?'
-        report.add('malformed_line', name, what)
+        what = f'line {number} up to {reader.line_num}: {error}'
+        report.add('malformed_line', name, what + '; is a quote missing?')
         continue
       if cells is None:
         return
-      if reader.line_num == 1 or not any(cell.strip() for cell in cells):
-        continue
-      if len(cells) != len(self.columns):
+      if len(cells) == len(self.columns):
+        if number > 1 and any(cells):
+          yield number, pick(cells)
+      elif any(cells):
         report.add(
           'malformed_line',
           name,
-          f'{place}: {len(cells)} cells, not {len(self.columns)} as the first '
-          f'line has: {self._delimiter.join(cells)[:_NUM_SHOWN]!r}',
+          f'line {number}: {len(cells)} cells, not {len(self.columns)} as the '
+          f'first line has: {self._delimiter.join(cells)[:_NUM_SHOWN]!r}',
         )
-        continue
-      yield place, dict(zip(self.columns, map(str.strip, cells)))
 
-  def numbers(self, cells: List[str]) -> List[Optional[float]]:
+  def numbers(self, cells: Sequence[str]) -> List[Optional[float]]:
     """Returns the number in each cell, None for what is none.
 
     Between semicolons a comma may be that of a decimal.

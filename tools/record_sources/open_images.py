@@ -8,12 +8,14 @@ from tools.record_sources import report as report_lib
 from utils import errors
 from utils import label_map as label_map_lib
 
-_COLUMNS = {'imageid', 'labelname', 'xmin', 'ymin', 'xmax', 'ymax'}
+_COLUMNS = ('imageid', 'labelname', 'xmin', 'ymin', 'xmax', 'ymax')
+_GROUP = 'isgroupof'
+_NUM_SHOWN = 60
 
 
 def has_columns(columns: Sequence[str]) -> bool:
   """Whether a CSV file of these columns is of Open Images."""
-  return set(columns) >= _COLUMNS
+  return set(_COLUMNS) <= set(columns)
 
 
 def read_open_images(
@@ -52,23 +54,24 @@ def read_open_images(
   }
   boxes: Dict[str, List[annotations.Box]] = {}
   num_others = 0
-  for place, cells in table.rows(report):
-    picture, code = pictures.get(cells['imageid']), cells['labelname']
+  columns = [*_COLUMNS, *({_GROUP} & set(table.columns))]
+  for line, cells in table.rows(columns, report):
+    picture = pictures.get(cells[0])
     if picture is None:
       num_others += 1
       continue
     found = boxes.setdefault(picture, [])
-    texts = [cells[edge] for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
-    edges = table.numbers(texts)
-    name = names.get(code) if names else label_map_lib.clean_name(code)
+    edges = table.numbers(cells[2:6])
+    name = names.get(cells[1]) if names else label_map_lib.clean_name(cells[1])
     if None in edges:
-      what = f'{place}: {", ".join(texts)[:60]!r}; needed are four numbers'
+      shown = ', '.join(cells[2:6])[:_NUM_SHOWN]
+      what = f'line {line}: {shown!r}; needed are four numbers'
       report.add('malformed_box', csv_name, what)
     elif not name:
-      what = f'{place}: {errors.shown(code)} is not in {class_names}'
+      what = f'line {line}: {errors.shown(cells[1])} is not in {class_names}'
       report.add('unknown_class', csv_name, what)
     else:
-      is_crowd = cells.get('isgroupof') == '1'
+      is_crowd = cells[6:] == ('1',)
       found.append(annotations.Box(name, *edges, is_crowd=is_crowd))
   if not boxes:
     raise errors.DataError(
@@ -98,6 +101,6 @@ def _read_names(path: str, report: report_lib.Report) -> Dict[str, str]:
     if code.strip() and name:
       names[code.strip()] = name
     elif line.strip():
-      what = f'line {number}: {line[:60]!r}; needed is /m/0abc,Name'
+      what = f'line {number}: {line[:_NUM_SHOWN]!r}; needed is /m/0abc,Name'
       report.add('malformed_line', os.path.basename(path), what)
   return names

@@ -180,7 +180,7 @@ def _source_of_file(path: str) -> Optional[str]:
     columns = csv_rows.Table(path).columns
     if open_images.has_columns(columns):
       return 'open_images'
-    return 'csv' if csv_boxes.column_names(columns) else None
+    return 'csv' if csv_boxes.needed_columns(columns) else None
   if ending != '.json':
     return None
   with tf.io.gfile.GFile(path, 'rb') as source:
