@@ -1,6 +1,5 @@
 """Choice of the boxes that a record can hold."""
 
-import itertools
 from typing import Container, List, Optional
 
 from dataloader import image_reader
@@ -8,8 +7,8 @@ from tools.record_sources import annotations, frames
 from tools.record_sources import report as report_lib
 from utils import errors, mask_utils
 
-# Shares of a box that lies half outside its image reach this far beyond it.
-_BEYOND = 0.5
+# Of a side; a box that lies half outside its image ends there.
+_MOST_SHARE = 1.5
 # COCO coordinates have two decimals: a box that ends at the border of its image
 # can seem to reach this far beyond it, in pixels.
 _ROUNDING = 0.02
@@ -36,8 +35,6 @@ def usable_boxes(
     area is set, and with masks `segmentation` is of run lengths of the image as
     it is stored. None if the image is not the one that was annotated.
   """
-  if image.is_normalized:
-    image = _in_pixels(image, encoded, report)
   frame = frames.change_of_frame(image, encoded, report)
   if frame is None:
     return None
@@ -51,7 +48,11 @@ def usable_boxes(
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
       report.add('box_without_area', image.file_name, what)
       continue
-    if max(box.xmax, box.ymax) <= 1 < min(width, height):
+    if image.is_normalized:
+      if max(box.xmax, box.ymax) > _MOST_SHARE:
+        report.add('box_of_pixels', image.file_name, what)
+        continue
+    elif max(box.xmax, box.ymax) <= 1 < min(width, height):
       report.add('box_of_shares', image.file_name, what)
       continue
     box = frame.box(box)
@@ -75,36 +76,6 @@ def usable_boxes(
       report.add('box_clipped', image.file_name, size)
     usable.append(clipped._replace(area=area))
   return usable
-
-
-def _in_pixels(
-  image: annotations.AnnotatedImage,
-  encoded: image_reader.Encoded,
-  report: report_lib.Report,
-) -> annotations.AnnotatedImage:
-  """Returns the image with its boxes in pixels of the upright image."""
-  sides = (encoded.width, encoded.height)
-  boxes = []
-  for box in image.boxes:
-    edges = (box.xmin, box.ymin, box.xmax, box.ymax)
-    if min(edges) < -_BEYOND or max(edges) > 1 + _BEYOND:
-      what = annotations.described(box)
-      report.add('box_of_pixels', image.file_name, what)
-      continue
-    xmin, ymin, xmax, ymax = (v * side for v, side in zip(edges, sides * 2))
-    polygons = box.segmentation and [
-      [v * side for v, side in zip(polygon, itertools.cycle(sides))]
-      for polygon in box.segmentation
-    ]
-    boxes.append(
-      annotations.Box(
-        box.class_name,
-        *(xmin, ymin, xmax, ymax),
-        is_crowd=box.is_crowd,
-        segmentation=polygons,
-      )
-    )
-  return image._replace(boxes=boxes)
 
 
 def _with_mask(

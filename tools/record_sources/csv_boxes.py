@@ -1,6 +1,5 @@
 """Boxes in a CSV file: a row for each, with the name of its image."""
 
-import os
 from typing import Dict, List, Optional, Sequence
 
 from tools.record_sources import annotations, csv_rows, image_files
@@ -8,7 +7,6 @@ from tools.record_sources import report as report_lib
 from utils import errors
 from utils import label_map as label_map_lib
 
-_NUM_SHOWN = 60
 # What is needed, then what may be missing; the first name in place of later
 # ones.
 _COLUMNS = (
@@ -61,37 +59,23 @@ def read_csv(
       f'{path}: its first line has to name the columns filename, class, xmin, '
       f'ymin, xmax and ymax; it has {errors.shown(table.columns)}.'
     )
-  csv_name = os.path.basename(path)
   boxes: Dict[str, List[annotations.Box]] = {}
   sizes: Dict[str, List[Optional[int]]] = {}
-  names = set()
   for line, cells in table.rows(columns, report):
     file_name = cells[0].strip().replace('\\', '/')
-    name, edges = label_map_lib.clean_name(cells[1]), table.numbers(cells[2:6])
-    size = [annotations.side(cell) for cell in cells[6:]]
-    if not file_name or not name and any(cells[2:6]):
+    name, is_empty = label_map_lib.clean_name(cells[1]), not any(cells[1:6])
+    if not file_name or not (name or is_empty):
       what = f'line {line}: no {"class" if file_name else "file name"}'
-      report.add('malformed_line', csv_name, what)
+      report.add('malformed_line', table.name, what)
       continue
     # Its image is annotated, even if nothing else of the line can be used.
     found = boxes.setdefault(file_name, [])
-    if not name:
-      continue
-    if None in edges:
-      shown = ', '.join(cells[2:6])[:_NUM_SHOWN]
-      what = f'line {line}: {shown!r}; needed are four numbers'
-      report.add('malformed_box', csv_name, what)
-    elif sizes.setdefault(file_name, size) != size:
+    size = [annotations.side(cell) for cell in cells[6:]]
+    if sizes.setdefault(file_name, size) != size:
       what = f'line {line}: image size {size}, but {sizes[file_name]} before'
-      report.add('malformed_line', csv_name, what)
-    else:
-      names.add(name)
+      report.add('malformed_line', table.name, what)
+      continue
+    edges = None if is_empty else table.edges(line, cells[2:6], report)
+    if edges:
       found.append(annotations.Box(name, *edges))
-  images = [
-    image._replace(**dict(zip(_SIZE, sizes.get(image.file_name, ()))))
-    for image in image_files.annotated_images(boxes, image_dir, report)
-  ]
-  image_files.report_others(images, image_dir, report)
-  return annotations.AnnotatedSet(
-    images, label_map or dict(enumerate(sorted(names), 1))
-  )
+  return image_files.annotated_set(boxes, sizes, image_dir, report, label_map)

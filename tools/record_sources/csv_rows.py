@@ -26,7 +26,7 @@ class Table:
     path: local path or bucket URL; UTF-8, UTF-16 or UTF-32.
 
   Attributes:
-    path: as given.
+    name: that of the file.
     columns: their names in lower case, letters and digits only: `xmin` for
       `x_min` and `XMin`.
 
@@ -35,7 +35,7 @@ class Table:
   """
 
   def __init__(self, path: str):
-    self.path = path
+    self._path, self.name = path, os.path.basename(path)
     header = next(lines(path), '')
     # Python's sniffer looks at decimal commas, too.
     self._delimiter = max(_DELIMITERS, key=header.count)
@@ -54,10 +54,9 @@ class Table:
       columns: those to return, at least two of `self.columns`.
       report: receives lines that are malformed.
     """
-    name = os.path.basename(self.path)
     pick = operator.itemgetter(*map(self.columns.index, columns))
     reader = csv.reader(
-      lines(self.path),
+      lines(self._path),
       delimiter=self._delimiter,
       skipinitialspace=True,
       strict=True,
@@ -68,7 +67,7 @@ class Table:
         cells = next(reader, None)
       except csv.Error as error:
         what = f'line {number} up to {reader.line_num}: {error}'
-        report.add('malformed_line', name, what + '; is a quote missing?')
+        report.add('malformed_line', self.name, what + '; is a quote missing?')
         continue
       if cells is None:
         return
@@ -78,19 +77,27 @@ class Table:
       elif any(cells):
         report.add(
           'malformed_line',
-          name,
+          self.name,
           f'line {number}: {len(cells)} cells, not {len(self.columns)} as the '
           f'first line has: {self._delimiter.join(cells)[:_NUM_SHOWN]!r}',
         )
 
-  def numbers(self, cells: Sequence[str]) -> List[Optional[float]]:
-    """Returns the number in each cell, None for what is none.
+  def edges(
+    self, line: int, cells: Sequence[str], report: report_lib.Report
+  ) -> Optional[List[float]]:
+    """Returns the numbers in four cells; None, reported, if one is none.
 
     Between semicolons a comma may be that of a decimal.
     """
     if self._delimiter == ';':
       cells = [cell.replace(',', '.') for cell in cells]
-    return [numerals.number(cell) for cell in cells]
+    numbers = [numerals.number(cell) for cell in cells]
+    if None not in numbers:
+      return numbers
+    shown = ', '.join(cells)[:_NUM_SHOWN]
+    what = f'line {line}: {shown!r}; needed are four numbers'
+    report.add('malformed_box', self.name, what)
+    return None
 
 
 def lines(path: str) -> Iterator[str]:

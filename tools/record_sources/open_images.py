@@ -46,7 +46,6 @@ def read_open_images(
       f'{path}: its first line has to name the columns ImageID, LabelName, '
       f'XMin, XMax, YMin and YMax; it has {errors.shown(table.columns)}.'
     )
-  csv_name = os.path.basename(path)
   names = _read_names(class_names, report) if class_names else None
   pictures = {
     os.path.splitext(os.path.basename(name))[0]: name
@@ -61,16 +60,12 @@ def read_open_images(
       num_others += 1
       continue
     found = boxes.setdefault(picture, [])
-    edges = table.numbers(cells[2:6])
+    edges = table.edges(line, cells[2:6], report)
     name = names.get(cells[1]) if names else label_map_lib.clean_name(cells[1])
-    if None in edges:
-      shown = ', '.join(cells[2:6])[:_NUM_SHOWN]
-      what = f'line {line}: {shown!r}; needed are four numbers'
-      report.add('malformed_box', csv_name, what)
-    elif not name:
+    if not name:
       what = f'line {line}: {errors.shown(cells[1])} is not in {class_names}'
-      report.add('unknown_class', csv_name, what)
-    else:
+      report.add('unknown_class', table.name, what)
+    elif edges:
       is_crowd = cells[6:] == ('1',)
       found.append(annotations.Box(name, *edges, is_crowd=is_crowd))
   if not boxes:
@@ -81,14 +76,9 @@ def read_open_images(
     )
   if num_others:
     what = f'{num_others} boxes of images that are not in {image_dir}'
-    report.add('other_images', csv_name, what)
-  images = image_files.annotated_images(
-    boxes, image_dir, report, is_normalized=True
-  )
-  image_files.report_others(images, image_dir, report)
-  occurring = {box.class_name for image in images for box in image.boxes}
-  return annotations.AnnotatedSet(
-    images, label_map or dict(enumerate(sorted(occurring), 1))
+    report.add('other_images', table.name, what)
+  return image_files.annotated_set(
+    boxes, {}, image_dir, report, label_map, is_normalized=True
   )
 
 

@@ -157,7 +157,7 @@ def _fits(path: str) -> Iterator[Found]:
     yield from _fits(os.path.join(path, within[0]))
   if any(name.lower().endswith('.xml') for name in names):
     yield Found('voc', path)
-  if yolo.is_yolo(path, names):
+  if yolo.is_yolo(names):
     yield Found('yolo', path)
   tables = [n for n in names if n.lower().endswith('.csv')]
   texts = [n for n in names if n.lower().endswith('.json')][:_MOST_JSON]
@@ -186,9 +186,13 @@ def _source_of_file(path: str) -> Optional[str]:
   with tf.io.gfile.GFile(path, 'rb') as source:
     content = source.read(_HEAD)
   head = content.decode(json.detect_encoding(content), 'ignore')
-  if '"images"' in head or '"annotations"' in head:
-    return 'coco'
-  return 'labelme' if '"shapes"' in head or '"imageData"' in head else None
+  for source, keys in (
+    ('coco', 'images|annotations'),
+    ('labelme', 'shapes|imageData'),
+  ):
+    if re.search(rf'"({keys})"\s*:', head):
+      return source
+  return None
 
 
 def _root(path: str) -> str:
