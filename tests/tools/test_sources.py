@@ -322,6 +322,27 @@ def test_a_split_is_found_by_its_name(name, stems, has_yaml, folder):
   assert sorted(re.findall(r'pet_\d\d', ' '.join(names))) == stems
 
 
+@pytest.mark.parametrize('source', ['yolo', 'csv', 'open_images', 'labelme'])
+def test_names_in_any_script_and_paths_of_windows(source, folder, tmp_path):
+  path = source_folders.SOURCES[source](folder)
+  stem = 'größe 猫 7'
+  for old in folder.glob('**/pet_03.*'):
+    old.rename(old.with_name(stem + old.suffix))
+  for table in folder.glob('**/*.[cj]s*'):
+    text = table.read_text().replace('dog', '犬 é')
+    prefix = 'D:\\\\ünï\\\\' if source == 'csv' else ''
+    table.write_text(text.replace('pet_03', prefix + stem))
+  report = report_lib.Report()
+  written = annotated_images.convert(_read(path, report), report, tmp_path)
+  boxes = {
+    key.split('\\')[-1]: value for key, value in _boxes(written.coco).items()
+  }
+  ((name, box),) = boxes[stem]
+  assert name == {'yolo': 'dog', 'open_images': '/m/犬 é'}.get(source, '犬 é')
+  assert box == [4, 3, 16, 15]
+  assert report.num_problems == 0
+
+
 def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
   source_folders.voc_of_cvat(folder)
   # One split of whatever name stands for any, but not train for val.
