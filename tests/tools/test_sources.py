@@ -334,10 +334,7 @@ def test_names_in_any_script_and_paths_of_windows(source, folder, tmp_path):
     table.write_text(text.replace('pet_03', prefix + stem))
   report = report_lib.Report()
   written = annotated_images.convert(_read(path, report), report, tmp_path)
-  boxes = {
-    key.split('\\')[-1]: value for key, value in _boxes(written.coco).items()
-  }
-  ((name, box),) = boxes[stem]
+  ((name, box),) = _boxes(written.coco)[stem]
   assert name == {'yolo': 'dog', 'open_images': '/m/犬 é'}.get(source, '犬 é')
   assert box == [4, 3, 16, 15]
   assert report.num_problems == 0
