@@ -280,7 +280,7 @@ def test_groups_of_open_images_are_crowds_and_codes_have_names(
   assert [box.is_crowd for box in pet_03.boxes] == [False, True]
   assert [box.class_name for box in pet_11.boxes] == ['Cat, domestic']
   (unknown,) = report.as_dict()['unknown_class']['findings']
-  assert unknown['detail'] == f"line 5: '/m/cow' is not in {names}"
+  assert unknown['detail'] == f"line 5: class '/m/cow' is not in {names}"
   (line,) = report.as_dict()['malformed_line']['findings']
   assert line['detail'].startswith("line 3: 'x'; needed is")
 

@@ -4,7 +4,6 @@ from typing import Dict, List, Optional, Sequence
 
 from tools.record_sources import annotations, csv_rows, image_files
 from tools.record_sources import report as report_lib
-from utils import errors
 from utils import label_map as label_map_lib
 
 # What is needed, then what may be missing; the first name in place of later
@@ -55,10 +54,7 @@ def read_csv(
   table = csv_rows.Table(path)
   columns = needed_columns(table.columns)
   if columns is None:
-    raise errors.DataError(
-      f'{path}: its first line has to name the columns filename, class, xmin, '
-      f'ymin, xmax and ymax; it has {errors.shown(table.columns)}.'
-    )
+    raise table.lacking('filename, class, xmin, ymin, xmax and ymax')
   boxes: Dict[str, List[annotations.Box]] = {}
   sizes: Dict[str, List[Optional[int]]] = {}
   for line, cells in table.rows(columns, report):

@@ -45,6 +45,13 @@ class Table:
       raise errors.DataError(f'{path}, line 1: no CSV: {error}.') from error
     self.columns = [re.sub('[^a-z0-9]', '', name.lower()) for name in names]
 
+  def lacking(self, columns: str) -> errors.DataError:
+    """Returns the error for a file without columns that are needed."""
+    return errors.DataError(
+      f'{self._path}: its first line has to name the columns {columns}; it has '
+      f'{errors.shown(self.columns)}.'
+    )
+
   def rows(
     self, columns: Sequence[str], report: report_lib.Report
   ) -> Iterator[Tuple[int, Tuple[str, ...]]]:

@@ -42,11 +42,8 @@ def read_open_images(
   """
   table = csv_rows.Table(path)
   if not has_columns(table.columns):
-    raise errors.DataError(
-      f'{path}: its first line has to name the columns ImageID, LabelName, '
-      f'XMin, XMax, YMin and YMax; it has {errors.shown(table.columns)}.'
-    )
-  names = _read_names(class_names, report) if class_names else None
+    raise table.lacking('ImageID, LabelName, XMin, XMax, YMin and YMax')
+  named = class_names and _read_names(class_names, report)
   pictures = {
     os.path.splitext(os.path.basename(name))[0]: name
     for name in folders.list_pictures(image_dir, '--image_dir')
@@ -61,9 +58,10 @@ def read_open_images(
       continue
     found = boxes.setdefault(picture, [])
     edges = table.edges(line, cells[2:6], report)
-    name = names.get(cells[1]) if names else label_map_lib.clean_name(cells[1])
+    code = label_map_lib.clean_name(cells[1])
+    name = named.get(code) if class_names else code
     if not name:
-      what = f'line {line}: {errors.shown(cells[1])} is not in {class_names}'
+      what = f'line {line}: class {code[:_NUM_SHOWN]!r} is not in {class_names}'
       report.add('unknown_class', table.name, what)
     elif edges:
       is_crowd = cells[6:] == ('1',)
