@@ -340,6 +340,29 @@ def test_names_in_any_script_and_paths_of_windows(source, folder, tmp_path):
   assert report.num_problems == 0
 
 
+@pytest.mark.parametrize(
+  'name', [name for name in source_folders.SOURCES if 'yolo' in name]
+)
+def test_images_may_lie_apart_from_the_labels(name, folder, tmp_path):
+  path = source_folders.SOURCES[name](folder)
+  for picture in folder.glob('**/*.jpg'):
+    picture.unlink()
+  source_folders.save_images(tmp_path / 'photos')
+  annotated = _read(path, image_dir=tmp_path / 'photos', subset='train')
+  assert [len(image.boxes) for image in annotated.images] == [1, 1]
+  assert [image.source_id for image in annotated.images] == [3, 11]
+
+
+def test_a_folder_beside_pictures_is_no_split(folder):
+  source_folders.yolo_of_label_studio(folder)
+  annotated_images.save_image(folder / 'images/pet_03.png')
+  (folder / 'images/previews').mkdir()
+  names = [image.file_name for image in _read(folder, subset='val').images]
+  assert names == [
+    f'images/pet_{end}' for end in ('03.jpg', '03.png', '11.jpg')
+  ]
+
+
 def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
   source_folders.voc_of_cvat(folder)
   # One split of whatever name stands for any, but not train for val.

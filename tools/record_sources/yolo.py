@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
 import tensorflow.compat.v1 as tf
 
 from configs import yaml_loader
+from dataloader import image_reader
 from tools.record_sources import annotations, folders, image_files, subsets
 from tools.record_sources import report as report_lib
 from utils import errors, files, numerals
@@ -27,6 +28,8 @@ _LAYOUTS = (
   ('', '(.+)', 'images'),
   ('', 'obj_(.+)_data', ''),
 )
+# Where labels are without the images.
+_LABEL_DIRS = ('labels/{}', '{}/labels', 'obj_{}_data', 'labels', '')
 # What else lies among labels.
 _NO_LABELS = re.compile(r'(classes|labels|train|val|valid|test|readme.*)\.txt')
 _NUM_SHOWN = 60
@@ -86,7 +89,7 @@ def read_yolo(
     sources = [_resolved(source, content, root) for source in stated]
   pictures: Dict[str, _Picture] = {}
   for source in sources:
-    for picture in _pictures(source, root, image_dir):
+    for picture in _pictures(source, root, image_dir, subset):
       if pictures.setdefault(picture.file_name, picture) is not picture:
         report.add('duplicate_image', picture.file_name, f'in {source}')
   labels = {picture.label_path for picture in pictures.values()} - {None}
@@ -164,7 +167,7 @@ class _Labels(NamedTuple):
 
 
 def _pictures(
-  source: str, root: str, image_dir: Optional[str]
+  source: str, root: str, image_dir: Optional[str], subset: str
 ) -> Iterator[_Picture]:
   """Yields the pictures of a folder, or of a file with a path a line."""
   if tf.io.gfile.isdir(source):
@@ -180,8 +183,10 @@ def _pictures(
     candidates = ['/labels/'.join(beside.rsplit('/images/', 1)), beside]
     if image_dir:
       within = os.path.splitext(name)[0] + '.txt'
-      candidates.append(os.path.join(root, 'labels', within))
-      candidates.append(os.path.join(root, within))
+      candidates += [
+        os.path.join(root, label_dir.format(subset), within)
+        for label_dir in _LABEL_DIRS
+      ]
     file_name = os.path.relpath(path, image_dir or root)
     yield _Picture(file_name, path, _first(candidates))
 
@@ -267,7 +272,11 @@ def _splits(content: Dict[str, Any], root: str) -> Dict[str, List[str]]:
   for parent, pattern, below in _LAYOUTS:
     folder = os.path.join(root, parent)
     is_folder = tf.io.gfile.isdir(folder)
-    for name in folders.list_folder(folder, _FLAG) if is_folder else ():
+    names = folders.list_folder(folder, _FLAG) if is_folder else []
+    # Beside pictures there are no splits, but previews and the like.
+    if any(name.lower().endswith(image_reader.ENDINGS) for name in names):
+      continue
+    for name in names:
       match, path = re.fullmatch(pattern, name), os.path.join(name, below)
       if match and tf.io.gfile.isdir(os.path.join(folder, path)):
         splits[match[1]] = [os.path.join(parent, path)]
