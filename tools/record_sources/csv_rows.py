@@ -62,12 +62,8 @@ class Table:
       report: receives lines that are malformed.
     """
     pick = operator.itemgetter(*map(self.columns.index, columns))
-    reader = csv.reader(
-      lines(self._path),
-      delimiter=self._delimiter,
-      skipinitialspace=True,
-      strict=True,
-    )
+    style = {'delimiter': self._delimiter, 'skipinitialspace': True}
+    reader = csv.reader(lines(self._path), **style, strict=True)
     while True:
       number = reader.line_num + 1
       try:
@@ -82,12 +78,10 @@ class Table:
         if number > 1 and any(cells):
           yield number, pick(cells)
       elif any(cells):
-        report.add(
-          'malformed_line',
-          self.name,
-          f'line {number}: {len(cells)} cells, not {len(self.columns)} as the '
-          f'first line has: {self._delimiter.join(cells)[:_NUM_SHOWN]!r}',
-        )
+        shown = self._delimiter.join(cells)[:_NUM_SHOWN]
+        what = f'line {number}: {len(cells)} cells, not {len(self.columns)} as '
+        what += f'the first line has: {shown!r}'
+        report.add('malformed_line', self.name, what)
 
   def edges(
     self, line: int, cells: Sequence[str], report: report_lib.Report

@@ -3,7 +3,7 @@
 import collections
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from tools.record_sources import annotations, folders
 from tools.record_sources import report as report_lib
@@ -12,18 +12,8 @@ from utils import files
 _MAX_ID = 2**63 - 1
 
 
-class Places(NamedTuple):
-  """Where an image may be: at `path`, else at one of `other_paths`."""
-
-  path: str
-  other_paths: List[str]
-
-  def all(self) -> List[str]:
-    return [self.path, *self.other_paths]
-
-
-def places(file_names: Sequence[str], image_dir: str) -> Dict[str, Places]:
-  """Returns where to look for images that were annotated somewhere else.
+def places(file_names: Sequence[str], image_dir: str) -> Dict[str, List[str]]:
+  """Returns paths at which to look for each image, likely ones first.
 
   Args:
     file_names: paths as annotations have them, of any system.
@@ -35,14 +25,11 @@ def places(file_names: Sequence[str], image_dir: str) -> Dict[str, Places]:
     ending for name in file_names for ending in files.path_endings(name)
   )
   return {
-    name: Places(
-      os.path.join(image_dir, name),
-      [
-        os.path.join(image_dir, ending)
-        for ending in files.path_endings(name)
-        if endings[ending] == 1
-      ],
-    )
+    name: [
+      os.path.join(image_dir, path)
+      for path in (name, *files.path_endings(name))
+      if path is name or endings[path] == 1
+    ]
     for name in file_names
   }
 
@@ -69,15 +56,15 @@ def annotated_set(
   ids, found = source_ids(list(boxes)), places(list(boxes), image_dir)
   images = [
     annotations.AnnotatedImage(
-      *(ids[name], name, found[name].path),
+      *(ids[name], name, found[name][0]),
       without_repetitions(boxes[name], name, report),
       *(sizes.get(name) or (None, None)),
-      found[name].other_paths,
+      found[name][1:],
       is_normalized=is_normalized,
     )
     for name in boxes
   ]
-  known = {os.path.normpath(p) for place in found.values() for p in place.all()}
+  known = {os.path.normpath(p) for paths in found.values() for p in paths}
   for name in folders.list_pictures(image_dir, '--image_dir'):
     if os.path.normpath(os.path.join(image_dir, name)) not in known:
       report.add('image_without_annotation', name)

@@ -177,7 +177,7 @@ def _pictures(
     lines = files.read_unicode(source, 'list of images').splitlines()
     names = [line.strip() for line in lines if line.strip()]
     places = image_files.places(names, os.path.dirname(source))
-    paths = [_first(places[name].all()) or places[name].path for name in names]
+    paths = [_first(places[name]) or places[name][0] for name in names]
   for name, path in zip(names, paths):
     beside = os.path.splitext(path)[0] + '.txt'
     candidates = ['/labels/'.join(beside.rsplit('/images/', 1)), beside]
