@@ -436,10 +436,16 @@ def test_what_is_not_recognised_is_told_with_what_would_be(folder):
     assert f'{source}: ' in told
   with pytest.raises(errors.DataError, match='does not exist'):
     sources.recognise(str(folder / 'none'))
-  # A csv of other columns, given as one.
-  source_folders.write(folder, {'a.csv': 'a;b\n1;2\n'})
-  with pytest.raises(errors.DataError, match=r"filename, .* has \['a', 'b'\]"):
-    _read(folder / 'a.csv', source='csv')
+  # Of a file, its reader tells what is missing.
+  source_folders.write(folder, {'a.csv': 'a;b\n1;2\n', 'b.csv': ''})
+  for name, message in (
+    ('a.csv', r"columns filename, .* has \['a', 'b'\]"),
+    ('b.csv', r'columns filename, .* has \[\]'),
+    ('tasks.json', "not a COCO .*'images'"),
+    ('README', 'a file of another kind'),
+  ):
+    with pytest.raises(errors.DataError, match=message):
+      _read(folder / name)
 
 
 def test_of_two_sources_that_fit_one_has_to_be_chosen(folder):

@@ -32,8 +32,9 @@ SOURCES = {
   'yolo': 'data.yaml, or a folder with it, with classes.txt or obj.names',
   'csv': 'a csv whose first line names filename, class, xmin, ymin, xmax, ymax',
   'labelme': 'a folder of json files with `shapes`',
-  'open_images': 'a csv whose first line names ImageID, LabelName, XMin, ...',
+  'open_images': 'a csv whose first line names ImageID, LabelName and edges',
 }
+_BY_ENDING = {'.csv': 'csv', '.json': 'coco'}
 _HEAD = 2**20
 # Of many json files the first ones tell what they are.
 _MOST_JSON = 20
@@ -147,7 +148,9 @@ def recognise(path: str, source: Optional[str] = None) -> Found:
 
 def _fits(path: str) -> Iterator[Found]:
   if not tf.io.gfile.isdir(path):
-    source = _source_of_file(path)
+    ending = os.path.splitext(path)[1].lower()
+    # The reader of what its ending promises tells what it lacks.
+    source = _source_of_file(path) or _BY_ENDING.get(ending)
     if source:
       yield Found(source, path)
     return
