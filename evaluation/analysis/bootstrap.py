@@ -4,10 +4,8 @@ from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 
-from evaluation.analysis import matching
+from evaluation.analysis import average_precision, matching
 
-_RECALLS = np.linspace(0, 1, 101)
-_EPSILON = np.spacing(1)
 # Fewer for more images, so that it takes no longer.
 _LEAST_REPLICATES, _MOST_REPLICATES = 200, 1000
 _RESAMPLED_IMAGES = 1000000
@@ -28,7 +26,7 @@ class Replicates(NamedTuple):
 
 
 def draw(num_images: int, seed: int) -> np.ndarray:
-  """Returns uint8 [N, R]: how often each image is in each resample."""
+  """Returns uint8 [R, N]: how often each image is in each resample."""
   count = _RESAMPLED_IMAGES // max(num_images, 1)
   count = min(max(count, _LEAST_REPLICATES), _MOST_REPLICATES)
   random = np.random.RandomState(seed)
@@ -38,7 +36,7 @@ def draw(num_images: int, seed: int) -> np.ndarray:
     )
     for _ in range(count)
   ]
-  return np.array(drawn, np.uint8).T
+  return np.array(drawn, np.uint8)
 
 
 def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
@@ -49,33 +47,34 @@ def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
 
   Args:
     matches: of all images.
-    weights: int [N, R], how often each image counts.
+    weights: int [R, N], how often each image counts.
   """
-  size = max(_BLOCK // max(len(matches.detections.rows), 1), 1)
-  blocks = [
-    _block(matches, weights[:, start : start + size])
-    for start in range(0, weights.shape[1], size)
-  ]
-  return Replicates(*(np.concatenate(parts) for parts in zip(*blocks)))
-
-
-def _block(matches, weights) -> Replicates:
-  is_true = matches.true_positives()
-  counts = is_true | ((matches.found < 0) & matches.inside[:, np.newaxis])
-  order = np.argsort(-matches.detections.scores, kind='stable')
+  order = np.lexsort((-matches.detections.scores, matches.detections.classes))
+  limits = np.searchsorted(
+    matches.detections.classes[order], np.arange(matches.num_classes + 1)
+  )
+  is_true = matches.true_positives()[:, :, order]
+  is_free = matches.found[:, :, order] < 0
+  inside = matches.inside[:, order]
+  images = matches.detections.images[order]
+  ranks = matches.detections.ranks[order]
+  size = max(_BLOCK // max(*np.diff(limits), 1), 1)
   numbers = []
-  for class_index in range(matches.num_classes):
-    of_class = order[matches.detections.classes[order] == class_index]
-    numbers.append(
+  for class_index, (first, last) in enumerate(zip(limits, limits[1:])):
+    at = slice(first, last)
+    counts = is_true[..., at] | (is_free[..., at] & inside[:, np.newaxis, at])
+    blocks = [
       _of_class(
-        weights[matches.detections.images[of_class]],
-        is_true[:, :, of_class],
-        counts[:, :, of_class],
-        matches.inside[:, of_class],
-        matches.detections.ranks[of_class],
-        _objects(matches, class_index, weights),
+        weights[start : start + size, images[at]],
+        is_true[..., at],
+        counts,
+        inside[:, at],
+        ranks[at],
+        _objects(matches, class_index, weights[start : start + size]),
       )
-    )
+      for start in range(0, len(weights), size)
+    ]
+    numbers.append([np.concatenate(parts, -1) for parts in zip(*blocks)])
   ap, recall, recall_of_few = (np.array(part) for part in zip(*numbers))
   columns = [
     ap[:, 0],
@@ -99,8 +98,8 @@ def _mean(values, axis) -> np.ndarray:
 def _objects(matches, class_index, weights) -> np.ndarray:
   """Number of objects that count, int [4, R]."""
   of_class = np.flatnonzero(matches.objects.classes == class_index)
-  counts = ~matches.ignored[:, of_class]
-  return counts.astype(int) @ weights[matches.objects.images[of_class]]
+  weights = weights[:, matches.objects.images[of_class]]
+  return (~matches.ignored[:, of_class]).astype(int) @ weights.T
 
 
 def _of_class(
@@ -109,7 +108,7 @@ def _of_class(
   """The numbers of a class.
 
   Args:
-    weights: int [n, R], of its detections by falling score.
+    weights: int [R, n], of its detections by falling score.
     is_true: bool [4 area ranges, 10 thresholds, n].
     counts: likewise, those that are true or false, not ignored.
     inside: bool [4, n], which is the same for nearly all.
@@ -122,26 +121,25 @@ def _of_class(
   """
   ap = np.zeros(is_true.shape[:2] + num_objects.shape[1:])
   recall, few = np.zeros_like(ap), np.zeros_like(ap[:2])
-  for area, threshold in np.ndindex(*ap.shape[:2]):
-    if threshold == 0:
-      shared = np.flatnonzero(inside[area])
-      before = _sums(weights[shared])
-    at = np.flatnonzero(is_true[area, threshold])
-    found = _sums(weights[at])[1:]
-    total = before[np.searchsorted(shared, at, 'right')]
-    change = counts[area, threshold].astype(np.int8) - inside[area]
-    changed = np.flatnonzero(change)
-    if changed.size:
-      changes = _sums(weights[changed] * change[changed, np.newaxis])
-      total += changes[np.searchsorted(changed, at, 'right')]
-    with np.errstate(invalid='ignore'):
-      if at.size:
-        ap[area, threshold] = _average(found, total, num_objects[area])
-        recall[area, threshold] = found[-1]
-      if area == 0:
-        for row, most in enumerate((1, 10)):
-          best = weights[at[ranks[at] < most]]
-          few[row, threshold] = best.sum(0, dtype=np.int32)
+  for area, num in enumerate(num_objects):
+    shared = np.flatnonzero(inside[area])
+    before = _sums(weights[:, shared])
+    reached = average_precision.reached(num)
+    for threshold, is_found in enumerate(is_true[area]):
+      at = np.flatnonzero(is_found)
+      if not at.size:
+        continue
+      found = _sums(weights[:, at])[:, 1:]
+      total = before[:, np.searchsorted(shared, at, 'right')]
+      change = counts[area, threshold].astype(np.int8) - inside[area]
+      changed = np.flatnonzero(change)
+      if changed.size:
+        changes = _sums(weights[:, changed] * change[changed])
+        total += changes[:, np.searchsorted(changed, at, 'right')]
+      ap[area, threshold] = average_precision.mean(found, total, reached)
+      recall[area, threshold] = found[:, -1]
+      for row, most in enumerate((1, 10) if area == 0 else ()):
+        few[row, threshold] = weights[:, at[ranks[at] < most]].sum(1)
   with np.errstate(invalid='ignore'):
     recall /= num_objects[:, np.newaxis]
     few /= num_objects[0]
@@ -150,24 +148,7 @@ def _of_class(
 
 
 def _sums(weights) -> np.ndarray:
-  """Sums of the first 0, 1, ... rows, int32."""
-  sums = np.zeros([len(weights) + 1, weights.shape[1]], np.int32)
-  np.cumsum(weights, axis=0, dtype=np.int32, out=sums[1:])
+  """Sums of the first 0, 1, ... columns, int32."""
+  sums = np.zeros([len(weights), weights.shape[1] + 1], np.int32)
+  np.cumsum(weights, axis=1, dtype=np.int32, out=sums[:, 1:])
   return sums
-
-
-def _average(found, total, num_objects) -> np.ndarray:
-  """Average precision, float [R].
-
-  It is highest at a true positive, so that others need not be looked at.
-
-  Args:
-    found: int [n, R], true positives up to each of them.
-    total: int [n, R], detections up to each of them.
-    num_objects: int [R].
-  """
-  precision = found / (total + _EPSILON)
-  np.maximum.accumulate(precision[::-1], axis=0, out=precision[::-1])
-  reached = np.searchsorted(_RECALLS, found / num_objects, 'right')
-  share = np.diff(reached, axis=0, prepend=0)
-  return (precision * share).sum(axis=0) / len(_RECALLS)

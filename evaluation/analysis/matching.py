@@ -18,7 +18,7 @@ MAX_DETECTIONS = 100  # of a class in an image
 # Below it, an overlap means nothing to any analysis.
 LEAST_OVERLAP = 0.1
 
-_KEYS = {'bbox': 'bbox', 'segm': 'segmentation'}
+KEYS = {'bbox': 'bbox', 'segm': 'segmentation'}
 
 
 class Entries(NamedTuple):
@@ -60,6 +60,10 @@ class Pairs(NamedTuple):
   detections: np.ndarray
   objects: np.ndarray
   ious: np.ndarray
+
+  def take(self, positions: np.ndarray) -> 'Pairs':
+    """Returns the pairs at some positions."""
+    return Pairs(*(column[positions] for column in self))
 
 
 class Matches(NamedTuple):
@@ -111,7 +115,7 @@ def match(
     class_ids: of all categories, rising.
     iou_type: 'bbox' or 'segm'.
   """
-  key = _KEYS[iou_type]
+  key = KEYS[iou_type]
   images, classes = _positions(image_ids), _positions(class_ids)
   annotations = groundtruth['annotations']
   objects = _entries(annotations, key, images, classes)
@@ -133,9 +137,7 @@ def match(
     shapes.append(_shapes(annotations, key, objects.rows))
   pairs = _overlaps(found, objects, shapes, len(image_ids))
   least, most = AREA_RANGES[:, :1], AREA_RANGES[:, 1:]
-  ignored = (
-    objects.is_crowd | (objects.areas < least) | (objects.areas > most)
-  )
+  ignored = objects.is_crowd | (objects.areas < least) | (objects.areas > most)
   return Matches(
     len(image_ids),
     len(class_ids),
@@ -164,7 +166,8 @@ def _entries(rows, key, images, classes) -> Entries:
       bool(row.get('iscrowd')),
     )
     for number, row in enumerate(rows)
-    if row['image_id'] in images and row['category_id'] in classes
+    if row['image_id'] in images
+    and row['category_id'] in classes
     and key in row
   ]
   types = np.int64, np.int32, np.int32, np.float64, np.float64, np.int32, bool
@@ -228,9 +231,9 @@ def _found(pairs, detections, objects, ignored) -> np.ndarray:
   is_match = (of_class == objects.classes[pairs.objects]) & (
     pairs.ious >= IOU_THRESHOLDS[0]
   )
-  pairs = Pairs(*(column[is_match] for column in pairs))
+  pairs = pairs.take(is_match)
   order = np.argsort(detections.ranks[pairs.detections], kind='stable')
-  pairs = Pairs(*(column[order] for column in pairs))
+  pairs = pairs.take(order)
   steps = np.flatnonzero(np.diff(detections.ranks[pairs.detections])) + 1
   for step in np.split(np.arange(len(order)), steps) if len(order) else ():
     at = slice(step[0], step[-1] + 1)
