@@ -138,14 +138,14 @@ def _noisy(share, num_images=30):
 
 
 def test_differences_are_of_the_same_resamples():
-  half, most = _noisy(0.5), _noisy(0.8)
+  half, most = _noisy(0.5), _noisy(0.6)
   found = comparison.compare(half, most)
   recall = found['ARmax100']
-  assert recall[:3] == pytest.approx((0.5, 0.8, 0.3), abs=0.02)
+  assert recall[:3] == pytest.approx((0.5, 0.6, 0.1), abs=0.01)
   # The better run finds all that the other does, so that it is never worse.
-  assert 0.1 < recall.interval[0] < 0.3 < recall.interval[1] < 0.5
-  separately = half.intervals['ARmax100'][1] - half.intervals['ARmax100'][0]
-  assert recall.interval[1] - recall.interval[0] < separately
+  assert 0 <= recall.interval[0] < 0.1 < recall.interval[1] < 0.25
+  low, high = half.intervals['ARmax100']
+  assert recall.interval[1] - recall.interval[0] < 0.8 * (high - low)
   assert found['APm'] == (-1, -1, 0, (-1, -1))
   same = comparison.compare(half, half)
   assert same['AP'].difference == 0
