@@ -158,7 +158,7 @@ def test_differences_are_of_the_same_resamples():
 
 
 def test_runs_on_other_images_are_not_compared():
-  with pytest.raises(errors.DataError, match='30 and 20 images'):
+  with pytest.raises(errors.DataError, match='30 and 20 images, do not'):
     comparison.compare(_noisy(1), _noisy(1, num_images=20))
 
 
