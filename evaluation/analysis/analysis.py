@@ -205,27 +205,25 @@ def analyse(
 
   Args:
     groundtruth: images, annotations and categories in COCO's format, as
-      `annotation_file.load_annotations` gives them; see `coco_metrics.match`.
+      `annotation_file.load_annotations` gives them.
     detections: in COCO's result format; get an `area`. Masks need compressed
       run lengths. Rows without a box, or a mask for 'segm', do not count.
     iou_type: 'bbox' or 'segm'.
     image_ids: the images to take into account; all of them by default.
     names: of classes by id; by default those of the groundtruth.
-    result: of `coco_metrics.match` for the same arguments, where it is known.
+    result: of `coco_metrics.match` for the same, if known.
 
   Raises:
     errors.DataError: the groundtruth has no images or no classes.
   """
-  ids = image_ids
-  if ids is None:
-    ids = {entry['id'] for entry in groundtruth['images']}
+  of_all = {entry['id'] for entry in groundtruth['images']}
+  ids = sorted(of_all if image_ids is None else image_ids)
   classes = {e['id']: e.get('name') for e in groundtruth['categories']}
-  if not (len(ids) and classes):
+  if not (ids and classes):
     raise errors.DataError(
-      f'The groundtruth has {len(ids)} images and {len(classes)} classes, so '
-      'that there is nothing to analyse. Give a set with objects.'
+      f'There is nothing to analyse in {len(ids)} images and {len(classes)} '
+      'classes. Give groundtruth with objects.'
     )
-  ids = sorted(ids)
   batches.add_areas(detections)
   if result is None:
     key = matching.KEYS[iou_type]
@@ -238,10 +236,10 @@ def analyse(
   numbers = _class_numbers(result, matches, verdicts, names or classes)
   metrics = coco_metrics.coco_metrics(result)
   replicates = bootstrap.replicates(matches, bootstrap.draw(len(ids), _SEED))
+  found, counts = matches.detections, verdicts.types != _CROWD
   best_scores = np.array([entry.best_score for entry in numbers])
-  kept = matches.detections.scores >= best_scores[matches.detections.classes]
-  counts = verdicts.types != _CROWD
-  of_scores = matches.detections.scores[counts], verdicts.types[counts] == _TRUE
+  kept = found.scores >= best_scores[found.classes]
+  of_scores = found.scores[counts], verdicts.types[counts] == _TRUE
   return Analysis(
     iou_type,
     metrics,
@@ -261,12 +259,9 @@ def analyse(
 def _class_numbers(result, matches, verdicts, names) -> List[ClassNumbers]:
   metrics = coco_metrics.category_metrics(result, {})
   found, is_true = matches.detections, verdicts.types == _TRUE
-  counts, all_objects = (
-    verdicts.types != _CROWD,
-    sum(result.num_objects.values()),
-  )
+  counts = verdicts.types != _CROWD
   _, best_of_all = scores.best_f1(
-    found.scores[counts], is_true[counts], all_objects
+    found.scores[counts], is_true[counts], sum(result.num_objects.values())
   )
   numbers = []
   for position, (key, num_objects) in enumerate(result.num_objects.items()):

@@ -168,14 +168,12 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
 
 
 def _by_class(matches, verdicts) -> np.ndarray:
-  classes = [
-    matches.detections.classes[verdicts.types == TYPES.index(name)]
-    for name in ERRORS[:-1]
-  ]
-  classes.append(matches.objects.classes[verdicts.missed])
-  return np.stack(
-    [np.bincount(c, minlength=matches.num_classes) for c in classes], axis=1
-  )
+  counts = np.zeros([matches.num_classes, len(ERRORS)], np.int64)
+  is_error = verdicts.types > _CROWD
+  kinds = verdicts.types[is_error] - (_CROWD + 1)
+  np.add.at(counts, (matches.detections.classes[is_error], kinds), 1)
+  np.add.at(counts[:, -1], matches.objects.classes[verdicts.missed], 1)
+  return counts
 
 
 def _mean_ap(classes, scores, is_true, num_objects, ap_of_nothing) -> float:
