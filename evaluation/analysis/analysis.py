@@ -37,7 +37,8 @@ class ClassNumbers(NamedTuple):
     best_f1: the highest harmonic mean of precision and recall at IoU 0.5; 0
       without a true positive.
     best_score: the least score of detections that gives `best_f1`; without a
-      true positive, the one that is best over all classes.
+      true positive the one that is best over all classes, and if none has any,
+      the one that leaves as many detections as there are objects.
   """
 
   id: int
@@ -159,7 +160,7 @@ class Analysis(NamedTuple):
     metrics: the twelve of `coco_metrics.coco_metrics`, without a prefix.
     intervals: 95 % interval of each metric; without samples it is (-1, -1).
     replicates: float [R, 12], the metrics of R resamples of the images, NaN
-      without samples. Same images and seed give same resamples.
+      without samples. The same images give the same resamples.
     class_replicates: float [R, classes], AP of each class; likewise.
     classes: those of the groundtruth by id; K of them.
     sizes: small, medium and large objects.
@@ -260,9 +261,12 @@ def _class_numbers(result, matches, verdicts, names) -> List[ClassNumbers]:
   metrics = coco_metrics.category_metrics(result, {})
   found, is_true = matches.detections, verdicts.types == _TRUE
   counts = verdicts.types != _CROWD
-  _, best_of_all = scores.best_f1(
-    found.scores[counts], is_true[counts], sum(result.num_objects.values())
-  )
+  total = sum(result.num_objects.values())
+  f1, best_of_all = scores.best_f1(found.scores[counts], is_true[counts], total)
+  if not f1:
+    # As with ids of other classes, which the confusion should show.
+    best = np.sort(found.scores[counts])[-max(total, 1) :]
+    best_of_all = float(best.min(initial=np.inf))
   numbers = []
   for position, (key, num_objects) in enumerate(result.num_objects.items()):
     of_class = counts & (found.classes == position)

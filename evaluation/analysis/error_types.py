@@ -25,7 +25,7 @@ ERRORS = (
 TYPES = ('true positive', 'crowd', *ERRORS[:-1])
 _TRUE, _CROWD = map(TYPES.index, ('true positive', 'crowd'))
 # Least overlap of a detection that is right.
-_FOUND = 0.5
+FOUND = 0.5
 
 
 class Verdicts(NamedTuple):
@@ -85,8 +85,8 @@ def judge(matches: matching.Matches) -> Verdicts:
   cases = (
     ('true positive', is_true, found),
     ('crowd', found >= 0, -1),
-    ('localisation', (same >= 0) & (same_iou < _FOUND), same),
-    ('classification', other_iou >= _FOUND, other),
+    ('localisation', (same >= 0) & (same_iou < FOUND), same),
+    ('classification', other_iou >= FOUND, other),
     ('duplicate', same >= 0, same),
     ('background', other < 0, -1),
     ('both', True, other),

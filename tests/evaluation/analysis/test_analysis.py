@@ -93,6 +93,21 @@ def test_confusion(small):
   ]
 
 
+def test_confusion_where_nothing_is_right():
+  truth = sets.groundtruth((1, 1, _A), (1, 1, _B))
+  found = sets.detections(
+    (1, 2, _A, 0.9), (1, 2, _B, 0.8), (1, 1, _C, 0.7), (1, 2, _C, 0.6)
+  )
+  numbers = analysis.analyse(truth, found)
+  assert [entry.best_score for entry in numbers.classes] == [0.8, 0.8]
+  assert numbers.confusion.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 0]]
+  nothing = analysis.analyse(truth, [])
+  assert [entry.best_score for entry in nothing.classes] == [np.inf, np.inf]
+  assert nothing.confusion.tolist() == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]
+  assert np.isnan(nothing.calibration.error)
+  assert nothing.images.f1.tolist() == [0]
+
+
 def test_entries(small):
   found = small.detections
   assert found.rows.tolist() == [0, 1, 3, 2, 4, 5, 6, 7]
