@@ -3,7 +3,8 @@
 In the manner of TIDE (https://arxiv.org/abs/2008.08115): a detection that finds
 nothing at IoU 0.5 is in error about the object that it overlaps most. Where two
 types fit, the first of these is meant, as in the program of its authors:
-localisation, classification, duplicate, background, both.
+localisation, classification, duplicate, background, both. As everywhere here,
+classes without objects do not count.
 """
 
 from typing import Dict, NamedTuple, Tuple
