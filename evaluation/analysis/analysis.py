@@ -227,8 +227,7 @@ def analyse(
     )
   batches.add_areas(detections)
   if result is None:
-    key = matching.KEYS[iou_type]
-    scored = [entry for entry in detections if key in entry]
+    scored = [e for e in detections if matching.KEYS[iou_type] in e]
     result = coco_metrics.match(groundtruth, scored, ids, iou_type)
   matches = matching.match(
     groundtruth, detections, ids, sorted(classes), iou_type
