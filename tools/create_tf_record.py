@@ -1,13 +1,13 @@
 """Turns annotations into TFRecords to train and evaluate with.
 
-For a detector, COCO json or Pascal VOC xml:
+For a detector, COCO json, Pascal VOC xml, YOLO, CSV, LabelMe or Open Images,
+recognised from what is there:
 
-  python tools/create_tf_record.py --coco_json=instances_train.json \\
-    --image_dir=images --output_dir=records --name=train
+  python tools/create_tf_record.py --annotations=PATH --image_dir=images \\
+    --output_dir=records --name=train
 
-  python tools/create_tf_record.py --voc_annotation_dir=Annotations \\
-    --image_dir=JPEGImages --output_dir=records --name=train \\
-    --voc_split_file=ImageSets/Main/train.txt  # optional
+PATH is a file, or the folder of a data set; images are looked for there without
+--image_dir. docs/data.md has a command for each source.
 
 Add --include_masks for a model that learns masks, from the polygons or run
 lengths of the json, or from folders of pictures as microscopy sets have them:
@@ -55,6 +55,29 @@ from utils import errors, numerals, program
 
 FLAGS = flags.FLAGS
 
+flags.DEFINE_string(
+  'annotations',
+  None,
+  'Annotations to convert, whose source is recognised: a COCO json, a CSV or '
+  'data.yaml, or a folder with VOC xml, YOLO labels or LabelMe json.',
+)
+flags.DEFINE_enum(
+  'source',
+  None,
+  ['coco', 'voc', 'yolo', 'csv', 'labelme', 'open_images'],
+  'What --annotations are, where more than one would fit.',
+)
+flags.DEFINE_string(
+  'subset',
+  None,
+  'With --annotations: split to convert, of those that the source has already, '
+  'or all. By default the one that is called as --name.',
+)
+flags.DEFINE_string(
+  'class_names',
+  None,
+  'With --annotations of Open Images: class-descriptions-boxable.csv.',
+)
 flags.DEFINE_string('coco_json', None, 'COCO instances file to convert.')
 flags.DEFINE_string(
   'voc_annotation_dir', None, 'Folder of Pascal VOC xml files to convert.'
@@ -70,7 +93,12 @@ flags.DEFINE_bool(
   False,
   'The xml counts pixels from 1 (the PASCAL VOC challenge does).',
 )
-flags.DEFINE_string('image_dir', None, 'Folder of the image files.')
+flags.DEFINE_string(
+  'image_dir',
+  None,
+  'Folder of the image files. With --annotations by default where the source '
+  'has them.',
+)
 flags.DEFINE_string(
   'classification_dir',
   None,
@@ -131,6 +159,7 @@ flags.DEFINE_bool(
 flags.mark_flags_as_required(['output_dir', 'name'])
 flags.mark_flags_as_mutual_exclusive(
   [
+    'annotations',
     'coco_json',
     'voc_annotation_dir',
     'instance_masks_dir',
@@ -141,25 +170,40 @@ flags.mark_flags_as_mutual_exclusive(
 
 
 @flags.multi_flags_validator(
-  ['classification_dir', 'image_dir', 'crop_boxes'],
+  ['classification_dir', 'annotations', 'image_dir', 'crop_boxes'],
   'Boxes need --image_dir; --classification_dir goes without it and without '
   '--crop_boxes.',
 )
 def _fit_together(values: Dict[str, Any]) -> bool:
   if values['classification_dir']:
     return not (values['image_dir'] or values['crop_boxes'])
-  return bool(values['image_dir'])
+  return bool(values['image_dir'] or values['annotations'])
 
 
 @flags.multi_flags_validator(
-  ['include_masks', 'coco_json', 'instance_masks_dir', 'crop_boxes'],
-  '--include_masks goes with --coco_json and --instance_masks_dir, and without '
-  '--crop_boxes.',
+  ['annotations', 'source', 'subset', 'class_names'],
+  '--source, --subset and --class_names go with --annotations.',
+)
+def _choose(values: Dict[str, Any]) -> bool:
+  others = values['source'] or values['subset'] or values['class_names']
+  return bool(values['annotations']) or not others
+
+
+@flags.multi_flags_validator(
+  [
+    'include_masks',
+    'annotations',
+    'coco_json',
+    'instance_masks_dir',
+    'crop_boxes',
+  ],
+  '--include_masks goes with --annotations, --coco_json and '
+  '--instance_masks_dir, and without --crop_boxes.',
 )
 def _has_masks(values: Dict[str, Any]) -> bool:
-  is_source = values['coco_json'] or values['instance_masks_dir']
+  sources = ('annotations', 'coco_json', 'instance_masks_dir')
   return not values['include_masks'] or (
-    bool(is_source) and not values['crop_boxes']
+    any(values[key] for key in sources) and not values['crop_boxes']
   )
 
 
@@ -218,6 +262,19 @@ def _read(report: Any) -> Any:
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
+  if FLAGS.annotations:
+    from tools.record_sources import sources
+
+    wanted = sources.Wanted(
+      subset=FLAGS.subset or FLAGS.name,
+      split_file=FLAGS.voc_split_file,
+      one_based=FLAGS.voc_one_based,
+      class_names=FLAGS.class_names,
+      label_map=names,
+    )
+    found = sources.recognise(FLAGS.annotations, FLAGS.source)
+    print(f'Reading {found.source} annotations of {found.path}.')
+    return sources.read(found, FLAGS.image_dir, report, wanted)
   if FLAGS.classification_dir:
     return class_folders.read_class_folders(
       FLAGS.classification_dir, report, names

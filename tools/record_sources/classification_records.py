@@ -95,10 +95,10 @@ class CropRecords(ClassificationRecords):
     pixels = None
     for box in usable:
       if box.is_crowd:
-        report.add('crowd_box', image.file_name, boxes.described(box))
+        report.add('crowd_box', image.file_name, annotations.described(box))
         continue
       if min(box.xmax - box.xmin, box.ymax - box.ymin) < _LEAST_SIDE:
-        report.add('box_too_small', image.file_name, boxes.described(box))
+        report.add('box_too_small', image.file_name, annotations.described(box))
         continue
       if pixels is None:
         pixels = self._decoder.open(encoded.data).decode().pixels
