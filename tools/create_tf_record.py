@@ -71,7 +71,7 @@ flags.DEFINE_string(
   'subset',
   None,
   'With --annotations: split to convert, of those that the source has already, '
-  'or all. By default the one that is called as --name.',
+  'or all. By default the one that is called as --name; with --split all.',
 )
 flags.DEFINE_string(
   'class_names',
@@ -263,10 +263,11 @@ def _read(report: Any) -> Any:
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
   if FLAGS.annotations:
-    from tools.record_sources import sources
+    from tools.record_sources import sources, subsets
 
+    default = subsets.ALL if FLAGS.split else FLAGS.name[0]
     wanted = sources.Wanted(
-      subset=FLAGS.subset or FLAGS.name,
+      subset=FLAGS.subset or default,
       split_file=FLAGS.voc_split_file,
       one_based=FLAGS.voc_one_based,
       class_names=FLAGS.class_names,
