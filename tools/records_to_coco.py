@@ -169,7 +169,7 @@ def main(argv: List[str]) -> None:
   coco = _read(record_paths)
   _name_classes(coco)
   parent, name = os.path.split(output_dir)
-  unfinished = os.path.join(parent, f'.{name}.unfinished')
+  unfinished = os.path.join(parent, f'.{name}.tmp')
   # Of a run that was killed.
   shutil.rmtree(unfinished, ignore_errors=True)
   try:
