@@ -38,7 +38,10 @@ class Table:
     header = next(lines(path), '')
     # Python's sniffer looks at decimal commas, too.
     self._delimiter = max(_DELIMITERS, key=header.count)
-    names = next(csv.reader([header], delimiter=self._delimiter), [])
+    try:
+      names = next(csv.reader([header], delimiter=self._delimiter), [])
+    except csv.Error as error:
+      raise errors.DataError(f'{path}, line 1: no CSV: {error}.') from error
     self.columns = [re.sub('[^a-z0-9]', '', name.lower()) for name in names]
 
   def rows(

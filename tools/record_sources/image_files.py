@@ -131,6 +131,6 @@ def image_ids(stems: Sequence[str]) -> Dict[str, int]:
       [int(groups[-1]) for groups in digits],
       [int(''.join(groups)) for groups in digits],
     ):
-      if len(set(numbers)) == len(stems) and max(numbers) <= _MAX_ID:
+      if len(set(numbers)) == len(stems) and max(numbers, default=0) <= _MAX_ID:
         return dict(zip(stems, numbers))
   return {stem: number for number, stem in enumerate(stems, 1)}

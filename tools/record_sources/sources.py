@@ -1,6 +1,7 @@
 """Source of annotations, recognised from what is there."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -160,12 +161,12 @@ def _fits(path: str) -> Iterator[Found]:
     yield Found('yolo', path)
   tables = [n for n in names if n.lower().endswith('.csv')]
   texts = [n for n in names if n.lower().endswith('.json')][:_MOST_JSON]
-  fits = [
-    Found(source, file_path)
-    for file_path in [os.path.join(path, name) for name in tables + texts]
-    for source in [_source_of_file(file_path)]
-    if source
-  ]
+  fits = []
+  for file_path in [os.path.join(path, name) for name in tables + texts]:
+    # One that is damaged tells nothing.
+    with contextlib.suppress(errors.DataError):
+      source = _source_of_file(file_path)
+      fits += [Found(source, file_path)] if source else []
   if any(found.source == 'labelme' for found in fits):
     yield Found('labelme', path)
   yield from (found for found in fits if found.source != 'labelme')
@@ -200,8 +201,9 @@ def _root(path: str) -> str:
 
 def _image_dir(root: str, path: str) -> str:
   # instances_val2017.json is of val2017 or images/val2017.
-  part = os.path.splitext(path)[0].rpartition('_')[2]
-  for name in (os.path.join('images', part), part, 'JPEGImages', 'images'):
+  part = re.fullmatch(r'instances_(\w+)\.json', os.path.basename(path))
+  of_part = [os.path.join('images', part[1]), part[1]] if part else []
+  for name in (*of_part, 'JPEGImages', 'images'):
     if tf.io.gfile.isdir(os.path.join(root, name)):
       return os.path.join(root, name)
   return path if tf.io.gfile.isdir(path) else os.path.dirname(path) or '.'

@@ -4,6 +4,7 @@ Each line is `class x y width height`, the centre and sides of a box, or
 `class x1 y1 x2 y2 x3 y3 ...`, a polygon, in shares of the sides of the image.
 """
 
+import contextlib
 import os
 import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
@@ -25,9 +26,11 @@ from utils import label_map as label_map_lib
 _FLAG = '--annotations'
 _NAME_FILES = ('obj.names', 'classes.txt')
 _SPLIT_KEYS = ('train', 'val', 'valid', 'test')
+_YAML_ENDINGS = ('.yaml', '.yml')
 _NOTHING = ('', '~', 'null')
 # What else lies among labels.
 _NO_LABELS = re.compile(r'(classes|labels|train|val|valid|test|readme.*)\.txt')
+_NAMES = re.compile(r'names\s*:')
 _LABEL = re.compile(r'\s*\d+(\s+[\d.eE+-]+){4,}\s*')
 # Files that are looked at, since some may be empty.
 _MOST_LABELS = 20
@@ -113,15 +116,16 @@ def is_yolo(folder: str, names: List[str]) -> bool:
     for name in names
     if name.endswith('.txt') and not _NO_LABELS.fullmatch(name.lower())
   ]
-  if not labels:
-    return (
-      any(name.endswith(('.yaml', '.yml')) for name in names)
-      and 'images' in names
-    )
-  return any(
-    _LABEL.fullmatch(next(csv_rows.lines(os.path.join(folder, name)), ''))
-    for name in labels[:_MOST_LABELS]
-  )
+  descriptions = [n for n in names if n.endswith(_YAML_ENDINGS)]
+  for name in labels[:_MOST_LABELS] + descriptions:
+    # One that is damaged tells nothing.
+    with contextlib.suppress(errors.DataError):
+      lines = csv_rows.lines(os.path.join(folder, name))
+      if name in descriptions and any(map(_NAMES.match, lines)):
+        return True
+      if _LABEL.fullmatch(next(lines, '')):
+        return True
+  return False
 
 
 def _images(
@@ -243,7 +247,7 @@ def _read_yaml(path: str) -> Dict[str, Any]:
     found = [
       name
       for name in folders.list_folder(path, _FLAG)
-      if name.endswith(('.yaml', '.yml'))
+      if name.endswith(_YAML_ENDINGS)
     ]
     if not found:
       return {}
