@@ -217,8 +217,8 @@ def _names_masks(values: Dict[str, Any]) -> bool:
 
 @flags.multi_flags_validator(
   ['name', 'split'],
-  'There is one --name; with --split two or three, all different, such as '
-  '--split=0.8,0.2 --name=train,val.',
+  'There is one --name, without a folder; with --split two or three, all '
+  'different, such as --split=0.8,0.2 --name=train,val.',
 )
 def _are_named(values: Dict[str, Any]) -> bool:
   names = values['name'] or []
@@ -226,6 +226,7 @@ def _are_named(values: Dict[str, Any]) -> bool:
     len(names) == len(values['split'] or [1])
     and len(set(names)) == len(names) <= 3
     and all(names)
+    and not any('/' in name for name in names)
   )
 
 
