@@ -2,6 +2,7 @@
 
 import glob
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,15 +12,10 @@ from pycocotools import mask as mask_lib
 from tests import programs, record_factory
 from tests.tools import annotated_images
 from tools import records_to_coco
-from utils import mask_utils
+from tools.record_sources import coco, conversion, detection_records, report
+from utils import errors, mask_utils
 
 _BOXES = [[3.5, 2.25, 10.1, 20.0], [0.0, 0.0, 40.0, 30.0], [7.3, 9.9, 1.7, 2.6]]
-
-
-def _run(*arguments, **flags):
-  return programs.run(
-    *arguments, *(f'--{name}={value}' for name, value in flags.items())
-  )
 
 
 @pytest.fixture(scope='module')
@@ -65,14 +61,16 @@ def source(tmp_path_factory):
 
 
 def _convert(json_file, image_dir, output_dir):
-  process = _run(
-    *('tools/create_tf_record.py', '--include_masks', '--name=a'),
-    coco_json=json_file,
-    image_dir=image_dir,
-    output_dir=output_dir,
+  """Returns the pattern of records with masks."""
+  findings = report.Report()
+  conversion.convert(
+    coco.read_coco(str(json_file), str(image_dir), findings),
+    findings,
+    str(output_dir),
+    'a',
     num_shards=2,
+    kind=detection_records.DetectionRecords(include_masks=True),
   )
-  assert process.returncode == 0, process.stderr
   return f'{output_dir}/a-*.tfrecord'
 
 
@@ -81,11 +79,11 @@ def back(source, tmp_path_factory):
   """Folder of what the records of `source` give, and their pattern."""
   output = tmp_path_factory.mktemp('back')
   pattern = _convert(source / 'in.json', source, output / 'records')
-  process = _run(
+  process = programs.run(
     'tools/records_to_coco.py',
-    file_pattern=pattern,
-    label_map=output / 'records' / 'label_map.txt',
-    output_dir=output / 'new' / 'coco',
+    f'--file_pattern={pattern}',
+    f'--label_map={output}/records/label_map.txt',
+    f'--output_dir={output}/new/coco',
   )
   assert process.returncode == 0, process.stderr
   assert '3 images with 3 boxes of 2 classes' in process.stdout
@@ -94,13 +92,15 @@ def back(source, tmp_path_factory):
 
 def test_what_records_hold_is_what_was_annotated(source, back):
   folder, _ = back
-  coco = json.loads((folder / 'instances.json').read_text())
-  names = {image['id']: image['file_name'] for image in coco['images']}
+  content = json.loads((folder / 'instances.json').read_text())
+  names = {image['id']: image['file_name'] for image in content['images']}
   # Of two names that differ in case alone, some systems take one only.
   assert names == {7: 'a.jpg', 2**40: f'A_{2**40}.jpg', 9: 'Käfer_ 1.png'}
   original = json.loads((source / 'in.json').read_text())
-  assert coco['categories'] == original['categories']
-  by_image = {(a['image_id'], a['category_id']): a for a in coco['annotations']}
+  assert content['categories'] == original['categories']
+  by_image = {
+    (a['image_id'], a['category_id']): a for a in content['annotations']
+  }
   for expected in original['annotations']:
     found = by_image[expected['image_id'], expected['category_id']]
     assert found['bbox'] == pytest.approx(expected['bbox'], abs=1e-5)
@@ -139,26 +139,21 @@ def test_converted_again_they_give_the_same_boxes(back, tmp_path):
 
 def test_classes_without_a_label_map_are_called_by_id(back, tmp_path):
   _, pattern = back
-  arguments = {'file_pattern': pattern, 'output_dir': tmp_path / 'out'}
-  process = _run('tools/records_to_coco.py', **arguments)
-  assert process.returncode == 0, process.stderr
-  coco = json.loads((tmp_path / 'out' / 'instances.json').read_text())
-  assert coco['categories'] == [
+  output = tmp_path / 'out'
+  records_to_coco.convert(pattern, str(output))
+  content = json.loads((output / 'instances.json').read_text())
+  assert content['categories'] == [
     {'id': 3, 'name': '3'},
     {'id': 18, 'name': '18'},
   ]
-  refused = _run('tools/records_to_coco.py', **arguments)
-  assert refused.returncode == 2
-  assert 'exists. Give a new one.' in refused.stderr
+  with pytest.raises(errors.ConfigError, match='does not exist'):
+    records_to_coco.convert(pattern, str(output))
   (tmp_path / 'names.txt').write_text('3:car')
-  arguments['output_dir'] = tmp_path / 'other'
-  arguments['label_map'] = tmp_path / 'names.txt'
-  refused = _run('tools/records_to_coco.py', **arguments)
-  assert refused.returncode == 1 and 'has no class 18' in refused.stderr
-  assert sorted(path.name for path in tmp_path.iterdir()) == [
-    'names.txt',
-    'out',
-  ]
+  with pytest.raises(errors.DataError, match='has no class 18'):
+    records_to_coco.convert(
+      pattern, str(tmp_path / 'other'), str(tmp_path / 'names.txt')
+    )
+  assert {path.name for path in tmp_path.iterdir()} == {'names.txt', 'out'}
 
 
 def test_bad_record_is_named_and_nothing_is_left(tmp_path):
@@ -169,12 +164,18 @@ def test_bad_record_is_named_and_nothing_is_left(tmp_path):
       record_factory.make_record(b'2', encoded=b'\xff\xd8\xffbroken'),
     ],
   )
-  process = _run(
-    'tools/records_to_coco.py', file_pattern=path, output_dir=tmp_path / 'out'
-  )
-  assert process.returncode == 1
-  assert "record 1 (source id '2')" in process.stderr
-  assert [p.name for p in tmp_path.iterdir()] == ['a.tfrecord']
+  with pytest.raises(errors.DataError, match=r"record 1 \(source id '2'\)"):
+    records_to_coco.convert(path, str(tmp_path / 'out'))
+  assert [path.name for path in tmp_path.iterdir()] == ['a.tfrecord']
+
+
+def test_failure_while_writing_leaves_nothing(back, tmp_path):
+  # What a run left that was killed goes, too.
+  (tmp_path / '.out.tmp' / 'images').mkdir(parents=True)
+  failing = mock.patch.object(json, 'dump', side_effect=OSError)
+  with failing, pytest.raises(OSError):
+    records_to_coco.convert(back[1], str(tmp_path / 'out'))
+  assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
