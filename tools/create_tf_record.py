@@ -9,8 +9,8 @@ recognised from what is there:
 PATH is a file, or the folder of a data set; images are looked for there without
 --image_dir. docs/data.md has a command for each source.
 
-Add --include_masks for a model that learns masks, from the polygons or run
-lengths of the json, or from folders of pictures as microscopy sets have them:
+Add --include_masks for a model that learns masks, from polygons or run lengths
+of the annotations, or from folders of pictures as microscopy sets have them:
 label images (masks/IMAGE.png), or a picture for each object
 (masks/IMAGE/ANYTHING.png). Without --mask_class, there is a folder of these for
 each class, masks/CLASS/.

@@ -114,14 +114,15 @@ _MALFORMED = [
     for line in (
       *('1 0.3 0.35 0.4', '1 0.3 0.35 0.4 0.5 0.9', 'dog 0.3 0.35 0.4 0.5'),
       *('1 0,3 0,35 0,4 0,5', '1,0.3,0.35,0.4,0.5', '1 nan 0.35 0.4 0.5', 'x'),
-      *('1.5 0.3 0.35 0.4 0.5', '1 inf 0 0 0', '1 0 0 1 0 1 1 0', '1' * 5000),
+      *('1 inf 0 0 0', '1 0 0 1 0 1 1 0', '1' * 5000),
     )
   ),
   *(
     ('yolo', {_YOLO: f'{_LINE}\n{line}'}, {kind: 1}, message, 1, 1)
     for line, kind, message in (
-      ('2 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class 2; .* 0 to 1'),
+      ('2 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class 2; there are 2'),
       ('-1 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class -1'),
+      ('1.5 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class 1.5'),
       (_LINE, 'duplicate_box', _YOLO),
       ('1 12 10.5 16 15', 'box_of_pixels', r'dog \[4, 3, 20, 18\]'),
       ('0 0.5 0.5 0 0', 'box_without_area', 'cat'),
@@ -140,7 +141,7 @@ _MALFORMED = [
     for row, kind, message in (
       ('pet_03.jpg,40,30,cat,1,5,4,9,5\n', 'malformed_line', 'line 4: 9 cells'),
       ('pet_03.jpg\n', 'malformed_line', 'line 4: 1 cells, not 8'),
-      (',40,30,cat,1,2,3,4\n', 'malformed_line', 'line 4: no filename'),
+      (',40,30,cat,1,2,3,4\n', 'malformed_line', 'line 4: no file name'),
       ('pet_03.jpg,40,30,,1,2,3,4\n', 'malformed_line', 'line 4: no class'),
       ('"pet_03.jpg,40\n\n', 'malformed_line', 'line 4 up to 6: .*quote'),
       (
@@ -279,7 +280,7 @@ def test_groups_of_open_images_are_crowds_and_codes_have_names(
   assert [box.is_crowd for box in pet_03.boxes] == [False, True]
   assert [box.class_name for box in pet_11.boxes] == ['Cat, domestic']
   (unknown,) = report.as_dict()['unknown_class']['findings']
-  assert unknown['detail'] == f"line 5: '/m/cow' is not in {names}"
+  assert unknown['detail'] == f"line 5: class '/m/cow' is not in {names}"
   (line,) = report.as_dict()['malformed_line']['findings']
   assert line['detail'].startswith("line 3: 'x'; needed is")
 
@@ -321,6 +322,47 @@ def test_a_split_is_found_by_its_name(name, stems, has_yaml, folder):
   assert sorted(re.findall(r'pet_\d\d', ' '.join(names))) == stems
 
 
+@pytest.mark.parametrize('source', ['yolo', 'csv', 'open_images', 'labelme'])
+def test_names_in_any_script_and_paths_of_windows(source, folder, tmp_path):
+  path = source_folders.SOURCES[source](folder)
+  stem = 'größe 猫 7'
+  for old in folder.glob('**/pet_03.*'):
+    old.rename(old.with_name(stem + old.suffix))
+  for table in folder.glob('**/*.[cj]s*'):
+    text = table.read_text().replace('dog', '犬 é')
+    prefix = 'D:\\\\ünï\\\\' if source == 'csv' else ''
+    table.write_text(text.replace('pet_03', prefix + stem))
+  report = report_lib.Report()
+  written = annotated_images.convert(_read(path, report), report, tmp_path)
+  ((name, box),) = _boxes(written.coco)[stem]
+  assert name == {'yolo': 'dog', 'open_images': '/m/犬 é'}.get(source, '犬 é')
+  assert box == [4, 3, 16, 15]
+  assert report.num_problems == 0
+
+
+@pytest.mark.parametrize(
+  'name', [name for name in source_folders.SOURCES if 'yolo' in name]
+)
+def test_images_may_lie_apart_from_the_labels(name, folder, tmp_path):
+  path = source_folders.SOURCES[name](folder)
+  for picture in folder.glob('**/*.jpg'):
+    picture.unlink()
+  source_folders.save_images(tmp_path / 'photos')
+  annotated = _read(path, image_dir=tmp_path / 'photos', subset='train')
+  assert [len(image.boxes) for image in annotated.images] == [1, 1]
+  assert [image.source_id for image in annotated.images] == [3, 11]
+
+
+def test_a_folder_beside_pictures_is_no_split(folder):
+  source_folders.yolo_of_label_studio(folder)
+  annotated_images.save_image(folder / 'images/pet_03.png')
+  (folder / 'images/previews').mkdir()
+  names = [image.file_name for image in _read(folder, subset='val').images]
+  assert names == [
+    f'images/pet_{end}' for end in ('03.jpg', '03.png', '11.jpg')
+  ]
+
+
 def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
   source_folders.voc_of_cvat(folder)
   # One split of whatever name stands for any, but not train for val.
@@ -343,10 +385,10 @@ def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
   'source, changes, message',
   [
     ('yolo', {'data.yaml': 'train: images/train\n'}, 'names.*classes.txt'),
-    ('yolo', {'data.yaml': 'names: [cat, cat]\n'}, 'more than once'),
+    ('yolo', {'data.yaml': 'names: [cat, cat]\n'}, "class 1 is 'cat'.*another"),
     ('yolo', {'data.yaml': 'names: {a: cat}\n'}, "class 'a' is 'cat'"),
     ('yolo', {'data.yaml': 'names: [[cat], dog]\n'}, "class 0 is \\['cat'\\]"),
-    ('yolo', {'data.yaml': '\n'}, 'no `names:`'),
+    ('yolo', {'data.yaml': '\n'}, 'names.*classes.txt'),
     ('yolo', {'data.yaml': 'names: [cat\n'}, 'data.yaml: .*line 2'),
     ('yolo', {'data.yaml': b'names: [\xe9]'}, 'data.yaml: .*Save it as UTF-8'),
     (
@@ -394,10 +436,16 @@ def test_what_is_not_recognised_is_told_with_what_would_be(folder):
     assert f'{source}: ' in told
   with pytest.raises(errors.DataError, match='does not exist'):
     sources.recognise(str(folder / 'none'))
-  # A csv of other columns, given as one.
-  source_folders.write(folder, {'a.csv': 'a;b\n1;2\n'})
-  with pytest.raises(errors.DataError, match=r"filename, .* has \['a', 'b'\]"):
-    _read(folder / 'a.csv', source='csv')
+  # Of a file, its reader tells what is missing.
+  source_folders.write(folder, {'a.csv': 'a;b\n1;2\n', 'b.csv': ''})
+  for name, message in (
+    ('a.csv', r"columns filename, .* has \['a', 'b'\]"),
+    ('b.csv', r'columns filename, .* has \[\]'),
+    ('tasks.json', "not a COCO .*'images'"),
+    ('README', 'a file of another kind'),
+  ):
+    with pytest.raises(errors.DataError, match=message):
+      _read(folder / name)
 
 
 def test_of_two_sources_that_fit_one_has_to_be_chosen(folder):

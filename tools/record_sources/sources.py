@@ -32,8 +32,9 @@ SOURCES = {
   'yolo': 'data.yaml, or a folder with it, with classes.txt or obj.names',
   'csv': 'a csv whose first line names filename, class, xmin, ymin, xmax, ymax',
   'labelme': 'a folder of json files with `shapes`',
-  'open_images': 'a csv whose first line names ImageID, LabelName, XMin, ...',
+  'open_images': 'a csv whose first line names ImageID, LabelName and edges',
 }
+_BY_ENDING = {'.csv': 'csv', '.json': 'coco'}
 _HEAD = 2**20
 # Of many json files the first ones tell what they are.
 _MOST_JSON = 20
@@ -147,7 +148,9 @@ def recognise(path: str, source: Optional[str] = None) -> Found:
 
 def _fits(path: str) -> Iterator[Found]:
   if not tf.io.gfile.isdir(path):
-    source = _source_of_file(path)
+    ending = os.path.splitext(path)[1].lower()
+    # The reader of what its ending promises tells what it lacks.
+    source = _source_of_file(path) or _BY_ENDING.get(ending)
     if source:
       yield Found(source, path)
     return
@@ -157,7 +160,7 @@ def _fits(path: str) -> Iterator[Found]:
     yield from _fits(os.path.join(path, within[0]))
   if any(name.lower().endswith('.xml') for name in names):
     yield Found('voc', path)
-  if yolo.is_yolo(path, names):
+  if yolo.is_yolo(names):
     yield Found('yolo', path)
   tables = [n for n in names if n.lower().endswith('.csv')]
   texts = [n for n in names if n.lower().endswith('.json')][:_MOST_JSON]
@@ -180,15 +183,19 @@ def _source_of_file(path: str) -> Optional[str]:
     columns = csv_rows.Table(path).columns
     if open_images.has_columns(columns):
       return 'open_images'
-    return 'csv' if csv_boxes.column_names(columns) else None
+    return 'csv' if csv_boxes.needed_columns(columns) else None
   if ending != '.json':
     return None
   with tf.io.gfile.GFile(path, 'rb') as source:
     content = source.read(_HEAD)
   head = content.decode(json.detect_encoding(content), 'ignore')
-  if '"images"' in head or '"annotations"' in head:
-    return 'coco'
-  return 'labelme' if '"shapes"' in head or '"imageData"' in head else None
+  for source, keys in (
+    ('coco', 'images|annotations'),
+    ('labelme', 'shapes|imageData'),
+  ):
+    if re.search(rf'"({keys})"\s*:', head):
+      return source
+  return None
 
 
 def _root(path: str) -> str:
