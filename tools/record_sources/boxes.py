@@ -48,26 +48,24 @@ def usable_boxes(
       continue
     box = frame.box(annotated)
     excess = max(-box.xmin, -box.ymin, box.xmax - width, box.ymax - height)
+    what = ''
     if excess > 0:
+      what = f'{annotations.described(annotated)}; image {width}x{height}'
       box = box._replace(
         xmin=max(box.xmin, 0.0),
         ymin=max(box.ymin, 0.0),
         xmax=min(box.xmax, float(width)),
         ymax=min(box.ymax, float(height)),
       )
-    is_outside = box.xmax <= box.xmin or box.ymax <= box.ymin
-    if include_masks and not is_outside:
+    if box.xmax <= box.xmin or box.ymax <= box.ymin:
+      report.add('box_outside_image', image.file_name, what)
+      continue
+    if include_masks:
       box = _with_mask(box, frame, image.file_name, report)
       if box is None:
         continue
-    if is_outside or excess > _ROUNDING:
-      report.add(
-        'box_outside_image' if is_outside else 'box_clipped',
-        image.file_name,
-        f'{annotations.described(annotated)}; image {width}x{height}',
-      )
-    if is_outside:
-      continue
+    if excess > _ROUNDING:
+      report.add('box_clipped', image.file_name, what)
     box_area = (box.xmax - box.xmin) * (box.ymax - box.ymin)
     if box.area is None or box.area > box_area:
       box = box._replace(area=box_area)
