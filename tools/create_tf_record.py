@@ -36,17 +36,22 @@ Each writes to output_dir
   label_map.txt                       eval.label_map_file; shared by all splits
   train_report.json                   everything that was left out or changed
 
+Where no split exists, --split makes one by shares, in which classes are alike:
+
+  python tools/create_tf_record.py --coco_json=instances.json \\
+    --image_dir=images --output_dir=records --split=0.8,0.2 --name=train,val
+
 Exit code: 0, or 1 if the data cannot be used; with --strict also 1 if anything
 had to be left out or changed.
 """
 
 import os
 import sys
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from absl import flags
 
-from utils import program
+from utils import errors, numerals, program
 
 FLAGS = flags.FLAGS
 
@@ -66,7 +71,7 @@ flags.DEFINE_string(
   'subset',
   None,
   'With --annotations: split to convert, of those that the source has already, '
-  'or all. By default the one that is called as --name.',
+  'or all. By default the one that is called as --name; with --split all.',
 )
 flags.DEFINE_string(
   'class_names',
@@ -136,7 +141,16 @@ flags.DEFINE_string(
   'alphabetical order.',
 )
 flags.DEFINE_string('output_dir', None, 'Folder to write to.')
-flags.DEFINE_string('name', None, 'Name of the split, such as train.')
+flags.DEFINE_list(
+  'name', None, 'Name of the split, such as train; with --split of each.'
+)
+flags.DEFINE_list(
+  'split',
+  None,
+  'Two or three shares, such as 0.8,0.2, to split the images by. Each class is '
+  'split by them, too.',
+)
+flags.DEFINE_integer('split_seed', 0, 'With --split: another is another split.')
 flags.DEFINE_integer('num_shards', 8, 'Number of TFRecord files.', 1)
 flags.DEFINE_bool('overwrite', False, 'Replace the files of an earlier run.')
 flags.DEFINE_bool(
@@ -202,6 +216,39 @@ def _names_masks(values: Dict[str, Any]) -> bool:
 
 
 @flags.multi_flags_validator(
+  ['name', 'split'],
+  'There is one --name, without a folder; with --split two or three, all '
+  'different, such as --split=0.8,0.2 --name=train,val.',
+)
+def _are_named(values: Dict[str, Any]) -> bool:
+  names = values['name'] or []
+  return (
+    len(names) == len(values['split'] or [1])
+    and len(set(names)) == len(names) <= 3
+    and all(names)
+    and not any('/' in name for name in names)
+  )
+
+
+@flags.validator(
+  'split', 'needs shares above 0 whose sum is 1, such as 0.8,0.2.'
+)
+def _are_shares(texts: Optional[List[str]]) -> bool:
+  if texts is None:
+    return True
+  shares = [numerals.number(text) or 0.0 for text in texts]
+  return len(shares) > 1 and min(shares) > 0 and abs(sum(shares) - 1) < 1e-6
+
+
+@flags.multi_flags_validator(
+  ['split_seed', 'split'],
+  '--split_seed has no effect without --split. Leave it out.',
+)
+def _splits(values: Dict[str, Any]) -> bool:
+  return bool(values['split']) or not values['split_seed']
+
+
+@flags.multi_flags_validator(
   ['crop_margin', 'crop_boxes'],
   '--crop_margin has no effect without --crop_boxes. Leave it out.',
 )
@@ -217,10 +264,11 @@ def _read(report: Any) -> Any:
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
   if FLAGS.annotations:
-    from tools.record_sources import sources
+    from tools.record_sources import sources, subsets
 
+    default = subsets.ALL if FLAGS.split else FLAGS.name[0]
     wanted = sources.Wanted(
-      subset=FLAGS.subset or FLAGS.name,
+      subset=FLAGS.subset or default,
       split_file=FLAGS.voc_split_file,
       one_based=FLAGS.voc_one_based,
       class_names=FLAGS.class_names,
@@ -261,6 +309,7 @@ def main(argv: List[str]) -> None:
     classification_records,
     conversion,
     detection_records,
+    split,
   )
   from tools.record_sources import report as report_lib
 
@@ -272,11 +321,14 @@ def main(argv: List[str]) -> None:
     kind = classification_records.ClassificationRecords()
   else:
     kind = detection_records.DetectionRecords(FLAGS.include_masks)
-  written = conversion.convert(
-    annotated,
+  splits = {FLAGS.name[0]: annotated}
+  if FLAGS.split:
+    shares = dict(zip(FLAGS.name, map(float, FLAGS.split)))
+    splits = split.split(annotated, shares, FLAGS.split_seed)
+  written = conversion.convert_splits(
+    splits,
     report,
     output_dir=FLAGS.output_dir,
-    name=FLAGS.name,
     num_shards=FLAGS.num_shards,
     overwrite=FLAGS.overwrite,
     kind=kind,
@@ -284,19 +336,25 @@ def main(argv: List[str]) -> None:
   conversion.print_summary(written, report)
   if FLAGS.instance_masks_dir and not FLAGS.include_masks:
     print('Only boxes of the masks were written; --include_masks adds them.')
+  prefixes = [os.path.join(FLAGS.output_dir, name) for name in FLAGS.name]
+  patterns = ','.join(prefix + '-*.tfrecord' for prefix in prefixes)
   print(
-    'Next: python tools/check_records.py '
-    f"--file_pattern='{os.path.join(FLAGS.output_dir, FLAGS.name)}-*.tfrecord' "
+    f"Next: python tools/check_records.py --file_pattern='{patterns}' "
     f'--num_classes={1 + max(annotated.label_map)}'
   )
   if report.num_problems:
-    print(
-      f'Problems: {report.num_problems}, all listed in '
-      f'{os.path.join(FLAGS.output_dir, FLAGS.name)}_report.json'
-    )
+    reports = ' and '.join(prefix + '_report.json' for prefix in prefixes)
+    print(f'Problems: {report.num_problems}, all listed in {reports}')
     if FLAGS.strict:
       sys.exit(1)
 
 
+def _explain(error: Exception) -> Optional[errors.UserError]:
+  # Imports TensorFlow.
+  from executor import failures
+
+  return failures.explain(error)
+
+
 if __name__ == '__main__':
-  program.run(main)
+  program.run(main, _explain)

@@ -3,7 +3,6 @@
 import collections
 import hashlib
 import io
-import itertools
 from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
@@ -84,7 +83,6 @@ class CropRecords(ClassificationRecords):
   def __init__(self, margin: float):
     super().__init__()
     self._margin = margin
-    self._ids = itertools.count(1)
 
   def entries(
     self,
@@ -106,13 +104,21 @@ class CropRecords(ClassificationRecords):
         pixels = self._decoder.open(encoded.data).decode().pixels
       left, top, right, bottom = self._region(box, encoded)
       entry = _entry(
-        next(self._ids),
+        0,  # Until it has its number.
         image.file_name,
         _jpeg(pixels[top:bottom, left:right]),
         class_ids[box.class_name],
       )
       entry.image['crop'] = [left, top, right - left, bottom - top]
       yield entry
+
+  def numbered(
+    self, entry: record_kind.Entry, position: int
+  ) -> record_kind.Entry:
+    entry.image['id'] = position
+    source_id = entry.example.features.feature['image/source_id']
+    source_id.bytes_list.value[0] = str(position).encode()
+    return entry
 
   def _region(
     self, box: annotations.Box, encoded: image_reader.Encoded

@@ -33,14 +33,15 @@ class Frame(NamedTuple):
   encoded: image_reader.Encoded
 
   def box(self, box: annotations.Box) -> annotations.Box:
-    x_scale, y_scale = (a / b for a, b in zip(self.actual, self.annotated))
-    box = box._replace(
-      xmin=box.xmin * x_scale,
-      ymin=box.ymin * y_scale,
-      xmax=box.xmax * x_scale,
-      ymax=box.ymax * y_scale,
-      area=box.area and box.area * x_scale * y_scale,
-    )
+    if self.actual != self.annotated:
+      x_scale, y_scale = (a / b for a, b in zip(self.actual, self.annotated))
+      box = box._replace(
+        xmin=box.xmin * x_scale,
+        ymin=box.ymin * y_scale,
+        xmax=box.xmax * x_scale,
+        ymax=box.ymax * y_scale,
+        area=box.area and box.area * x_scale * y_scale,
+      )
     return box if self.orientation == 1 else _turned(box, self.encoded)
 
   def mask(self, segmentation: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Report of what could not be converted as it was."""
 
 import collections
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Container, Dict, Iterable, List, NamedTuple, Sequence
 
 from rich import table as rich_table
 
@@ -97,6 +97,31 @@ class Report:
     if kind not in _KINDS:
       raise KeyError(kind)
     self._findings[kind].append({'file': file_name, 'detail': detail})
+
+  def extend(self, other: 'Report') -> None:
+    """Adds the findings of another one."""
+    for kind, findings in other._findings.items():
+      self._findings[kind].extend(findings)
+
+  def replace(self, parts: Iterable['Report']) -> None:
+    """Takes the findings of others in place of its own."""
+    self._findings.clear()
+    for part in parts:
+      self.extend(part)
+
+  def divided(self, parts: Sequence[Container[str]]) -> List['Report']:
+    """Returns a report for each part of a set.
+
+    Args:
+      parts: the files that each is of. What concerns another file, such as that
+        of the annotations, is in the first report.
+    """
+    reports = [Report() for _ in parts]
+    for kind, findings in self._findings.items():
+      for finding in findings:
+        indices = [i for i, part in enumerate(parts) if finding['file'] in part]
+        reports[(indices or [0])[0]]._findings[kind].append(finding)
+    return reports
 
   def count(self, kind: str) -> int:
     return len(self.files(kind))
