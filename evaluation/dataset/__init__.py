@@ -1,0 +1,1 @@
+"""Looks at whole data sets."""
