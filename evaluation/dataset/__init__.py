@@ -1,1 +1,1 @@
-"""Looks at whole data sets."""
+"""A whole data set: its contents, and what is wrong with it."""
