@@ -109,6 +109,7 @@ def write(
     trim_blocks=True,
     lstrip_blocks=True,
   )
+  environment.globals['infinity'] = float('inf')
   environment.filters['item'] = lambda item: item._asdict()
   text = environment.get_template(template).render(
     # Scripts that a name smuggles in lack it, and do not run.
