@@ -46,6 +46,9 @@ flags.DEFINE_bool(
   'eval_after_training', False, 'Evaluate once when --mode=train is done.'
 )
 flags.DEFINE_bool(
+  'report', False, 'Write eval*/report.html with pictures, too.'
+)
+flags.DEFINE_bool(
   'preflight', True, 'Check the config against a TPU before it trains there.'
 )
 flags.DEFINE_float(
@@ -106,7 +109,9 @@ def main(argv):
   from executor import runner as runner_lib
 
   trains = FLAGS.mode != 'eval'
-  runner = runner_lib.Runner(resolved.params, trains, FLAGS.profile_steps)
+  runner = runner_lib.Runner(
+    resolved.params, trains, FLAGS.profile_steps, FLAGS.report
+  )
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)
   elif FLAGS.mode == 'eval':
