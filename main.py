@@ -72,11 +72,9 @@ def main(argv):
     )
   if FLAGS.list or FLAGS.mode == 'list_models':
     program.quieten_tensorflow()
-    import rich.console
-
     from executor import listing
 
-    listing.print_choices(rich.console.Console(soft_wrap=True))
+    listing.print_choices()
     return
   given = run_flags.given()
   if FLAGS.mode == 'tpu_preflight':

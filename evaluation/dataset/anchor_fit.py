@@ -2,14 +2,14 @@
 
 import functools
 import itertools
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ops import anchors as anchors_lib
 
 # The finest level that every preset begins with; the coarsest of any.
-_FINEST, _COARSEST = 3, 7
+FINEST, _COARSEST = 3, 7
 # Candidates of `fit`.
 _OCTAVES = (1, 2, 3)
 _MOST_RATIOS = 3
@@ -19,8 +19,8 @@ _SIZES = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 _MOST_TRIED = 2000
 _TOLERANCE = 0.01
 _ROUNDS = 20
-# Factor within which a shape is as good as a square.
-_SQUARE = 1.15
+# Factors within which a shape is as good as a square, or as another one.
+_SQUARE, _ALIKE = 1.15, 1.3
 
 
 class Block(NamedTuple):
@@ -124,7 +124,7 @@ def fit(
   boxes: np.ndarray,
   image_size: Tuple[int, int],
   threshold: float,
-  levels: Optional[Tuple[int, int]] = None,
+  levels: Optional[Sequence[Tuple[int, int]]] = None,
 ) -> Block:
   """Chooses few anchors that meet nearly as many boxes as any.
 
@@ -138,7 +138,8 @@ def fit(
       image, with area; M is at least 1.
     image_size: (height, width) that images are fitted into, pixels.
     threshold: IoU from which an anchor meets a box.
-    levels: (min_level, max_level), if they are given.
+    levels: those that it may choose, each (min_level, max_level); by default
+      from 3 to any whose stride is within the image.
   """
   tried = boxes[:: -(-len(boxes) // _MOST_TRIED)]
   heights, widths = (tried[:, 2:] - tried[:, :2]).T
@@ -150,7 +151,7 @@ def fit(
 
   candidates = []
   for (low, high), octaves, ratios, size in itertools.product(
-    [levels] if levels else _level_ranges(image_size),
+    levels or level_ranges(image_size),
     _OCTAVES,
     _ratio_lists(widths / heights),
     _SIZES,
@@ -172,11 +173,13 @@ def fit(
   return best._replace(share=float(met(anchors, boxes, threshold).mean()))
 
 
-def _level_ranges(image_size: Tuple[int, int]) -> List[Tuple[int, int]]:
+def level_ranges(
+  image_size: Tuple[int, int], finest: int = FINEST
+) -> List[Tuple[int, int]]:
   """From the finest level to any whose stride is within the image."""
   return [
-    (_FINEST, level)
-    for level in range(_FINEST, _COARSEST + 1)
+    (finest, level)
+    for level in range(finest, _COARSEST + 1)
     if 2**level <= max(image_size)
   ]
 
@@ -187,7 +190,7 @@ def _padded(image_size: Tuple[int, int], level: int) -> Tuple[int, int]:
 
 
 def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:
-  """The centres of 1, 2, ... clusters of width / height."""
+  """Centres of 1, 2, ... clusters of width / height, if they differ."""
   lists = []
   for count in range(1, _MOST_RATIOS + 1):
     rounded = [
@@ -195,7 +198,8 @@ def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:
       for ratio in _centres(ratios, count)
     ]
     found = sorted(set(rounded))
-    if found not in lists:
+    differ = all(b >= a * _ALIKE for a, b in zip(found, found[1:]))
+    if differ and found not in lists:
       lists.append(found)
   return lists
 

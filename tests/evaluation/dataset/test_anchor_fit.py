@@ -85,4 +85,4 @@ def test_fit_finds_two_shapes_and_the_levels():
     'min_level': 3,
     'max_level': block.max_level,
   }
-  assert anchor_fit.fit(boxes, (384, 384), 0.5, (4, 6)).min_level == 4
+  assert anchor_fit.fit(boxes, (384, 384), 0.5, [(4, 6)]).min_level == 4
