@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import figure
 
 from evaluation.analysis import analysis as analysis_lib
+from evaluation.analysis import scores
 
 # Stands for the colour of the page's text.
 _INK = '#010203'
@@ -82,12 +83,12 @@ def precision_recall(
   return _plot(draw, 'Precision over recall', 'recall', 'precision')
 
 
-def histogram(scores: analysis_lib.ScoreHistogram) -> markupsafe.Markup:
+def histogram(values: scores.ScoreHistogram) -> markupsafe.Markup:
   """True and false positives by score."""
 
   def draw(axes):
-    widths, starts = np.diff(scores.edges), scores.edges[:-1]
-    right, wrong = scores.true_positives, scores.false_positives
+    widths, starts = np.diff(values.edges), values.edges[:-1]
+    right, wrong = values.true_positives, values.false_positives
     how = {'align': 'edge', 'width': 0.9 * widths}
     axes.bar(starts, right, color=_GOOD, label='right', **how)
     axes.bar(starts, wrong, bottom=right, color=_BAD, label='wrong', **how)
@@ -98,7 +99,7 @@ def histogram(scores: analysis_lib.ScoreHistogram) -> markupsafe.Markup:
   return _plot(draw, 'Detections by score', 'score', 'detections')
 
 
-def calibration(values: analysis_lib.Calibration) -> markupsafe.Markup:
+def calibration(values: scores.Calibration) -> markupsafe.Markup:
   """The share of right detections over their score."""
 
   def draw(axes):

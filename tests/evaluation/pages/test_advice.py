@@ -5,7 +5,7 @@ import pytest
 
 from configs import factory
 from evaluation.analysis import analysis as analysis_lib
-from evaluation.analysis import error_types
+from evaluation.analysis import error_types, scores
 from evaluation.pages import advice
 
 _RIGHT = error_types.TYPES.index('true positive')
@@ -58,11 +58,11 @@ def _errors(**changes):
   counts = dict.fromkeys(error_types.ERRORS, 0)
   for name, (cost, count) in changes.items():
     lost[name], counts[name] = cost, count
-  return analysis_lib.Errors(0.7, lost, 0.1, 0.1, counts, np.zeros([2, 6], int))
+  return error_types.Errors(0.7, lost, 0.1, 0.1, counts, np.zeros([2, 6], int))
 
 
 def _calibration(score, precision):
-  return analysis_lib.Calibration(
+  return scores.Calibration(
     np.linspace(0, 1, 11),
     np.array([0] * 9 + [200]),
     np.array([np.nan] * 9 + [score]),
