@@ -33,27 +33,21 @@ def results_of(arguments: List[str]) -> List[Any]:
     arguments: directories; or files of predictions, then one of annotations.
   """
   from configs import resolver
-  from evaluation import annotation_file
+  from evaluation import detection_file
   from evaluation.pages import run_results
-  from tools import score_detections
 
   if all(os.path.isdir(argument) for argument in arguments):
     return [run_results.of_model_dir(argument) for argument in arguments]
   *paths, annotation_path = arguments
   params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
-  results = []
-  for path in paths:
-    predictions = score_detections.read_detections(path)
-    has_masks = any('segmentation' in row for row in predictions)
-    annotations = annotation_file.load_annotations(annotation_path, has_masks)
-    score_detections.check_known(predictions, annotations)
-    score_detections.encode_masks(predictions, annotations)
-    results.append(
-      run_results.Results(
-        os.path.basename(path), predictions, annotations, params=params
-      )
+  return [
+    run_results.Results(
+      os.path.basename(path),
+      *detection_file.load(path, annotation_path),
+      params=params,
     )
-  return results
+    for path in paths
+  ]
 
 
 def main(argv):
