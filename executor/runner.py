@@ -47,10 +47,15 @@ class Runner:
     params: the whole config, validated and locked.
     trains: whether it may train; if not, it only evaluates.
     profile_steps: 'A,B', see `step_trace.parse`; None traces nothing.
+    reports: whether the last evaluation gets a page, `report.html`.
   """
 
   def __init__(
-    self, params: Any, trains: bool = True, profile_steps: Optional[str] = None
+    self,
+    params: Any,
+    trains: bool = True,
+    profile_steps: Optional[str] = None,
+    reports: bool = False,
   ):
     run_check.check_model_dir(params)
     run_check.check_settings(params, evaluates=not trains)
@@ -61,6 +66,9 @@ class Runner:
     self._params = params
     self._model_dir = params.model_dir
     self._trains = trains
+    self._reports = reports
+    if reports:
+      evaluation_lib.check_report(params)
     self._trainer = training.Trainer(params, traced_steps)
     self._find_hardware()
 
@@ -100,6 +108,11 @@ class Runner:
     Of several workers the first one evaluates, unless an evaluator is one of
     the processes, which evaluates every checkpoint that appears.
     """
+    if self._reports and not eval_after_training:
+      raise errors.ConfigError(
+        '--report: --mode=train evaluates nothing; give --eval_after_training, '
+        'too.'
+      )
     if self._is_evaluator:
       return self.evaluate()
     evaluates = eval_after_training and self._evaluates_here
@@ -266,6 +279,8 @@ class Runner:
     """Shows the metrics of the last checkpoint beside those of the best."""
     step = checkpoint.latest_step(self._model_dir)
     best_checkpoint.BestCheckpoint(self._params).print_beside(metrics, step)
+    if self._reports:
+      evaluation_lib.write_report(self._params)
     return metrics
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
