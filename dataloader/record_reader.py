@@ -2,18 +2,21 @@
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 from typing import (
   Any,
   Callable,
   Deque,
   Dict,
+  FrozenSet,
   Iterator,
   List,
   NamedTuple,
   Optional,
   Sequence,
   Set,
+  Tuple,
 )
 
 import tensorflow.compat.v1 as tf
@@ -121,24 +124,7 @@ class RecordReader:
 
   def __init__(self, kinds: Dict[str, str]):
     self._kinds = {ENCODED: 'bytes_list', SOURCE_ID: 'bytes_list', **kinds}
-    with tf.Graph().as_default() as graph:
-      records = tf.placeholder(tf.string, [None])
-      checked = tf.map_fn(tf_example_decoder.checked_example, records)
-      parsed = tf.io.parse_example(
-        checked,
-        {
-          key: tf.VarLenFeature(_DTYPES[kind])
-          for key, kind in self._kinds.items()
-        },
-      )
-      fetches = [value.dense_shape for value in parsed.values()]
-    # Runs without a `with` block, since it is called for every chunk.
-    session = tf.Session(
-      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
-    )
-    self._parse: Callable[[List[bytes]], Any] = session.make_callable(
-      fetches, feed_list=[records]
-    )
+    self._parse = _parser(frozenset(self._kinds.items()))
 
   def read(
     self, files: Sequence[str], most: Optional[int] = None
@@ -238,3 +224,19 @@ class RecordReader:
         EXAMPLE, f'it is not written as a tf.Example is. {_WRITE_AGAIN}'
       )
     return record
+
+
+@functools.lru_cache(maxsize=None)
+def _parser(kinds: FrozenSet[Tuple[str, str]]) -> Callable[[List[bytes]], Any]:
+  with tf.Graph().as_default() as graph:
+    records = tf.placeholder(tf.string, [None])
+    parsed = tf.io.parse_example(
+      tf.map_fn(tf_example_decoder.checked_example, records),
+      {key: tf.VarLenFeature(_DTYPES[kind]) for key, kind in kinds},
+    )
+    fetches = [value.dense_shape for value in parsed.values()]
+  # Runs without a `with` block, since it is called for every chunk.
+  session = tf.Session(
+    graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+  )
+  return session.make_callable(fetches, feed_list=[records])

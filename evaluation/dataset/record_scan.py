@@ -2,7 +2,7 @@
 
 import array
 import hashlib
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from dataloader import (
   record_reader,
 )
 from utils import errors
+from utils import files as file_lib
 
 NO_CLASS = -1
 # Everything but masks, which not all models read.
@@ -34,7 +35,8 @@ class SetContents(NamedTuple):
 
   Attributes:
     files: TFRecord files.
-    num_records: of all files; more than were read if that was bounded.
+    num_records: of all files; more than were read if that was bounded, and
+      None if it was and counting means reading a bucket.
     problems: records that cannot be read; they are not among the N.
     file_indices: int32 [N], of `files`.
     record_indices: int32 [N], positions in these files.
@@ -54,7 +56,7 @@ class SetContents(NamedTuple):
   """
 
   files: Sequence[str]
-  num_records: int
+  num_records: Optional[int]
   problems: List[record_reader.Problem]
   file_indices: np.ndarray
   record_indices: np.ndarray
@@ -77,6 +79,8 @@ class SetContents(NamedTuple):
   @property
   def is_whole(self) -> bool:
     """Whether no record was left out because of `most`."""
+    if self.num_records is None:
+      return False
     return self.num_images + len(self.problems) >= self.num_records
 
   @property
@@ -91,13 +95,18 @@ class SetContents(NamedTuple):
     return sides * self.sizes[self.image_indices]
 
 
-def scan(files: Sequence[str], most: Optional[int] = None) -> SetContents:
+def scan(
+  files: Sequence[str],
+  most: Optional[int] = None,
+  on_image: Callable[[bytes], None] = lambda encoded: None,
+) -> SetContents:
   """Reads the records of a set, and of their images the heads.
 
   Args:
     files: TFRecord files; see `record_files.find_files`.
     most: about how many records to read, the first ones of files all over the
       set; all if None.
+    on_image: gets the encoded image of each of the N.
 
   Raises:
     tf.errors.OpError: a file cannot be opened.
@@ -107,7 +116,11 @@ def scan(files: Sequence[str], most: Optional[int] = None) -> SetContents:
   for record in record_reader.RecordReader(_KINDS).read(
     *(record_index.spread(files, most) if most else (files, None))
   ):
-    columns.add(record, indices[record.file_name])
+    if columns.add(record, indices[record.file_name]):
+      (encoded,) = record.feature[record_reader.ENCODED].bytes_list.value
+      on_image(encoded)
+  if most and any(map(file_lib.is_remote, files)):
+    return columns.contents(files, None)
   counts = record_index.count_records(files, is_strict=False)
   return columns.contents(files, sum(counts))
 
@@ -129,14 +142,15 @@ class _Columns:
     self._is_crowd = array.array('q')
     self._counts = array.array('q')
 
-  def add(self, record: record_reader.Record, file_index: int) -> None:
+  def add(self, record: record_reader.Record, file_index: int) -> bool:
+    """Returns whether it can be read."""
     feature = record.feature
     uneven = not record.problem and record_contents.find_uneven_list(feature)
     if uneven:
       record = record.with_problem(record_reader.FEATURE, uneven)
     if record.problem:
       self._problems.append(record.problem)
-      return
+      return False
     self._places.extend((file_index, record.index))
     self._source_ids.append(record.source_id)
     for key in ('image/height', 'image/width'):
@@ -162,8 +176,11 @@ class _Columns:
       feature['image/object/is_crowd'].int64_list.value or [0] * len(classes)
     )
     self._counts.append(len(classes))
+    return True
 
-  def contents(self, files: Sequence[str], num_records: int) -> SetContents:
+  def contents(
+    self, files: Sequence[str], num_records: Optional[int]
+  ) -> SetContents:
     places = np.array(self._places, np.int32).reshape([-1, 2])
     num_images = len(self._source_ids)
     return SetContents(
