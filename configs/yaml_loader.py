@@ -1,7 +1,7 @@
 """YAML of parameters: the one reader and the one writer."""
 
 import re
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Tuple, Type
 
 import yaml
 
@@ -107,15 +107,19 @@ for _name, _construct in (
 ParamsLoader.add_constructor(None, _refuse)
 
 
-def load(text: str) -> Any:
+def load(text: str, loader: Type[ParamsLoader] = ParamsLoader) -> Any:
   """Parses one YAML (or JSON) document.
+
+  Args:
+    text: the document.
+    loader: decides what its scalars are.
 
   Raises:
     errors.ConfigError: the text is not YAML, or not of parameters; the message
       has line and column.
   """
   try:
-    return yaml.load(text, Loader=ParamsLoader)
+    return yaml.load(text, Loader=loader)
   except (yaml.YAMLError, ValueError, OverflowError) as error:
     mark = getattr(error, 'problem_mark', None)
     raise errors.ConfigError(

@@ -160,17 +160,18 @@ class Decoder:
     opened = self.open(encoded)
     picture = opened.decode()
     height, width = picture.pixels.shape[:2]
+    image = open_header(encoded)
+    is_as_trained = _is_plain(image, as_in_training=False)
     for format_name, start in _FORMATS_OF_RECORDS.items():
       if (
         opened.orientation == 1
         and encoded.startswith(start)
-        and self._trains_on(encoded, picture.pixels)
+        and (is_as_trained or self._trains_on(encoded, picture.pixels))
       ):
         return Encoded(encoded, format_name, width, height)
     png = io.BytesIO()
     # A third of the default's time for a fifth more bytes.
     Image.fromarray(picture.pixels).save(png, 'PNG', compress_level=3)
-    image = open_header(encoded)
     reason = f'{image.format} {image.mode}'
     if picture.note:
       reason += ', ' + picture.note

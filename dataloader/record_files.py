@@ -1,6 +1,8 @@
 """TFRecord files of a pattern."""
 
 import concurrent.futures
+import os
+import re
 from typing import List, Optional
 
 import tensorflow.compat.v1 as tf
@@ -9,6 +11,7 @@ from utils import errors
 
 # Remote file systems answer slowly, but many at a time.
 _NUM_THREADS = 32
+_SHARD = re.compile(r'-\d{5}-of-\d{5}\.tfrecord$')
 
 
 def find_files(
@@ -24,7 +27,8 @@ def find_files(
     key: where the user gave it, for messages.
 
   Raises:
-    DataError: a part matches nothing, or a file is empty.
+    DataError: a part matches nothing, a file is empty, or the program that
+      wrote the files was killed.
   """
   files = []
   for part in (file_pattern or '').split(','):
@@ -49,7 +53,27 @@ def find_files(
       f'No file pattern is given. Set {key} to a glob of TFRecord files.'
     )
   _check_not_empty(files)
+  _check_finished(files)
   return files
+
+
+def unfinished_marker(prefix: str) -> str:
+  """Returns the file that tells that shards of a prefix are not all there.
+
+  It is beside PREFIX-?????-of-?????.tfrecord while these get their names.
+  """
+  folder, name = os.path.split(prefix)
+  return os.path.join(folder, f'.{name}.unfinished')
+
+
+def _check_finished(files: List[str]) -> None:
+  prefixes = {_SHARD.sub('', name) for name in files if _SHARD.search(name)}
+  for prefix in sorted(prefixes):
+    if tf.io.gfile.exists(unfinished_marker(prefix)):
+      raise errors.DataError(
+        f"'{prefix}-*.tfrecord' are not all there: what wrote them was killed. "
+        'Run it again.'
+      )
 
 
 def _check_not_empty(files: List[str]) -> None:

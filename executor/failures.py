@@ -122,7 +122,7 @@ def _explain_file(error: Exception) -> Optional[errors.UserError]:
   if number in _FULL:
     return errors.UserError(
       'The disk is full{}: {}. Free space there, or write to another disk; '
-      'whole checkpoints stay.'.format(
+      'what was whole stays so.'.format(
         f" at '{path}'" if path else '', os.strerror(number)
       )
     )

@@ -1,4 +1,4 @@
-"""Measures input, networks, memory, formats, masks, runs and graphs here.
+"""Measures conversion, input, networks, memory, formats, masks, runs and graphs here.
 
   make bench
   python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1
@@ -23,6 +23,7 @@ from tools.bench import turns
 from utils import program
 
 _FIGURES = {
+  'conversion': ('conversion', 'measure'),
   'input': ('pipeline', 'measure'),
   'network': ('network', 'measure'),
   'two_stage': ('two_stage', 'measure'),
@@ -52,24 +53,30 @@ flags.DEFINE_integer('steps', 0, 'Training steps to time for each graph.', 0)
 flags.DEFINE_string('worker', None, 'Used by the program itself.')
 
 
-def _write_records(directory: str) -> str:
-  """Writes TFRecords to read; returns their pattern."""
+def _annotated_set(directory: str) -> Any:
+  """Returns images to convert, as `annotations.AnnotatedSet`."""
   from tools import demo_data
-  from tools.record_sources import coco, conversion, report
+  from tools.record_sources import coco, report
 
-  findings = report.Report()
   if os.path.isdir(FLAGS.bccd_dir):
-    annotated = coco.read_coco(
+    return coco.read_coco(
       os.path.join(FLAGS.bccd_dir, 'instances_train.json'),
       os.path.join(FLAGS.bccd_dir, 'JPEGImages'),
-      findings,
+      report.Report(),
     )
-  else:
-    print(f"BCCD is not in '{FLAGS.bccd_dir}': generated images.")
-    annotated = demo_data.write_images(
-      os.path.join(directory, 'images'), seed=0, first=0, count=200
-    )
-  conversion.convert(annotated, findings, directory, 'train', num_shards=8)
+  print(f"BCCD is not in '{FLAGS.bccd_dir}': generated images.")
+  return demo_data.write_images(
+    os.path.join(directory, 'images'), seed=0, first=0, count=200
+  )
+
+
+def _write_records(directory: str) -> str:
+  """Writes TFRecords to read; returns their pattern."""
+  from tools.record_sources import conversion, report
+
+  conversion.convert(
+    _annotated_set(directory), report.Report(), directory, 'train', num_shards=8
+  )
   return os.path.join(directory, 'train-*.tfrecord')
 
 
@@ -78,7 +85,8 @@ def _measure(figure: str, directory: str) -> None:
   if figure in ('input', 'runs') and not FLAGS.file_pattern:
     FLAGS.file_pattern = _write_records(directory)
   module, function = _FIGURES[figure]
-  getattr(_module(module), function)(FLAGS)
+  arguments = [_annotated_set(directory)] if figure == 'conversion' else []
+  getattr(_module(module), function)(FLAGS, *arguments)
 
 
 def _module(name: str) -> Any:

@@ -1,13 +1,13 @@
 """Turns annotations into TFRecords to train and evaluate with.
 
-For a detector, COCO json or Pascal VOC xml:
+For a detector, COCO json, Pascal VOC xml, YOLO, CSV, LabelMe or Open Images,
+recognised from what is there:
 
-  python tools/create_tf_record.py --coco_json=instances_train.json \\
-    --image_dir=images --output_dir=records --name=train
+  python tools/create_tf_record.py --annotations=PATH --image_dir=images \\
+    --output_dir=records --name=train
 
-  python tools/create_tf_record.py --voc_annotation_dir=Annotations \\
-    --image_dir=JPEGImages --output_dir=records --name=train \\
-    --voc_split_file=ImageSets/Main/train.txt  # optional
+PATH is a file, or the folder of a data set; images are looked for there without
+--image_dir. docs/data.md has a command for each source.
 
 Add --include_masks for a model that learns masks, from the polygons or run
 lengths of the json, or from folders of pictures as microscopy sets have them:
@@ -36,20 +36,48 @@ Each writes to output_dir
   label_map.txt                       eval.label_map_file; shared by all splits
   train_report.json                   everything that was left out or changed
 
+Where no split exists, --split makes one by shares, in which classes are alike:
+
+  python tools/create_tf_record.py --coco_json=instances.json \\
+    --image_dir=images --output_dir=records --split=0.8,0.2 --name=train,val
+
 Exit code: 0, or 1 if the data cannot be used; with --strict also 1 if anything
 had to be left out or changed.
 """
 
 import os
 import sys
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from absl import flags
 
-from utils import program
+from utils import errors, numerals, program
 
 FLAGS = flags.FLAGS
 
+flags.DEFINE_string(
+  'annotations',
+  None,
+  'Annotations to convert, whose source is recognised: a COCO json, a CSV or '
+  'data.yaml, or a folder with VOC xml, YOLO labels or LabelMe json.',
+)
+flags.DEFINE_enum(
+  'source',
+  None,
+  ['coco', 'voc', 'yolo', 'csv', 'labelme', 'open_images'],
+  'What --annotations are, where more than one would fit.',
+)
+flags.DEFINE_string(
+  'subset',
+  None,
+  'With --annotations: split to convert, of those that the source has already, '
+  'or all. By default the one that is called as --name; with --split all.',
+)
+flags.DEFINE_string(
+  'class_names',
+  None,
+  'With --annotations of Open Images: class-descriptions-boxable.csv.',
+)
 flags.DEFINE_string('coco_json', None, 'COCO instances file to convert.')
 flags.DEFINE_string(
   'voc_annotation_dir', None, 'Folder of Pascal VOC xml files to convert.'
@@ -65,7 +93,12 @@ flags.DEFINE_bool(
   False,
   'The xml counts pixels from 1 (the PASCAL VOC challenge does).',
 )
-flags.DEFINE_string('image_dir', None, 'Folder of the image files.')
+flags.DEFINE_string(
+  'image_dir',
+  None,
+  'Folder of the image files. With --annotations by default where the source '
+  'has them.',
+)
 flags.DEFINE_string(
   'classification_dir',
   None,
@@ -108,7 +141,16 @@ flags.DEFINE_string(
   'alphabetical order.',
 )
 flags.DEFINE_string('output_dir', None, 'Folder to write to.')
-flags.DEFINE_string('name', None, 'Name of the split, such as train.')
+flags.DEFINE_list(
+  'name', None, 'Name of the split, such as train; with --split of each.'
+)
+flags.DEFINE_list(
+  'split',
+  None,
+  'Two or three shares, such as 0.8,0.2, to split the images by. Each class is '
+  'split by them, too.',
+)
+flags.DEFINE_integer('split_seed', 0, 'With --split: another is another split.')
 flags.DEFINE_integer('num_shards', 8, 'Number of TFRecord files.', 1)
 flags.DEFINE_bool('overwrite', False, 'Replace the files of an earlier run.')
 flags.DEFINE_bool(
@@ -117,6 +159,7 @@ flags.DEFINE_bool(
 flags.mark_flags_as_required(['output_dir', 'name'])
 flags.mark_flags_as_mutual_exclusive(
   [
+    'annotations',
     'coco_json',
     'voc_annotation_dir',
     'instance_masks_dir',
@@ -127,25 +170,40 @@ flags.mark_flags_as_mutual_exclusive(
 
 
 @flags.multi_flags_validator(
-  ['classification_dir', 'image_dir', 'crop_boxes'],
+  ['classification_dir', 'annotations', 'image_dir', 'crop_boxes'],
   'Boxes need --image_dir; --classification_dir goes without it and without '
   '--crop_boxes.',
 )
 def _fit_together(values: Dict[str, Any]) -> bool:
   if values['classification_dir']:
     return not (values['image_dir'] or values['crop_boxes'])
-  return bool(values['image_dir'])
+  return bool(values['image_dir'] or values['annotations'])
 
 
 @flags.multi_flags_validator(
-  ['include_masks', 'coco_json', 'instance_masks_dir', 'crop_boxes'],
-  '--include_masks goes with --coco_json and --instance_masks_dir, and without '
-  '--crop_boxes.',
+  ['annotations', 'source', 'subset', 'class_names'],
+  '--source, --subset and --class_names go with --annotations.',
+)
+def _choose(values: Dict[str, Any]) -> bool:
+  others = values['source'] or values['subset'] or values['class_names']
+  return bool(values['annotations']) or not others
+
+
+@flags.multi_flags_validator(
+  [
+    'include_masks',
+    'annotations',
+    'coco_json',
+    'instance_masks_dir',
+    'crop_boxes',
+  ],
+  '--include_masks goes with --annotations, --coco_json and '
+  '--instance_masks_dir, and without --crop_boxes.',
 )
 def _has_masks(values: Dict[str, Any]) -> bool:
-  is_source = values['coco_json'] or values['instance_masks_dir']
+  sources = ('annotations', 'coco_json', 'instance_masks_dir')
   return not values['include_masks'] or (
-    bool(is_source) and not values['crop_boxes']
+    any(values[key] for key in sources) and not values['crop_boxes']
   )
 
 
@@ -155,6 +213,38 @@ def _has_masks(values: Dict[str, Any]) -> bool:
 )
 def _names_masks(values: Dict[str, Any]) -> bool:
   return not values['mask_class'] or bool(values['instance_masks_dir'])
+
+
+@flags.multi_flags_validator(
+  ['name', 'split'],
+  'There is one --name; with --split two or three, all different, such as '
+  '--split=0.8,0.2 --name=train,val.',
+)
+def _are_named(values: Dict[str, Any]) -> bool:
+  names = values['name'] or []
+  return (
+    len(names) == len(values['split'] or [1])
+    and len(set(names)) == len(names) <= 3
+    and all(names)
+  )
+
+
+@flags.validator(
+  'split', 'needs shares above 0 whose sum is 1, such as 0.8,0.2.'
+)
+def _are_shares(texts: Optional[List[str]]) -> bool:
+  if texts is None:
+    return True
+  shares = [numerals.number(text) or 0.0 for text in texts]
+  return len(shares) > 1 and min(shares) > 0 and abs(sum(shares) - 1) < 1e-6
+
+
+@flags.multi_flags_validator(
+  ['split_seed', 'split'],
+  '--split_seed has no effect without --split. Leave it out.',
+)
+def _splits(values: Dict[str, Any]) -> bool:
+  return bool(values['split']) or not values['split_seed']
 
 
 @flags.multi_flags_validator(
@@ -172,6 +262,20 @@ def _read(report: Any) -> Any:
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
+  if FLAGS.annotations:
+    from tools.record_sources import sources, subsets
+
+    default = subsets.ALL if FLAGS.split else FLAGS.name[0]
+    wanted = sources.Wanted(
+      subset=FLAGS.subset or default,
+      split_file=FLAGS.voc_split_file,
+      one_based=FLAGS.voc_one_based,
+      class_names=FLAGS.class_names,
+      label_map=names,
+    )
+    found = sources.recognise(FLAGS.annotations, FLAGS.source)
+    print(f'Reading {found.source} annotations of {found.path}.')
+    return sources.read(found, FLAGS.image_dir, report, wanted)
   if FLAGS.classification_dir:
     return class_folders.read_class_folders(
       FLAGS.classification_dir, report, names
@@ -204,6 +308,7 @@ def main(argv: List[str]) -> None:
     classification_records,
     conversion,
     detection_records,
+    split,
   )
   from tools.record_sources import report as report_lib
 
@@ -215,11 +320,14 @@ def main(argv: List[str]) -> None:
     kind = classification_records.ClassificationRecords()
   else:
     kind = detection_records.DetectionRecords(FLAGS.include_masks)
-  written = conversion.convert(
-    annotated,
+  splits = {FLAGS.name[0]: annotated}
+  if FLAGS.split:
+    shares = dict(zip(FLAGS.name, map(float, FLAGS.split)))
+    splits = split.split(annotated, shares, FLAGS.split_seed)
+  written = conversion.convert_splits(
+    splits,
     report,
     output_dir=FLAGS.output_dir,
-    name=FLAGS.name,
     num_shards=FLAGS.num_shards,
     overwrite=FLAGS.overwrite,
     kind=kind,
@@ -227,19 +335,25 @@ def main(argv: List[str]) -> None:
   conversion.print_summary(written, report)
   if FLAGS.instance_masks_dir and not FLAGS.include_masks:
     print('Only boxes of the masks were written; --include_masks adds them.')
+  prefixes = [os.path.join(FLAGS.output_dir, name) for name in FLAGS.name]
+  patterns = ','.join(prefix + '-*.tfrecord' for prefix in prefixes)
   print(
-    'Next: python tools/check_records.py '
-    f"--file_pattern='{os.path.join(FLAGS.output_dir, FLAGS.name)}-*.tfrecord' "
+    f"Next: python tools/check_records.py --file_pattern='{patterns}' "
     f'--num_classes={1 + max(annotated.label_map)}'
   )
   if report.num_problems:
-    print(
-      f'Problems: {report.num_problems}, all listed in '
-      f'{os.path.join(FLAGS.output_dir, FLAGS.name)}_report.json'
-    )
+    reports = ' and '.join(prefix + '_report.json' for prefix in prefixes)
+    print(f'Problems: {report.num_problems}, all listed in {reports}')
     if FLAGS.strict:
       sys.exit(1)
 
 
+def _explain(error: Exception) -> Optional[errors.UserError]:
+  # Imports TensorFlow.
+  from executor import failures
+
+  return failures.explain(error)
+
+
 if __name__ == '__main__':
-  program.run(main)
+  program.run(main, _explain)

@@ -115,7 +115,7 @@ def _write_data(folder: str) -> None:
       num_shards=4,
       kind=detection_records.DetectionRecords(FLAGS.masks),
     )
-    conversion.print_summary(written, report)
+    conversion.print_summary({name: written}, report)
 
 
 def _train_and_evaluate(data_dir: str, model_dir: str) -> None:

@@ -66,7 +66,12 @@ def read_unicode(path: str, what: str) -> str:
     with gfile.GFile(path, 'rb') as f:
       content = f.read()
     return content.decode(json.detect_encoding(content))
-  except (op_error, UnicodeDecodeError) as error:
+  except UnicodeDecodeError as error:
+    raise errors.DataError(
+      f'{path}: the {what} is no Unicode text ({error.reason} at byte '
+      f'{error.start}). Save it as UTF-8.'
+    ) from error
+  except op_error as error:
     # TensorFlow puts the path in front.
     raise errors.DataError(
       '{}: the {} cannot be read: {}.'.format(

@@ -7,7 +7,7 @@ import pytest
 from tests import programs
 from tests.tools import annotated_images
 from tools.record_sources import report as report_lib
-from tools.record_sources import shards
+from tools.record_sources import shards, unfinished_set
 from utils import errors
 
 
@@ -49,8 +49,9 @@ def test_coco_json_label_map_and_report_stand_beside_the_shards(
 
 
 def test_a_failure_leaves_no_shard_behind(tmp_path):
-  with pytest.raises(RuntimeError), shards.ShardedWriter(
-    str(tmp_path / 'train'), 2
+  output = unfinished_set.UnfinishedSet(str(tmp_path), ['train'])
+  with pytest.raises(RuntimeError), output, shards.ShardedWriter(
+    output, 'train', 2
   ) as writer:
     for _ in range(3):
       writer.write(b'record')

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.tools import annotated_images
+from tools.record_sources import image_files
 from tools.record_sources import report as report_lib
-from tools.record_sources import voc
 
 
 def test_record_has_the_schema_of_the_decoder(voc_dirs, tmp_path):
@@ -145,4 +145,4 @@ def test_images_without_xml_are_mentioned(voc_dirs):
 def test_image_ids_come_from_the_names_if_these_tell_them_apart(
   stems, expected
 ):
-  assert [voc.image_ids(stems)[stem] for stem in stems] == expected
+  assert [image_files.image_ids(stems)[stem] for stem in stems] == expected

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
+from utils import numerals
+
 
 class Box(NamedTuple):
   """One annotated object; edges in pixels, origin at the top left corner.
@@ -19,6 +21,22 @@ class Box(NamedTuple):
   segmentation: Any = None  # COCO's polygons or run lengths, if known
 
 
+def described(box: Box) -> str:
+  """Returns the class and the edges of a box, for a report."""
+  return '{} [{:g}, {:g}, {:g}, {:g}]'.format(
+    box.class_name, box.xmin, box.ymin, box.xmax, box.ymax
+  )
+
+
+def side(value: Any) -> Optional[int]:
+  """Returns a side of an image in pixels, for a number or its text.
+
+  None if it is not known, where some tools write 0.
+  """
+  number = numerals.number(value) or 0
+  return int(number) if number >= 1 else None
+
+
 class AnnotatedImage(NamedTuple):
   """One image file and its objects, as its annotation describes them."""
 
@@ -30,6 +48,7 @@ class AnnotatedImage(NamedTuple):
   height: Optional[int] = None
   other_paths: Sequence[str] = ()  # where it may be if not at `path`
   class_name: Optional[str] = None  # of the whole image, where that has one
+  is_normalized: bool = False  # boxes are shares of the sides of the image
 
 
 class AnnotatedSet(NamedTuple):

@@ -1,5 +1,6 @@
 """Choice of the boxes that a record can hold."""
 
+import itertools
 from typing import Container, List, Optional
 
 from dataloader import image_reader
@@ -7,6 +8,8 @@ from tools.record_sources import annotations, frames
 from tools.record_sources import report as report_lib
 from utils import errors, mask_utils
 
+# Shares of a box that lies half outside its image reach this far beyond it.
+_BEYOND = 0.5
 # COCO coordinates have two decimals: a box that ends at the border of its image
 # can seem to reach this far beyond it, in pixels.
 _ROUNDING = 0.02
@@ -33,13 +36,15 @@ def usable_boxes(
     area is set, and with masks `segmentation` is of run lengths of the image as
     it is stored. None if the image is not the one that was annotated.
   """
+  if image.is_normalized:
+    image = _in_pixels(image, encoded, report)
   frame = frames.change_of_frame(image, encoded, report)
   if frame is None:
     return None
   width, height = encoded.width, encoded.height
   usable = []
   for box in image.boxes:
-    what = described(box)
+    what = annotations.described(box)
     if box.class_name not in class_names:
       report.add('unknown_class', image.file_name, what)
       continue
@@ -72,6 +77,36 @@ def usable_boxes(
   return usable
 
 
+def _in_pixels(
+  image: annotations.AnnotatedImage,
+  encoded: image_reader.Encoded,
+  report: report_lib.Report,
+) -> annotations.AnnotatedImage:
+  """Returns the image with its boxes in pixels of the upright image."""
+  sides = (encoded.width, encoded.height)
+  boxes = []
+  for box in image.boxes:
+    edges = (box.xmin, box.ymin, box.xmax, box.ymax)
+    if min(edges) < -_BEYOND or max(edges) > 1 + _BEYOND:
+      what = annotations.described(box)
+      report.add('box_of_pixels', image.file_name, what)
+      continue
+    xmin, ymin, xmax, ymax = (v * side for v, side in zip(edges, sides * 2))
+    polygons = box.segmentation and [
+      [v * side for v, side in zip(polygon, itertools.cycle(sides))]
+      for polygon in box.segmentation
+    ]
+    boxes.append(
+      annotations.Box(
+        box.class_name,
+        *(xmin, ymin, xmax, ymax),
+        is_crowd=box.is_crowd,
+        segmentation=polygons,
+      )
+    )
+  return image._replace(boxes=boxes)
+
+
 def _with_mask(
   box: annotations.Box,
   frame: frames.Frame,
@@ -80,27 +115,22 @@ def _with_mask(
 ) -> Optional[annotations.Box]:
   """Returns the box with its mask in the frame; None if it has none."""
   if not box.segmentation:
-    report.add('no_mask', file_name, described(box))
+    report.add('no_mask', file_name, annotations.described(box))
     return None
   try:
     mask = frame.mask(box.segmentation)
   except errors.DataError as error:
-    report.add('malformed_mask', file_name, f'{described(box)}: {error}')
+    report.add(
+      'malformed_mask', file_name, f'{annotations.described(box)}: {error}'
+    )
     return None
   area = float(mask.sum())
   if not area:
-    report.add('empty_mask', file_name, described(box))
+    report.add('empty_mask', file_name, annotations.described(box))
     return None
   return box._replace(
     segmentation=mask_utils.encode_as_text(mask),
     area=area if box.area is None else box.area,
-  )
-
-
-def described(box: annotations.Box) -> str:
-  """Returns the class and the edges of a box, for a report."""
-  return '{} [{:g}, {:g}, {:g}, {:g}]'.format(
-    box.class_name, box.xmin, box.ymin, box.xmax, box.ymax
   )
 
 

@@ -3,7 +3,6 @@
 import collections
 import hashlib
 import io
-import itertools
 from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
@@ -84,7 +83,6 @@ class CropRecords(ClassificationRecords):
   def __init__(self, margin: float):
     super().__init__()
     self._margin = margin
-    self._ids = itertools.count(1)
 
   def entries(
     self,
@@ -97,22 +95,30 @@ class CropRecords(ClassificationRecords):
     pixels = None
     for box in usable:
       if box.is_crowd:
-        report.add('crowd_box', image.file_name, boxes.described(box))
+        report.add('crowd_box', image.file_name, annotations.described(box))
         continue
       if min(box.xmax - box.xmin, box.ymax - box.ymin) < _LEAST_SIDE:
-        report.add('box_too_small', image.file_name, boxes.described(box))
+        report.add('box_too_small', image.file_name, annotations.described(box))
         continue
       if pixels is None:
         pixels = self._decoder.open(encoded.data).decode().pixels
       left, top, right, bottom = self._region(box, encoded)
       entry = _entry(
-        next(self._ids),
+        0,  # Until it has its number.
         image.file_name,
         _jpeg(pixels[top:bottom, left:right]),
         class_ids[box.class_name],
       )
       entry.image['crop'] = [left, top, right - left, bottom - top]
       yield entry
+
+  def numbered(
+    self, entry: record_kind.Entry, position: int
+  ) -> record_kind.Entry:
+    entry.image['id'] = position
+    source_id = entry.example.features.feature['image/source_id']
+    source_id.bytes_list.value[0] = str(position).encode()
+    return entry
 
   def _region(
     self, box: annotations.Box, encoded: image_reader.Encoded

@@ -5,9 +5,9 @@ import os
 from typing import Dict, List, Optional, Sequence
 
 from evaluation import coco_json
-from tools.record_sources import annotations
+from tools.record_sources import annotations, image_files
 from tools.record_sources import report as report_lib
-from utils import errors, files
+from utils import errors
 
 # What shows that sides are corners: boxes that leave their image, where nearly
 # all would be within it as corners.
@@ -71,25 +71,18 @@ def _annotated_images(
   names: Dict[int, str],
   image_dir: str,
 ) -> List[annotations.AnnotatedImage]:
-  # An ending that several images share would stand for the wrong one.
-  endings = collections.Counter(
-    ending
-    for image in images.values()
-    for ending in files.path_endings(image.file_name)
+  found = image_files.places(
+    [image.file_name for image in images.values()], image_dir
   )
   return [
     annotations.AnnotatedImage(
       source_id=image.id,
       file_name=image.file_name,
-      path=os.path.join(image_dir, image.file_name),
+      path=found[image.file_name].path,
       boxes=[_box(box, names) for box in boxes[image.id]],
       width=image.width,
       height=image.height,
-      other_paths=[
-        os.path.join(image_dir, ending)
-        for ending in files.path_endings(image.file_name)
-        if endings[ending] == 1
-      ],
+      other_paths=found[image.file_name].other_paths,
     )
     for image in images.values()
   ]

@@ -1,5 +1,6 @@
-"""Conversion of an annotated set into the files of one split."""
+"""Conversion of annotated sets into the files of their splits."""
 
+import json
 import os
 from typing import Any, Dict, List, Optional
 
@@ -7,14 +8,16 @@ import rich
 import rich.table
 import tensorflow.compat.v1 as tf
 
+from dataloader import record_files
 from tools.record_sources import (
   annotations,
   detection_records,
   record_kind,
+  unfinished_set,
   writer,
 )
 from tools.record_sources import report as report_lib
-from utils import errors, files, label_map
+from utils import errors, label_map
 
 # Classes that a message lists.
 _NUM_SHOWN = 4
@@ -29,54 +32,102 @@ def convert(
   overwrite: bool = False,
   kind: Optional[record_kind.RecordKind] = None,
 ) -> writer.WrittenSet:
+  """As `convert_splits`, of a single split."""
+  return convert_splits(
+    {name: annotated}, report, output_dir, num_shards, overwrite, kind
+  )[name]
+
+
+def convert_splits(
+  splits: Dict[str, annotations.AnnotatedSet],
+  report: report_lib.Report,
+  output_dir: str,
+  num_shards: int,
+  overwrite: bool = False,
+  kind: Optional[record_kind.RecordKind] = None,
+) -> Dict[str, writer.WrittenSet]:
   """Writes NAME's shards, NAME.json, NAME_report.json and label_map.txt.
 
   Args:
-    annotated: images, boxes and classes.
+    splits: images, boxes and classes by NAME; all have the same classes.
     report: what reading them found; receives what writing them finds.
     output_dir: folder to write to; made if needed.
-    name: of the split.
-    num_shards: number of TFRecord files.
+    num_shards: number of TFRecord files of each split.
     overwrite: whether the files of an earlier run may be replaced.
     kind: what records hold; by default images with their boxes.
 
   Returns:
-    What was written.
+    What was written, by name.
 
   Raises:
     errors.DataError: there is nothing to write, or it would replace something.
   """
-  if not annotated.images:
+  names = next(iter(splits.values())).label_map
+  _check_something(splits, names, report)
+  try:
+    tf.io.gfile.makedirs(output_dir)
+  except tf.errors.OpError as error:
+    raise errors.DataError(
+      f'{output_dir}: the output folder cannot be made: {error}'
+    ) from error
+  earlier = [
+    path
+    for name in splits
+    for path in _earlier_shards(os.path.join(output_dir, name), overwrite)
+  ]
+  label_map_file = os.path.join(output_dir, 'label_map.txt')
+  present = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
+  if tf.io.gfile.exists(label_map_file) and (
+    set(present) - set(earlier) or not overwrite
+  ):
+    _check_same_classes(label_map_file, names)
+
+  written = {}
+  reports = report.divided(
+    [{image.file_name for image in part.images} for part in splits.values()]
+  )
+  with unfinished_set.UnfinishedSet(output_dir, list(splits)) as output:
+    # Shards of another count would be read together with the new ones.
+    output.supersede(earlier)
+    for (name, part), own_report in zip(splits.items(), reports):
+      written[name] = writer.write_records(
+        part,
+        output,
+        name,
+        num_shards,
+        own_report,
+        kind or detection_records.DetectionRecords(),
+      )
+      _write_contents(output, name, written[name], own_report)
+    output.write('label_map.txt', label_map.as_text(names))
+  report.replace(reports)
+  return written
+
+
+def _check_something(
+  splits: Dict[str, annotations.AnnotatedSet],
+  names: Dict[int, str],
+  report: report_lib.Report,
+) -> None:
+  if not any(part.images for part in splits.values()):
     raise errors.DataError(
       'There is no image that can be used. ' + report.summary()
     )
-  if min(annotated.label_map, default=0) < 1:
+  if min(names, default=0) < 1:
     raise errors.DataError(
-      f'The classes are {errors.shown(annotated.label_map)}: there has to be '
-      'one, and ids start at 1, since 0 is the background. Give ids with '
-      '--label_map.'
+      f'The classes are {errors.shown(names)}: there has to be one, and ids '
+      'start at 1, since 0 is the background. Give ids with --label_map.'
     )
-  prefix = os.path.join(output_dir, name)
-  label_map_file = os.path.join(output_dir, 'label_map.txt')
-  earlier = _earlier_shards(prefix, overwrite)
-  splits = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
-  if tf.io.gfile.exists(label_map_file) and (
-    set(splits) - set(earlier) or not overwrite
-  ):
-    _check_same_classes(label_map_file, annotated.label_map)
 
-  written = writer.write_records(
-    annotated,
-    prefix,
-    num_shards,
-    report,
-    kind or detection_records.DetectionRecords(),
-  )
-  # Shards of another count would be read together with the new ones.
-  for path in set(earlier) - set(written.shard_files):
-    tf.io.gfile.remove(path)
-  label_map.write_label_map(label_map_file, annotated.label_map)
-  files.write_json(prefix + '.json', written.coco)
+
+def _write_contents(
+  output: unfinished_set.UnfinishedSet,
+  name: str,
+  written: writer.WrittenSet,
+  report: report_lib.Report,
+) -> None:
+  """Adds NAME.json and NAME_report.json."""
+  output.write(name + '.json', json.dumps(written.coco, allow_nan=False))
   content = {
     'images': len(written.coco['images']),
     written.counted: len(written.coco['annotations']),
@@ -84,20 +135,16 @@ def convert(
     'shards': [os.path.basename(path) for path in written.shard_files],
     'findings': report.as_dict(),
   }
-  files.write_json(prefix + '_report.json', content, indent=2)
-  return written
+  output.write(
+    name + '_report.json', json.dumps(content, allow_nan=False, indent=2)
+  )
 
 
 def _earlier_shards(prefix: str, overwrite: bool) -> List[str]:
-  """Makes the folder; returns the shards that may be replaced in it."""
-  try:
-    tf.io.gfile.makedirs(os.path.dirname(prefix))
-  except tf.errors.OpError as error:
-    raise errors.DataError(
-      f'{os.path.dirname(prefix)}: the output folder cannot be made: {error}'
-    ) from error
+  """Returns the shards that may be replaced."""
   earlier = tf.io.gfile.glob(prefix + '-?????-of-?????.tfrecord')
-  if earlier and not overwrite:
+  marker = record_files.unfinished_marker(prefix)
+  if earlier and not overwrite and not tf.io.gfile.exists(marker):
     raise errors.DataError(
       f'{prefix}-*.tfrecord: {len(earlier)} shards are there already. Give '
       'another --name or --output_dir, or --overwrite.'
@@ -115,33 +162,42 @@ def count_by_class(content: Dict[str, Any]) -> Dict[str, int]:
 
 
 def print_summary(
-  written: writer.WrittenSet, report: report_lib.Report
+  written: Dict[str, writer.WrittenSet], report: report_lib.Report
 ) -> None:
-  """Prints counts per class, the findings and what to put into the config."""
-  counts = count_by_class(written.coco)
-  counted = written.counted
+  """Prints counts per class, the findings and what to put into the config.
+
+  Args:
+    written: of `convert_splits`.
+    report: of all splits.
+  """
+  first = next(iter(written.values()))
+  counted, categories = first.counted, first.coco['categories']
+  counts = {name: count_by_class(part.coco) for name, part in written.items()}
+  columns = list(written) if len(written) > 1 else [counted]
   title = f'{counted.title()} written'
-  table = rich.table.Table('id', 'class', counted, title=title)
-  for category in written.coco['categories']:
+  table = rich.table.Table('id', 'class', *columns, title=title)
+  for category in categories:
     name = category['name']
-    table.add_row(str(category['id']), name, str(counts[name]))
+    cells = [str(by_class[name]) for by_class in counts.values()]
+    table.add_row(str(category['id']), name, *cells)
   rich.print(table)
   if report.as_dict():
     rich.print(report.as_table())
-  print(
-    '{} images{} in {} files, {} to {}'.format(
-      len(written.coco['images']),
-      f' with {len(written.coco["annotations"])} boxes'
-      if counted == 'boxes'
-      else '',
-      len(written.shard_files),
-      written.shard_files[0],
-      os.path.basename(written.shard_files[-1]),
+  for part in written.values():
+    print(
+      '{} images{} in {} files, {} to {}'.format(
+        len(part.coco['images']),
+        f' with {len(part.coco["annotations"])} boxes'
+        if counted == 'boxes'
+        else '',
+        len(part.shard_files),
+        part.shard_files[0],
+        os.path.basename(part.shard_files[-1]),
+      )
     )
-  )
   print(
     'architecture.num_classes is {} for this label map.'.format(
-      1 + max(category['id'] for category in written.coco['categories'])
+      1 + max(category['id'] for category in categories)
     )
   )
 

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 import tqdm
 
 from dataloader import image_reader
-from tools.record_sources import annotations, folders, voc
+from tools.record_sources import annotations, folders, image_files
 from tools.record_sources import report as report_lib
 from utils import errors, mask_utils
 from utils import label_map as label_map_lib
@@ -92,7 +92,7 @@ def _images(
   }
   for stem in sorted(set(names) - set(boxes)):
     report.add('image_without_masks', names[stem])
-  ids = voc.image_ids(sorted(boxes))
+  ids = image_files.image_ids(sorted(boxes))
   images = []
   for stem in sorted(boxes):
     name = names.get(stem) or _name_within(image_dir, stem)

@@ -49,7 +49,15 @@ class RecordKind(abc.ABC):
     class_ids: Dict[str, int],
     report: report_lib.Report,
   ) -> Iterator[Entry]:
-    """Yields the records of an image; reports what it leaves out."""
+    """Yields the records of an image; reports what it leaves out.
+
+    Is called for several images at a time, by threads.
+    """
+
+  def numbered(self, entry: Entry, position: int) -> Entry:
+    """Completes a record by its position among all, from 1."""
+    del position  # Unused.
+    return entry
 
   @abc.abstractmethod
   def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:

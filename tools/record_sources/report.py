@@ -1,7 +1,7 @@
 """Report of what could not be converted as it was."""
 
 import collections
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Container, Dict, Iterable, List, NamedTuple, Sequence
 
 from rich import table as rich_table
 
@@ -20,13 +20,21 @@ _KINDS = {
   'unknown_format': _Kind('image of a format that is not read', 'left out'),
   'size_contradicts': _Kind("size is not the image's", 'image left out'),
   'missing_annotation': _Kind('listed, but has no xml', 'image left out'),
-  'unreadable_annotation': _Kind('no VOC annotation', 'image left out'),
+  'unreadable_annotation': _Kind('annotation cannot be read', 'image left out'),
   'duplicate_image': _Kind('image occurs again', 'repetition left out'),
   'unknown_image_id': _Kind('box of an image not listed', 'box left out'),
   'unknown_class': _Kind('class is not in the label map', 'box left out'),
+  'ids_from_zero': _Kind('category ids start at 0', 'one added to each', False),
+  'malformed_line': _Kind('line that cannot be used', 'left out'),
+  'other_shape': _Kind('shape has no box', 'left out'),
+  'duplicate_box': _Kind('object occurs again', 'repetition left out'),
+  'label_without_image': _Kind('label file without an image', 'left out'),
+  'no_label_file': _Kind('image has no label file', 'no objects', False),
+  'other_images': _Kind('boxes of images elsewhere', 'left out', False),
   'malformed_box': _Kind('coordinates missing or no numbers', 'box left out'),
   'box_without_area': _Kind('box without area or inverted', 'box left out'),
   'box_of_shares': _Kind('box in shares of 1, not in pixels', 'box left out'),
+  'box_of_pixels': _Kind('box in pixels, not in shares of 1', 'box left out'),
   'box_outside_image': _Kind('box wholly outside the image', 'box left out'),
   'box_clipped': _Kind('box reaches beyond the image', 'clipped'),
   'no_mask': _Kind('object without a segmentation', 'object left out'),
@@ -40,7 +48,9 @@ _KINDS = {
   'found_by_stem': _Kind(
     'image not named as in the xml', 'same name as the xml used', False
   ),
-  'image_without_annotation': _Kind('image has no xml', 'left out', False),
+  'image_without_annotation': _Kind(
+    'image is not annotated', 'left out', False
+  ),
   'difficult': _Kind('object marked difficult', 'stored as crowd', False),
   're_encoded': _Kind('training would see others', 'stored as PNG', False),
   'file_without_class': _Kind('file in no folder of a class', 'left out'),
@@ -66,6 +76,31 @@ class Report:
     if kind not in _KINDS:
       raise KeyError(kind)
     self._findings[kind].append({'file': file_name, 'detail': detail})
+
+  def extend(self, other: 'Report') -> None:
+    """Adds the findings of another one."""
+    for kind, findings in other._findings.items():
+      self._findings[kind].extend(findings)
+
+  def replace(self, parts: Iterable['Report']) -> None:
+    """Takes the findings of others in place of its own."""
+    self._findings.clear()
+    for part in parts:
+      self.extend(part)
+
+  def divided(self, parts: Sequence[Container[str]]) -> List['Report']:
+    """Returns a report for each part of a set.
+
+    Args:
+      parts: the files that each is of. What concerns another file, such as that
+        of the annotations, is in the first report.
+    """
+    reports = [Report() for _ in parts]
+    for kind, findings in self._findings.items():
+      for finding in findings:
+        indices = [i for i, part in enumerate(parts) if finding['file'] in part]
+        reports[(indices or [0])[0]]._findings[kind].append(finding)
+    return reports
 
   def count(self, kind: str) -> int:
     return len(self.files(kind))

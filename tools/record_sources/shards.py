@@ -1,21 +1,30 @@
-"""Set of TFRecord files that appears whole or not at all."""
+"""Records spread over the TFRecord files of a split."""
 
-import os
+import contextlib
 from typing import List
 
 import tensorflow.compat.v1 as tf
 
+from tools.record_sources import unfinished_set
+
 
 class ShardedWriter:
-  """Spreads records over PREFIX-00000-of-0000N.tfrecord, in turn.
+  """Spreads records over NAME-00000-of-0000N.tfrecord, in turn.
 
-  Used as a context manager: the files get their names at the end of the block,
-  and nothing stays behind if the block fails. There are never more files than
-  records, since readers take an empty file for a broken one.
+  Used as a context manager. There are never more files than records, since
+  readers take an empty file for a broken one.
+
+  Args:
+    output: what the files are to be part of.
+    name: of the split.
+    num_shards: the most files.
   """
 
-  def __init__(self, prefix: str, num_shards: int):
-    self._prefix = prefix
+  def __init__(
+    self, output: unfinished_set.UnfinishedSet, name: str, num_shards: int
+  ):
+    self._output = output
+    self._name = name
     self._num_shards = num_shards
     self._writers = []
     self._temporary = []
@@ -25,10 +34,9 @@ class ShardedWriter:
   def write(self, serialized: bytes) -> None:
     shard = self._num_records % self._num_shards
     if shard == len(self._writers):
-      folder, name = os.path.split(self._prefix)
-      path = os.path.join(folder, f'.{name}-{shard:05d}.{os.getpid()}.tmp')
-      self._writers.append(tf.io.TFRecordWriter(path))
+      path = self._output.add(f'{self._name}-{shard:05d}')
       self._temporary.append(path)
+      self._writers.append(tf.io.TFRecordWriter(path))
     self._writers[shard].write(serialized)
     self._num_records += 1
 
@@ -36,15 +44,17 @@ class ShardedWriter:
     return self
 
   def __exit__(self, error_type, error, traceback) -> None:
-    for writer in self._writers:
-      writer.close()
     if error_type is not None:
-      for path in self._temporary:
-        tf.io.gfile.remove(path)
+      # A disk that is full lets none of them close.
+      for writer in self._writers:
+        with contextlib.suppress(tf.errors.OpError):
+          writer.close()
       return
-    for shard, path in enumerate(self._temporary):
-      name = (
-        f'{self._prefix}-{shard:05d}-of-{len(self._temporary):05d}.tfrecord'
+    for shard, writer in enumerate(self._writers):
+      writer.close()
+      self.file_names.append(
+        self._output.rename(
+          self._temporary[shard],
+          f'{self._name}-{shard:05d}-of-{len(self._writers):05d}.tfrecord',
+        )
       )
-      tf.io.gfile.rename(path, name, overwrite=True)
-      self.file_names.append(name)

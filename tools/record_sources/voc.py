@@ -8,7 +8,6 @@ challenge itself count pixels from 1 and include the last one; for those,
 
 import collections
 import os
-import re
 import reprlib
 from typing import Dict, List, Optional
 from xml.etree import ElementTree
@@ -16,12 +15,11 @@ from xml.etree import ElementTree
 import tensorflow.compat.v1 as tf
 
 from dataloader import image_reader
-from tools.record_sources import annotations, folders
+from tools.record_sources import annotations, folders, image_files
 from tools.record_sources import report as report_lib
 from utils import errors, files, numerals
 from utils import label_map as label_map_lib
 
-_MAX_ID = 2**63 - 1
 # Where other dialects have their objects.
 _OBJECTS_ELSEWHERE = {'object', 'bndbox', 'bbox', 'box', 'polygon', 'points'}
 
@@ -55,7 +53,7 @@ def read_voc(
   """
   stems = _annotation_names(annotation_dir)
   image_names = _image_names_by_stem(image_dir)
-  ids = image_ids(stems)
+  ids = image_files.image_ids(stems)
   wanted = _read_split(split_file, report) if split_file else stems
 
   trees = {}
@@ -78,7 +76,10 @@ def read_voc(
       file_name = _image_name(tree, stem, image_names, report)
       path = os.path.join(image_dir, file_name)
       boxes = _boxes(tree, file_name, one_based, report)
-      size = (_side(tree, 'width'), _side(tree, 'height'))
+      size = [
+        annotations.side(tree.findtext('size/' + key))
+        for key in ('width', 'height')
+      ]
       images.append(
         annotations.AnnotatedImage(ids[stem], file_name, path, boxes, *size)
       )
@@ -95,23 +96,6 @@ def _report_other_images(
   for stem in sorted(set(image_names) - set(stems)):
     if image_names[stem][0].lower().endswith(image_reader.ENDINGS):
       report.add('image_without_annotation', image_names[stem][0])
-
-
-def image_ids(stems: List[str]) -> Dict[str, int]:
-  """Returns a number for each file name, the one in the name if possible.
-
-  The last number of the name (img2_007 is 7) if that tells all names apart,
-  else all of its digits (2008_000007 is 2008000007), else a running number.
-  """
-  digits = [re.findall('[0-9]+', stem) for stem in stems]
-  if all(digits):
-    for numbers in (
-      [int(groups[-1]) for groups in digits],
-      [int(''.join(groups)) for groups in digits],
-    ):
-      if len(set(numbers)) == len(stems) and max(numbers) <= _MAX_ID:
-        return dict(zip(stems, numbers))
-  return {stem: number for number, stem in enumerate(stems, 1)}
 
 
 def _read_tree(path: str) -> ElementTree.Element:
@@ -228,9 +212,3 @@ def _boxes(tree, file_name, one_based, report) -> List[annotations.Box]:
       )
     )
   return boxes
-
-
-def _side(tree, key: str) -> Optional[int]:
-  """Returns a side in pixels; None if unknown, where some tools write 0."""
-  side = numerals.number(tree.findtext('size/' + key)) or 0
-  return int(side) if side >= 1 else None

@@ -1,14 +1,16 @@
 """Writes annotated images as sharded TFRecords and as a COCO dict."""
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import tqdm
 
+from dataloader import image_reader
 from tools.record_sources import (
   annotations,
   images,
   record_kind,
   shards,
+  unfinished_set,
   written_set,
 )
 from tools.record_sources import report as report_lib
@@ -31,16 +33,18 @@ class WrittenSet(NamedTuple):
 
 def write_records(
   annotated: annotations.AnnotatedSet,
-  output_prefix: str,
+  output: unfinished_set.UnfinishedSet,
+  name: str,
   num_shards: int,
   report: report_lib.Report,
   kind: record_kind.RecordKind,
 ) -> WrittenSet:
-  """Writes the images as PREFIX-00000-of-0000N.tfrecord.
+  """Writes the images as NAME-00000-of-0000N.tfrecord.
 
   Args:
     annotated: what to write.
-    output_prefix: path and name of the shards.
+    output: what the files are to be part of.
+    name: of the split.
     num_shards: the number of files; fewer if there are fewer images.
     report: receives what could not be written as it was annotated.
     kind: what the records hold.
@@ -57,13 +61,26 @@ def write_records(
       for number, name in sorted(annotated.label_map.items())
     ],
   }
-  with shards.ShardedWriter(output_prefix, num_shards) as writer, tqdm.tqdm(
-    total=len(annotated.images), unit='image', disable=None
+  decoder = image_reader.Decoder(images.MAX_PIXELS)
+
+  def make_entries(
+    image: annotations.AnnotatedImage,
+  ) -> Tuple[List[record_kind.Entry], report_lib.Report]:
+    findings = report_lib.Report()
+    encoded = images.read_image(image, decoder, findings)
+    if encoded is None:
+      return [], findings
+    return list(kind.entries(image, encoded, class_ids, findings)), findings
+
+  with shards.ShardedWriter(output, name, num_shards) as writer, tqdm.tqdm(
+    total=len(annotated.images), desc=name, unit='image', disable=None
   ) as progress:
-    for image, encoded in images.readable_images(
-      kind.in_order(annotated.images), report
+    for entries, findings in images.work_ahead(
+      make_entries, kind.in_order(annotated.images)
     ):
-      for entry in kind.entries(image, encoded, class_ids, report):
+      report.extend(findings)
+      for entry in entries:
+        entry = kind.numbered(entry, len(coco['images']) + 1)
         # Features have no order of their own.
         writer.write(entry.example.SerializeToString(deterministic=True))
         _add_to_coco(coco, entry)

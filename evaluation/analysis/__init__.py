@@ -1,0 +1,1 @@
+"""Where the scores of an evaluation come from, in numbers."""

@@ -1,0 +1,453 @@
+"""Everything that a report says of detections, in numbers.
+
+Matches are those of COCO: the best score first, at most 100 detections of a
+class in an image, crowds neither found nor missed. Where one IoU is needed, it
+is 0.5. Rows whose score is not above 0 hold no detection.
+"""
+
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from evaluation import batches, coco_metrics
+from evaluation.analysis import (
+  bootstrap,
+  confusion,
+  error_types,
+  matching,
+  scores,
+)
+from utils import errors
+
+_SEED = 0
+_TRUE, _CROWD = map(error_types.TYPES.index, ('true positive', 'crowd'))
+
+
+class ClassNumbers(NamedTuple):
+  """A class.
+
+  Attributes:
+    id: of the category.
+    name: of the category, or its id.
+    objects: number of objects, without crowds.
+    AP: average precision, as of `coco_metrics`; -1 without objects.
+    AP50: at IoU 0.5.
+    AP75: at IoU 0.75.
+    AR: average recall of at most 100 detections an image.
+    best_f1: the highest harmonic mean of precision and recall at IoU 0.5; 0
+      without a true positive.
+    best_score: the least score of detections that gives `best_f1`; without a
+      true positive, the one that is best over all classes.
+  """
+
+  id: int
+  name: str
+  objects: int
+  AP: float
+  AP50: float
+  AP75: float
+  AR: float
+  best_f1: float
+  best_score: float
+
+
+class SizeNumbers(NamedTuple):
+  """Objects of an area range.
+
+  Attributes:
+    name: 'small', 'medium' or 'large'.
+    objects: number of objects, without crowds.
+    AP: average precision; -1 without objects.
+    AR: average recall of at most 100 detections an image.
+    found: how many of the objects any detection finds.
+  """
+
+  name: str
+  objects: int
+  AP: float
+  AR: float
+  found: int
+
+
+class PrecisionRecall(NamedTuple):
+  """Interpolated precision at the recalls 0, 0.01, ..., 1.
+
+  Attributes:
+    iou_50: float [101], at IoU 0.5.
+    iou_75: float [101], at IoU 0.75.
+    mean: float [101], over IoU 0.5, 0.55, ..., 0.95.
+  """
+
+  iou_50: np.ndarray
+  iou_75: np.ndarray
+  mean: np.ndarray
+
+
+class Detections(NamedTuple):
+  """Detections that take part, D of them, by image and falling score.
+
+  Attributes:
+    rows: int [D], positions in the list of detections.
+    images: int [D], positions in `Images`.
+    classes: int [D], positions in `Analysis.classes`.
+    scores: float [D].
+    types: int [D], positions in `error_types.TYPES`.
+    objects: int [D], positions in `Objects`: the object found, or of an error
+      the one that the type goes by; -1 of background and crowds.
+    ious: float [D], with this object; 0 without.
+    kept: bool [D], whether the score is at least its class's `best_score`.
+  """
+
+  rows: np.ndarray
+  images: np.ndarray
+  classes: np.ndarray
+  scores: np.ndarray
+  types: np.ndarray
+  objects: np.ndarray
+  ious: np.ndarray
+  kept: np.ndarray
+
+
+class Objects(NamedTuple):
+  """Groundtruth without crowds, G objects by image.
+
+  Attributes:
+    rows: int [G], positions in the list of annotations.
+    images: int [G], positions in `Images`.
+    classes: int [G], positions in `Analysis.classes`.
+    areas: float [G], in pixels^2.
+    detections: int [G], positions in `Detections`: what finds the object; -1
+      if nothing does.
+    missed: bool [G], whether no detection finds it, nor would if its class or
+      its place were right.
+    kept: bool [G], whether a detection that is `kept` finds it.
+  """
+
+  rows: np.ndarray
+  images: np.ndarray
+  classes: np.ndarray
+  areas: np.ndarray
+  detections: np.ndarray
+  missed: np.ndarray
+  kept: np.ndarray
+
+
+class Images(NamedTuple):
+  """N images in the order of their ids, with detections that are `kept`.
+
+  Attributes:
+    ids: int [N].
+    true_positives: int [N].
+    false_positives: int [N].
+    false_negatives: int [N], objects that no detection finds.
+    f1: float [N], from these; 1 where there is nothing to find or detected.
+      The worst image is the one with the least.
+  """
+
+  ids: np.ndarray
+  true_positives: np.ndarray
+  false_positives: np.ndarray
+  false_negatives: np.ndarray
+  f1: np.ndarray
+
+
+class Analysis(NamedTuple):
+  """All numbers of a run, of boxes or of masks.
+
+  Attributes:
+    iou_type: 'bbox' or 'segm'.
+    metrics: the twelve of `coco_metrics.coco_metrics`, without a prefix.
+    intervals: 95 % interval of each metric; without samples it is (-1, -1).
+    replicates: float [R, 12], the metrics of R resamples of the images, NaN
+      without samples. Same images and seed give same resamples.
+    class_replicates: float [R, classes], AP of each class; likewise.
+    classes: those of the groundtruth by id; K of them.
+    sizes: small, medium and large objects.
+    precision_recall: by class id, and by None over all classes; classes without
+      objects are absent.
+    confusion: int [K + 1, K + 1], true classes by predicted ones, the last of
+      each is background: detections that are `kept`, each with the object that
+      it finds, and those left with one of another class at IoU 0.5.
+    histogram: scores of true and of false positives.
+    calibration: of scores.
+    errors: in the manner of TIDE.
+    detections: each detection.
+    objects: each object.
+    images: each image.
+  """
+
+  iou_type: str
+  metrics: Dict[str, np.float32]
+  intervals: Dict[str, Tuple[float, float]]
+  replicates: np.ndarray
+  class_replicates: np.ndarray
+  classes: List[ClassNumbers]
+  sizes: List[SizeNumbers]
+  precision_recall: Dict[Optional[int], PrecisionRecall]
+  confusion: np.ndarray
+  histogram: scores.ScoreHistogram
+  calibration: scores.Calibration
+  errors: error_types.Errors
+  detections: Detections
+  objects: Objects
+  images: Images
+
+
+class Difference(NamedTuple):
+  """A number of two runs.
+
+  Attributes:
+    first: of the first run; -1 without samples.
+    second: of the second.
+    difference: second less first.
+    interval: 95 % interval of the difference, by the same resamples.
+  """
+
+  first: float
+  second: float
+  difference: float
+  interval: Tuple[float, float]
+
+
+def analyse(
+  groundtruth: Dict[str, Any],
+  detections: List[Dict[str, Any]],
+  iou_type: str = 'bbox',
+  image_ids: Optional[Iterable[int]] = None,
+  names: Optional[Dict[int, str]] = None,
+  result: Optional[coco_metrics.MatchingResult] = None,
+) -> Analysis:
+  """Computes all numbers of a report.
+
+  Args:
+    groundtruth: images, annotations and categories in COCO's format, as
+      `annotation_file.load_annotations` gives them; see `coco_metrics.match`.
+    detections: in COCO's result format; get an `area`. Masks need compressed
+      run lengths. Rows without a box, or a mask for 'segm', do not count.
+    iou_type: 'bbox' or 'segm'.
+    image_ids: the images to take into account; all of them by default.
+    names: of classes by id; by default those of the groundtruth.
+    result: of `coco_metrics.match` for the same arguments, where it is known.
+
+  Raises:
+    errors.DataError: the groundtruth has no images or no classes.
+  """
+  ids = {e['id'] for e in groundtruth['images']}
+  ids = sorted(ids if image_ids is None else image_ids)
+  classes = sorted(groundtruth['categories'], key=lambda e: e['id'])
+  if not (ids and classes):
+    raise errors.DataError(
+      f'The groundtruth has {len(ids)} images and {len(classes)} classes, so '
+      'that there is nothing to analyse. Give a set with objects.'
+    )
+  batches.add_areas(detections)
+  if result is None:
+    key = matching.KEYS[iou_type]
+    scored = [entry for entry in detections if key in entry]
+    result = coco_metrics.match(groundtruth, scored, ids, iou_type)
+  matches = matching.match(
+    groundtruth, detections, ids, [e['id'] for e in classes], iou_type
+  )
+  verdicts = error_types.judge(matches)
+  names = names or {e['id']: e['name'] for e in classes if e.get('name')}
+  numbers = _class_numbers(result, matches, verdicts, names)
+  metrics = coco_metrics.coco_metrics(result)
+  replicates = bootstrap.replicates(matches, bootstrap.draw(len(ids), _SEED))
+  scored, found, images = _entries(
+    matches, verdicts, np.array([c.best_score for c in numbers]), ids
+  )
+  is_true = scored.types == _TRUE
+  counts = scored.types != _CROWD
+  return Analysis(
+    iou_type,
+    metrics,
+    {
+      name: _interval(values)
+      for name, values in zip(metrics, replicates.metrics.T)
+    },
+    replicates.metrics,
+    replicates.class_ap,
+    numbers,
+    _size_numbers(metrics, matches, verdicts),
+    _precision_recall(result),
+    confusion.count(matches, verdicts, scored.kept),
+    scores.histogram(scored.scores[counts], is_true[counts]),
+    scores.calibration(scored.scores[counts], is_true[counts]),
+    error_types.weigh(matches, verdicts),
+    scored,
+    found,
+    images,
+  )
+
+
+def _class_numbers(result, matches, verdicts, names) -> List[ClassNumbers]:
+  metrics = coco_metrics.category_metrics(result, {})
+  detections, counts = matches.detections, verdicts.types != _CROWD
+  is_true = verdicts.types == _TRUE
+  _, best_of_all = scores.best_f1(
+    detections.scores[counts],
+    is_true[counts],
+    sum(result.num_objects.values()),
+  )
+  numbers = []
+  for position, (key, num_objects) in enumerate(result.num_objects.items()):
+    of_class = counts & (detections.classes == position)
+    best_f1, best_score = scores.best_f1(
+      detections.scores[of_class], is_true[of_class], num_objects
+    )
+    numbers.append(
+      ClassNumbers(
+        key,
+        names.get(key, str(key)),
+        num_objects,
+        *(
+          metrics[f'{coco_metrics.CATEGORY_METRICS[name]}{key}']
+          for name in ('AP', 'AP50', 'AP75', 'ARmax100')
+        ),
+        best_f1,
+        best_score if best_f1 else best_of_all,
+      )
+    )
+  return numbers
+
+
+def _size_numbers(metrics, matches, verdicts) -> List[SizeNumbers]:
+  return [
+    SizeNumbers(
+      name,
+      int(np.sum(~ignored)),
+      metrics['AP' + name[0]],
+      metrics['AR' + name[0]],
+      int(np.sum(~ignored & (verdicts.finders >= 0))),
+    )
+    for name, ignored in zip(('small', 'medium', 'large'), matches.ignored[1:])
+  ]
+
+
+def _precision_recall(result) -> Dict[Optional[int], PrecisionRecall]:
+  # All areas, and 100 detections an image.
+  precision = np.moveaxis(result.precision[..., 0, 2], 2, 0)
+  curves = {
+    key: curve
+    for (key, count), curve in zip(result.num_objects.items(), precision)
+    if count
+  }
+  if curves:
+    curves = {None: np.mean(list(curves.values()), axis=0), **curves}
+  return {
+    key: PrecisionRecall(curve[0], curve[5], curve.mean(axis=0))
+    for key, curve in curves.items()
+  }
+
+
+def _entries(
+  matches, verdicts, best_scores, image_ids
+) -> Tuple[Detections, Objects, Images]:
+  detections, objects = matches.detections, matches.objects
+  kept = detections.scores >= best_scores[detections.classes]
+  is_object = ~objects.is_crowd
+  positions = np.append(np.cumsum(is_object) - 1, -1)
+  finders = verdicts.finders[is_object]
+  objects = objects.take(is_object)
+  is_kept = (finders >= 0) & np.append(kept, False)[finders]
+  counts = kept & (verdicts.types != _CROWD)
+  is_true = verdicts.types == _TRUE
+  true, false, missed = (
+    np.bincount(images, minlength=len(image_ids))
+    for images in (
+      objects.images[is_kept],
+      detections.images[counts & ~is_true],
+      objects.images[~is_kept],
+    )
+  )
+  return (
+    Detections(
+      detections.rows,
+      detections.images,
+      detections.classes,
+      detections.scores,
+      verdicts.types,
+      positions[verdicts.objects],
+      verdicts.ious,
+      kept,
+    ),
+    Objects(
+      objects.rows,
+      objects.images,
+      objects.classes,
+      objects.areas,
+      finders,
+      verdicts.missed[is_object],
+      is_kept,
+    ),
+    Images(
+      np.array(image_ids),
+      true,
+      false,
+      missed,
+      # Nothing to find and nothing detected is all right.
+      np.where(
+        true + false + missed,
+        2 * true / np.maximum(2 * true + false + missed, 1),
+        1,
+      ),
+    ),
+  )
+
+
+def _interval(values: np.ndarray) -> Tuple[float, float]:
+  values = values[~np.isnan(values)]
+  if not values.size:
+    return -1.0, -1.0
+  low, high = np.percentile(values, [2.5, 97.5])
+  return float(low), float(high)
+
+
+def compare(first: Analysis, second: Analysis) -> Dict[str, Difference]:
+  """Differences of two runs, by the names of metrics.
+
+  Raises:
+    errors.DataError: the runs are not of the same groundtruth.
+  """
+  _check_alike(first, second)
+  return {
+    name: _difference(value, second.metrics[name], replicates)
+    for (name, value), replicates in zip(
+      first.metrics.items(), (second.replicates - first.replicates).T
+    )
+  }
+
+
+def compare_classes(first: Analysis, second: Analysis) -> Dict[int, Difference]:
+  """Differences in AP of two runs by class id; see `compare`."""
+  _check_alike(first, second)
+  return {
+    one.id: _difference(one.AP, other.AP, replicates)
+    for one, other, replicates in zip(
+      first.classes,
+      second.classes,
+      (second.class_replicates - first.class_replicates).T,
+    )
+  }
+
+
+def _difference(first, second, replicates) -> Difference:
+  return Difference(
+    float(first),
+    float(second),
+    float(second) - float(first),
+    _interval(replicates),
+  )
+
+
+def _check_alike(first: Analysis, second: Analysis) -> None:
+  for what, one, other in (
+    ('images', first.images.ids, second.images.ids),
+    ('classes', *([c.id for c in a.classes] for a in (first, second))),
+    ('objects', first.objects.images, second.objects.images),
+  ):
+    if not np.array_equal(one, other):
+      raise errors.DataError(
+        f'The runs have {len(one)} and {len(other)} {what}, and not the same '
+        'ones. Compare detections of the same annotations.'
+      )

@@ -1,0 +1,189 @@
+"""Types of errors of detections, and what each costs.
+
+In the manner of TIDE (https://arxiv.org/abs/2008.08115): a detection that finds
+nothing at IoU 0.5 is in error about the object that it overlaps most. Where two
+types fit, the first of these is meant, as in the program of its authors:
+localisation, classification, duplicate, background, both.
+"""
+
+from typing import Dict, NamedTuple, Tuple
+
+import numpy as np
+
+from evaluation.analysis import average_precision, matching
+
+# Of an error, in the order of the paper.
+ERRORS = (
+  'classification',
+  'localisation',
+  'both',
+  'duplicate',
+  'background',
+  'missed',
+)
+# Of a detection; on a crowd it is neither right nor wrong.
+TYPES = ('true positive', 'crowd', *ERRORS[:-1])
+_TRUE, _CROWD = map(TYPES.index, ('true positive', 'crowd'))
+# Least overlap of a detection that is right.
+_FOUND = 0.5
+
+
+class Verdicts(NamedTuple):
+  """What each of D detections and G objects is.
+
+  Attributes:
+    types: int [D], positions in `TYPES`.
+    objects: int [D], positions in `Matches.objects`: the object found, or the
+      one that the error is about; -1 of background and crowds.
+    ious: float [D], with this object; 0 without.
+    finders: int [G], the detection that finds the object, or -1.
+    missed: bool [G], objects, crowds not among them, that nothing finds, and
+      that no error of classification or localisation is about.
+  """
+
+  types: np.ndarray
+  objects: np.ndarray
+  ious: np.ndarray
+  finders: np.ndarray
+  missed: np.ndarray
+
+
+class Errors(NamedTuple):
+  """What is lost to which error.
+
+  Attributes:
+    AP50: mean over the classes with objects, at IoU 0.5; -1 without.
+    lost: by type, in the order of `ERRORS`, how much higher it would be if
+      errors of this type alone were mended.
+    lost_to_false_positives: likewise, without detections that find nothing.
+    lost_to_false_negatives: likewise, without objects that are not found.
+    counts: number of detections, or of objects for 'missed', by type.
+    by_class: int [classes, types], `counts` of each class, that of a detection
+      being the one that it claims.
+  """
+
+  AP50: float
+  lost: Dict[str, float]
+  lost_to_false_positives: float
+  lost_to_false_negatives: float
+  counts: Dict[str, int]
+  by_class: np.ndarray
+
+
+def judge(matches: matching.Matches) -> Verdicts:
+  """Returns the type of error of each detection."""
+  detections, objects = matches.detections, matches.objects
+  found = matches.found[0, 0]
+  counts = np.append(~objects.is_crowd, False)
+  is_true = counts[found]
+  pairs = matches.pairs.take(counts[matches.pairs.objects])
+  is_same = (
+    detections.classes[pairs.detections] == objects.classes[pairs.objects]
+  )
+  same, same_iou = _closest(pairs.take(is_same), len(found))
+  other, other_iou = _closest(pairs.take(~is_same), len(found))
+  cases = (
+    ('true positive', is_true, found),
+    ('crowd', found >= 0, -1),
+    ('localisation', (same >= 0) & (same_iou < _FOUND), same),
+    ('classification', other_iou >= _FOUND, other),
+    ('duplicate', same >= 0, same),
+    ('background', other < 0, -1),
+    ('both', True, other),
+  )
+  conditions = [np.broadcast_to(case[1], len(found)) for case in cases]
+  types = np.select(conditions, [TYPES.index(case[0]) for case in cases])
+  about = np.select(conditions, [case[2] for case in cases])
+  ious = np.zeros(len(found))
+  is_about = pairs.objects == about[pairs.detections]
+  ious[pairs.detections[is_about]] = pairs.ious[is_about]
+  finders = np.full(len(objects.rows), -1)
+  finders[found[is_true]] = np.flatnonzero(is_true)
+  near = np.isin(types, [TYPES.index(n) for n in ERRORS[:2]])
+  missed = ~objects.is_crowd & (finders < 0)
+  missed[about[near]] = False
+  return Verdicts(types, about, ious, finders, missed)
+
+
+def _closest(pairs, count) -> Tuple[np.ndarray, np.ndarray]:
+  """The object that each detection overlaps most, or -1, and their IoU."""
+  order = np.lexsort((pairs.ious, pairs.detections))
+  last = order[np.diff(pairs.detections[order], append=-1) != 0]
+  closest, ious = np.full(count, -1), np.zeros(count)
+  closest[pairs.detections[last]] = pairs.objects[last]
+  ious[pairs.detections[last]] = pairs.ious[last]
+  return closest, ious
+
+
+def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
+  """Mends each type of error alone, as the paper does.
+
+  A wrong class or place is put right; of several detections of an object, the
+  best then stays. Other false positives are left out. So are missed objects.
+  """
+  detections, objects = matches.detections, matches.objects
+  types = verdicts.types
+  is_true = types == _TRUE
+
+  def ap(is_left, is_true=is_true, classes=detections.classes, without=False):
+    is_counted = ~(objects.is_crowd | without)
+    is_left = is_left & (types != _CROWD)
+    return _mean_ap(
+      classes[is_left],
+      detections.scores[is_left],
+      is_true[is_left],
+      np.bincount(objects.classes[is_counted], minlength=matches.num_classes),
+    )
+
+  def ap_mended(kind):
+    claims = np.flatnonzero(is_true | (types == kind))
+    claims = claims[np.argsort(-detections.scores[claims], kind='stable')]
+    about, first = np.unique(verdicts.objects[claims], return_index=True)
+    best = claims[first]
+    is_best = np.zeros_like(is_true)
+    is_best[best] = True
+    classes = detections.classes.copy()
+    classes[best] = objects.classes[about]
+    return ap(is_best | ~(is_true | (types == kind)), is_best, classes)
+
+  ap_now = ap(types >= 0)
+  better = {}
+  for name in ERRORS[:-1]:
+    kind = TYPES.index(name)
+    mends = name in ('classification', 'localisation')
+    better[name] = ap_mended(kind) if mends else ap(types != kind)
+  better['missed'] = ap(types >= 0, without=verdicts.missed)
+  by_class = _by_class(matches, verdicts)
+  return Errors(
+    ap_now,
+    {name: value - ap_now for name, value in better.items()},
+    ap(is_true) - ap_now,
+    ap(types >= 0, without=verdicts.finders < 0) - ap_now,
+    dict(zip(ERRORS, by_class.sum(axis=0).tolist())),
+    by_class,
+  )
+
+
+def _by_class(matches, verdicts) -> np.ndarray:
+  classes = [
+    matches.detections.classes[verdicts.types == TYPES.index(name)]
+    for name in ERRORS[:-1]
+  ]
+  classes.append(matches.objects.classes[verdicts.missed])
+  return np.stack(
+    [np.bincount(c, minlength=matches.num_classes) for c in classes], axis=1
+  )
+
+
+def _mean_ap(classes, scores, is_true, num_objects) -> float:
+  """AP at one IoU, over the classes that have objects; -1 without."""
+  order = np.lexsort((-scores, classes))
+  limits = np.searchsorted(classes[order], np.arange(len(num_objects) + 1))
+  values = []
+  for count, first, last in zip(num_objects, limits, limits[1:]):
+    if count:
+      total = np.flatnonzero(is_true[order[first:last]])[np.newaxis] + 1
+      found = np.arange(1, total.size + 1)[np.newaxis]
+      reached = average_precision.reached(np.array([count]))
+      values.append(average_precision.mean(found, total, reached)[0])
+  return float(np.mean(values)) if values else -1.0

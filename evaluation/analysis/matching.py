@@ -1,0 +1,266 @@
+"""Which detection finds which object, as COCO matches them.
+
+https://cocodataset.org/#detection-eval; all thresholds and area ranges at once,
+from the overlaps of each image, computed once.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+from pycocotools import mask as mask_lib
+
+from utils import mask_utils
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+# Least and most pixels^2: all, small, medium, large.
+AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])
+MAX_DETECTIONS = 100  # of a class in an image
+# Below it, an overlap means nothing to any analysis.
+LEAST_OVERLAP = 0.1
+
+KEYS = {'bbox': 'bbox', 'segm': 'segmentation'}
+
+
+class Entries(NamedTuple):
+  """Detections or objects as columns, by image.
+
+  Attributes:
+    rows: int [n], positions in the list that they are from.
+    images: int [n], positions among the images.
+    classes: int [n], positions among the classes.
+    areas: float [n], pixels^2.
+    scores: float [n], of detections, falling within an image; 0 of objects.
+    ranks: int [n], of detections, within their class and image, from 0.
+    is_crowd: bool [n], of objects.
+  """
+
+  rows: np.ndarray
+  images: np.ndarray
+  classes: np.ndarray
+  areas: np.ndarray
+  scores: np.ndarray
+  ranks: np.ndarray
+  is_crowd: np.ndarray
+
+  def take(self, positions: np.ndarray) -> 'Entries':
+    """Returns the entries at some positions."""
+    return Entries(*(column[positions] for column in self))
+
+
+class Pairs(NamedTuple):
+  """Detections with objects of any class that they overlap.
+
+  Attributes:
+    detections: int [P], positions among detections, rising.
+    objects: int [P], positions among objects, rising for a detection.
+    ious: float [P], at least `LEAST_OVERLAP`; with a crowd, the share of the
+      detection that lies in it.
+  """
+
+  detections: np.ndarray
+  objects: np.ndarray
+  ious: np.ndarray
+
+  def take(self, positions: np.ndarray) -> 'Pairs':
+    """Returns the pairs at some positions."""
+    return Pairs(*(column[positions] for column in self))
+
+
+class Matches(NamedTuple):
+  """Detections (D) and objects (G) of one set, and what finds what.
+
+  Attributes:
+    num_images: N.
+    num_classes: K.
+    detections: of known classes and images, scored above 0, the best
+      `MAX_DETECTIONS` of each class in an image.
+    objects: groundtruth, crowds too.
+    pairs: overlaps.
+    found: int32 [4 area ranges, 10 IoU thresholds, D], the object that a
+      detection finds, or -1. An ignored object may be found.
+    ignored: bool [4 area ranges, G], crowds and objects outside the range.
+    inside: bool [4 area ranges, D], whether the detection is in the range.
+      Outside, it is not wrong if it finds nothing.
+  """
+
+  num_images: int
+  num_classes: int
+  detections: Entries
+  objects: Entries
+  pairs: Pairs
+  found: np.ndarray
+  ignored: np.ndarray
+  inside: np.ndarray
+
+  def true_positives(self) -> np.ndarray:
+    """Returns bool [4, 10, D]: those that find an object that counts."""
+    counts = np.append(~self.ignored, np.zeros([4, 1], bool), axis=1)
+    return np.stack([c[f] for c, f in zip(counts, self.found)])
+
+
+def match(
+  groundtruth: Dict[str, Any],
+  detections: List[Dict[str, Any]],
+  image_ids: Sequence[int],
+  class_ids: Sequence[int],
+  iou_type: str,
+) -> Matches:
+  """Matches detections to groundtruth, per class and image.
+
+  Args:
+    groundtruth: images, annotations and categories in COCO's format.
+    detections: in COCO's result format, each with an `area`; masks are
+      compressed run lengths.
+    image_ids: the images to take into account, rising.
+    class_ids: of all categories, rising.
+    iou_type: 'bbox' or 'segm'.
+  """
+  key = KEYS[iou_type]
+  images, classes = _positions(image_ids), _positions(class_ids)
+  annotations = groundtruth['annotations']
+  objects = _entries(annotations, key, images, classes)
+  objects = objects.take(np.argsort(objects.images, kind='stable'))
+  found = _entries(detections, key, images, classes)
+  found = _ranked(found.take(found.scores > 0), len(class_ids))
+  shapes = [_shapes(detections, key, found.rows)]
+  if iou_type == 'segm':
+    sizes = {e['id']: (e['height'], e['width']) for e in groundtruth['images']}
+    shapes.append(
+      [
+        mask_utils.to_rle(
+          annotations[row][key], *sizes[annotations[row]['image_id']]
+        )
+        for row in objects.rows
+      ]
+    )
+  else:
+    shapes.append(_shapes(annotations, key, objects.rows))
+  pairs = _overlaps(found, objects, shapes, len(image_ids))
+  least, most = AREA_RANGES[:, :1], AREA_RANGES[:, 1:]
+  ignored = objects.is_crowd | (objects.areas < least) | (objects.areas > most)
+  return Matches(
+    len(image_ids),
+    len(class_ids),
+    found,
+    objects,
+    pairs,
+    _found(pairs, found, objects, ignored),
+    ignored,
+    (found.areas >= least) & (found.areas <= most),
+  )
+
+
+def _positions(ids: Sequence[int]) -> Dict[int, int]:
+  return {key: position for position, key in enumerate(ids)}
+
+
+def _entries(rows, key, images, classes) -> Entries:
+  known = [
+    (
+      number,
+      images[row['image_id']],
+      classes[row['category_id']],
+      row['area'],
+      row.get('score', 0.0),
+      0,
+      bool(row.get('iscrowd')),
+    )
+    for number, row in enumerate(rows)
+    if row['image_id'] in images
+    and row['category_id'] in classes
+    and key in row
+  ]
+  types = np.int64, np.int32, np.int32, np.float64, np.float64, np.int32, bool
+  columns = zip(*known) if known else len(types) * [[]]
+  return Entries(*(np.array(c, dtype) for c, dtype in zip(columns, types)))
+
+
+def _ranked(detections: Entries, num_classes: int) -> Entries:
+  """By image and falling score, those after the best ones left out."""
+  detections = detections.take(
+    np.lexsort((-detections.scores, detections.images))
+  )
+  groups = detections.images.astype(np.int64) * num_classes + detections.classes
+  ranks = _ranks(groups)
+  return detections._replace(ranks=ranks).take(ranks < MAX_DETECTIONS)
+
+
+def _ranks(groups: np.ndarray) -> np.ndarray:
+  """Of each element, how many of the same group come before it."""
+  order = np.argsort(groups, kind='stable')
+  ordered = groups[order]
+  ranks = np.empty(len(groups), np.int32)
+  ranks[order] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
+  return ranks
+
+
+def _shapes(rows, key, numbers) -> Any:
+  shapes = [rows[number][key] for number in numbers]
+  if key == 'bbox':
+    return np.array(shapes, np.float64).reshape(-1, 4)
+  return shapes
+
+
+def _overlaps(detections, objects, shapes, num_images) -> Pairs:
+  limits = np.arange(num_images + 1)
+  starts = [np.searchsorted(e.images, limits) for e in (detections, objects)]
+  found: List[Tuple[np.ndarray, ...]] = [3 * (np.zeros(0, np.int64),)]
+  for first, last, first_object, last_object in zip(
+    starts[0], starts[0][1:], starts[1], starts[1][1:]
+  ):
+    if first < last and first_object < last_object:
+      ious = mask_lib.iou(
+        shapes[0][first:last],
+        shapes[1][first_object:last_object],
+        objects.is_crowd[first_object:last_object],
+      )
+      row, column = np.nonzero(ious >= LEAST_OVERLAP)
+      found.append((row + first, column + first_object, ious[row, column]))
+  return Pairs(*(np.concatenate(column) for column in zip(*found)))
+
+
+def _found(pairs, detections, objects, ignored) -> np.ndarray:
+  """The object of each detection; see `Matches.found`.
+
+  The best detections of all images and classes choose first, together; then
+  the second best ones, and so on.
+  """
+  found = np.full([4, len(IOU_THRESHOLDS), len(detections.rows)], -1, np.int32)
+  taken = np.zeros([4, len(IOU_THRESHOLDS), len(objects.rows)], bool)
+  of_class = detections.classes[pairs.detections]
+  is_match = (of_class == objects.classes[pairs.objects]) & (
+    pairs.ious >= IOU_THRESHOLDS[0]
+  )
+  pairs = pairs.take(is_match)
+  order = np.argsort(detections.ranks[pairs.detections], kind='stable')
+  pairs = pairs.take(order)
+  steps = np.flatnonzero(np.diff(detections.ranks[pairs.detections])) + 1
+  for step in np.split(np.arange(len(order)), steps) if len(order) else ():
+    at = slice(step[0], step[-1] + 1)
+    rows, choice = pairs.detections[at], pairs.objects[at]
+    ious = pairs.ious[at]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    free = (ious >= IOU_THRESHOLDS[:, np.newaxis]) & (
+      ~taken[:, :, choice] | objects.is_crowd[choice]
+    )
+    counts = ~ignored[:, np.newaxis, choice]
+    best = _last_of_the_best(free & counts, ious, starts)
+    # What is ignored is found by what finds nothing else.
+    best = np.where(
+      best < 0, _last_of_the_best(free & ~counts, ious, starts), best
+    )
+    best = np.where(best < 0, -1, choice[best])
+    found[:, :, rows[starts]] = best
+    area, threshold, _ = np.nonzero(best >= 0)
+    taken[area, threshold, best[best >= 0]] = True
+  return found
+
+
+def _last_of_the_best(allowed, ious, starts) -> np.ndarray:
+  """Of each segment of pairs, the last with the highest IoU; -1 for none."""
+  values = np.where(allowed, ious, -1.0)
+  best = np.maximum.reduceat(values, starts, axis=-1)
+  lengths = np.diff(np.append(starts, len(ious)))
+  is_best = allowed & (values == np.repeat(best, lengths, axis=-1))
+  positions = np.where(is_best, np.arange(len(ious)), -1)
+  return np.maximum.reduceat(positions, starts, axis=-1)

@@ -1,0 +1,136 @@
+"""Image files as annotations name them."""
+
+import collections
+import os
+import re
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from tools.record_sources import annotations, folders
+from tools.record_sources import report as report_lib
+from utils import files
+
+_MAX_ID = 2**63 - 1
+
+
+class Places(NamedTuple):
+  """Where an image may be: at `path`, else at one of `other_paths`."""
+
+  path: str
+  other_paths: List[str]
+
+
+def places(file_names: Sequence[str], image_dir: str) -> Dict[str, Places]:
+  """Returns where to look for images that were annotated somewhere else.
+
+  Args:
+    file_names: paths as annotations have them, of any system.
+    image_dir: folder that they are relative to; an image that is not there is
+      looked for by the last parts of its path.
+  """
+  # An ending that several images share would stand for the wrong one.
+  endings = collections.Counter(
+    ending for name in file_names for ending in files.path_endings(name)
+  )
+  return {
+    name: Places(
+      os.path.join(image_dir, name),
+      [
+        os.path.join(image_dir, ending)
+        for ending in files.path_endings(name)
+        if endings[ending] == 1
+      ],
+    )
+    for name in file_names
+  }
+
+
+def annotated_images(
+  boxes: Dict[str, List[annotations.Box]],
+  image_dir: str,
+  report: report_lib.Report,
+  **same: bool,
+) -> List[annotations.AnnotatedImage]:
+  """Returns an image for each file name that has a list of boxes.
+
+  Args:
+    boxes: by file name; what occurs again is left out.
+    image_dir: folder of the images.
+    report: receives what occurs again.
+    **same: fields that all images share.
+  """
+  ids, found = source_ids(list(boxes)), places(list(boxes), image_dir)
+  return [
+    annotations.AnnotatedImage(
+      source_id=ids[name],
+      file_name=name,
+      path=found[name].path,
+      boxes=without_repetitions(boxes[name], name, report),
+      other_paths=found[name].other_paths,
+      **same,
+    )
+    for name in boxes
+  ]
+
+
+def report_others(
+  images: Sequence[annotations.AnnotatedImage],
+  image_dir: str,
+  report: report_lib.Report,
+) -> None:
+  """Reports the pictures of a folder that are none of the images."""
+  known = {
+    os.path.normpath(path)
+    for image in images
+    for path in (image.path, *image.other_paths)
+  }
+  for name in folders.list_pictures(image_dir, '--image_dir'):
+    if os.path.normpath(os.path.join(image_dir, name)) not in known:
+      report.add('image_without_annotation', name)
+
+
+def box_of_points(
+  class_name: str, points: Sequence[Tuple[float, float]]
+) -> annotations.Box:
+  """Returns the box around a polygon, with the polygon, from (x, y)."""
+  xs, ys = zip(*points)
+  return annotations.Box(
+    class_name,
+    *(min(xs), min(ys), max(xs), max(ys)),
+    segmentation=[[value for point in points for value in point]],
+  )
+
+
+def without_repetitions(
+  boxes: List[annotations.Box], file_name: str, report: report_lib.Report
+) -> List[annotations.Box]:
+  """Leaves out objects that occur again with the same box and class."""
+  known: Dict[str, annotations.Box] = {}
+  for box in boxes:
+    if known.setdefault(repr(box), box) is not box:
+      report.add('duplicate_box', file_name, annotations.described(box))
+  return list(known.values())
+
+
+def source_ids(file_names: Sequence[str]) -> Dict[str, int]:
+  """Returns `image_ids`, without suffixes if names differ without them."""
+  stems = [os.path.splitext(name)[0] for name in file_names]
+  keys = stems if len(set(stems)) == len(stems) else file_names
+  ids = image_ids(keys)
+  return {name: ids[key] for name, key in zip(file_names, keys)}
+
+
+def image_ids(stems: Sequence[str]) -> Dict[str, int]:
+  """Returns a number for each file name, the one in the name if possible.
+
+  The last number of the name (img2_007 is 7) if that tells all names apart,
+  else all of its digits (2008_000007 is 2008000007), else a running number.
+  """
+  digits = [re.findall('[0-9]+', stem) for stem in stems]
+  if all(digits):
+    for numbers in (
+      [int(groups[-1]) for groups in digits],
+      [int(''.join(groups)) for groups in digits],
+    ):
+      if len(set(numbers)) == len(stems) and max(numbers) <= _MAX_ID:
+        return dict(zip(stems, numbers))
+  return {stem: number for number, stem in enumerate(stems, 1)}

@@ -1,0 +1,198 @@
+"""Turns TFRecords of a detector into COCO json and image files.
+
+  python tools/records_to_coco.py --file_pattern='records/val-*.tfrecord' \\
+    --label_map=records/label_map.txt --output_dir=val
+
+writes val/instances.json and val/images/, with the very bytes of the records.
+Images keep their source ids (a number stands for what is none) and their names,
+as far as these are unique and a file can have them. Masks, crowds and areas are
+those of the records, boxes are in pixels.
+"""
+
+import json
+import os
+import re
+import shutil
+from typing import Any, Dict, Iterator, List, Optional, Set
+
+from absl import flags
+
+from utils import errors, files, program
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+  'file_pattern', None, 'Glob, or comma-separated files and globs.'
+)
+flags.DEFINE_string('output_dir', None, 'Local folder to make.')
+flags.DEFINE_string(
+  'label_map',
+  None,
+  'File with a line id:name for each class. By default classes are called by '
+  'their ids.',
+)
+flags.mark_flags_as_required(['file_pattern', 'output_dir'])
+
+# Of the formats that records may hold, by Pillow's names; the first is usual.
+_ENDINGS = {
+  'JPEG': ('.jpg', '.jpeg'),
+  'MPO': ('.jpg', '.jpeg'),
+  'PNG': ('.png',),
+  'GIF': ('.gif',),
+  'BMP': ('.bmp',),
+}
+_UNSAFE = re.compile(r'[^\w.,()+@ -]')
+_MAX_LENGTH = 60
+
+
+def safe_name(stated: str, image_id: int, ending: str, taken: Set[str]) -> str:
+  """Returns a file name that any file system takes, and adds it to `taken`.
+
+  Args:
+    stated: what the record says, perhaps with folders, or ''.
+    image_id: stands in names that are not unique without it.
+    ending: of the file, with its dot.
+    taken: names that there are, in lower case.
+  """
+  stem = os.path.splitext(files.path_endings(stated)[-1])[0]
+  stem = _UNSAFE.sub('_', stem)[:_MAX_LENGTH].strip(' .') or str(image_id)
+  name = stem + ending
+  while name.lower() in taken:
+    stem = f'{stem}_{image_id}'
+    name = stem + ending
+  taken.add(name.lower())
+  return name
+
+
+def _read(record_paths: List[str]) -> Dict[str, Any]:
+  """Returns what the records hold as a COCO dict, without file names."""
+  import tensorflow.compat.v1 as tf
+
+  from dataloader import record_check, record_contents
+  from evaluation import record_annotations
+
+  contents = [*record_check.contents_of(record_paths), record_contents.OBJECTS]
+  if contents[0] == record_contents.IMAGE_CLASS:
+    raise errors.DataError(
+      f"'{record_paths[0]}' holds {contents[0].meaning}, and no boxes."
+    )
+  try:
+    return record_annotations.read_annotations(
+      FLAGS.file_pattern,
+      include_mask=contents[0] != record_contents.OBJECTS,
+    )
+  except tf.errors.OpError as error:
+    checker = record_check.RecordChecker(2**31, contents=contents[0])
+    for problem in checker.problems(record_paths):
+      raise errors.DataError(
+        f'{problem} tools/check_records.py lists all such records.'
+      ) from error
+    raise
+
+
+def _features(record_paths: List[str]) -> Iterator[Any]:
+  """Yields the features of the records, in the order of `_read`."""
+  import tensorflow.compat.v1 as tf
+
+  from dataloader import record_order
+
+  with tf.Graph().as_default(), tf.Session() as session:
+    dataset = record_order.once(record_paths)
+    record = tf.data.make_one_shot_iterator(dataset).get_next()
+    while True:
+      try:
+        example = tf.train.Example.FromString(session.run(record))
+      except tf.errors.OutOfRangeError:
+        return
+      yield example.features.feature
+
+
+def _name_classes(coco: Dict[str, Any]) -> None:
+  from utils import label_map
+
+  found = {category['id'] for category in coco['categories']}
+  names = {class_id: str(class_id) for class_id in found}
+  if FLAGS.label_map:
+    names = label_map.read_label_map(FLAGS.label_map)
+  if found - set(names):
+    raise errors.DataError(
+      f'--label_map={FLAGS.label_map} has no class {min(found - set(names))}, '
+      'which the records have.'
+    )
+  coco['categories'] = [
+    {'id': class_id, 'name': name} for class_id, name in sorted(names.items())
+  ]
+
+
+def _write(
+  coco: Dict[str, Any], record_paths: List[str], directory: str
+) -> None:
+  from dataloader import image_reader
+
+  image_dir = os.path.join(directory, 'images')
+  os.makedirs(image_dir)
+  taken: Set[str] = set()
+  for image, feature in zip(coco['images'], _features(record_paths)):
+    (encoded,) = feature['image/encoded'].bytes_list.value
+    endings = _ENDINGS[image_reader.open_header(encoded).format]
+    stated = b''.join(feature['image/filename'].bytes_list.value)
+    stated = stated.decode('utf-8', 'replace')
+    own = os.path.splitext(stated)[1]
+    image['file_name'] = safe_name(
+      stated,
+      image['id'],
+      own if own.lower() in endings else endings[0],
+      taken,
+    )
+    with open(os.path.join(image_dir, image['file_name']), 'wb') as file:
+      file.write(encoded)
+  with open(os.path.join(directory, 'instances.json'), 'w') as file:
+    json.dump(coco, file, allow_nan=False)
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  output_dir = os.path.abspath(FLAGS.output_dir)
+  if files.is_remote(FLAGS.output_dir):
+    raise errors.ConfigError(
+      f'--output_dir={FLAGS.output_dir}: needs a local folder.'
+    )
+  if os.path.lexists(output_dir):
+    raise errors.ConfigError(
+      f'--output_dir={FLAGS.output_dir} exists. Give a new one.'
+    )
+  # Imports TensorFlow, which is quiet only if logging is set up before.
+  program.quieten_tensorflow()
+  from dataloader import record_files
+
+  record_paths = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
+  coco = _read(record_paths)
+  _name_classes(coco)
+  parent, name = os.path.split(output_dir)
+  unfinished = os.path.join(parent, f'.{name}.unfinished')
+  # Of a run that was killed.
+  shutil.rmtree(unfinished, ignore_errors=True)
+  try:
+    _write(coco, record_paths, unfinished)
+    os.rename(unfinished, output_dir)
+  finally:
+    shutil.rmtree(unfinished, ignore_errors=True)
+  print(
+    '{} images with {} boxes of {} classes in {}'.format(
+      len(coco['images']),
+      len(coco['annotations']),
+      len(coco['categories']),
+      FLAGS.output_dir,
+    )
+  )
+
+
+def _explain(error: Exception) -> Optional[errors.UserError]:
+  # Imports TensorFlow.
+  from executor import failures
+
+  return failures.explain(error)
+
+
+if __name__ == '__main__':
+  program.run(main, _explain)
