@@ -43,14 +43,18 @@ class Block(NamedTuple):
     """The anchors of a padded image of (height, width) pixels."""
     return anchors_lib.Anchors(*self[:5], image_size)
 
-  def changes(self) -> Dict[str, Any]:
-    """Parameters by dotted key."""
+  def changes(self) -> Dict[str, Dict[str, Any]]:
+    """Parameters, nested."""
     return {
-      'architecture.min_level': self.min_level,
-      'architecture.max_level': self.max_level,
-      'anchor.num_scales': self.num_scales,
-      'anchor.aspect_ratios': self.aspect_ratios,
-      'anchor.anchor_size': self.anchor_size,
+      'architecture': {
+        'min_level': self.min_level,
+        'max_level': self.max_level,
+      },
+      'anchor': {
+        'num_scales': self.num_scales,
+        'aspect_ratios': self.aspect_ratios,
+        'anchor_size': self.anchor_size,
+      },
     }
 
 

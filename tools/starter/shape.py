@@ -105,13 +105,12 @@ def settings(
   network: networks_lib.Network, block: anchor_fit.Block, num_classes: int
 ) -> Dict[str, Any]:
   """Parameters that make a network, nested."""
-  return config_text.tree(
-    {
-      **network.settings,
-      'architecture.num_classes': num_classes,
-      **block.changes(),
-    }
+  nested = config_text.tree(
+    {**network.settings, 'architecture.num_classes': num_classes}
   )
+  changes = block.changes()
+  nested['architecture'].update(changes['architecture'])
+  return {**nested, 'anchor': changes['anchor']}
 
 
 def time_for(

@@ -82,10 +82,11 @@ def test_fit_finds_two_shapes_and_the_levels():
   assert block.aspect_ratios == [0.25, 4.0]
   assert block.share > 0.9
   assert block.changes() == {
-    'architecture.min_level': 3,
-    'architecture.max_level': block.max_level,
-    'anchor.num_scales': block.num_scales,
-    'anchor.aspect_ratios': [0.25, 4.0],
-    'anchor.anchor_size': block.anchor_size,
+    'architecture': {'min_level': 3, 'max_level': block.max_level},
+    'anchor': {
+      'num_scales': block.num_scales,
+      'aspect_ratios': [0.25, 4.0],
+      'anchor_size': block.anchor_size,
+    },
   }
   assert anchor_fit.fit(boxes, (384, 384), 0.5, [(4, 6)]).min_level == 4
