@@ -54,7 +54,7 @@ def test_images_are_as_large_as_objects_need(speed):
   # Now there is, for 32 pixels.
   assert _choose(facts, speed(2_000_000)).size == (384, 512)
   # Objects of twice the size need half of it.
-  assert _choose(_facts([82]), speed(300_000)).size == (128, 160)
+  assert _choose(_facts([82]), speed(100_000)).size == (128, 160)
 
 
 def test_time_bounds_the_image(speed):
