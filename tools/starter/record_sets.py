@@ -50,7 +50,10 @@ def find(records: str, given: Dict[str, Optional[str]]) -> RecordSets:
   """
   is_folder = tf.io.gfile.isdir(records)
   folder = records if is_folder else os.path.dirname(records)
-  if not is_folder and not tf.io.gfile.glob(records.split(',')):
+  # A pattern of an absent folder cannot be searched.
+  if not tf.io.gfile.isdir(folder or '.') or not (
+    is_folder or tf.io.gfile.glob(records.split(','))
+  ):
     raise errors.ConfigError(
       f"RECORDS: '{records}' is no folder of records, and no file. Give the "
       '--output_dir of tools/create_tf_record.py, or a pattern.'
