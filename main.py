@@ -13,6 +13,7 @@ import sys
 
 from absl import flags
 
+from configs import run_flags
 from utils import program
 
 MODES = (
@@ -25,6 +26,9 @@ MODES = (
 )
 
 FLAGS = flags.FLAGS
+
+# So that --help shows them, too.
+flags.adopt_module_key_flags(run_flags)
 
 flags.DEFINE_string('mode', 'train', 'One of {}.'.format(', '.join(MODES)))
 flags.DEFINE_bool('list', False, 'The same as --mode=list_models.')
@@ -41,36 +45,15 @@ flags.DEFINE_string(
 flags.DEFINE_bool(
   'eval_after_training', False, 'Evaluate once when --mode=train is done.'
 )
-flags.DEFINE_bool('use_tpu', None, 'Train on a TPU.')
+flags.DEFINE_bool(
+  'report', False, 'Write eval*/report.html with pictures, too.'
+)
 flags.DEFINE_bool(
   'preflight', True, 'Check the config against a TPU before it trains there.'
 )
 flags.DEFINE_float(
   'core_memory_gb', 16.0, 'For the preflight: 8 of a v2 core, 16 of a v3.', 0.1
 )
-flags.DEFINE_string('tpu', None, 'TPU name or grpc:// address.')
-flags.DEFINE_integer('num_cores', None, 'Number of TPU cores; 8 by default.')
-flags.DEFINE_string('gcp_project', None, "The TPU's project.")
-flags.DEFINE_string('tpu_zone', None, "The TPU's zone.")
-flags.DEFINE_string(
-  'eval_master', None, 'Address of another TPU, or local: where to evaluate.'
-)
-flags.DEFINE_bool(
-  'configure_tpu_version', None, "Set the TPU's TensorFlow version to 1.15."
-)
-flags.DEFINE_string('tpu_job_name', None, "Name of the TPU worker's job.")
-flags.DEFINE_string(
-  'data_dir', None, 'Directory that relative data paths start from.'
-)
-flags.DEFINE_enum(
-  'precision', None, ['float32', 'bfloat16'], 'architecture.use_bfloat16.'
-)
-flags.DEFINE_integer('train_batch_size', None, 'train.train_batch_size.')
-flags.DEFINE_bool('scale_learning_rate', None, 'Fit rates, steps to the batch.')
-flags.DEFINE_integer('train_steps', None, 'train.total_steps.')
-flags.DEFINE_integer('eval_batch_size', None, 'eval.eval_batch_size.')
-flags.DEFINE_integer('iterations_per_loop', None, 'train.iterations_per_loop.')
-flags.DEFINE_bool('skip_host_call', None, 'Write no training summaries.')
 flags.DEFINE_string('profile_steps', None, 'A,B: traces these steps.')
 
 
@@ -89,13 +72,11 @@ def main(argv):
     )
   if FLAGS.list or FLAGS.mode == 'list_models':
     program.quieten_tensorflow()
-    import rich.console
-
     from executor import listing
 
-    listing.print_choices(rich.console.Console(soft_wrap=True))
+    listing.print_choices()
     return
-  given = {name: FLAGS[name].value for name in resolver.FLAGS}
+  given = run_flags.given()
   if FLAGS.mode == 'tpu_preflight':
     given['use_tpu'] = True
   resolved = resolver.resolve(
@@ -126,7 +107,9 @@ def main(argv):
   from executor import runner as runner_lib
 
   trains = FLAGS.mode != 'eval'
-  runner = runner_lib.Runner(resolved.params, trains, FLAGS.profile_steps)
+  runner = runner_lib.Runner(
+    resolved.params, trains, FLAGS.profile_steps, FLAGS.report
+  )
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)
   elif FLAGS.mode == 'eval':

@@ -27,6 +27,7 @@ setup(
   py_modules=_scripts(),
   package_data={
     'configs': ['*/*.yaml'],
+    'evaluation': ['pages/*.html', 'pages/*.css', 'pages/*.js'],
     'serving': ['inference/*.html', 'http/*.html'],
   },
   install_requires=[

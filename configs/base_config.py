@@ -177,6 +177,7 @@ POSTPROCESS = block(
   Key('use_batched_nms', False, "deprecated: nms_version 'batched'"),
   Key('nms_version', 'v1', 'v1, v2 or batched'),
   Key('max_total_size', 100, 'detections per image, also per class', COUNT),
+  Key('class_agnostic_nms', False, 'boxes drop those of other classes, too'),
   Key('nms_iou_threshold', 0.5, 'IoU above which a box is dropped', SHARE),
   Key('score_threshold', 0.05, 'a score must be above it'),
   Key('pre_nms_num_boxes', 5000, 'candidates per class', COUNT),

@@ -3,16 +3,17 @@
 import glob
 import os
 import re
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from configs import resolver
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.abspath(__file__))
 _HEADER = re.compile(
-  r'\A# (?P<title>.+?)\.?$'
+  r'\A# [^\n]+?: (?P<purpose>[^\n]+)\.$'
   r'.*?^# Size: (?P<parameters>[0-9.]+) M parameters, '
   r'(?P<multiply_adds>[0-9.]+) B multiply-adds an image\.$'
-  r'.*?^# Cost: (?P<cost>\w+), ',
+  r'.*?^# Cost: (?:small|medium|large|huge), ',
   re.MULTILINE | re.DOTALL,
 )
 
@@ -24,19 +25,17 @@ class Preset(NamedTuple):
     name: file name without its ending.
     path: absolute path.
     relative_path: path from the top of the project.
-    title: first line of the header.
+    purpose: what it is for, a few words.
     parameters: trained ones, in millions.
     multiply_adds: of one image, in billions.
-    cost: small, medium, large or huge.
   """
 
   name: str
   path: str
   relative_path: str
-  title: str
+  purpose: str
   parameters: float
   multiply_adds: float
-  cost: str
 
 
 def find_presets(names: Sequence[str] = ()) -> List[Preset]:
@@ -65,21 +64,37 @@ def find_presets(names: Sequence[str] = ()) -> List[Preset]:
   return [found[name] for name in names or found]
 
 
+def nearest(params: Any) -> Optional[Tuple[Preset, Any]]:
+  """The preset that shares most values with a config, and its parameters.
+
+  None if the model has no preset.
+  """
+  mine = dict(params.leaves())
+  found, most = None, -1
+  for preset in find_presets():
+    theirs = resolver.resolve(
+      config_file=preset.path, flags={'use_tpu': params.use_tpu}
+    ).params
+    shared = sum(mine.get(key) == value for key, value in theirs.leaves())
+    if theirs.type == params.type and shared > most:
+      found, most = (preset, theirs), shared
+  return found
+
+
 def _read(path: str) -> Preset:
   with open(path) as file:
     header = _HEADER.search(file.read())
   if not header:
     raise errors.ConfigError(
-      f"{path}: a preset starts with '# <title>' and has the lines '# Size: "
-      "<number> M parameters, <number> B multiply-adds an image.' and '# "
-      "Cost: <class>, ...'."
+      f"{path}: a preset starts with '# <title>: <what it is for>.' and has "
+      "the lines '# Size: <number> M parameters, <number> B multiply-adds an "
+      "image.' and '# Cost: <small, medium, large or huge>, ...'."
     )
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],
     path=path,
     relative_path=os.path.relpath(path, os.path.dirname(_ROOT)),
-    title=header.group('title'),
+    purpose=header.group('purpose'),
     parameters=float(header.group('parameters')),
     multiply_adds=float(header.group('multiply_adds')),
-    cost=header.group('cost'),
   )

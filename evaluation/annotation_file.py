@@ -21,7 +21,7 @@ _COMPRESSED = re.compile('[0-o]+')
 _MAX_COORDINATE = 2**24
 # Run lengths have 32 bits.
 _MOST_PIXELS = 2**32 - 1
-_FILE_NAME = 'eval_annotation_file.json'
+FILE_NAME = 'eval_annotation_file.json'
 
 
 def prepare(
@@ -51,7 +51,7 @@ def prepare(
   Raises:
     errors.DataError: `val_json_file` or a record cannot be used.
   """
-  path = os.path.join(model_dir, _FILE_NAME)
+  path = os.path.join(model_dir, FILE_NAME)
   if val_json_file:
     content = load_annotations(val_json_file, include_mask)
   else:

@@ -37,7 +37,7 @@ class _Row(NamedTuple):
   max_detections: int
 
 
-_ROWS = {
+METRIC_ROWS = {
   'AP': _Row('precision', '0.50:0.95', 'all', 100),
   'AP50': _Row('precision', '0.50', 'all', 100),
   'AP75': _Row('precision', '0.75', 'all', 100),
@@ -239,7 +239,7 @@ def _overall_table(metrics, title) -> rich.table.Table:
   kinds = ['masks' if prefix else 'boxes' for prefix in prefixes]
   texts = ['metric', 'average', 'IoU', 'area']
   table = table_of(title, texts, ['detections', *kinds])
-  for name, row in _ROWS.items():
+  for name, row in METRIC_ROWS.items():
     if prefixes:
       table.add_row(
         name,
@@ -309,7 +309,7 @@ def _is_in_table(name: str) -> bool:
     return True
   if name.startswith(_MASK_PREFIX):
     name = name[len(_MASK_PREFIX) :]
-  return name in _ROWS
+  return name in METRIC_ROWS
 
 
 def _class_metric(name: str) -> Optional[str]:

@@ -97,6 +97,24 @@ def evaluator_for(params: Any) -> Tuple[Any, str]:
   return CheckpointEvaluator, mode_keys.PREDICT_WITH_GT
 
 
+def check_report(params: Any) -> None:
+  """Raises ConfigError if an evaluation leaves nothing to report of."""
+  if params.eval.type == evaluator_registry.LOSSES_ALONE:
+    raise errors.ConfigError(
+      f'--report: eval.type {params.eval.type!r} has no predictions; use '
+      f'{" or ".join(map(repr, config_factory.eval_types(params.type)))}.'
+    )
+
+
+def write_report(params: Any) -> None:
+  """Writes `report.html` of the last evaluation into its directory."""
+  # Imported here: nothing else needs matplotlib.
+  from evaluation.pages import report_page, run_results
+
+  results = run_results.of_model_dir(params.model_dir, params)
+  report_page.write(os.path.join(results.directory, 'report.html'), results)
+
+
 def contents_of_records(params: Any) -> record_contents.Contents:
   """What the records of an evaluation have to hold."""
   name, mode = params.eval.type, evaluator_for(params)[1]

@@ -1,14 +1,23 @@
-"""Tables of what a config can choose from."""
+"""Tables of what a config can choose from, and of the programs."""
 
+import ast
 import fnmatch
+import glob
+import os
+import sys
 from typing import Iterator, Tuple
 
+import rich.box
 import rich.console
 import rich.table
 
-from configs import factory, presets
+from configs import factory, presets, resolver
 from executor import runner  # noqa: F401, registers all that a run has
 from utils import registry
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Where there is no terminal to ask.
+_WIDTH = 100
 
 
 def _choices() -> Iterator[Tuple[str, str]]:
@@ -24,24 +33,59 @@ def _choices() -> Iterator[Tuple[str, str]]:
         yield path, known.choices()
 
 
-def print_choices(console: rich.console.Console) -> None:
-  """Prints the parts of models, and the presets with their sizes."""
-  parts = rich.table.Table(title='Parts')
-  parts.add_column('config key')
-  parts.add_column('values')
-  for row in _choices():
-    parts.add_row(*row)
-  console.print(parts)
-
-  table = rich.table.Table(title='Presets (--config_file)')
-  # Paths are there to be copied: never cut short.
-  table.add_column('file', overflow='fold', min_width=50)
-  table.add_column('M params', justify='right')
-  table.add_column('B mult-adds', justify='right')
+def _presets() -> Iterator[Tuple[str, ...]]:
   for preset in presets.find_presets():
-    table.add_row(
-      f'{preset.relative_path}\n  cost: {preset.cost}; {preset.title}',
+    params = resolver.resolve(
+      config_file=preset.path, flags={'use_tpu': True}
+    ).params
+    yield (
+      preset.relative_path,
+      '{}x{}'.format(*factory.parser_settings(params).output_size),
       f'{preset.parameters:.1f}',
       f'{preset.multiply_adds:.1f}',
+      preset.purpose,
     )
-  console.print(table)
+
+
+def _programs() -> Iterator[Tuple[str, str]]:
+  """Yields (path, what it does) of what can be run, by its docstring."""
+  for folder in ('', 'tools'):
+    for path in sorted(glob.glob(os.path.join(_ROOT, folder, '*.py'))):
+      with open(path, encoding='utf-8') as file:
+        text = file.read()
+      if "__name__ == '__main__'" in text:
+        meaning = ast.get_docstring(ast.parse(text)) or ''
+        yield os.path.relpath(path, _ROOT), meaning.split('\n')[0]
+
+
+def print_choices() -> None:
+  """Prints parts of models, presets and programs, a preset a line."""
+  console = rich.console.Console(
+    width=None if sys.stdout.isatty() else _WIDTH, soft_wrap=True
+  )
+  for title, columns, rows in (
+    ('Parts', ('config key', 'values'), _choices()),
+    (
+      'Presets (--config_file)',
+      ('file', 'image', 'M\nparams', 'B mult-\nadds', 'for'),
+      _presets(),
+    ),
+    ('Programs (--help)', ('file', 'what it does'), _programs()),
+  ):
+    table = rich.table.Table(
+      title=title,
+      title_justify='left',
+      box=rich.box.SIMPLE_HEAD,
+      padding=0,
+      show_edge=False,
+    )
+    for column in columns:
+      table.add_column(
+        column,
+        justify='right' if column[:2] in ('M\n', 'B ') else 'left',
+        # Paths are there to be copied: never cut short.
+        no_wrap=column == 'file',
+      )
+    for row in rows:
+      table.add_row(*row)
+    console.print(table, '')

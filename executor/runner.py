@@ -24,6 +24,7 @@ from executor import (
   step_trace,
   time_spent,
   training,
+  training_set,
 )
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
@@ -47,10 +48,15 @@ class Runner:
     params: the whole config, validated and locked.
     trains: whether it may train; if not, it only evaluates.
     profile_steps: 'A,B', see `step_trace.parse`; None traces nothing.
+    reports: whether the last evaluation gets a page, `report.html`.
   """
 
   def __init__(
-    self, params: Any, trains: bool = True, profile_steps: Optional[str] = None
+    self,
+    params: Any,
+    trains: bool = True,
+    profile_steps: Optional[str] = None,
+    reports: bool = False,
   ):
     run_check.check_model_dir(params)
     run_check.check_settings(params, evaluates=not trains)
@@ -61,6 +67,9 @@ class Runner:
     self._params = params
     self._model_dir = params.model_dir
     self._trains = trains
+    self._reports = reports
+    if reports:
+      evaluation_lib.check_report(params)
     self._trainer = training.Trainer(params, traced_steps)
     self._find_hardware()
 
@@ -87,11 +96,12 @@ class Runner:
         cluster.name(0),
       )
       return
-    start = None
+    start = learned = None
     if mode != 'eval':
       step = checkpoint.latest_step(self._model_dir)
       start = run_start.find(self._params, step)
-    table = plan.plan_table(self._params, self._hardware, mode, start)
+      learned = training_set.look(self._params)
+    table = plan.plan_table(self._params, self._hardware, mode, start, learned)
     rich.console.Console(soft_wrap=True).print(table)
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:
@@ -100,6 +110,11 @@ class Runner:
     Of several workers the first one evaluates, unless an evaluator is one of
     the processes, which evaluates every checkpoint that appears.
     """
+    if self._reports and not eval_after_training:
+      raise errors.ConfigError(
+        '--report: --mode=train evaluates nothing; give --eval_after_training, '
+        'too.'
+      )
     if self._is_evaluator:
       return self.evaluate()
     evaluates = eval_after_training and self._evaluates_here
@@ -266,6 +281,8 @@ class Runner:
     """Shows the metrics of the last checkpoint beside those of the best."""
     step = checkpoint.latest_step(self._model_dir)
     best_checkpoint.BestCheckpoint(self._params).print_beside(metrics, step)
+    if self._reports:
+      evaluation_lib.write_report(self._params)
     return metrics
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:

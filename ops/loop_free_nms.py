@@ -46,6 +46,7 @@ def multiclass_nms(
       tf.gather(tf.reshape(image_boxes, [-1, 4]), index),
       tf.floordiv(index, num_boxes),
       best,
+      tf.floormod(index, num_boxes),
     )
     images.append(
       _suppress(
@@ -66,7 +67,7 @@ def _suppress(
   score_threshold: float,
 ) -> Tuple[tf.Tensor, ...]:
   """Of one image, best first: what is kept, without the batch dimension."""
-  boxes, classes, scores = candidates
+  boxes, classes, scores, rows = candidates
   # Side by side, boxes of different classes do not touch each other.
   shift = tf.cast(classes, tf.float32) * (tf.reduce_max(boxes) + 1)
   nothing = tf.zeros_like(shift)
@@ -94,4 +95,10 @@ def _suppress(
       mask = mask[:, tf.newaxis]
     return values * mask + unused * (1 - mask)
 
-  return count, taken(boxes, 0), taken(classes, -1), taken(scores, 0)
+  return (
+    count,
+    taken(boxes, 0),
+    taken(classes, -1),
+    taken(scores, 0),
+    taken(rows, 0),
+  )

@@ -10,7 +10,7 @@ be returned any more are never looked at.
 No shape depends on the data, so it compiles for TPUs.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -34,12 +34,14 @@ class KeptBoxes(NamedTuple):
     boxes: float32 [batch, max_detections, 4].
     classes: int32 [batch, max_detections], columns of the scores.
     scores: float32 [batch, max_detections].
+    rows: int32 [batch, max_detections], rows of the scores.
   """
 
   count: tf.Tensor
   boxes: tf.Tensor
   classes: tf.Tensor
   scores: tf.Tensor
+  rows: tf.Tensor
 
 
 class _Candidates(NamedTuple):
@@ -51,6 +53,7 @@ class _Candidates(NamedTuple):
   boxes: tf.Tensor
   classes: tf.Tensor
   scores: tf.Tensor
+  rows: tf.Tensor
   index: tf.Tensor
 
 
@@ -110,6 +113,24 @@ def multiclass_nms(
   return _select(boxes, scores, num_boxes, selection)
 
 
+def class_agnostic_nms(
+  boxes: tf.Tensor, scores: tf.Tensor, *args: Any, **kwargs: Any
+) -> KeptBoxes:
+  """`multiclass_nms` of all classes as if they were one.
+
+  A box counts in its best class alone, ties going to the lower one, and drops
+  boxes of every class; a limit of candidates is that of boxes.
+  """
+  best_class = tf.argmax(scores, axis=2, output_type=tf.int32)
+  if boxes.shape.ndims == 4:
+    boxes = tf.gather(boxes, best_class[:, :, None], batch_dims=2, axis=2)
+  scores = tf.reduce_max(scores, axis=2, keepdims=True)
+  kept = multiclass_nms(boxes, scores, *args, **kwargs)
+  classes = tf.gather(best_class, kept.rows, batch_dims=1, axis=1)
+  is_used = kept.classes >= 0
+  return kept._replace(classes=tf.where(is_used, classes, kept.classes))
+
+
 def _class_major(
   boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float
 ) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -150,6 +171,7 @@ def _select(
       boxes=tf.gather(boxes, box_index, batch_dims=1, axis=1),
       classes=tf.floordiv(index, num_boxes),
       scores=top_scores,
+      rows=tf.floormod(index, num_boxes),
       index=index,
     )
 
@@ -207,6 +229,7 @@ class _Selection:
       boxes=tf.zeros([batch_size, self._max_detections, 4]),
       classes=tf.fill([batch_size, self._max_detections], -1),
       scores=tf.zeros([batch_size, self._max_detections]),
+      rows=tf.zeros([batch_size, self._max_detections], tf.int32),
     )
     return kept, tf.zeros([batch_size, self._num_classes], tf.int32)
 
@@ -226,7 +249,7 @@ class _Selection:
     chunks = _Candidates(
       *[
         _split(x, num_chunks, chunk_size, padding)
-        for x, padding in zip(block, (0.0, 0, _NOT_A_CANDIDATE, 0))
+        for x, padding in zip(block, (0.0, 0, _NOT_A_CANDIDATE, 0, 0))
       ]
     )
 
@@ -304,6 +327,7 @@ class _Selection:
       boxes=merge(chunk.boxes, kept.boxes),
       classes=merge(chunk.classes, kept.classes),
       scores=merge(chunk.scores, kept.scores),
+      rows=merge(chunk.rows, kept.rows),
     )
 
 

@@ -223,13 +223,8 @@ def _nms_batched(
   boxes: tf.Tensor, scores: tf.Tensor, params: Any
 ) -> Dict[str, tf.Tensor]:
   """No limit per class. Free slots: score 0, class 1, box of zeros."""
-  kept = nms.multiclass_nms(
-    boxes,
-    scores,
-    params.max_total_size,
-    params.nms_iou_threshold,
-    params.score_threshold,
-    suppress_equal=False,
+  kept = _suppress(
+    boxes, scores, params, params.score_threshold, suppress_equal=False
   )
   detections = _detections(kept, tf.zeros_like(kept.boxes), padding_score=0.0)
   classes = detections['detection_classes']
@@ -240,14 +235,30 @@ def _nms_batched(
 def _nms_with_padding_score(
   boxes: tf.Tensor, scores: tf.Tensor, params: Any
 ) -> nms.KeptBoxes:
-  return nms.multiclass_nms(
+  # Free slots have score -1 and rank before logits below that.
+  threshold = max(params.score_threshold, -1.0)
+  limit = params.pre_nms_num_boxes
+  return _suppress(
+    boxes, scores, params, threshold, max_candidates_per_class=limit
+  )
+
+
+def _suppress(
+  boxes: tf.Tensor,
+  scores: tf.Tensor,
+  params: Any,
+  score_threshold: float,
+  **kwargs: Any,
+) -> nms.KeptBoxes:
+  return (
+    nms.class_agnostic_nms if params.class_agnostic_nms else nms.multiclass_nms
+  )(
     boxes,
     scores,
     params.max_total_size,
     params.nms_iou_threshold,
-    # Free slots have score -1 and rank before logits below that.
-    max(params.score_threshold, -1.0),
-    max_candidates_per_class=params.pre_nms_num_boxes,
+    score_threshold,
+    **kwargs,
   )
 
 

@@ -1,6 +1,7 @@
 """Samples of the augmentation of a config, and a picture of them."""
 
 import itertools
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -8,7 +9,12 @@ import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
 from configs import factory
-from dataloader import object_list, parser_generator, record_contents
+from dataloader import (
+  object_list,
+  parser_generator,
+  record_contents,
+  record_index,
+)
 from ops import box_ops, image_decoding, instance_masks, preprocess_ops
 from utils import drawing, errors, fonts, mask_utils, mode_keys
 
@@ -46,11 +52,12 @@ class Row(NamedTuple):
 def sample_rows(
   files: Sequence[str], params: Any, num_images: int, num_samples: int
 ) -> List[Row]:
-  """Augments the first images of TFRecords.
+  """Augments images of TFRecords, which are taken at random.
 
   Args:
-    files: TFRecord files; one image of each is taken in turns.
-    params: the whole config; with `train.seed` samples are the same each time.
+    files: TFRecord files.
+    params: the whole config; with `train.seed` images and samples are the same
+      each time.
     num_images: rows at most.
     num_samples: samples of each image.
 
@@ -59,7 +66,7 @@ def sample_rows(
   """
   random = np.random.RandomState(params.train.seed)
   try:
-    records = _first_records(files, num_images)
+    records = _random_records(files, num_images, random)
     with tf.Graph().as_default(), tf.Session() as session:
       record = tf.placeholder(tf.string, [])
       parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
@@ -107,37 +114,57 @@ def draw(
 ) -> Image.Image:
   """Draws a contact sheet: a row for each image, the original first.
 
+  Without samples, images stand side by side, too.
+
   Args:
     rows: at least one.
     tile_size: longer side of each picture, in pixels.
     label_map: names to write beside the boxes; None: boxes only.
   """
+  lines = [
+    [
+      (f'original, id {row.source_id}', row.original),
+      *((f'sample {i + 1}', x) for i, x in enumerate(row.samples)),
+    ]
+    for row in rows
+  ]
+  if not rows[0].samples:
+    side = math.ceil(math.sqrt(len(rows)))
+    originals = [(f'id {row.source_id}', row.original) for row in rows]
+    lines = [originals[i : i + side] for i in range(0, len(rows), side)]
   cell = tile_size + _MARGIN
-  num_columns = 1 + len(rows[0].samples)
   sheet = Image.new(
     'RGB',
-    (num_columns * cell + _MARGIN, len(rows) * (cell + _HEADER) + _MARGIN),
+    (len(lines[0]) * cell + _MARGIN, len(lines) * (cell + _HEADER) + _MARGIN),
     'white',
   )
   canvas = ImageDraw.Draw(sheet)
-  for row_index, row in enumerate(rows):
-    captions = [f'original, id {row.source_id}']
-    captions += [f'sample {i + 1}' for i in range(len(row.samples))]
-    for column, caption in enumerate(captions):
-      x, y = _MARGIN + column * cell, _MARGIN + row_index * (cell + _HEADER)
+  for line_index, line in enumerate(lines):
+    for column, (caption, picture) in enumerate(line):
+      x, y = _MARGIN + column * cell, _MARGIN + line_index * (cell + _HEADER)
       font = fonts.load(12, caption)
       while len(caption) > 4 and font.getlength(caption) > tile_size:
         caption = caption[:-4] + '...'
       canvas.text((x, y), caption, font=font, fill='black')
-      picture = row.samples[column - 1] if column else row.original
       sheet.paste(_tile(picture, tile_size, label_map), (x, y + _HEADER))
   return sheet
 
 
-def _first_records(files: Sequence[str], count: int) -> List[bytes]:
-  iterators = map(tf.python_io.tf_record_iterator, files)
-  turns = itertools.chain.from_iterable(itertools.zip_longest(*iterators))
-  return list(itertools.islice((r for r in turns if r is not None), count))
+def _random_records(
+  files: Sequence[str], count: int, random: np.random.RandomState
+) -> List[bytes]:
+  """Records of no more files than that, since reading up to one takes time."""
+  some = [files[i] for i in random.permutation(len(files))[:count]]
+  counts = record_index.count_records(some, is_strict=False)
+  chosen = random.permutation(sum(counts))[:count]
+  records = []
+  for file_name, first, size in zip(some, np.cumsum([0, *counts]), counts):
+    wanted = {i - first for i in chosen if first <= i < first + size}
+    head = itertools.islice(
+      tf.io.tf_record_iterator(file_name), max(wanted, default=-1) + 1
+    )
+    records += [record for i, record in enumerate(head) if i in wanted]
+  return records
 
 
 def _original(data: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:

@@ -5,8 +5,9 @@
     --params_override=retinanet_parser.aug_policy=v0 --output=sheet.png
 
 The samples have passed the whole augmentation of the config: policy, flip,
-scale jitter and crop. Without --file_pattern, images come from
-`train.train_file_pattern`.
+scale jitter and crop; --plain shows images as they are stored. They are taken
+at random, the same ones each time with `train.seed`, and without --file_pattern
+from `train.train_file_pattern`.
 """
 
 import os
@@ -28,7 +29,8 @@ flags.DEFINE_string(
   'file_pattern', None, 'Glob, or comma-separated TFRecords and globs.'
 )
 flags.DEFINE_string('output', None, 'PNG or JPEG file to write.')
-flags.DEFINE_integer('num_images', 4, 'Rows: images of the data set.', 1, 100)
+flags.DEFINE_integer('num_images', 4, 'Images of the data set.', 1, 100)
+flags.DEFINE_bool('plain', False, 'No samples: groundtruth as it is stored.')
 flags.DEFINE_integer('num_samples', 4, 'Samples of each image.', 1, 50)
 flags.DEFINE_integer('tile_size', 320, 'Longer side of a tile (pixels).', 32)
 flags.DEFINE_string('label_map', None, "Class names, lines 'id:name'.")
@@ -74,14 +76,14 @@ def main(argv: List[str]) -> None:
   if label_map_file:
     label_map = label_map_lib.read_label_map(label_map_file)
   rows = augmentation_sheet.sample_rows(
-    files, params, FLAGS.num_images, FLAGS.num_samples
+    files, params, FLAGS.num_images, 0 if FLAGS.plain else FLAGS.num_samples
   )
   sheet = augmentation_sheet.draw(rows, FLAGS.tile_size, label_map)
   sheet.save(FLAGS.output)
   policy = config_factory.parser_settings(params).get('aug_policy') or 'none'
+  how = f'{FLAGS.num_samples} samples of each, aug_policy {policy}'
   print(
-    f'{FLAGS.output}: {len(rows)} images, {FLAGS.num_samples} samples of each, '
-    f'aug_policy {policy}'
+    f'{FLAGS.output}: {len(rows)} images, {"as stored" if FLAGS.plain else how}'
   )
 
 

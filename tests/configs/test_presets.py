@@ -26,7 +26,7 @@ def test_preset_loads_without_a_warning(preset, caplog):
     '--config_file=' + preset.relative_path in header or 'make demo' in header
   )
   assert preset.parameters > 0 and preset.multiply_adds > 0
-  assert preset.cost in ('small', 'medium', 'large', 'huge')
+  assert preset.purpose
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,11 @@ def test_unknown_preset_names_the_nearest():
   'header',
   [
     'type: retinanet\n',
-    '# A title.\n# Size: large\n',
-    '# A title.\n# Size: 1.0 M parameters, 2.0 B multiply-adds an image.\n',
+    '# A title: a use.\n# Size: large\n',
+    '# A title: a use.\n'
+    '# Size: 1.0 M parameters, 2.0 B multiply-adds an image.\n',
+    '# A title.\n# Size: 1.0 M parameters, 2.0 B multiply-adds an image.\n'
+    '# Cost: small, for a test.\n',
   ],
 )
 def test_preset_without_a_header(tmp_path, header, monkeypatch):
@@ -76,7 +79,9 @@ def test_preset_without_a_header(tmp_path, header, monkeypatch):
   (tmp_path / 'spinenet').mkdir()
   (tmp_path / 'yaml' / 'mine.yaml').write_text(header)
   monkeypatch.setattr(presets, '_ROOT', str(tmp_path))
-  with pytest.raises(errors.ConfigError, match='mine.yaml.*# Size:.*# Cost:'):
+  with pytest.raises(
+    errors.ConfigError, match='mine.yaml.*what it is for>.*# Size:.*# Cost:'
+  ):
     presets.find_presets()
 
 

@@ -1,4 +1,4 @@
-"""`main.py --list` names every part and preset, ready to be copied."""
+"""`main.py --list` names parts, presets and programs, ready to be copied."""
 
 import pytest
 
@@ -7,13 +7,23 @@ from tests import programs
 
 
 @pytest.mark.parametrize('flag', ['--list', '--mode=list_models'])
-def test_lists_parts_and_presets(flag):
-  output = programs.run('main.py', flag, COLUMNS='80').stdout
+def test_lists_parts_presets_and_programs(flag):
+  lines = programs.run('main.py', flag).stdout.splitlines()
+  assert max(map(len, lines)) <= 100
+  of_file = {line.split()[0]: line.split() for line in lines if line.strip()}
   for preset in presets.find_presets():
-    assert f' {preset.relative_path} ' in output
-    assert f' {preset.multiply_adds:.1f} ' in output
-  assert 'cost: huge; RetinaNet with SpineNet-190' in output
+    path, _, parameters, multiply_adds, *purpose = of_file[preset.relative_path]
+    assert parameters == f'{preset.parameters:.1f}'
+    assert multiply_adds == f'{preset.multiply_adds:.1f}'
+    assert ' '.join(purpose) == preset.purpose
+  assert ' '.join(of_file['configs/yaml/bccd_resnet10.yaml'][1:]) == (
+    '256x320 5.3 1.9 BCCD, on a CPU'
+  )
+  assert ' '.join(of_file['tools/serve.py'][1:]) == (
+    'Serves an exported model over HTTP.'
+  )
+  assert 'main.py' in of_file and 'tools/demo_data.py' not in of_file
+  output = '\n'.join(lines)
   for name in ('retinanet', 'nasfpn', '49XS', 'bottleneck', 'adam', 'v0'):
     assert f' {name}' in output
   assert '49, 49S, 96, 143, 143l, 190' in output
-  assert max(len(line) for line in output.splitlines()) <= 80

@@ -1,5 +1,7 @@
 """Multiclass NMS on boxes whose overlaps are worked out by hand."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -8,11 +10,13 @@ from tensorflow.python.compiler.xla import xla
 from ops import nms, portability
 
 
-def _run(boxes, scores, max_detections=4, **kwargs):
+def _run(
+  boxes, scores, max_detections=4, function=nms.multiclass_nms, **kwargs
+):
   kwargs = dict({'iou_threshold': 0.5, 'score_threshold': 0.0}, **kwargs)
   with tf.Graph().as_default(), tf.Session() as session:
     return session.run(
-      nms.multiclass_nms(
+      function(
         tf.constant(boxes, tf.float32),
         tf.constant(scores, tf.float32),
         max_detections,
@@ -33,6 +37,7 @@ def test_free_slots_are_empty():
   np.testing.assert_array_equal(
     got.boxes, [[_HALF[0], _HALF[2], _HALF[1], [0, 0, 0, 0]]]
   )
+  np.testing.assert_array_equal(got.rows, [[0, 2, 1, 0]])
   assert got.count.dtype == np.int32
   assert got.classes.dtype == np.int32
 
@@ -53,6 +58,29 @@ def test_classes_do_not_suppress_each_other():
   np.testing.assert_array_equal(got.count, [2])
   np.testing.assert_array_equal(got.classes, [[1, 0, -1, -1]])
   np.testing.assert_array_equal(got.boxes[0, :2], [_HALF[1], _HALF[0]])
+
+
+@pytest.mark.parametrize('loop_free', [False, True])
+def test_one_class_at_a_place_with_boxes_of_each_class(loop_free):
+  """The second's box of its best class lies on the first's of another."""
+  far, near, nearer = [20, 20, 29, 29], [0, 0, 10, 10], [0, 0, 10, 9]
+  boxes = [[far, near], [nearer, far], [far, near], [[40, 40, 44, 44]] * 2]
+  scores = [[0.1, 0.9], [0.8, 0.7], [0.6, 0.2], [0.3, 0.3]]
+  with portability.required() if loop_free else contextlib.ExitStack():
+    got = _run(
+      [boxes, boxes[::-1]],
+      [scores, scores[::-1]],
+      function=nms.class_agnostic_nms,
+    )
+  np.testing.assert_array_equal(got.count, [3, 3])
+  np.testing.assert_array_equal(got.rows, [[0, 2, 3, 0], [3, 1, 0, 0]])
+  for i in range(2):
+    np.testing.assert_allclose(got.scores[i], [0.9, 0.6, 0.3, 0], rtol=1e-6)
+    np.testing.assert_array_equal(got.classes[i], [1, 0, 0, -1])
+    np.testing.assert_array_equal(
+      got.boxes[i], [near, far, [40, 40, 44, 44], [0, 0, 0, 0]]
+    )
+  assert got.classes.dtype == np.int32
 
 
 def test_a_suppressed_box_suppresses_nothing():

@@ -19,8 +19,19 @@ _settings = hypothesis.settings(
   max_examples=12, deadline=None, derandomize=True, database=None
 )
 
-# (max_total_size, nms_iou_threshold, score_threshold, pre_nms_num_boxes)
-_PARAMS = [(5, 0.5, 0.3, 4), (20, 0.25, 0.0, 9), (45, 0.5, 0.1, 5000)]
+_NAMES = (
+  'max_total_size',
+  'nms_iou_threshold',
+  'score_threshold',
+  'pre_nms_num_boxes',
+  'class_agnostic_nms',
+)
+_PARAMS = [
+  (5, 0.5, 0.3, 4, False),
+  (20, 0.25, 0.0, 9, False),
+  (45, 0.5, 0.1, 5000, False),
+  (20, 0.25, 0.4, 9, True),
+]
 
 
 def _greedy(boxes, scores, params, version):
@@ -28,6 +39,10 @@ def _greedy(boxes, scores, params, version):
   height = boxes[:, 2] - boxes[:, 0]
   width = boxes[:, 3] - boxes[:, 1]
   area = height * width
+  classes = np.arange(1, scores.shape[1] + 1) + np.zeros(scores.shape, int)
+  if params.class_agnostic_nms:
+    classes = scores.argmax(axis=1)[:, np.newaxis] + 1
+    scores = scores.max(axis=1, keepdims=True)
   kept_of_all = []
   for column in range(scores.shape[1]):
     candidates = [
@@ -49,7 +64,7 @@ def _greedy(boxes, scores, params, version):
       drops = iou > threshold if version == 'batched' else iou >= threshold
       if not drops.any():
         kept.append(i)
-    kept_of_all += [(column + 1, i, scores[i, column]) for i in kept]
+    kept_of_all += [(classes[i, column], i, scores[i, column]) for i in kept]
   kept_of_all.sort(key=lambda x: -x[2])
   return kept_of_all[: params.max_total_size]
 
@@ -79,13 +94,7 @@ def _images(draw):
 def test_agrees_with_a_plain_loop(version, params, sizes, monkeypatch):
   monkeypatch.setattr(nms, '_BLOCK_SIZE', sizes[0])
   monkeypatch.setattr(nms, '_CHUNK_SIZE', sizes[1])
-  names = (
-    'max_total_size',
-    'nms_iou_threshold',
-    'score_threshold',
-    'pre_nms_num_boxes',
-  )
-  params = types.SimpleNamespace(**dict(zip(names, params)))
+  params = types.SimpleNamespace(**dict(zip(_NAMES, params)))
   with tf.Graph().as_default(), tf.Session() as session:
     boxes_in = tf.placeholder(tf.float32, [None, _NUM_BOXES, 4])
     scores_in = tf.placeholder(tf.float32, [None, _NUM_BOXES, _NUM_CLASSES])

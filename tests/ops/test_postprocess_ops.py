@@ -23,6 +23,7 @@ def _params(**changes):
     'nms_iou_threshold': 0.5,
     'score_threshold': 0.05,
     'pre_nms_num_boxes': 5000,
+    'class_agnostic_nms': False,
     'apply_sigmoid': True,
   }
   params.update(changes)
@@ -198,6 +199,45 @@ def test_candidates_per_class_are_limited(version):
 
 
 @pytest.mark.parametrize('version', _VERSIONS)
+@pytest.mark.parametrize(
+  'changes, scores, classes',
+  [
+    ({'class_agnostic_nms': False}, [0.8, 0.7, 0.4, 0.4], [2, 1, 1, 2]),
+    # The third box fits both classes alike.
+    ({'class_agnostic_nms': True}, [0.8, 0.4], [2, 1]),
+    ({'class_agnostic_nms': True, 'score_threshold': 0.5}, [0.8], [2]),
+  ],
+)
+def test_one_class_at_a_place(version, changes, scores, classes):
+  boxes = [[[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]]]
+  of_boxes = [[[0.3, 0.8], [0.7, 0.1], [0.4, 0.4]]]
+  got = _one_level(
+    boxes, of_boxes, nms_version=version, max_total_size=6, **changes
+  )
+  count = len(scores)
+  np.testing.assert_array_equal(got['num_detections'], [count])
+  np.testing.assert_allclose(
+    got['detection_scores'][0, :count], scores, rtol=1e-5
+  )
+  assert got['detection_classes'][0].tolist() == classes + [1] * (6 - count)
+
+
+@pytest.mark.parametrize('version', ['v1', 'v2'])
+def test_candidates_of_all_classes_are_limited_as_one(version):
+  boxes = [[[10 * i, 0, 10 * i + 5, 5] for i in range(4)]]
+  scores = [[[0.9, 0.2], [0.1, 0.8], [0.7, 0.4], [0.6, 0.5]]]
+  got = _one_level(
+    boxes,
+    scores,
+    nms_version=version,
+    pre_nms_num_boxes=2,
+    class_agnostic_nms=True,
+  )
+  np.testing.assert_array_equal(got['num_detections'], [2])
+  np.testing.assert_array_equal(got['detection_classes'][0, :2], [1, 2])
+
+
+@pytest.mark.parametrize('version', _VERSIONS)
 def test_logits_as_scores(version):
   boxes = [[[0, 0, 5, 5], [10, 0, 15, 5], [20, 0, 25, 5], [30, 0, 35, 5]]]
   logits = np.array([[[2.0], [-0.5], [-1.5], [-4.0]]])
@@ -264,10 +304,13 @@ def test_graph_does_not_grow_with_classes_and_images(version):
   assert abs(sizes[0] - sizes[1]) < 10
 
 
+@pytest.mark.parametrize('class_agnostic', [False, True])
 @pytest.mark.parametrize('version', _VERSIONS)
-def test_graph_has_no_op_that_a_tpu_lacks(version):
+def test_graph_has_no_op_that_a_tpu_lacks(version, class_agnostic):
   with tf.Graph().as_default() as graph:
-    outputs = _build(64, 3, 2, nms_version=version)
+    outputs = _build(
+      64, 3, 2, nms_version=version, class_agnostic_nms=class_agnostic
+    )
     kinds = {op.type for op in graph.get_operations()}
   assert all(value.shape.is_fully_defined() for value in outputs.values())
   assert 'While' in kinds or 'Exit' in kinds

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from evaluation import detection_file
 from tests import programs
 from tools import score_detections
 from utils import errors
@@ -98,13 +99,13 @@ def test_boxes_and_masks_of_any_kind():
     found.update(bbox=[1, 1, 5, 4], segmentation=mask)
     nothing = dict(found, bbox=[0, 0, 0, 0], score=0)
     del nothing['segmentation']
-    score_detections.encode_masks([found, nothing], truth)
+    detection_file.encode_masks([found, nothing], truth)
     metrics = score_detections.score([found, nothing], truth)
     assert metrics['AP'] == pytest.approx(0.7)
     assert metrics['mask_AP'] == 1
   found['segmentation'] = {'size': [5, 20], 'counts': runs}
   with pytest.raises(errors.DataError, match=r'Entry 1 .* size \[10, 10\] of'):
-    score_detections.encode_masks([nothing, found], truth)
+    detection_file.encode_masks([nothing, found], truth)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +133,16 @@ def test_bad_detections(tmp_path, annotations, text, message):
   path = tmp_path / 'r.json'
   path.write_text(text)
   with pytest.raises(errors.DataError, match=re.escape(message)):
-    detections = score_detections.read_detections(str(path))
+    detections = detection_file.read_detections(str(path))
     with open(annotations) as source:
-      score_detections.check_known(detections, json.load(source))
+      detection_file.check_known(detections, json.load(source))
 
 
 def test_rows_of_evaluations_that_hold_nothing(tmp_path, annotations):
   found = {'image_id': 1, 'category_id': 2, 'bbox': [1, 1, 5, 5], 'score': 0.5}
   nothing = {'image_id': 1, 'category_id': 0, 'bbox': [0, 0, 0, 0], 'score': 0}
   with open(annotations) as source:
-    score_detections.check_known([found, nothing], json.load(source))
+    detection_file.check_known([found, nothing], json.load(source))
 
 
 def test_the_program_says_what_is_wrong(tmp_path, annotations):

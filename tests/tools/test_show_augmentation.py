@@ -40,6 +40,14 @@ def test_the_program_writes_a_sheet(tmp_path):
     assert 3 * 100 < sheet.width < 3 * 120
     pixels = np.asarray(sheet)
   assert pixels.std() > 10
+  finished = programs.run(
+    'tools/show_augmentation.py',
+    '--file_pattern=' + golden_numbers.RECORDS,
+    '--output=' + output,
+    '--plain',
+  )
+  assert finished.returncode == 0, finished.stderr
+  assert finished.stdout.endswith(' images, as stored\n')
 
 
 @pytest.mark.parametrize(
@@ -138,19 +146,36 @@ def test_a_broken_image_points_to_the_checking_tool(tmp_path):
     augmentation_sheet.sample_rows([path], _params(), 1, 1)
 
 
-def test_files_take_turns_and_the_sheet_holds_all_rows(tmp_path):
+def test_images_are_taken_at_random_and_the_sheet_holds_all(tmp_path):
   paths = [
     record_factory.write_records(
       tmp_path / str(i),
-      [record_factory.make_record(b'%d' % (10 * i + j)) for j in range(2)],
+      [record_factory.make_record(b'%d' % (10 * i + j)) for j in range(9)],
     )
-    for i in range(2)
+    for i in range(3)
   ]
-  rows = augmentation_sheet.sample_rows(paths, _params(), 3, 1)
-  assert [row.source_id for row in rows] == ['0', '10', '1']
-  one = augmentation_sheet.draw(rows[:1], 64, {1: 'cell'})
-  three = augmentation_sheet.draw(rows, 64, {1: 'cell'})
-  assert one.width == three.width and three.height > 2.5 * one.height
+  params = _params()
+  every = {}
+  for seed in (1, 2):
+    params.train.seed = seed
+    rows, again = (
+      augmentation_sheet.sample_rows(paths, params, 5, 0) for _ in range(2)
+    )
+    every[seed] = [row.source_id for row in rows]
+    assert every[seed] == [row.source_id for row in again]
+    assert len(set(every[seed])) == 5
+  assert every[1] != every[2] and every[1] != ['0', '1', '2', '3', '4']
+  everything = augmentation_sheet.sample_rows(paths, params, 99, 0)
+  assert sorted(int(row.source_id) for row in everything) == [
+    10 * i + j for i in range(3) for j in range(9)
+  ]
+
+  # Originals alone stand in a grid of 3 and 2.
+  plain = augmentation_sheet.draw(rows, 64, {1: 'cell'})
+  assert plain.size == (3 * 72 + 8, 2 * 90 + 8)
+  rows = augmentation_sheet.sample_rows(paths, params, 3, 1)
+  sheet = augmentation_sheet.draw(rows, 64, {1: 'cell'})
+  assert sheet.size == (2 * 72 + 8, 3 * 90 + 8)
 
 
 def test_images_with_a_class_show_its_name(tmp_path):
@@ -163,8 +188,9 @@ def test_images_with_a_class_show_its_name(tmp_path):
     }
   )
   rows = augmentation_sheet.sample_rows([records], params, 2, 2)
-  assert [row.source_id for row in rows] == ['100', '101']
-  for label, row in enumerate(rows, start=1):
+  assert len(rows) == 2
+  for row in rows:
+    label = 1 + (int(row.source_id) - 100) % 3
     assert row.original.pixels.shape == (40, 60, 3)
     for picture in (row.original, *row.samples):
       assert picture.classes.tolist() == [label]

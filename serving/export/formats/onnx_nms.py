@@ -80,7 +80,13 @@ def append(
   boxes = b.add('Squeeze', boxes, b.constant([2]))
   # Class-major, so that ties go to the lower class.
   scores = b.add('Transpose', scores, perm=[0, 2, 1])
-  all_scores = scores
+  all_scores, best_class = scores, None
+  if settings.class_agnostic_nms:
+    # Each box has its best class alone, and all are suppressed as one.
+    scores, best_class = b.add_many(
+      'TopK', [scores, b.constant([1])], ['', ''], axis=1
+    )
+    best_class = b.add('Squeeze', best_class, b.constant([1]))
   nothing = b.constant(_NOTHING, np.float32)
   has_area = b.add('Unsqueeze', _has_area(b, boxes), b.constant([1]))
   threshold = b.constant(score_threshold, np.float32)
@@ -109,7 +115,16 @@ def append(
     value=numpy_helper.from_array(np.array([_NOTHING])),
   )
   kept = b.add('ScatterND', empty, selected, kept_scores)
-  _finish(b, boxes, all_scores, kept, num_boxes, settings, has_float_classes)
+  _finish(
+    b,
+    boxes,
+    all_scores,
+    kept,
+    best_class,
+    num_boxes,
+    settings,
+    has_float_classes,
+  )
 
 
 def _has_area(b: _Builder, boxes: str) -> str:
@@ -179,6 +194,7 @@ def _finish(
   boxes: str,
   all_scores: str,
   kept: str,
+  best_class: Optional[str],
   num_boxes: int,
   settings: Any,
   has_float_classes: bool,
@@ -189,7 +205,9 @@ def _finish(
     b: adds the nodes.
     boxes: [batch, n, 4].
     all_scores: [batch, classes, n], before anything was dropped.
-    kept: [batch, classes, n], `_NOTHING` where nothing was kept.
+    kept: [batch, classes, n], `_NOTHING` where nothing was kept; of one class
+      if there is a `best_class`.
+    best_class: [batch, n], where suppression knows one class only.
     num_boxes: n.
     settings: the block `postprocess`.
     has_float_classes: dtype of the classes.
@@ -211,13 +229,18 @@ def _finish(
   padding = b.constant(padding_score, np.float32)
   b.add('Where', is_used, top, padding, output='detection_scores')
   size = b.constant(num_boxes)
-  class_id = b.add('Add', b.add('Div', index, size), one)
+  row = b.add('Mod', index, size)
+  if best_class:
+    class_id = b.add('GatherElements', best_class, row, axis=1)
+  else:
+    class_id = b.add('Div', index, size)
+  class_id = b.add('Add', class_id, one)
   class_id = b.add('Where', is_used, class_id, one)
   tensor = onnx.TensorProto
   dtype = tensor.FLOAT if has_float_classes else tensor.INT32
   b.add('Cast', class_id, to=dtype, output='detection_classes')
   two = b.constant([2])
-  box_index = b.add('Unsqueeze', b.add('Mod', index, size), two)
+  box_index = b.add('Unsqueeze', row, two)
   found = b.add('GatherND', boxes, box_index, batch_dims=1)
   padding = b.constant(0, np.float32)
   if version == 'v1':

@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 
+from configs import params_dict
 from serving import contract
 from serving.export import check, detection_difference, export
 from serving.predictors import checkpoint
@@ -23,6 +24,7 @@ _UNALIGNED_FORMATS = ('saved_model', 'onnx', 'tflite')
 _SIZES = ((48, 64), (90, 30), (20, 33))
 # Padded to 64 x 64.
 _UNALIGNED = (56, 62)
+_AGNOSTIC = 'postprocess.class_agnostic_nms'
 
 
 @pytest.fixture(scope='module')
@@ -44,12 +46,16 @@ def exported(model, records, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def unaligned(model, records, tmp_path_factory):
-  """No multiple of the stride, shares of the image, two images at once."""
+  """No multiple of the stride, shares of the image, two images at once.
+
+  And of all classes one at a place.
+  """
   directory = str(tmp_path_factory.mktemp('exports') / 'unaligned')
   export.export(
     directory,
     model.directory,
     image_size=_UNALIGNED,
+    params_override=f'{_AGNOSTIC}=true',
     input_type='tf_example',
     batch_size=2,
     output_normalized_coordinates=True,
@@ -67,9 +73,11 @@ def expected(model):
   """By size of the model's image."""
   return {
     size: checkpoint.CheckpointPredictor(
-      model.checkpoint, model.params, size
+      model.checkpoint,
+      params_dict.with_overrides(model.params, {_AGNOSTIC: is_agnostic}),
+      size,
     ).predict(_images())
-    for size in ((64, 64), _UNALIGNED)
+    for size, is_agnostic in (((64, 64), False), (_UNALIGNED, True))
   }
 
 

@@ -145,8 +145,9 @@ def test_resizing_by_any_factor(size):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('class_agnostic', [False, True])
 @pytest.mark.parametrize('version', postprocess_ops.NMS_VERSIONS.names())
-def test_detections(version):
+def test_detections(version, class_agnostic):
   params = factory.config_generator('retinanet')
   params.override(
     {
@@ -154,6 +155,7 @@ def test_detections(version):
         'nms_version': version,
         'max_total_size': 5,
         'pre_nms_num_boxes': 20,
+        'class_agnostic_nms': class_agnostic,
       }
     }
   )

@@ -29,6 +29,7 @@ def _settings(version, **changes):
     'nms_iou_threshold': 0.5,
     'score_threshold': 0.1,
     'pre_nms_num_boxes': 5000,
+    'class_agnostic_nms': False,
     **changes,
   }
   return types.SimpleNamespace(**values)
@@ -126,10 +127,28 @@ def test_random_boxes(version, ties, seed):
 
 
 @pytest.mark.parametrize('version', _VERSIONS)
-def test_free_slots(version):
+@pytest.mark.parametrize('limit', [7, 5000])
+def test_one_class_at_a_place(version, limit):
+  boxes, scores = _random(3, num_boxes=80, ties=limit == 5000)
+  changes = {'max_total_size': 60, 'pre_nms_num_boxes': limit}
+  free = _check(boxes, scores, version, **changes)
+  got = _check(boxes, scores, version, class_agnostic_nms=True, **changes)
+  assert (got['num_detections'] < free['num_detections']).all()
+  assert set(got['detection_classes'][got['detection_scores'] > 0]) == {1, 2, 3}
+
+
+@pytest.mark.parametrize('version', _VERSIONS)
+@pytest.mark.parametrize('class_agnostic', [False, True])
+def test_free_slots(version, class_agnostic):
   boxes, scores = _random(1, num_boxes=5, batch=3)
   scores[0] = 0.0
-  got = _check(boxes, scores, version, max_total_size=40)
+  got = _check(
+    boxes,
+    scores,
+    version,
+    max_total_size=40,
+    class_agnostic_nms=class_agnostic,
+  )
   assert got['num_detections'][0] == 0
   assert got['num_detections'].max() < 40
 

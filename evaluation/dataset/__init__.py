@@ -1,0 +1,1 @@
+"""A whole data set: its contents, and what is wrong with it."""

@@ -1,0 +1,269 @@
+"""Advice of a report: what the numbers carry, and the key to change."""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from evaluation.analysis import analysis as analysis_lib
+from evaluation.analysis import error_types
+
+# Pixels of a side at the model's input; a stride of 8 sees two cells of it.
+_SMALL_SIDE = 16
+# Of a rule, what it needs to speak up: cases, their share, AP50 lost.
+_CASES, _SHARE, _LOST = 10, 0.1, 0.02
+_FEW_OBJECTS, _WIDE, _CALIBRATION = 20, 0.1, 0.15
+_RISE = 0.02
+
+
+class Advice(NamedTuple):
+  """A piece of advice.
+
+  Attributes:
+    evidence: what was seen, with its number.
+    remedy: what to do.
+    key: of the config, or ''.
+  """
+
+  evidence: str
+  remedy: str
+  key: str = ''
+
+
+class Facts(NamedTuple):
+  """What the rules know.
+
+  Attributes:
+    analysis: the numbers.
+    scales: float [N], pixels at the model's input for one of each image.
+    params: the whole config, if known.
+    history: evaluations of the run as of `report.read_history`.
+  """
+
+  analysis: analysis_lib.Analysis
+  scales: np.ndarray
+  params: Optional[Any] = None
+  history: Sequence[Dict[str, Any]] = ()
+
+  def parser_key(self, name: str) -> str:
+    parser = self.params and self.params.architecture.parser
+    return f'{parser or "<parser>"}.{name}'
+
+
+def advise(facts: Facts) -> List[Advice]:
+  """Returns the advice that the numbers carry, in order of value."""
+  return [found for found in (rule(facts) for rule in _RULES) if found]
+
+
+def _small_missed(facts: Facts) -> Optional[Advice]:
+  objects = facts.analysis.objects
+  sides = np.sqrt(objects.areas) * facts.scales[objects.images]
+  missed, small = ~objects.kept, sides < _SMALL_SIDE
+  count = int((missed & small).sum())
+  if count < _CASES or not (~small).any():
+    return None
+  share = count / missed.sum()
+  if share < 0.25 or missed[small].mean() < 1.5 * missed[~small].mean():
+    return None
+  size = 'the image size of the model' if facts.params else 'their image size'
+  return Advice(
+    f'{100 * share:.0f} % of {missed.sum():,} missed objects are under '
+    f'{_SMALL_SIDE} pixels at {size}.',
+    'Train and evaluate on larger images.',
+    facts.parser_key('output_size'),
+  )
+
+
+def _cut_objects(facts: Facts) -> Optional[Advice]:
+  if not facts.params:
+    return None
+  counts = np.bincount(facts.analysis.objects.images)
+  limit = facts.params.lookup('postprocess.max_total_size')
+  images = int((counts > limit).sum())
+  if not images:
+    return None
+  lost = int(np.maximum(counts - limit, 0).sum())
+  return Advice(
+    f'{images:,} images hold more than the {limit} objects that can be '
+    f'detected: {lost:,} objects are missed in any case.',
+    'Allow more detections, and as many objects in training '
+    f'({facts.parser_key("max_num_instances")}).',
+    'postprocess.max_total_size',
+  )
+
+
+def _missed(facts: Facts) -> Optional[Advice]:
+  return _lost(
+    facts,
+    'missed',
+    '{count:,} objects are found by no detection at all, which costs {lost:.3f}'
+    ' AP50.',
+    'Lower the least score, and see whether anchors meet these objects '
+    '(tools/check_dataset.py).',
+    'postprocess.score_threshold',
+  )
+
+
+def _localisation(facts: Facts) -> Optional[Advice]:
+  return _lost(
+    facts,
+    'localisation',
+    '{count:,} detections have the right class, but an IoU below 0.5, which '
+    'costs {lost:.3f} AP50.',
+    'Fit the anchors to the objects (tools/check_dataset.py), train longer, or '
+    'on larger images.',
+    'anchor.aspect_ratios',
+  )
+
+
+def _background(facts: Facts) -> Optional[Advice]:
+  return _lost(
+    facts,
+    'background',
+    '{count:,} detections are where there is no object, which costs {lost:.3f} '
+    'AP50.',
+    'Look at the dearest of them for objects without annotation; else add '
+    'images of what is mistaken, also without any object.',
+    'train.train_file_pattern',
+  )
+
+
+def _duplicates(facts: Facts) -> Optional[Advice]:
+  return _lost(
+    facts,
+    'duplicate',
+    '{count:,} detections are of objects that a better one has found, which '
+    'costs {lost:.3f} AP50.',
+    'Lower the overlap that two detections may have.',
+    'postprocess.nms_iou_threshold',
+  )
+
+
+def _lost(facts, error, evidence, remedy, key) -> Optional[Advice]:
+  """Advice where an error costs AP50."""
+  errors = facts.analysis.errors
+  lost, count = errors.lost[error], errors.counts[error]
+  if lost < _LOST or count < _CASES:
+    return None
+  return Advice(evidence.format(count=count, lost=lost), remedy, key)
+
+
+def _same_place(facts: Facts) -> Optional[Advice]:
+  detections, objects = facts.analysis.detections, facts.analysis.objects
+  of_wrong_class = detections.kept & (
+    detections.types == error_types.TYPES.index('classification')
+  )
+  found = objects.kept[detections.objects[of_wrong_class]]
+  count = int(found.sum())
+  if count < _CASES or count < _SHARE * detections.kept.sum():
+    return None
+  return Advice(
+    f'{count:,} of {detections.kept.sum():,} detections are of an object that '
+    'one of the right class has found.',
+    'Keep one class at a place.',
+    'postprocess.class_agnostic_nms',
+  )
+
+
+def _confused(facts: Facts) -> Optional[Advice]:
+  analysis = facts.analysis
+  taken = analysis.confusion[:-1, :-1].copy()
+  np.fill_diagonal(taken, 0)
+  if not taken.size:
+    return None
+  true, claimed = np.unravel_index(taken.argmax(), taken.shape)
+  count, objects = taken[true, claimed], analysis.classes[true].objects
+  if count < _CASES or count < _SHARE * objects:
+    return None
+  names = analysis.classes[true].name, analysis.classes[claimed].name
+  return Advice(
+    "{:,} of {:,} objects '{}' are taken for '{}'.".format(
+      count, objects, *names
+    ),
+    'Look at both in the galleries: are the annotations of one mind? Else add '
+    f"images of '{names[0]}', or make one class of both.",
+    'train.train_file_pattern',
+  )
+
+
+def _calibration(facts: Facts) -> Optional[Advice]:
+  values = facts.analysis.calibration
+  if values.counts.sum() < 10 * _CASES or values.error < _CALIBRATION:
+    return None
+  filled = values.counts > 0
+  excess = np.average(
+    values.scores[filled] - values.precisions[filled],
+    weights=values.counts[filled],
+  )
+  return Advice(
+    f'Scores are off the share of right detections by {values.error:.2f} on '
+    f'average, and mostly too {"high" if excess > 0 else "low"}.',
+    'Do not read them as probabilities; take the best score of each class '
+    'from the table of classes.',
+  )
+
+
+def _few_objects(facts: Facts) -> Optional[Advice]:
+  few = [c for c in facts.analysis.classes if 0 < c.objects < _FEW_OBJECTS]
+  if not few:
+    return None
+  least = min(few, key=lambda entry: entry.objects)
+  return Advice(
+    f'{len(few)} of {len(facts.analysis.classes)} classes have fewer than '
+    f"{_FEW_OBJECTS} objects here, '{least.name}' {least.objects}.",
+    'Do not read much into their AP; evaluate on more images of them.',
+    'eval.eval_file_pattern',
+  )
+
+
+def _wide_interval(facts: Facts) -> Optional[Advice]:
+  low, high = facts.analysis.intervals['AP']
+  if high - low < _WIDE:
+    return None
+  return Advice(
+    f'With {len(facts.analysis.images.ids):,} images, AP is anywhere from '
+    f'{low:.3f} to {high:.3f}.',
+    'Compare runs by tools/report.py --compare, which uses the same images, '
+    'or evaluate on more.',
+    'eval.eval_file_pattern',
+  )
+
+
+def _course(facts: Facts) -> Optional[Advice]:
+  """Whether AP still rises at the end, or falls."""
+  entries = [e for e in facts.history if e['metrics'].get('AP') is not None]
+  if len(entries) < 3:
+    return None
+  steps = [entry['step'] for entry in entries]
+  values = [entry['metrics']['AP'] for entry in entries]
+  best = int(np.argmax(values))
+  if best == len(values) - 1 and values[-1] - values[-2] > _RISE:
+    return Advice(
+      f'AP still rises: {values[-2]:.3f} at step {steps[-2]:,}, '
+      f'{values[-1]:.3f} at {steps[-1]:,}.',
+      'Train longer.',
+      'train.total_steps',
+    )
+  if values[best] - values[-1] > _RISE:
+    return Advice(
+      f'AP was {values[best]:.3f} at step {steps[best]:,}, and is '
+      f'{values[-1]:.3f} at {steps[-1]:,}.',
+      'Stop there, or learn from more images.',
+      'train.early_stop_evaluations',
+    )
+  return None
+
+
+_RULES: Sequence[Callable[[Facts], Optional[Advice]]] = (
+  _cut_objects,
+  _small_missed,
+  _confused,
+  _same_place,
+  _duplicates,
+  _background,
+  _localisation,
+  _missed,
+  _course,
+  _calibration,
+  _few_objects,
+  _wide_interval,
+)

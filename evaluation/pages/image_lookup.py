@@ -1,0 +1,111 @@
+"""Images of a data set by their ids, from a folder or from TFRecords."""
+
+import io
+import os
+from typing import Any, Callable, Dict, Iterable, Optional
+
+import tensorflow.compat.v1 as tf
+from PIL import Image, ImageOps
+
+from dataloader import record_files, record_order, tf_example_decoder
+from utils import errors, files
+
+# The image of an id, None where there is none that can be read.
+Lookup = Callable[[int], Optional[Image.Image]]
+
+
+def lookup(
+  where: Optional[str],
+  annotations: Dict[str, Any],
+  wanted: Iterable[int],
+  regenerate_source_id: bool = False,
+) -> Lookup:
+  """Returns what gives images.
+
+  Args:
+    where: a folder of image files, which go by their `file_name`, or pattern
+      of TFRecords; None: there are no images.
+    annotations: in COCO's format.
+    wanted: ids of the images that are asked for.
+    regenerate_source_id: whether ids are hashes of the records' images.
+
+  Raises:
+    errors.DataError: none of the images is there.
+  """
+  wanted = set(wanted)
+  if where is None or not wanted:
+    return lambda image_id: None
+  entries = {e['id']: e for e in annotations['images'] if e['id'] in wanted}
+  if tf.io.gfile.isdir(where):
+    paths = {i: _path(where, e.get('file_name')) for i, e in entries.items()}
+    found = {i: path for i, path in paths.items() if path}
+    load = _read
+  else:
+    found = _read_records(where, wanted, regenerate_source_id)
+    load = io.BytesIO
+  if not found:
+    example = next(iter(entries.values()))
+    raise errors.DataError(
+      f"--images: '{where}' holds none of {len(wanted)} images, such as "
+      f'{errors.shown(example.get("file_name", example["id"]))}. Give the '
+      "folder of the annotations' files, or a glob of TFRecords."
+    )
+
+  def image(image_id: int) -> Optional[Image.Image]:
+    if image_id not in found:
+      return None
+    entry = entries[image_id]
+    try:
+      picture = Image.open(load(found[image_id]))
+      # Annotations are of the upright image if they have its size.
+      if picture.size != (entry['width'], entry['height']):
+        picture = ImageOps.exif_transpose(picture)
+      return picture.convert('RGB')
+    except (OSError, ValueError):
+      return None
+
+  return image
+
+
+def _path(folder: str, file_name: Optional[str]) -> Optional[str]:
+  for ending in files.path_endings(file_name or ''):
+    path = os.path.join(folder, ending)
+    if file_name and tf.io.gfile.exists(path):
+      return path
+  return None
+
+
+def _read(path: str) -> io.BytesIO:
+  with tf.io.gfile.GFile(path, 'rb') as f:
+    return io.BytesIO(f.read())
+
+
+def _read_records(pattern, wanted, regenerate_source_id) -> Dict[int, bytes]:
+  """Encoded images by id."""
+  features = {
+    'image/encoded': tf.io.FixedLenFeature([], tf.string),
+    'image/source_id': tf.io.FixedLenFeature([], tf.string, ''),
+  }
+
+  def parse(record):
+    parsed = tf.io.parse_single_example(record, features)
+    encoded, stored = parsed['image/encoded'], parsed['image/source_id']
+    if regenerate_source_id:
+      stored = tf.constant('')
+    source_id = tf_example_decoder.source_id(stored, encoded)
+    return tf_example_decoder.source_id_to_number(source_id), encoded
+
+  paths = record_files.find_files(pattern, '--images')
+  found: Dict[int, bytes] = {}
+  config = tf.ConfigProto(device_count={'GPU': 0})
+  with tf.Graph().as_default(), tf.Session(config=config) as session:
+    dataset = record_order.once(paths).map(parse, 2).prefetch(16)
+    record = tf.data.make_one_shot_iterator(dataset).get_next()
+    while len(found) < len(wanted):
+      try:
+        image_id, encoded = session.run(record)
+      except tf.errors.OutOfRangeError:
+        break
+      if int(image_id) in wanted:
+        found[int(image_id)] = encoded
+  return found

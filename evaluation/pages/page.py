@@ -1,0 +1,120 @@
+"""A page of one file: theme, pictures, galleries."""
+
+import base64
+import io
+import os
+import secrets
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import jinja2
+from PIL import Image
+
+from utils import files
+
+# Pixels of the longer side of a picture on a page.
+_MAX_SIDE = 900
+_JPEG_QUALITY = 78
+# Of a page's pictures, as text.
+MAX_BYTES = 22 << 20
+
+
+class Box(NamedTuple):
+  """A box on a picture.
+
+  Attributes:
+    bbox: xmin, ymin, width, height in pixels of the image.
+    label: what is written at it.
+    kind: 'truth', 'good', 'bad', 'missed' or 'ignored', which is its colour.
+    score: from 0 to 1, which a slider hides it by; None: it is always shown.
+    outline: of its mask, data of an SVG path in pixels of the image, or ''.
+  """
+
+  bbox: Sequence[float]
+  label: str = ''
+  kind: str = 'truth'
+  score: Optional[float] = None
+  outline: str = ''
+
+
+class Item(NamedTuple):
+  """A picture in a gallery.
+
+  Attributes:
+    picture: what `Pictures.add` returned.
+    caption: below it.
+    sides: (title, boxes) of what stands beside one another when it is open;
+      the thumbnail shows the last one.
+    tags: values by which a reader can filter, by the name of the filter.
+    focus: bbox that the thumbnail shows the surroundings of; None: all.
+  """
+
+  picture: int
+  caption: str
+  sides: Sequence[Tuple[str, Sequence[Box]]]
+  tags: Dict[str, str] = {}
+  focus: Optional[Sequence[float]] = None
+
+
+class Pictures:
+  """The images of a page, each once, and as many as fit."""
+
+  def __init__(self):
+    self._num_bytes = 0
+    self._numbers: Dict[Any, Optional[int]] = {}
+    self.encoded: List[Dict[str, Any]] = []
+
+  def add(self, key: Any, image: Image.Image) -> Optional[int]:
+    """Takes an image and returns its number; None if the page is full.
+
+    Args:
+      key: an image of the same key is not taken again.
+      image: whose pixels boxes refer to.
+    """
+    if key not in self._numbers:
+      size = {'width': image.width, 'height': image.height}
+      small = image.convert('RGB')
+      small.thumbnail((_MAX_SIDE, _MAX_SIDE))
+      buffer = io.BytesIO()
+      small.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
+      data = base64.b64encode(buffer.getvalue()).decode('ascii')
+      self._numbers[key] = None
+      if self._num_bytes + len(data) <= MAX_BYTES:
+        self._num_bytes += len(data)
+        self._numbers[key] = len(self.encoded)
+        self.encoded.append({**size, 'data': data})
+    return self._numbers[key]
+
+  @property
+  def num_left_out(self) -> int:
+    """How many images did not fit."""
+    return len(self._numbers) - len(self.encoded)
+
+
+def write(
+  path: str, template: str, pictures: Optional[Pictures] = None, **context: Any
+) -> None:
+  """Writes a page.
+
+  Args:
+    path: of the file, local or remote.
+    template: name of one beside this module that extends `base.html`; with
+      `{% from 'gallery.html' import gallery %}` it can show lists of `Item`.
+    pictures: those that its galleries show.
+    **context: what the template needs.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.globals['infinity'] = float('inf')
+  environment.filters['item'] = lambda item: item._asdict()
+  text = environment.get_template(template).render(
+    # Scripts that a name smuggles in lack it, and do not run.
+    nonce=secrets.token_urlsafe(16),
+    pictures=pictures.encoded if pictures else [],
+    **context,
+  )
+  files.write_text(path, text)

@@ -1,0 +1,229 @@
+"""Pictures of a report: worst images, dearest errors, missed objects."""
+
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+from pycocotools import mask as mask_lib
+
+from evaluation.analysis import analysis as analysis_lib
+from evaluation.analysis import error_types
+from evaluation.pages import image_lookup, page
+from utils import mask_utils
+
+NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
+# Of an image, what is drawn.
+_LEAST_SCORE, _MOST_DRAWN = 0.05, 50
+
+
+class Galleries(NamedTuple):
+  """Items of the galleries of a report, in order of value."""
+
+  worst: List[page.Item]
+  false_positives: List[page.Item]
+  missed: List[page.Item]
+
+
+class Scenes:
+  """Boxes of the images of a run.
+
+  Args:
+    analysis: of the run.
+    annotations: its groundtruth, as `analyse` got it.
+    detections: likewise.
+  """
+
+  def __init__(
+    self,
+    analysis: analysis_lib.Analysis,
+    annotations: Dict[str, Any],
+    detections: List[Dict[str, Any]],
+  ):
+    self._analysis = analysis
+    self._rows = annotations['annotations']
+    self._detections = detections
+    self._images = {entry['id']: entry for entry in annotations['images']}
+    self._names = {entry.id: entry.name for entry in analysis.classes}
+    self._crowds: Dict[int, List[Dict[str, Any]]] = {}
+    for row in self._rows:
+      if row.get('iscrowd'):
+        self._crowds.setdefault(row['image_id'], []).append(row)
+
+  def name(self, image: int) -> str:
+    """The file name, or the id, of an image by its position."""
+    image_id = int(self._analysis.images.ids[image])
+    return self._images[image_id].get('file_name') or str(image_id)
+
+  def class_name(self, position: int) -> str:
+    return self._analysis.classes[position].name
+
+  def truth(self, position: int) -> page.Box:
+    """Box of an object by its position in `Objects`."""
+    objects = self._analysis.objects
+    kind = 'truth' if objects.kept[position] else 'missed'
+    return self._box(self._rows[objects.rows[position]], kind)
+
+  def found(self, position: int) -> page.Box:
+    """Box of a detection by its position in `Detections`."""
+    detections = self._analysis.detections
+    kind = ('good', 'ignored', 'bad')[min(detections.types[position], 2)]
+    return self._box(self._detections[detections.rows[position]], kind)
+
+  def truths(self, image: int) -> List[page.Box]:
+    """All boxes of the groundtruth of an image, by its position."""
+    crowds = self._crowds.get(int(self._analysis.images.ids[image]), ())
+    return [self._box(row, 'ignored') for row in crowds] + [
+      self.truth(i)
+      for i in np.flatnonzero(self._analysis.objects.images == image)
+    ]
+
+  def all_found(self, image: int) -> List[page.Box]:
+    """Likewise of detections, those of the highest scores."""
+    detections = self._analysis.detections
+    rows = np.flatnonzero(
+      (detections.images == image)
+      & (detections.kept | (detections.scores >= _LEAST_SCORE))
+    )
+    rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
+    return [self.found(i) for i in rows[:_MOST_DRAWN]]
+
+  def _box(self, row: Dict[str, Any], kind: str) -> page.Box:
+    name, score = self._names[row['category_id']], row.get('score')
+    outline = ''
+    if self._analysis.iou_type == 'segm':
+      image = self._images[row['image_id']]
+      rle = mask_utils.to_rle(
+        row['segmentation'], image['height'], image['width']
+      )
+      outline = _outline(rle)
+      bbox = mask_lib.toBbox(rle).tolist()
+    bbox = row.get('bbox') or bbox
+    return page.Box(
+      [round(edge, 1) for edge in bbox],
+      name if score is None else f'{name} {100 * score:.0f}%',
+      kind,
+      score,
+      outline,
+    )
+
+
+def _outline(rle: Dict[str, Any]) -> str:
+  """Data of an SVG path."""
+  x, y, width, height = (int(edge) for edge in mask_lib.toBbox(rle))
+  pixels = mask_lib.decode(rle)[y : y + height, x : x + width]
+  window = mask_utils.MaskWindow(y, x, np.ascontiguousarray(pixels))
+  return ''.join(
+    'M{}Z'.format(' '.join(map(str, polygon)))
+    for polygon in mask_utils.window_polygons(window)
+  )
+
+
+class Choice(NamedTuple):
+  """What galleries show: positions of images, detections and objects."""
+
+  worst: List[int]
+  false_positives: List[int]
+  missed: List[int]
+
+
+def choose(analysis: analysis_lib.Analysis) -> Choice:
+  """Chooses what a reader learns most from."""
+  images, detections = analysis.images, analysis.detections
+  objects = analysis.objects
+  wrong = images.false_positives + images.false_negatives
+  worst = [i for i in np.lexsort([-wrong, images.f1]) if wrong[i]]
+  by_score = np.argsort(-detections.scores, kind='stable')
+  false_positives = [
+    i
+    for error in error_types.ERRORS[:-1]
+    for i in by_score[
+      detections.types[by_score] == error_types.TYPES.index(error)
+    ][:_NUM_OF_TYPE]
+  ]
+  not_found = np.flatnonzero(~objects.kept)
+  # The large ones of each class in turns: whoever looks sees what they are.
+  not_found = not_found[np.argsort(-objects.areas[not_found], kind='stable')]
+  turns: List[Tuple[int, int]] = []
+  counts: Dict[int, int] = {}
+  for i in not_found:
+    class_id = int(objects.classes[i])
+    counts[class_id] = counts.get(class_id, 0) + 1
+    turns.append((counts[class_id], int(i)))
+  missed = [i for turn, i in sorted(turns) if turn <= _NUM_OF_CLASS]
+  return Choice(worst[:NUM_WORST], false_positives, missed[:_NUM_MISSED])
+
+
+def images_of(analysis: analysis_lib.Analysis, choice: Choice) -> List[int]:
+  """Ids of the images of a choice."""
+  positions = {
+    *choice.worst,
+    *analysis.detections.images[choice.false_positives].tolist(),
+    *analysis.objects.images[choice.missed].tolist(),
+  }
+  return [int(analysis.images.ids[i]) for i in positions]
+
+
+def build(
+  analysis: analysis_lib.Analysis,
+  choice: Choice,
+  scenes: Scenes,
+  image_of: image_lookup.Lookup,
+  pictures: page.Pictures,
+) -> Galleries:
+  """Makes the items of what was chosen; those without a picture are absent."""
+  detections, objects = analysis.detections, analysis.objects
+
+  numbers: Dict[int, Any] = {}
+
+  def items(positions, images, describe) -> List[page.Item]:
+    made = []
+    for position, image in zip(positions, images):
+      image_id = int(analysis.images.ids[image])
+      if image_id not in numbers:
+        loaded = image_of(image_id)
+        numbers[image_id] = loaded and pictures.add(image_id, loaded)
+      number = numbers[image_id]
+      if number is not None:
+        caption, sides, tags, focus = describe(position, image)
+        titles = ('Groundtruth', 'Detections')
+        made.append(
+          page.Item(number, caption, list(zip(titles, sides)), tags, focus)
+        )
+    return made
+
+  def worst(i, image):
+    caption = '{}: {} right, {} wrong, {} missed'.format(
+      scenes.name(image),
+      analysis.images.true_positives[i],
+      analysis.images.false_positives[i],
+      analysis.images.false_negatives[i],
+    )
+    return caption, (scenes.truths(image), scenes.all_found(image)), {}, None
+
+  def false_positive(i, image):
+    error = error_types.TYPES[detections.types[i]]
+    box = scenes.found(i)
+    caption = f'{error}: {box.label}'
+    if detections.objects[i] >= 0:
+      of = scenes.class_name(objects.classes[detections.objects[i]])
+      caption += f', IoU {detections.ious[i]:.2f} with {of}'
+    tags = {'type': error, 'class': scenes.class_name(detections.classes[i])}
+    return caption, (scenes.truths(image), [box]), tags, box.bbox
+
+  def missed(i, image):
+    box, name = scenes.truth(i), scenes.class_name(objects.classes[i])
+    side = objects.areas[i] ** 0.5
+    how = 'by nothing' if objects.detections[i] < 0 else 'by a low score'
+    tags = {'class': name, 'found': how}
+    return (
+      f'{name}, about {side:.0f} pixels, found {how}',
+      ([box], scenes.all_found(image)),
+      tags,
+      box.bbox,
+    )
+
+  wrong, lost = choice.false_positives, choice.missed
+  return Galleries(
+    items(choice.worst, choice.worst, worst),
+    items(wrong, detections.images[wrong], false_positive),
+    items(lost, objects.images[lost], missed),
+  )

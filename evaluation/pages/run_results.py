@@ -1,0 +1,162 @@
+"""What a report is made from: results of a run and what is known of it."""
+
+import json
+import os
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import tensorflow.compat.v1 as tf
+
+from configs import factory, params_dict, resolver
+from evaluation import annotation_file, record_annotations, report
+from utils import errors, files, label_map
+
+
+class Results(NamedTuple):
+  """Predictions of a run, and the groundtruth.
+
+  Attributes:
+    title: names the run.
+    predictions: detections in COCO's result format with compressed run
+      lengths, or what `ClassificationEvaluator` writes.
+    annotations: groundtruth in COCO's format; None of classes of images.
+    names: of classes by id; {}: those of the annotations.
+    images: folder or pattern of TFRecords; None: no pictures.
+    params: the whole config, if known.
+    model_dir: of the run, or ''.
+  """
+
+  title: str
+  predictions: List[Dict[str, Any]]
+  annotations: Optional[Dict[str, Any]] = None
+  names: Dict[int, str] = {}
+  images: Optional[str] = None
+  params: Optional[Any] = None
+  model_dir: str = ''
+
+  @property
+  def directory(self) -> str:
+    """Where the evaluations of the run are."""
+    suffix = self.params.eval.suffix if self.params else ''
+    return os.path.join(self.model_dir, 'eval' + (suffix or ''))
+
+  @property
+  def regenerate_source_id(self) -> bool:
+    """Whether ids are hashes of the images."""
+    return bool(self.params) and factory.parser_settings(
+      self.params
+    ).as_dict().get('regenerate_source_id', False)
+
+
+def of_model_dir(model_dir: str, params: Optional[Any] = None) -> Results:
+  """Reads the last evaluation of a run.
+
+  Args:
+    model_dir: of the run.
+    params: the whole config; by default that of `params.yaml`.
+
+  Raises:
+    errors.UserError: there is no evaluation.
+    errors.DataError: the groundtruth cannot be read.
+  """
+  if params is None:
+    params = resolver.resolve(
+      config_file=os.path.join(model_dir, resolver.FILE_NAME)
+    ).params
+  results = Results('', [], params=params, model_dir=model_dir)
+  path = os.path.join(results.directory, 'predictions.json')
+  if not tf.io.gfile.exists(path):
+    raise errors.UserError(
+      f"'{path}' is absent. Evaluate the run first (main.py --mode=eval)."
+    )
+  predictions = json.loads(files.read_text(path))
+  settings = params.eval
+  names = {}
+  if settings.label_map_file and tf.io.gfile.exists(settings.label_map_file):
+    names = label_map.read_label_map(settings.label_map_file)
+  history = report.read_history(results.directory)
+  step = f', step {history[-1]["step"]:,}' if history else ''
+  return results._replace(
+    title=os.path.basename(os.path.normpath(model_dir)) + step,
+    predictions=predictions,
+    annotations=_groundtruth(results, predictions),
+    names=names,
+    images=settings.eval_file_pattern,
+  )
+
+
+def _groundtruth(
+  results: Results, predictions: List[Dict[str, Any]]
+) -> Optional[Dict[str, Any]]:
+  """What the evaluator had, of the images that it evaluated."""
+  settings = results.params.eval
+  if 'predicted' in predictions[0]:
+    return None
+  has_masks = settings.type == 'box_and_mask'
+  if settings.use_json_file or has_masks:
+    content = annotation_file.load_annotations(
+      os.path.join(results.model_dir, annotation_file.FILE_NAME), has_masks
+    )
+  else:
+    content = record_annotations.read_first(
+      settings.eval_file_pattern,
+      settings.eval_samples,
+      results.regenerate_source_id,
+    )
+    limit = factory.parser_settings(results.params).max_num_instances
+    content['annotations'] = _first(content['annotations'], limit)
+  evaluated = {row['image_id'] for row in predictions}
+  content['images'] = [e for e in content['images'] if e['id'] in evaluated]
+  content['annotations'] = [
+    row for row in content['annotations'] if row['image_id'] in evaluated
+  ]
+  return content
+
+
+def _first(rows: List[Dict[str, Any]], limit: int) -> List[Dict[str, Any]]:
+  """The objects that labels have room for, the first ones of an image."""
+  counts: Dict[int, int] = {}
+  for row in rows:
+    counts[row['image_id']] = row['number'] = counts.get(row['image_id'], 0) + 1
+  return [row for row in rows if row.pop('number') <= limit]
+
+
+def facts(results: Results) -> Dict[str, Any]:
+  """What a reader wants to know of a run, as far as its directory says.
+
+  Returns:
+    changes: [(key, value, default)] of what differs from the model's defaults;
+    starts: lines of `history.jsonl` of starts; evaluations: of the history;
+    statistics: of the model; dataset: content of `dataset.json`.
+  """
+  found: Dict[str, Any] = {'changes': [], 'starts': [], 'evaluations': []}
+  found['statistics'], found['dataset'] = {}, {}
+  if results.params:
+    found['changes'] = _changes(results.params)
+  directory = results.model_dir
+  if not directory:
+    return found
+  found['evaluations'] = report.read_history(results.directory)
+  lines = _read(directory, 'history.jsonl').splitlines()
+  entries = [json.loads(line) for line in lines]
+  found['starts'] = [e for e in entries if e.get('event') == 'start']
+  for key, name in (
+    ('statistics', 'train_model_stats.json'),
+    ('dataset', 'dataset.json'),
+  ):
+    found[key] = json.loads(_read(directory, name) or '{}')
+  return found
+
+
+def _read(directory: str, name: str) -> str:
+  path = os.path.join(directory, name)
+  return files.read_text(path) if tf.io.gfile.exists(path) else ''
+
+
+def _changes(params: Any) -> List[Any]:
+  defaults = factory.config_generator(params.type)
+  saved = params_dict.ParamsDict(resolver.saved_params(params))
+  return [
+    (key, value, defaults.lookup(key))
+    for key, value in saved.leaves()
+    if value != defaults.lookup(key)
+  ]

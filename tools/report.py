@@ -1,0 +1,81 @@
+"""Page of an evaluation: what is wrong with a detector, with pictures.
+
+  python tools/report.py MODEL_DIR
+  python tools/report.py PREDICTIONS.json ANNOTATIONS.json \\
+    --images=DIR_OR_RECORDS --output=report.html
+  python tools/report.py --compare MODEL_DIR OTHER_MODEL_DIR
+  python tools/report.py --compare A.json B.json ANNOTATIONS.json --images=...
+
+Predictions are in COCO's format for results, such as inference.py --output_json
+and evaluations (predictions.json) write it.
+"""
+
+import os
+from typing import Any, List
+
+from absl import flags
+
+from utils import errors, program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+  'images', None, "Folder of the annotations' files, or glob of TFRecords."
+)
+flags.DEFINE_string('output', None, 'HTML file to write.')
+flags.DEFINE_string('config', None, 'Config of the run, for the advice.')
+flags.DEFINE_bool('compare', False, 'Compare two runs.')
+
+
+def results_of(arguments: List[str]) -> List[Any]:
+  """Returns the `run_results.Results` of model directories, or of files.
+
+  Args:
+    arguments: directories; or files of predictions, then one of annotations.
+  """
+  from configs import resolver
+  from evaluation import detection_file
+  from evaluation.pages import run_results
+
+  if all(os.path.isdir(argument) for argument in arguments):
+    return [run_results.of_model_dir(argument) for argument in arguments]
+  *paths, annotation_path = arguments
+  params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
+  return [
+    run_results.Results(
+      os.path.basename(path),
+      *detection_file.load(path, annotation_path),
+      params=params,
+    )
+    for path in paths
+  ]
+
+
+def main(argv):
+  arguments = argv[1:]
+  program.quieten_tensorflow()
+  from evaluation.pages import compare_page, report_page
+
+  num_runs = 2 if FLAGS.compare else 1
+  are_runs = all(os.path.isdir(argument) for argument in arguments)
+  if len(arguments) != num_runs + (not are_runs):
+    raise errors.ConfigError(
+      'Needed are {} and one of annotations, or {}; given: {}.'.format(
+        *('a file of predictions', 'a model_dir')
+        if num_runs == 1
+        else ('two files of predictions', 'two model_dirs'),
+        ' '.join(arguments) or 'nothing',
+      )
+    )
+  results = results_of(arguments)
+  if FLAGS.images:
+    results = [run._replace(images=FLAGS.images) for run in results]
+  if FLAGS.compare:
+    compare_page.write(FLAGS.output or 'compare.html', *results)
+    return
+  (run,) = results
+  default = run.directory if run.model_dir else ''
+  report_page.write(FLAGS.output or os.path.join(default, 'report.html'), run)
+
+
+if __name__ == '__main__':
+  program.run(main, takes_arguments=True)
