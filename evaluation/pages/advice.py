@@ -156,19 +156,23 @@ def _same_place(facts: Facts) -> Iterator[Advice]:
 
 
 def _confused(facts: Facts) -> Iterator[Advice]:
-  analysis = facts.analysis
-  taken = analysis.confusion[:-1, :-1].copy()
+  matrix = facts.analysis.confusion
+  taken = matrix[:-1, :-1].copy()
   np.fill_diagonal(taken, 0)
-  if not taken.size:
+  # Of a rare class, what is claimed of it may be wrong mostly.
+  most = np.minimum.outer(matrix[:-1].sum(axis=1), matrix[:, :-1].sum(axis=0))
+  shares = np.where(taken < _CASES, 0, taken / np.maximum(most, 1))
+  if shares.max() < _SHARE:
     return
-  true, claimed = np.unravel_index(taken.argmax(), taken.shape)
-  count, objects = taken[true, claimed], analysis.classes[true].objects
-  if count < _CASES or count < _SHARE * objects:
-    return
-  names = analysis.classes[true].name, analysis.classes[claimed].name
+  true, claimed = np.unravel_index(shares.argmax(), shares.shape)
+  names = [facts.analysis.classes[i].name for i in (true, claimed)]
   yield Advice(
-    "{:,} of {:,} objects '{}' are taken for '{}'.".format(
-      count, objects, *names
+    "{:,} of {:,} objects '{}' are taken for '{}', of which there are {:,} "
+    'detections.'.format(
+      taken[true, claimed],
+      matrix[true].sum(),
+      *names,
+      matrix[:, claimed].sum(),
     ),
     'Look at both in the galleries: are the annotations of one mind? Else add '
     f"images of '{names[0]}', or make one class of both.",

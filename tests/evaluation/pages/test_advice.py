@@ -172,9 +172,17 @@ _CASES = [
     'postprocess.class_agnostic_nms',
   ),
   (
-    _facts(confusion=np.array([[30, 12, 0], [3, 40, 9], [90, 90, 0]])),
-    _facts(confusion=np.array([[30, 9, 20], [3, 40, 9], [90, 90, 0]])),
-    "12 of 50 objects 'cat' are taken for 'dog'.",
+    _facts(confusion=np.array([[30, 12, 8], [3, 40, 7], [90, 90, 0]])),
+    _facts(confusion=np.array([[30, 9, 11], [3, 40, 7], [90, 90, 0]])),
+    "12 of 50 objects 'cat' are taken for 'dog', of which there are 142 "
+    'detections.',
+    'train.train_file_pattern',
+  ),
+  (
+    _facts(confusion=np.array([[900, 12, 8], [0, 80, 7], [90, 20, 0]])),
+    _facts(confusion=np.array([[900, 12, 8], [0, 120, 7], [90, 20, 0]])),
+    "12 of 920 objects 'cat' are taken for 'dog', of which there are 112 "
+    'detections.',
     'train.train_file_pattern',
   ),
   (

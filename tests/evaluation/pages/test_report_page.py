@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from evaluation.pages import image_lookup, page
 from tests import chromium, programs, record_factory
+from tests.evaluation.pages import shown_metrics
 from tools import score_detections
 from utils import errors
 
@@ -90,20 +91,12 @@ def opened(browser, written):
   assert browser.execute_script('return window.hacked') is None
 
 
-def _shown_metrics(path):
-  pairs = re.findall(
-    r'data-metric="(\w+)" data-value="([^"]+)"', path.read_text()
-  )
-  assert len(dict(pairs)) == len(pairs)
-  return {name: float(value) for name, value in pairs}
-
-
 def test_numbers_are_those_of_the_evaluation(written):
   expected = score_detections.score(
     json.loads(json.dumps(_FOUND)), json.loads(json.dumps(_TRUTH))
   )
   assert len(expected) == 12
-  assert _shown_metrics(written) == expected
+  assert shown_metrics.read(written) == expected
   assert 'http' not in re.sub(
     'http://www.w3.org/[0-9a-zA-Z/]*', '', written.read_text()
   )
@@ -259,7 +252,7 @@ def test_masks(tmp_path):
   truth = {**_TRUTH, 'annotations': list(map(with_mask, _TRUTH['annotations']))}
   paths = _written(tmp_path, list(map(with_mask, _FOUND)), truth)
   text = _report(tmp_path, *paths)
-  metrics = _shown_metrics(text)
+  metrics = shown_metrics.read(text)
   assert len(metrics) == 24 and metrics['mask_AP'] == metrics['AP']
   # The outline of the first cat.
   assert '"M10 10 10 50 50 50 50 10Z"' in text.read_text()
