@@ -193,22 +193,6 @@ class Analysis(NamedTuple):
   images: Images
 
 
-class Difference(NamedTuple):
-  """A number of two runs.
-
-  Attributes:
-    first: of the first run; -1 without samples.
-    second: of the second.
-    difference: second less first.
-    interval: 95 % interval of the difference, by the same resamples.
-  """
-
-  first: float
-  second: float
-  difference: float
-  interval: Tuple[float, float]
-
-
 def analyse(
   groundtruth: Dict[str, Any],
   detections: List[Dict[str, Any]],
@@ -262,7 +246,7 @@ def analyse(
     iou_type,
     metrics,
     {
-      name: _interval(values)
+      name: bootstrap.interval(values)
       for name, values in zip(metrics, replicates.metrics.T)
     },
     replicates.metrics,
@@ -393,61 +377,3 @@ def _entries(
       ),
     ),
   )
-
-
-def _interval(values: np.ndarray) -> Tuple[float, float]:
-  values = values[~np.isnan(values)]
-  if not values.size:
-    return -1.0, -1.0
-  low, high = np.percentile(values, [2.5, 97.5])
-  return float(low), float(high)
-
-
-def compare(first: Analysis, second: Analysis) -> Dict[str, Difference]:
-  """Differences of two runs, by the names of metrics.
-
-  Raises:
-    errors.DataError: the runs are not of the same groundtruth.
-  """
-  _check_alike(first, second)
-  return {
-    name: _difference(value, second.metrics[name], replicates)
-    for (name, value), replicates in zip(
-      first.metrics.items(), (second.replicates - first.replicates).T
-    )
-  }
-
-
-def compare_classes(first: Analysis, second: Analysis) -> Dict[int, Difference]:
-  """Differences in AP of two runs by class id; see `compare`."""
-  _check_alike(first, second)
-  return {
-    one.id: _difference(one.AP, other.AP, replicates)
-    for one, other, replicates in zip(
-      first.classes,
-      second.classes,
-      (second.class_replicates - first.class_replicates).T,
-    )
-  }
-
-
-def _difference(first, second, replicates) -> Difference:
-  return Difference(
-    float(first),
-    float(second),
-    float(second) - float(first),
-    _interval(replicates),
-  )
-
-
-def _check_alike(first: Analysis, second: Analysis) -> None:
-  for what, one, other in (
-    ('images', first.images.ids, second.images.ids),
-    ('classes', *([c.id for c in a.classes] for a in (first, second))),
-    ('objects', first.objects.images, second.objects.images),
-  ):
-    if not np.array_equal(one, other):
-      raise errors.DataError(
-        f'The runs have {len(one)} and {len(other)} {what}, and not the same '
-        'ones. Compare detections of the same annotations.'
-      )

@@ -8,7 +8,7 @@ from evaluation.analysis import average_precision, matching
 
 # Fewer for more images, so that it takes no longer.
 _LEAST_REPLICATES, _MOST_REPLICATES = 200, 1000
-_RESAMPLED_IMAGES = 1000000
+_RESAMPLED_IMAGES = 2000000
 # Detections times replicates at a time.
 _BLOCK = 2**25
 
@@ -86,6 +86,15 @@ def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
   ]
   metrics = [_mean(column, (0, 1)) for column in columns]
   return Replicates(np.stack(metrics, axis=1), _mean(ap[:, 0], 1).T)
+
+
+def interval(values: np.ndarray) -> Tuple[float, float]:
+  """Returns the limits of the middle 95 % of R values; -1 if all are NaN."""
+  values = values[~np.isnan(values)]
+  if not values.size:
+    return -1.0, -1.0
+  low, high = np.percentile(values, [2.5, 97.5])
+  return float(low), float(high)
 
 
 def _mean(values, axis) -> np.ndarray:
