@@ -1,13 +1,13 @@
 """Numbers and pictures of a report on classes of whole images."""
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
-import numpy as np
-
+from evaluation.analysis import classification
 from evaluation.pages import (
   confusion_tables,
   image_lookup,
   page,
+  plots,
   run_results,
 )
 
@@ -18,41 +18,23 @@ def context(
   results: run_results.Results, pictures: page.Pictures
 ) -> Dict[str, Any]:
   """What the template `classes.html` needs; pictures are added."""
-  rows = results.predictions
-  true = np.array([row['class_id'] for row in rows])
-  claimed = np.array([row['predicted'][0] for row in rows])
-  ids = np.unique([true, claimed])
-  names = [results.names.get(i, str(i)) for i in ids.tolist()]
-  matrix = np.zeros([len(ids)] * 2, int)
-  np.add.at(
-    matrix, (np.searchsorted(ids, true), np.searchsorted(ids, claimed)), 1
-  )
-  among = sum(row['class_id'] in row['predicted'] for row in rows)
-  right, totals = np.diag(matrix), matrix.sum(axis=1)
+  analysis = classification.analyse(results.predictions, results.names)
   return {
-    'num_images': len(rows),
-    'metrics': {
-      'top_1_accuracy': right.sum() / len(rows),
-      'top_5_accuracy': among / len(rows),
-    },
-    'classes': [
-      (name, int(total), hits / total, int(of_class) - int(hits))
-      for name, total, hits, of_class in zip(
-        names, totals, right, matrix.sum(axis=0)
-      )
-      if total
-    ],
-    'confusion': confusion_tables.tables(matrix, names),
-    'items': _worst(results, dict(zip(ids.tolist(), names)), pictures),
+    'analysis': analysis,
+    'confusion': confusion_tables.tables(
+      analysis.confusion, [entry.name for entry in analysis.classes]
+    ),
+    'histogram': plots.histogram(analysis.histogram),
+    'calibration': plots.calibration(analysis.calibration),
+    'items': _worst(results, analysis, pictures),
     'num_left_out': pictures.num_left_out,
   }
 
 
-def _worst(results, names, pictures):
-  """Images of a wrong class, the surest ones first."""
-  wrong = [r for r in results.predictions if r['class_id'] != r['predicted'][0]]
-  wrong = sorted(wrong, key=lambda row: -row['scores'][0])[:_NUM_WORST]
-  ids = [row['image_id'] for row in wrong]
+def _worst(results, analysis, pictures) -> List[page.Item]:
+  images = analysis.images
+  worst = analysis.worst[:_NUM_WORST]
+  ids = images.ids[worst].tolist()
   image_of = image_lookup.lookup(
     results.images,
     {'images': [{'id': image_id} for image_id in ids]},
@@ -60,12 +42,13 @@ def _worst(results, names, pictures):
     results.regenerate_source_id,
   )
   items = []
-  for row in wrong:
-    image = image_of(row['image_id'])
-    number = image and pictures.add(row['image_id'], image)
+  for i, image_id in zip(worst, ids):
+    image = image_of(image_id)
+    number = image and pictures.add(image_id, image)
     if number is not None:
-      true, claimed = names[row['class_id']], names[row['predicted'][0]]
-      caption = f'{true}, taken for {claimed} {100 * row["scores"][0]:.0f}%'
+      true = analysis.classes[images.classes[i]].name
+      claimed = analysis.classes[images.predicted[i]].name
+      caption = f'{true}, taken for {claimed} {100 * images.scores[i]:.0f}%'
       tags = {'true': true, 'taken for': claimed}
       items.append(page.Item(number, caption, [('', [])], tags))
   return items

@@ -6,7 +6,7 @@ from typing import Any, List
 import numpy as np
 
 from evaluation import report
-from evaluation.analysis import analysis as analysis_lib
+from evaluation.analysis import comparison
 from evaluation.pages import (
   detections_page,
   image_lookup,
@@ -40,8 +40,8 @@ def write(
       'those.'
     )
   analyses = [detections_page.analyses_of(run)[-1] for run in runs]
-  differences = analysis_lib.compare(*analyses)
-  of_classes = analysis_lib.compare_classes(*analyses)
+  differences = comparison.compare(*analyses)
+  of_classes = comparison.compare_classes(*analyses)
   pictures = page.Pictures()
   page.write(
     path,
