@@ -21,7 +21,8 @@ _SMALL_SIDE = 16
 # Of a rule, what it needs to speak up: cases, their share, AP50 lost.
 _CASES, _SHARE, _LOST = 10, 0.1, 0.02
 _FEW_OBJECTS, _WIDE, _CALIBRATION = 20, 0.1, 0.15
-_RISE = 0.02
+# Of AP50 and AP.
+_FOUND, _RISE = 0.05, 0.02
 
 
 class Advice(NamedTuple):
@@ -197,6 +198,24 @@ def _calibration(facts: Facts) -> Iterator[Advice]:
   )
 
 
+def _never_found(facts: Facts) -> Iterator[Advice]:
+  lost = [
+    entry
+    for entry in facts.analysis.classes
+    if entry.objects >= _FEW_OBJECTS and entry.AP50 < _FOUND
+  ]
+  if not lost:
+    return
+  yield Advice(
+    "{} of {} classes are hardly found at all, '{}' with {:,} objects.".format(
+      len(lost), len(facts.analysis.classes), lost[0].name, lost[0].objects
+    ),
+    'Train longer, look whether anchors meet them (tools/check_dataset.py), '
+    'and whether their annotations are of the same kind in both sets.',
+    'train.total_steps',
+  )
+
+
 def _few_objects(facts: Facts) -> Iterator[Advice]:
   few = [c for c in facts.analysis.classes if 0 < c.objects < _FEW_OBJECTS]
   if not few:
@@ -249,6 +268,7 @@ def _course(facts: Facts) -> Iterator[Advice]:
 
 _RULES: Sequence[Callable[[Facts], Iterator[Advice]]] = (
   _cut_objects,
+  _never_found,
   _small_missed,
   _confused,
   _same_place,

@@ -95,6 +95,7 @@ def histogram(values: scores.ScoreHistogram) -> str:
     total = (right + wrong)[right + wrong > 0]
     if total.size and total.max() > 30 * np.median(total):
       axes.set_yscale('symlog')
+      axes.yaxis.set_major_formatter('{x:,.0f}')
 
   return _plot(draw, 'Detections by score', 'score', 'detections')
 

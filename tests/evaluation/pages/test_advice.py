@@ -47,9 +47,9 @@ def _of_two_classes(count):
   return _detections(types, [*range(50), *range(count)])
 
 
-def _class(class_id, name, objects):
+def _class(class_id, name, objects, ap_50=0.7):
   return analysis_lib.ClassNumbers(
-    class_id, name, objects, 0.5, 0.7, 0.5, 0.6, 0.8, 0.4
+    class_id, name, objects, 0.5, ap_50, 0.5, 0.6, 0.8, 0.4
   )
 
 
@@ -204,6 +204,12 @@ _CASES = [
     _facts(classes=[_class(1, 'cat', 20), _class(2, 'dog', 0)]),
     "2 of 2 classes have fewer than 20 objects here, 'dog' 3.",
     'eval.eval_file_pattern',
+  ),
+  (
+    _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.04)]),
+    _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.06)]),
+    "1 of 2 classes are hardly found at all, 'dog' with 20 objects.",
+    'train.total_steps',
   ),
   (
     _facts(intervals={'AP': (0.4, 0.55)}),
