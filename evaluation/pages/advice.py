@@ -207,7 +207,7 @@ def _never_found(facts: Facts) -> Iterator[Advice]:
   if not lost:
     return
   yield Advice(
-    "{} of {} classes are hardly found at all, '{}' with {:,} objects.".format(
+    "Hardly found at all: {} of {} classes, '{}' with {:,} objects.".format(
       len(lost), len(facts.analysis.classes), lost[0].name, lost[0].objects
     ),
     'Train longer, look whether anchors meet them (tools/check_dataset.py), '

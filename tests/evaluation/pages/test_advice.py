@@ -208,7 +208,7 @@ _CASES = [
   (
     _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.04)]),
     _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.06)]),
-    "1 of 2 classes are hardly found at all, 'dog' with 20 objects.",
+    "Hardly found at all: 1 of 2 classes, 'dog' with 20 objects.",
     'train.total_steps',
   ),
   (
