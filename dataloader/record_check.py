@@ -4,18 +4,14 @@ Inside a graph neither the file nor the position of a record is known. So when a
 run fails on its data, the files are read once more, one record after another.
 """
 
-import itertools
 import logging
-import math
 import re
 from typing import (
   Any,
   Callable,
   Iterator,
-  NamedTuple,
   Optional,
   Sequence,
-  Tuple,
 )
 
 import tensorflow.compat.v1 as tf
@@ -26,62 +22,20 @@ from dataloader import (
   record_contents,
   record_files,
   record_index,
+  record_reader,
   skipped_records,
-  tf_example_decoder,
 )
 from ops import image_decoding
 from utils import errors, mode_keys
 
 _log = logging.getLogger(__name__)
 
-# At most one value each.
-_SCALARS = ('image/encoded', 'image/source_id')
-_DTYPES = {
-  'bytes_list': tf.string,
-  'float_list': tf.float32,
-  'int64_list': tf.int64,
-}
 _DECODING_FAILED = re.compile('decode|jpe?g|png|gif|bmp', re.IGNORECASE)
 
 
 # What is looked at before a run.
 _FEW_FILES, _FEW_RECORDS = 8, 2
 _MORE_RECORDS = 500
-
-_WRITE_AGAIN = (
-  'Write the file again; tools/create_tf_record.py makes such files from '
-  'annotations and from folders of pictures.'
-)
-
-
-_DAMAGED = (
-  'the file is truncated, damaged or no TFRecord file ({}). Write it again; '
-  'what follows in it cannot be read.'
-)
-
-
-class Problem(NamedTuple):
-  """A record that cannot be used.
-
-  Attributes:
-    file_name: TFRecord file.
-    record_index: position in the file, from 0.
-    source_id: as stored, '' if unknown.
-    reason: what is wrong, for a person.
-  """
-
-  file_name: str
-  record_index: int
-  source_id: str
-  reason: str
-
-  def __str__(self) -> str:
-    return "TFRecord file '{}', record {}{}: {}".format(
-      self.file_name,
-      self.record_index,
-      f' (source id {errors.shown(self.source_id)})' if self.source_id else '',
-      self.reason,
-    )
 
 
 class RecordChecker:
@@ -103,100 +57,33 @@ class RecordChecker:
     contents: record_contents.Contents = record_contents.OBJECTS,
   ):
     self._contents = contents
-    self._kinds = {**dict.fromkeys(_SCALARS, 'bytes_list'), **contents.kinds}
+    self._reader = record_reader.RecordReader(contents.kinds)
     self._on_good_record = on_good_record
     self._num_classes = num_classes
-    self._parse = _callable(self._parse_in_graph)
     self._decode = _callable(_image_shape) if decode_images else None
     self.num_records = 0
 
   def problems(
     self, files: Sequence[str], most: Optional[int] = None
-  ) -> Iterator[Problem]:
+  ) -> Iterator[record_reader.Problem]:
     """Reads the records of files; yields one problem a bad record.
 
     Args:
       files: TFRecord files.
       most: records of a file to read, from its start; all if None.
     """
-    for file_name in files:
-      yield from self._problems_of_file(file_name, most)
-
-  def _problems_of_file(
-    self, file_name: str, most: Optional[int]
-  ) -> Iterator[Problem]:
-    records = itertools.islice(tf.io.tf_record_iterator(file_name), most)
-    index = 0
-    while True:
-      try:
-        record = next(records)
-      except StopIteration:
-        # TensorFlow takes the head of a record for the end of the file if that
-        # is cut off there.
-        (count,) = record_index.count_records([file_name], is_strict=False)
-        if index < min(count, most or count):
-          yield Problem(file_name, index, '', _DAMAGED.format('its end'))
-        return
-      except tf.errors.OpError as error:
-        yield Problem(file_name, index, '', _DAMAGED.format(error.message))
-        return
-      self.num_records += 1
-      source_id, reason = self._check(record)
-      if reason:
-        yield Problem(file_name, index, source_id, reason)
-      index += 1
-
-  def _check(self, record: bytes) -> Any:
-    """Returns the source id and what is wrong, None if nothing."""
-    try:
-      example = tf.train.Example.FromString(record)
-    except message.DecodeError as error:
-      return '', f'it is not a tf.Example ({error}). {_WRITE_AGAIN}'
-    feature = example.features.feature
-    if not feature:
-      reason = 'it is not a tf.Example, or one without any feature. '
-      return '', reason + _WRITE_AGAIN
-    source_id = b''.join(feature['image/source_id'].bytes_list.value[:1])
-    source_id = source_id.decode('utf-8', 'replace')
-    for key, kind in self._kinds.items():
-      stored = feature[key].WhichOneof('kind')
-      if stored not in (None, kind):
-        reason = f'feature {key} is a {stored}, not a {kind}.'
-        return source_id, reason
-    reason = (
-      self._check_scalars(feature)
-      or self._check_structure(record)
-      or self._contents.find_problem(feature, self._num_classes)
-      or self._check_images(feature)
-    )
-    if not reason:
-      self._on_good_record(feature)
-    return source_id, reason
-
-  def _parse_in_graph(self, record: tf.Tensor) -> Any:
-    return tf.io.parse_single_example(
-      tf_example_decoder.checked_example(record),
-      {
-        key: tf.VarLenFeature(_DTYPES[kind])
-        for key, kind in self._kinds.items()
-      },
-    )
-
-  def _check_structure(self, record: bytes) -> Optional[str]:
-    """What the input pipeline does not take, although it is a tf.Example."""
-    try:
-      self._parse(record)
-    except tf.errors.OpError:
-      return f'it is not written as a tf.Example is. {_WRITE_AGAIN}'
-    return None
-
-  def _check_scalars(self, feature: Any) -> Optional[str]:
-    for key in _SCALARS:
-      count = len(feature[key].bytes_list.value)
-      is_there = key == 'image/encoded' or feature[key].WhichOneof('kind')
-      if count > 1 or (not count and is_there):
-        return f'feature {key} holds {count} values, not 1.'
-    return None
+    for record in self._reader.read(files, most):
+      self.num_records += not record.is_lost
+      if not record.problem:
+        reason = self._contents.find_problem(
+          record.feature, self._num_classes
+        ) or self._check_images(record.feature)
+        if not reason:
+          self._on_good_record(record.feature)
+        else:
+          record = record.with_problem('', reason)
+      if record.problem:
+        yield record.problem
 
   def _check_images(self, feature: Any) -> Optional[str]:
     encoded = feature['image/encoded'].bytes_list.value
@@ -232,7 +119,9 @@ def _callable(function: Callable[[tf.Tensor], Any]) -> Callable[[bytes], Any]:
     content = tf.placeholder(tf.string, [])
     result = function(content)
   # Runs without a `with` block, since it is called for every record.
-  session = tf.Session(graph=graph)
+  session = tf.Session(
+    graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+  )
   return session.make_callable(result, feed_list=[content])
 
 
@@ -329,7 +218,7 @@ def check_contents(
   decode_images = not params.train.skip_broken_images
   for decodes, some, most in (
     (decode_images, files[:_FEW_FILES], _FEW_RECORDS),
-    (False, *_spread(files, _MORE_RECORDS)),
+    (False, *record_index.spread(files, _MORE_RECORDS)),
   ):
     checker = RecordChecker(
       params.architecture.num_classes, decodes, contents=wanted
@@ -363,15 +252,10 @@ def check_labels(
     decode_images=False,
     on_good_record=on_good_record,
   )
-  for problem in checker.problems(*_spread(files, most)):
+  for problem in checker.problems(*record_index.spread(files, most)):
     raise errors.DataError(f'{key}: {problem}')
   counts = record_index.count_records(files, is_strict=False)
   return checker.num_records == sum(counts)
-
-
-def _spread(files: Sequence[str], most: int) -> Tuple[Sequence[str], int]:
-  """Files, and records of each, that are `most` records or a few more."""
-  return files[:: math.ceil(len(files) / most)], math.ceil(most / len(files))
 
 
 def to_learn(params: Any) -> record_contents.Contents:

@@ -36,18 +36,26 @@ class Contents(NamedTuple):
   images: Sequence[str] = ()
 
 
+def find_uneven_list(feature: Any) -> Optional[str]:
+  """What has not as many values as there are class ids of objects, or None."""
+  count = len(feature[_LABEL].int64_list.value)
+  for key in _BOXES:
+    num_values = len(feature[key].float_list.value)
+    if num_values != count:
+      return f'feature {key} holds {num_values} values for {count} labels.'
+  for key in _OPTIONAL_LISTS:
+    num_values = len(getattr(feature[key], OBJECTS.kinds[key]).value)
+    if num_values not in (0, count):
+      return f'feature {key} holds {num_values} values for {count} labels.'
+  return None
+
+
 def _find_problem_of_objects(feature: Any, num_classes: int) -> Optional[str]:
+  uneven = find_uneven_list(feature)
+  if uneven:
+    return uneven
   classes = list(feature[_LABEL].int64_list.value)
   sides = [feature[key].float_list.value for key in _BOXES]
-  for key, values in zip(_BOXES, sides):
-    if len(values) != len(classes):
-      return 'feature {} holds {} values for {} labels.'.format(
-        key, len(values), len(classes)
-      )
-  for key in _OPTIONAL_LISTS:
-    count = len(getattr(feature[key], OBJECTS.kinds[key]).value)
-    if count not in (0, len(classes)):
-      return f'feature {key} holds {count} values for {len(classes)} labels.'
   for class_id in classes:
     if not 1 <= class_id < num_classes:
       return (

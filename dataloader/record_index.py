@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import functools
+import math
 import struct
 from typing import List, Sequence, Tuple
 
@@ -40,6 +41,11 @@ def count_records(files: Sequence[str], is_strict: bool = True) -> List[int]:
         'off here, damaged or no TFRecord file. Write it again.'
       )
   return [count for count, _ in counts]
+
+
+def spread(files: Sequence[str], most: int) -> Tuple[Sequence[str], int]:
+  """Files, and records of each, that are `most` records or a few more."""
+  return files[:: math.ceil(len(files) / most)], math.ceil(most / len(files))
 
 
 def _count_as_it_is_now(file_name: str) -> Tuple[int, bool]:

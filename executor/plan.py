@@ -1,15 +1,13 @@
 """Plan of a run, as a table."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 import rich.table
 
-from configs import factory
-from executor import global_batch, run_start
+from configs import factory, presets
+from executor import global_batch, run_start, training_set
 from executor import hardware as hardware_lib
 from modeling.architecture import batch_norm
-
-_SHOWN_CLASSES = 20
 
 
 def plan_table(
@@ -17,6 +15,7 @@ def plan_table(
   hardware: hardware_lib.Hardware,
   mode: str,
   start: Optional[run_start.Start] = None,
+  learned: Optional[training_set.TrainingSet] = None,
 ) -> rich.table.Table:
   """Returns the table that is printed before the first step.
 
@@ -25,28 +24,50 @@ def plan_table(
     hardware: what the run computes on.
     mode: train, eval or train_and_eval.
     start: of a training, if its files were looked at.
+    learned: what its files hold, if they were read.
   """
   table = rich.table.Table(
     title=f'Plan: {mode}', show_header=False, title_justify='left'
   )
   rows = [
     ('model', _model(params)),
-    *(('classes', text) for text in _classes(params)),
     ('image size', _image_size(params)),
     ('devices', hardware.description),
     ('precision', _precision(params)),
     ('evaluation batch', _evaluation_batch(params, hardware)),
   ]
   if mode == 'eval':
+    classes = _classes(params)
+    rows += [('classes', classes)] if classes else []
     rows.append(('checkpoints', f'of {params.model_dir}'))
   else:
     if start:
-      rows.append(('training images', _images(params, start)))
       rows.append(('weights', _weights(params, start)))
     rows.extend(_training_rows(params, hardware))
   for row in rows:
     table.add_row(*row)
+  if mode != 'eval':
+    table.add_section()
+    for name, text in _decisive_rows(params, start, learned):
+      table.add_row(name, text)
   return table
+
+
+def _decisive_rows(
+  params: Any,
+  start: Optional[run_start.Start],
+  learned: Optional[training_set.TrainingSet],
+) -> Iterator[Tuple[str, str]]:
+  """What decides whether a training can work."""
+  yield 'classes', learned.classes if learned else _classes(params)
+  if start:
+    more = f'; {learned.images}' if learned and learned.images else ''
+    yield 'training images', _images(params, start) + more
+  if learned and learned.objects:
+    yield 'objects', learned.objects
+  if learned and learned.anchors:
+    yield 'anchors', learned.anchors
+  yield 'learning rate', _learning_rate(params.train) + _rate_of_preset(params)
 
 
 def _model(params: Any) -> str:
@@ -74,7 +95,6 @@ def _training_rows(
       f'{params.train.total_steps} in all, {params.train.optimizer.type} '
       'optimizer',
     ),
-    ('learning rate', _learning_rate(params.train)),
     ('loss', _loss(params)),
     (
       'checkpoints',
@@ -102,18 +122,15 @@ def _memory_saving(train: Any) -> List[str]:
   return texts
 
 
-def _classes(params: Any) -> List[str]:
+def _classes(params: Any) -> str:
   """In words, if they have names."""
   names = [
     '{} {}'.format(*item) for item in run_start.class_names(params).items()
   ]
-  if not names:
-    return []
-  more = len(names) - _SHOWN_CLASSES
-  return [
-    ', '.join(names[:_SHOWN_CLASSES])
-    + (f' and {more} more' if more > 0 else '')
-  ]
+  more = len(names) - training_set.SHOWN_CLASSES
+  return ', '.join(names[: training_set.SHOWN_CLASSES]) + (
+    f' and {more} more' if more > 0 else ''
+  )
 
 
 def _loss(params: Any) -> str:
@@ -169,6 +186,20 @@ def _learning_rate(settings: Any) -> str:
   else:
     parts.append(f'{schedule.type} to step {settings.total_steps}')
   return ', '.join(parts)
+
+
+def _rate_of_preset(params: Any) -> str:
+  """That of the preset most like the config, for its batch and this one."""
+  nearest = presets.nearest(params)
+  if not nearest:
+    return ''
+  preset, train = nearest[0], nearest[1].train
+  rate, batch = train.learning_rate.init_learning_rate, train.train_batch_size
+  text = f'\n{preset.name} has {rate:g} for a batch of {batch}'
+  if batch == params.train.train_batch_size:
+    return text
+  scaled = rate * params.train.train_batch_size / batch
+  return f'{text}, {scaled:.3g} in proportion'
 
 
 def _precision(params: Any) -> str:

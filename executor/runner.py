@@ -24,6 +24,7 @@ from executor import (
   step_trace,
   time_spent,
   training,
+  training_set,
 )
 from executor import evaluation as evaluation_lib
 from executor import hardware as hardware_lib
@@ -95,11 +96,12 @@ class Runner:
         cluster.name(0),
       )
       return
-    start = None
+    start = learned = None
     if mode != 'eval':
       step = checkpoint.latest_step(self._model_dir)
       start = run_start.find(self._params, step)
-    table = plan.plan_table(self._params, self._hardware, mode, start)
+      learned = training_set.look(self._params)
+    table = plan.plan_table(self._params, self._hardware, mode, start, learned)
     rich.console.Console(soft_wrap=True).print(table)
 
   def train(self, eval_after_training: bool = False) -> Dict[str, float]:

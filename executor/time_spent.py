@@ -55,6 +55,11 @@ class TimeSpent:
       if self.num_images:
         rich.console.Console().print(self.table())
 
+  @property
+  def images_per_second(self) -> float:
+    """Of all steps that did not count as the start, with their input."""
+    return self.num_images / (self._seconds[INPUT] + self._seconds[STEP])
+
   def table(self) -> rich.table.Table:
     """Returns parts with seconds and shares, and images/s of all steps."""
     total = sum(self._seconds.values())
@@ -66,8 +71,7 @@ class TimeSpent:
       table.add_column(justify='right')
     for part, seconds in self._seconds.items():
       table.add_row(part, f'{seconds:.1f} s', f'{seconds / total:.0%}')
-    speed = self.num_images / (self._seconds[INPUT] + self._seconds[STEP])
-    table.add_row('images/s', f'{speed:.2f}')
+    table.add_row('images/s', f'{self.images_per_second:.2f}')
     return table
 
 

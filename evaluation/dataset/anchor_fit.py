@@ -44,7 +44,7 @@ class Block(NamedTuple):
     return anchors_lib.Anchors(*self[:5], image_size)
 
   def changes(self) -> Dict[str, Dict[str, Any]]:
-    """Parameters, as a text of overrides nests them."""
+    """Parameters, nested."""
     return {
       'architecture': {
         'min_level': self.min_level,

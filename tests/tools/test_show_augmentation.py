@@ -190,7 +190,7 @@ def test_images_with_a_class_show_its_name(tmp_path):
   rows = augmentation_sheet.sample_rows([records], params, 2, 2)
   assert len(rows) == 2
   for row in rows:
-    label = int(row.source_id) - 99
+    label = 1 + (int(row.source_id) - 100) % 3
     assert row.original.pixels.shape == (40, 60, 3)
     for picture in (row.original, *row.samples):
       assert picture.classes.tolist() == [label]

@@ -81,8 +81,12 @@ def test_fit_finds_two_shapes_and_the_levels():
   block = anchor_fit.fit(boxes, (384, 384), 0.5)
   assert block.aspect_ratios == [0.25, 4.0]
   assert block.share > 0.9
-  assert block.changes()['architecture'] == {
-    'min_level': 3,
-    'max_level': block.max_level,
+  assert block.changes() == {
+    'architecture': {'min_level': 3, 'max_level': block.max_level},
+    'anchor': {
+      'num_scales': block.num_scales,
+      'aspect_ratios': [0.25, 4.0],
+      'anchor_size': block.anchor_size,
+    },
   }
   assert anchor_fit.fit(boxes, (384, 384), 0.5, [(4, 6)]).min_level == 4

@@ -1,0 +1,137 @@
+"""Decoded pictures of a set, each looked at once."""
+
+import collections
+import concurrent.futures
+import os
+from typing import Deque, Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from ops import image_decoding
+
+# Pictures that wait for a core; bounds the memory.
+_AHEAD = 32
+# Red, green and blue of a grey picture after JPEG.
+_GREY = 4
+
+
+class Pictures(NamedTuple):
+  """What N pictures show.
+
+  Attributes:
+    sizes: int32 [N, 2], height and width of the pixels; 0 without any.
+    reasons: why a picture does not decode, by its index.
+    near_hashes: uint64 [N]; pictures that look alike differ in few bits. 0 if
+      there is little to see.
+    is_grey: bool [N], whether it has no colours.
+  """
+
+  sizes: np.ndarray
+  reasons: Dict[int, str]
+  near_hashes: np.ndarray
+  is_grey: np.ndarray
+
+
+class PictureReader:
+  """Decodes pictures as training does, on all cores, while more are added."""
+
+  def __init__(self):
+    with tf.Graph().as_default() as graph:
+      encoded = tf.placeholder(tf.string, [])
+      decoded = image_decoding.decode_image(encoded)
+    self._decode = tf.Session(
+      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+    ).make_callable(decoded, [encoded])
+    self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    self._waiting: Deque[concurrent.futures.Future] = collections.deque()
+    self._looks: List[Tuple] = []
+
+  def add(self, encoded: bytes) -> None:
+    """Takes the next picture."""
+    self._waiting.append(self._pool.submit(self._look, encoded))
+    if len(self._waiting) > _AHEAD:
+      self._looks.append(self._waiting.popleft().result())
+
+  def pictures(self) -> Pictures:
+    """What was seen of all pictures."""
+    self._looks.extend(future.result() for future in self._waiting)
+    self._waiting.clear()
+    self._pool.shutdown()
+    sizes, reasons, near_hashes, is_grey = zip(*self._looks or [((),) * 4])
+    return Pictures(
+      sizes=np.array(sizes, np.int32).reshape([-1, 2]),
+      reasons={i: reason for i, reason in enumerate(reasons) if reason},
+      near_hashes=np.array(near_hashes, np.uint64).reshape([-1]),
+      is_grey=np.array(is_grey, bool).reshape([-1]),
+    )
+
+  def _look(self, encoded: bytes) -> Tuple:
+    try:
+      pixels = self._decode(encoded)
+    except tf.errors.OpError as error:
+      return (0, 0), error.message.splitlines()[0], 0, False
+    some = pixels[::8, ::8].astype(np.int16)
+    is_grey = np.ptp(some, axis=2).max() <= _GREY
+    return pixels.shape[:2], '', near_hash(pixels), is_grey
+
+
+def near_hash(pixels: np.ndarray) -> int:
+  """Whether brightness rises from left to right, at 8 x 8 places, as bits.
+
+  Args:
+    pixels: uint8 [height, width, 3].
+
+  Returns:
+    64 bits, of which compression and resizing change few; 0 for a picture
+    whose bits are nearly all the same, as of one of a single colour.
+  """
+  grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+  small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+  bits = small[:, 1:] > small[:, :-1]
+  if not 8 <= bits.sum() <= 56:
+    return 0
+  return int.from_bytes(np.packbits(bits).tobytes(), 'big')
+
+
+def near_pairs(
+  hashes: np.ndarray, others: np.ndarray, most_bits: int = 3
+) -> List[Tuple[int, int]]:
+  """Pairs that differ in few bits, without a look at most of the others.
+
+  Of two hashes that differ in at most 3 bits, one of four parts of 16 bits is
+  the same.
+
+  Args:
+    hashes: uint64 [N], of `near_hash`.
+    others: uint64 [K]
+    most_bits: that may differ, at most 3.
+
+  Returns:
+    For each of the N that has one, its index and that of the nearest other.
+  """
+  known = np.flatnonzero(others)
+  parts = others.astype('>u8').view('>u2').reshape([-1, 4])
+  bands = []
+  for band in range(4):
+    order = known[np.argsort(parts[known, band], kind='stable')]
+    bands.append((order, parts[order, band]))
+  pairs = []
+  wanted = hashes.astype('>u8').view('>u2').reshape([-1, 4])
+  for i in np.flatnonzero(hashes):
+    candidates = np.concatenate(
+      [
+        order[
+          np.searchsorted(values, part) : np.searchsorted(values, part, 'right')
+        ]
+        for part, (order, values) in zip(wanted[i], bands)
+      ]
+    )
+    if not len(candidates):
+      continue
+    differing = (others[candidates] ^ hashes[i]).view(np.uint8).reshape([-1, 8])
+    counts = np.unpackbits(differing, axis=1).sum(axis=1)
+    if counts.min() <= most_bits:
+      pairs.append((int(i), int(candidates[counts.argmin()])))
+  return pairs

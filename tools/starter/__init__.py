@@ -1,0 +1,1 @@
+"""A config for a data set and a machine."""
