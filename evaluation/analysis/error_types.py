@@ -124,6 +124,8 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
   detections, objects = matches.detections, matches.objects
   types = verdicts.types
   is_true = types == _TRUE
+  # Nothing is lost where an error was all that there was.
+  ap_of_nothing = -1.0 if objects.is_crowd.all() else 1.0
 
   def ap(is_left, is_true=is_true, classes=detections.classes, without=False):
     is_counted = ~(objects.is_crowd | without)
@@ -133,6 +135,7 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
       detections.scores[is_left],
       is_true[is_left],
       np.bincount(objects.classes[is_counted], minlength=matches.num_classes),
+      ap_of_nothing,
     )
 
   def ap_mended(kind):
@@ -175,8 +178,8 @@ def _by_class(matches, verdicts) -> np.ndarray:
   )
 
 
-def _mean_ap(classes, scores, is_true, num_objects) -> float:
-  """AP at one IoU, over the classes that have objects; -1 without."""
+def _mean_ap(classes, scores, is_true, num_objects, ap_of_nothing) -> float:
+  """AP at one IoU, over the classes that have objects."""
   order = np.lexsort((-scores, classes))
   limits = np.searchsorted(classes[order], np.arange(len(num_objects) + 1))
   values = []
@@ -186,4 +189,4 @@ def _mean_ap(classes, scores, is_true, num_objects) -> float:
       found = np.arange(1, total.size + 1)[np.newaxis]
       reached = average_precision.reached(np.array([count]))
       values.append(average_precision.mean(found, total, reached)[0])
-  return float(np.mean(values)) if values else -1.0
+  return float(np.mean(values)) if values else ap_of_nothing
