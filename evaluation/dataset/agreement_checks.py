@@ -55,7 +55,7 @@ def _found(ids: List[Any], total: int, of: str) -> Optional[Found]:
   'Mend it, or give another one (eval.val_json_file, eval.label_map_file).',
 )
 def _unreadable(data: Data, part: Part) -> Optional[Found]:
-  if not data.unreadable or part != data.parts[-1]:
+  if not data.unreadable or part is not data.parts[-1]:
     return None
   return Found(len(data.unreadable), 'files', data.unreadable[0])
 
@@ -212,14 +212,23 @@ def _shared(data: Data, part: Part) -> Optional[Found]:
   other = data.other(part)
   if other is None or part.name == check_list.TRAINING:
     return None
-  wrong = np.isin(part.contents.hashes, other.contents.hashes)
-  return of_images(
-    part,
-    wrong,
-    lambda i: other.place(
-      np.flatnonzero(other.contents.hashes == part.contents.hashes[i])[0]
-    ),
+  known = dict(
+    zip(other.contents.hashes.tolist(), range(other.contents.num_images))
   )
+  hashes = part.contents.hashes.tolist()
+  return _of_pairs(
+    part, other, {i: known[h] for i, h in enumerate(hashes) if h in known}
+  )
+
+
+def _of_pairs(
+  part: Part, other: Part, pairs: Dict[int, int]
+) -> Optional[Found]:
+  """A finding of images that have a twin in the other set."""
+  wrong = np.zeros(part.contents.num_images, bool)
+  wrong[list(pairs)] = True
+  found = of_images(part, wrong, lambda i: other.place(pairs[i]))
+  return found and found._replace(twins=[pairs[i] for i in found.images])
 
 
 @check(
@@ -238,6 +247,4 @@ def _alike(data: Data, part: Part) -> Optional[Found]:
       part.pictures.near_hashes * ~is_same, other.pictures.near_hashes
     )
   )
-  wrong = np.zeros(part.contents.num_images, bool)
-  wrong[list(pairs)] = True
-  return of_images(part, wrong, lambda i: other.place(pairs[i]))
+  return _of_pairs(part, other, pairs)

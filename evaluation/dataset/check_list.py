@@ -76,6 +76,7 @@ class Found(NamedTuple):
     example: one of them, for a person; ''.
     images: indices of the images concerned, those to look at first.
     objects: indices of the objects concerned.
+    twins: indices of the images of the other set that `images` are like.
     remedy: what to do, in place of that of the check.
     severity: in place of that of the check.
     details: more, for dataset.json.
@@ -86,6 +87,7 @@ class Found(NamedTuple):
   example: str = ''
   images: Sequence[int] = ()
   objects: Sequence[int] = ()
+  twins: Sequence[int] = ()
   remedy: str = ''
   severity: str = ''
   details: Dict[str, Any] = {}
