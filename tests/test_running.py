@@ -57,11 +57,16 @@ def _check_report(directory):
 
 def test_report_shows_the_evaluation_and_the_run(trained):
   model_dir, records, _ = trained
+  # As tools/check_dataset.py writes it.
+  finding = {'set': 'train', 'title': 'Broken', 'count': '3', 'remedy': 'Mend.'}
+  summary = {'sets': {'train': {'images': 2019}}, 'findings': [finding]}
+  (model_dir / 'dataset.json').write_text(json.dumps(summary))
   evaluation.write_report(tiny_run.resolve(model_dir, records))
   _check_report(model_dir / 'eval')
   text = (model_dir / 'eval' / 'report.html').read_text()
   assert '<code>train.total_steps</code></td><td class="text">3</td>' in text
   assert 'num trainable params million' in text
+  assert '2,019' in text and 'train: Broken (3). Mend.' in text
   # A picture of each image, with its object.
   assert text.count('data:image/jpeg') == 1  # In the script alone.
   assert text.count('id="picture-') == tiny_run.NUM_IMAGES
