@@ -16,10 +16,13 @@ Image.MAX_IMAGE_PIXELS = None
 ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 0x0106
+_BIT_DEPTH_OF_PNG = 24  # Its position in the file.
 _DEEP_MODES = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 # Cameras write stereo JPEGs as MPO, which starts as a plain JPEG.
 _JPEG_FORMATS = ('JPEG', 'MPO')
 FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
+# Of larger JPEGs TensorFlow decodes an eighth, but not always the whole.
+_MAX_SMALL = 2**26
 _FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
 
 
@@ -48,6 +51,8 @@ class Opened(NamedTuple):
     size: (width, height) of what `decode` gives, if known.
     orientation: EXIF's, 1 to 8, from the stored pixels to the upright ones.
     as_stored: the same image, not turned upright.
+    is_plain: whether training, if it can decode the image at all, gets the
+      pixels of `decode`.
   """
 
   num_pixels: int
@@ -55,6 +60,7 @@ class Opened(NamedTuple):
   size: Optional[Tuple[int, int]] = None
   orientation: int = 1
   as_stored: Optional[Callable[[], 'Opened']] = None
+  is_plain: bool = False
 
 
 class Encoded(NamedTuple):
@@ -93,11 +99,17 @@ class Decoder:
     self._max_pixels = max_pixels
     self._bound_name = bound_name
     with tf.Graph().as_default() as graph:
-      self._encoded = tf.placeholder(tf.string, [])
-      self._decoded = image_decoding.decode_image(self._encoded)
-    self._session = tf.Session(
+      encoded = tf.placeholder(tf.string, [])
+      decoded = image_decoding.decode_image(encoded)
+      shape = tf.shape(decoded)
+      # Reads all of a JPEG, but transforms an eighth of it.
+      small_shape = tf.shape(tf.image.decode_jpeg(encoded, 3, ratio=8))
+    session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
     )
+    self._decode = session.make_callable(decoded, [encoded])
+    self._shape = session.make_callable(shape, [encoded])
+    self._small_shape = session.make_callable(small_shape, [encoded])
 
   def open(self, encoded: bytes, as_in_training: bool = False) -> Opened:
     """Reads the header of an image.
@@ -144,6 +156,7 @@ class Decoder:
       (height, width) if turn >= 5 else (width, height),
       turn,
       lambda: self.open(encoded, as_in_training=True),
+      turn == 1 and (_is_plain(image) or _is_plain_png(image, encoded)),
     )
 
   def encode_for_record(self, encoded: bytes) -> Encoded:
@@ -158,20 +171,20 @@ class Decoder:
       DataError: it is no image, damaged, or too large.
     """
     opened = self.open(encoded)
+    stored_as = ''
+    for format_name, start in _FORMATS_OF_RECORDS.items():
+      if opened.orientation == 1 and encoded.startswith(start):
+        stored_as = format_name
+    if stored_as and opened.is_plain and self._is_whole(encoded, opened):
+      return Encoded(encoded, stored_as, *opened.size)
     picture = opened.decode()
     height, width = picture.pixels.shape[:2]
-    image = open_header(encoded)
-    is_as_trained = _is_plain(image, as_in_training=False)
-    for format_name, start in _FORMATS_OF_RECORDS.items():
-      if (
-        opened.orientation == 1
-        and encoded.startswith(start)
-        and (is_as_trained or self._trains_on(encoded, picture.pixels))
-      ):
-        return Encoded(encoded, format_name, width, height)
+    if stored_as and self._trains_on(encoded, picture.pixels):
+      return Encoded(encoded, stored_as, width, height)
     png = io.BytesIO()
     # A third of the default's time for a fifth more bytes.
     Image.fromarray(picture.pixels).save(png, 'PNG', compress_level=3)
+    image = open_header(encoded)
     reason = f'{image.format} {image.mode}'
     if picture.note:
       reason += ', ' + picture.note
@@ -185,9 +198,23 @@ class Decoder:
     except errors.DataError:
       return False
 
+  def _is_whole(self, encoded: bytes, opened: Opened) -> bool:
+    """Whether training decodes a plain image, to the size of its header."""
+    is_small = opened.num_pixels <= _MAX_SMALL and encoded.startswith(
+      _FORMATS_OF_RECORDS['JPEG']
+    )
+    scale = 8 if is_small else 1
+    try:
+      height, width, _ = (
+        self._small_shape(encoded) if is_small else self._shape(encoded)
+      )
+    except tf.errors.OpError:
+      return False
+    return (width, height) == tuple(-(-side // scale) for side in opened.size)
+
   def _decode_as_in_training(self, encoded: bytes) -> np.ndarray:
     try:
-      return self._session.run(self._decoded, {self._encoded: encoded})
+      return self._decode(encoded)
     except tf.errors.OpError as error:
       raise errors.DataError('damaged image, or cut off') from error
 
@@ -234,7 +261,18 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
   return np.ascontiguousarray(pixels)
 
 
-def _is_plain(image: ImageFile.ImageFile, as_in_training: bool) -> bool:
+def _is_plain_png(image: ImageFile.ImageFile, encoded: bytes) -> bool:
+  """Whether Pillow and TensorFlow give the same pixels."""
+  return (
+    image.format == 'PNG'
+    and image.mode in ('RGB', 'L')
+    and encoded[_BIT_DEPTH_OF_PNG] == 8
+    and 'transparency' not in image.info
+    and getattr(image, 'n_frames', 1) == 1
+  )
+
+
+def _is_plain(image: ImageFile.ImageFile, as_in_training: bool = False) -> bool:
   """Whether TensorFlow gives the pixels that are wanted."""
   if as_in_training:
     return (

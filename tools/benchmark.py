@@ -1,4 +1,4 @@
-"""Measures conversion, input, networks, memory, formats, masks, runs and graphs here.
+"""Measures conversion, input, networks, memory, masks, runs, graphs here.
 
   make bench
   python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1

@@ -9,8 +9,8 @@ recognised from what is there:
 PATH is a file, or the folder of a data set; images are looked for there without
 --image_dir. docs/data.md has a command for each source.
 
-Add --include_masks for a model that learns masks, from the polygons or run
-lengths of the json, or from folders of pictures as microscopy sets have them:
+Add --include_masks for a model that learns masks, from polygons or run lengths
+of the annotations, or from folders of pictures as microscopy sets have them:
 label images (masks/IMAGE.png), or a picture for each object
 (masks/IMAGE/ANYTHING.png). Without --mask_class, there is a folder of these for
 each class, masks/CLASS/.
@@ -217,8 +217,8 @@ def _names_masks(values: Dict[str, Any]) -> bool:
 
 @flags.multi_flags_validator(
   ['name', 'split'],
-  'There is one --name; with --split two or three, all different, such as '
-  '--split=0.8,0.2 --name=train,val.',
+  'There is one --name, without a folder; with --split two or three, all '
+  'different, such as --split=0.8,0.2 --name=train,val.',
 )
 def _are_named(values: Dict[str, Any]) -> bool:
   names = values['name'] or []
@@ -226,6 +226,7 @@ def _are_named(values: Dict[str, Any]) -> bool:
     len(names) == len(values['split'] or [1])
     and len(set(names)) == len(names) <= 3
     and all(names)
+    and not any('/' in name for name in names)
   )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set
 
 from absl import flags
 
-from utils import errors, files, program
+from utils import errors, files, label_map, program
 
 FLAGS = flags.FLAGS
 
@@ -64,7 +64,7 @@ def safe_name(stated: str, image_id: int, ending: str, taken: Set[str]) -> str:
   return name
 
 
-def _read(record_paths: List[str]) -> Dict[str, Any]:
+def _read(file_pattern: str, record_paths: List[str]) -> Dict[str, Any]:
   """Returns what the records hold as a COCO dict, without file names."""
   import tensorflow.compat.v1 as tf
 
@@ -78,7 +78,7 @@ def _read(record_paths: List[str]) -> Dict[str, Any]:
     )
   try:
     return record_annotations.read_annotations(
-      FLAGS.file_pattern,
+      file_pattern,
       include_mask=contents[0] != record_contents.OBJECTS,
     )
   except tf.errors.OpError as error:
@@ -107,16 +107,14 @@ def _features(record_paths: List[str]) -> Iterator[Any]:
       yield example.features.feature
 
 
-def _name_classes(coco: Dict[str, Any]) -> None:
-  from utils import label_map
-
+def _name_classes(coco: Dict[str, Any], label_map_file: Optional[str]) -> None:
   found = {category['id'] for category in coco['categories']}
   names = {class_id: str(class_id) for class_id in found}
-  if FLAGS.label_map:
-    names = label_map.read_label_map(FLAGS.label_map)
+  if label_map_file:
+    names = label_map.read_label_map(label_map_file)
   if found - set(names):
     raise errors.DataError(
-      f'--label_map={FLAGS.label_map} has no class {min(found - set(names))}, '
+      f'--label_map={label_map_file} has no class {min(found - set(names))}, '
       'which the records have.'
     )
   coco['categories'] = [
@@ -150,26 +148,34 @@ def _write(
     json.dump(coco, file, allow_nan=False)
 
 
-def main(argv: List[str]) -> None:
-  del argv  # Unused.
-  output_dir = os.path.abspath(FLAGS.output_dir)
-  if files.is_remote(FLAGS.output_dir):
+def convert(
+  file_pattern: str, output_dir: str, label_map_file: Optional[str] = None
+) -> Dict[str, Any]:
+  """Writes OUTPUT_DIR/instances.json and OUTPUT_DIR/images/, or nothing.
+
+  Args:
+    file_pattern: of records of a detector.
+    output_dir: local folder, which must not exist.
+    label_map_file: names of the classes; by default they are their ids.
+
+  Returns:
+    What is in the json.
+
+  Raises:
+    errors.DataError: a record cannot be used, or has an unnamed class.
+    errors.ConfigError: `output_dir` cannot be made.
+  """
+  if files.is_remote(output_dir) or os.path.lexists(output_dir):
     raise errors.ConfigError(
-      f'--output_dir={FLAGS.output_dir}: needs a local folder.'
+      f'--output_dir={output_dir}: needs a local folder that does not exist.'
     )
-  if os.path.lexists(output_dir):
-    raise errors.ConfigError(
-      f'--output_dir={FLAGS.output_dir} exists. Give a new one.'
-    )
-  # Imports TensorFlow, which is quiet only if logging is set up before.
-  program.quieten_tensorflow()
   from dataloader import record_files
 
-  record_paths = record_files.find_files(FLAGS.file_pattern, '--file_pattern')
-  coco = _read(record_paths)
-  _name_classes(coco)
-  parent, name = os.path.split(output_dir)
-  unfinished = os.path.join(parent, f'.{name}.unfinished')
+  record_paths = record_files.find_files(file_pattern, '--file_pattern')
+  coco = _read(file_pattern, record_paths)
+  _name_classes(coco, label_map_file)
+  parent, name = os.path.split(os.path.abspath(output_dir))
+  unfinished = os.path.join(parent, f'.{name}.tmp')
   # Of a run that was killed.
   shutil.rmtree(unfinished, ignore_errors=True)
   try:
@@ -177,6 +183,14 @@ def main(argv: List[str]) -> None:
     os.rename(unfinished, output_dir)
   finally:
     shutil.rmtree(unfinished, ignore_errors=True)
+  return coco
+
+
+def main(argv: List[str]) -> None:
+  del argv  # Unused.
+  # Imports TensorFlow, which is quiet only if logging is set up before.
+  program.quieten_tensorflow()
+  coco = convert(FLAGS.file_pattern, FLAGS.output_dir, FLAGS.label_map)
   print(
     '{} images with {} boxes of {} classes in {}'.format(
       len(coco['images']),

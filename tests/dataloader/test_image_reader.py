@@ -127,6 +127,10 @@ def test_records_hold_what_the_reader_sees(decoder):
   for encoded, is_kept, size, orientation in (
     (_encode(_picture(), 'JPEG'), True, (20, 12), 1),
     (_encode(_picture('L'), 'JPEG'), True, (20, 12), 1),
+    (_encode(_picture(), 'PNG'), True, (20, 12), 1),
+    (_encode(_picture('L'), 'PNG'), True, (20, 12), 1),
+    (_encode(_picture('1'), 'PNG'), True, (20, 12), 1),
+    (_encode(_picture('P'), 'PNG'), True, (20, 12), 1),
     (_encode(_picture('RGBA'), 'PNG'), True, (20, 12), 1),
     (_encode(_picture(), 'JPEG', exif=exif.tobytes()), False, (12, 20), 6),
     (_encode(_picture('CMYK'), 'JPEG'), False, (20, 12), 1),
@@ -141,6 +145,36 @@ def test_records_hold_what_the_reader_sees(decoder):
       _decode(decoder, stored.data, as_in_training=True).pixels,
       _decode(decoder, encoded).pixels,
     )
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize(
+  'mode, options',
+  [('RGB', {}), ('L', {}), ('RGB', {'progressive': True, 'subsampling': 0})],
+)
+def test_damaged_jpegs_are_found_as_training_finds_them(decoder, mode, options):
+  picture = Image.fromarray(record_factory.pixels(67, 90, seed=2)).convert(mode)
+  whole = _encode(picture, 'JPEG', **options)
+  random = np.random.RandomState(0)
+  damaged = [whole[:length] for length in range(200, len(whole), 97)]
+  for _ in range(150):
+    content = bytearray(whole)
+    content[random.randint(2, len(whole))] = random.randint(256)
+    damaged.append(bytes(content))
+  outcomes = []
+  for encoded in [whole, *damaged]:
+    try:
+      expected = decoder.open(encoded).decode().pixels.shape[:2]
+    except errors.DataError:
+      expected = None
+    try:
+      stored = decoder.encode_for_record(encoded)
+      found = (stored.height, stored.width)
+    except errors.DataError:
+      found = None
+    assert found == expected
+    outcomes.append(found)
+  assert outcomes[0] == (67, 90) and outcomes.count(None) > 10
 
 
 @pytest.mark.parametrize('format_name', ['JPEG', 'PNG'])
@@ -232,3 +266,5 @@ def test_large_images_are_refused_unread(decoder):
 def test_what_cannot_be_read(decoder, encoded, message):
   with pytest.raises(errors.DataError, match=message):
     _decode(decoder, encoded)
+  with pytest.raises(errors.DataError, match=message):
+    decoder.encode_for_record(encoded)

@@ -100,6 +100,15 @@ def test_runs(tmp_path):
 
 
 @pytest.mark.slow
+def test_conversion(tmp_path):
+  text = '\n'.join(_run('conversion', f'--bccd_dir={tmp_path}/none'))
+  seconds = re.findall(r' ([\d.]+) s of 1000 images', text)
+  decoding, conversion = map(float, seconds)
+  ratio = re.search(r'conversion / reading and decoding ([\d.]+)', text)[1]
+  assert float(ratio) == pytest.approx(conversion / decoding, rel=0.1)
+
+
+@pytest.mark.slow
 def test_input(tmp_path):
   path = tmp_path / 'part.tfrecord'
   record_factory.write_records(path, [record_factory.make_record()] * 8)

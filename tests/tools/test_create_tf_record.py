@@ -1,13 +1,19 @@
 """The files of a conversion, and the program that makes them."""
 
 import json
+from unittest import mock
 
 import pytest
 
 from tests import programs
 from tests.tools import annotated_images
+from tools.record_sources import (
+  classification_records,
+  images,
+  shards,
+  unfinished_set,
+)
 from tools.record_sources import report as report_lib
-from tools.record_sources import shards, unfinished_set
 from utils import errors
 
 
@@ -72,6 +78,36 @@ def test_an_earlier_run_is_only_replaced_when_told(voc_dirs, tmp_path):
   assert names == ['train-00000-of-00001.tfrecord']
 
 
+@pytest.mark.parametrize('kind', ['boxes', 'crops'])
+def test_number_of_threads_does_not_show(kind, tmp_path):
+  folder = tmp_path / 'voc'
+  folder.mkdir()
+  for number in range(30):
+    annotated_images.save_image(folder / f'{number}.png', 40 + number)
+    name = ('cat', 'dog')[number % 2]
+    box = annotated_images.voc_object(name, 2, 3, 20 + number, 18)
+    annotated_images.write_xml(
+      *(folder, str(number), box, f'{number}.png', (40 + number, 30))
+    )
+  contents = []
+  for threads in (1, 7):
+    report = report_lib.Report()
+    out = tmp_path / str(threads)
+    kinds = {'crops': classification_records.CropRecords(0.1)}
+    with mock.patch.object(images, '_NUM_THREADS', threads):
+      annotated_images.convert(
+        annotated_images.read_voc((folder, folder), report),
+        report,
+        out,
+        num_shards=4,
+        kind=kinds.get(kind),
+      )
+    contents.append(
+      {path.name: path.read_bytes() for path in (out / 'out').iterdir()}
+    )
+  assert len(contents[0]) == 7 and contents[0] == contents[1]
+
+
 def test_splits_must_agree_on_the_classes(voc_dirs, tmp_path):
   report = report_lib.Report()
   annotated = annotated_images.read_voc(voc_dirs, report)
@@ -115,3 +151,57 @@ def test_strict_turns_problems_into_exit_code_1(voc_dirs, tmp_path):
   assert refused.returncode == 1
   assert '--overwrite' in refused.stderr
   assert 'Traceback' not in refused.stderr
+
+
+def test_a_split_has_files_of_its_own_and_one_label_map(tmp_path):
+  folder = tmp_path / 'voc'
+  folder.mkdir()
+  for number in range(10):
+    annotated_images.save_image(folder / f'{number}.jpg')
+    box = annotated_images.voc_object('cat', 4, 3, 20, 18 + 3 * number)
+    dog = annotated_images.voc_object('dog', 4, 3, 20, 18)
+    annotated_images.write_xml(
+      folder, str(number), box + (dog if number == 3 else '')
+    )
+  args = [
+    f'--voc_annotation_dir={folder}',
+    f'--image_dir={folder}',
+    '--output_dir={}'.format(tmp_path / 'out'),
+    '--num_shards=1',
+  ]
+  run = _run_program(*args, '--split=0.8,0.2', '--name=train,val')
+  assert run.returncode == 0, run.stderr
+  assert '8 images with 9 boxes' in run.stdout
+  assert '2 images with 2 boxes' in run.stdout
+  out = tmp_path / 'out'
+  assert sorted(path.name for path in out.iterdir()) == [
+    'label_map.txt',
+    'train-00000-of-00001.tfrecord',
+    'train.json',
+    'train_report.json',
+    'val-00000-of-00001.tfrecord',
+    'val.json',
+    'val_report.json',
+  ]
+  assert (out / 'label_map.txt').read_text().splitlines() == ['1:cat', '2:dog']
+  clipped = 0
+  for name, count in (('train', 8), ('val', 2)):
+    content = json.loads((out / f'{name}.json').read_text())
+    assert [c['name'] for c in content['categories']] == ['cat', 'dog']
+    own = {image['file_name'] for image in content['images']}
+    assert len(own) == count
+    findings = json.loads((out / f'{name}_report.json').read_text())['findings']
+    found = findings.get('box_clipped', {'findings': []})['findings']
+    assert {finding['file'] for finding in found} <= own
+    clipped += len(found)
+  assert clipped == 5
+  for wrong in (
+    ('--split=0.8,0.2', '--name=train'),
+    ('--split=0.8,0.1', '--name=train,val'),
+    ('--split=1', '--name=train'),
+    ('--name=train,val',),
+    ('--name=a', '--split_seed=1'),
+  ):
+    refused = _run_program(*args, *wrong)
+    assert refused.returncode == 2, wrong
+    assert '--split' in refused.stderr

@@ -1,5 +1,8 @@
 """Damaged annotations and label maps."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -7,7 +10,13 @@ from PIL import Image
 
 from evaluation import annotation_file, coco_evaluator
 from tests import mutations
-from tools.record_sources import coco, conversion, detection_records, voc
+from tools.record_sources import (
+  coco,
+  conversion,
+  detection_records,
+  sources,
+  voc,
+)
 from tools.record_sources import report as report_lib
 from utils import label_map
 
@@ -104,6 +113,71 @@ def test_voc_xml(content, folder):
   _convert(
     lambda report: voc.read_voc(str(folder), str(folder), report), folder
   )
+
+
+_SHAPE = {'label': 'cat', 'points': [[2, 3], [12, 3], [12, 14]]}
+_LABELME = {
+  'shapes': [_SHAPE, {**_SHAPE, 'shape_type': 'circle', 'group_id': 1}],
+  'imagePath': '..\\images\\a.png',
+  'imageHeight': 20,
+  'imageWidth': 30,
+}
+_YAML = 'path: .\ntrain: images\nnc: 2\nnames:\n  0: cat\n  1: dog\n'
+_CSV = (
+  'filename,width,height,class,xmin,ymin,xmax,ymax\n'
+  'a.png,30,20,cat,2,3,12,14\n"b.png",,,a,1,2,9,9\n'
+)
+_OPEN_IMAGES = (
+  'ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n'
+  'a,/m/1,.1,.4,.2,.7,0\nb,/m/2,0,1,0,1,1\n'
+)
+# Source, what it reads, and the file that is damaged with its content.
+_SOURCES = [
+  ('yolo', '', 'labels/a.txt', '0 .3 .5 .2 .1\n1 .1 .1 .5 .1 .5 .5\n'),
+  ('yolo', '', 'data.yaml', _YAML),
+  ('csv', 'a.csv', 'a.csv', _CSV),
+  ('open_images', 'b.csv', 'b.csv', _OPEN_IMAGES),
+  ('labelme', 'json', 'json/a.json', json.dumps(_LABELME)),
+]
+
+
+@pytest.fixture(scope='module')
+def others(folder):
+  """The set in every other format, in one folder."""
+  for name in ('images', 'labels', 'json'):
+    (folder / name).mkdir()
+  for name in ('a', 'b'):
+    shutil.copy(str(folder / (name + '.png')), str(folder / 'images'))
+    (folder / 'labels' / (name + '.txt')).write_text('0 .3 .5 .2 .2\n')
+  content = dict(_LABELME, imagePath='../images/b.png')
+  (folder / 'json/b.json').write_text(json.dumps(content))
+  return folder
+
+
+@st.composite
+def _damaged_sources(draw):
+  source, given, name, text = draw(st.sampled_from(_SOURCES))
+  if name.endswith('.json'):
+    content = draw(mutations.json_files(json.loads(text)))
+  else:
+    content = draw(mutations.encoded(mutations.texts(text, '\n, :"')))
+  return source, given, name, text, content
+
+
+@mutations.mutated(_damaged_sources(), quick=80)
+def test_other_sources(example, others):
+  source, given, name, text, content = example
+  (others / name).write_bytes(content)
+  path = str(others / given)
+  mutations.attempt(lambda: sources.recognise(path))
+  found = sources.Found(source, path)
+  image_dir = None if source == 'yolo' else str(others / 'images')
+  _convert(
+    lambda report: sources.read(found, image_dir, report, sources.Wanted()),
+    others,
+    include_masks=len(content) % 2 == 0,
+  )
+  (others / name).write_text(text)
 
 
 _LABEL_MAPS = st.sampled_from(

@@ -32,7 +32,7 @@ def test_editors_may_mark_their_encoding(tmp_path, encoding):
 def test_another_encoding_is_named(tmp_path):
   path = tmp_path / 'labels.txt'
   path.write_bytes('1:Käfer'.encode('latin-1'))
-  with pytest.raises(errors.DataError, match='labels.txt: .* decode'):
+  with pytest.raises(errors.DataError, match='labels.txt: .* as UTF-8'):
     label_map.read_label_map(str(path))
 
 

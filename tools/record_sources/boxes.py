@@ -1,6 +1,5 @@
 """Choice of the boxes that a record can hold."""
 
-import itertools
 from typing import Container, List, Optional
 
 from dataloader import image_reader
@@ -8,8 +7,8 @@ from tools.record_sources import annotations, frames
 from tools.record_sources import report as report_lib
 from utils import errors, mask_utils
 
-# Shares of a box that lies half outside its image reach this far beyond it.
-_BEYOND = 0.5
+# Of a side; a box that lies half outside its image ends there.
+_MOST_SHARE = 1.5
 # COCO coordinates have two decimals: a box that ends at the border of its image
 # can seem to reach this far beyond it, in pixels.
 _ROUNDING = 0.02
@@ -36,75 +35,59 @@ def usable_boxes(
     area is set, and with masks `segmentation` is of run lengths of the image as
     it is stored. None if the image is not the one that was annotated.
   """
-  if image.is_normalized:
-    image = _in_pixels(image, encoded, report)
   frame = frames.change_of_frame(image, encoded, report)
   if frame is None:
     return None
   width, height = encoded.width, encoded.height
   usable = []
-  for box in image.boxes:
-    what = annotations.described(box)
-    if box.class_name not in class_names:
-      report.add('unknown_class', image.file_name, what)
+  for annotated in image.boxes:
+    objection = _objection(annotated, image, class_names, min(width, height))
+    if objection:
+      what = annotations.described(annotated)
+      report.add(objection, image.file_name, what)
       continue
+    box = frame.box(annotated)
+    excess = max(-box.xmin, -box.ymin, box.xmax - width, box.ymax - height)
+    what = ''
+    if excess > 0:
+      what = f'{annotations.described(annotated)}; image {width}x{height}'
+      box = box._replace(
+        xmin=max(box.xmin, 0.0),
+        ymin=max(box.ymin, 0.0),
+        xmax=min(box.xmax, float(width)),
+        ymax=min(box.ymax, float(height)),
+      )
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
-      report.add('box_without_area', image.file_name, what)
-      continue
-    if max(box.xmax, box.ymax) <= 1 < min(width, height):
-      report.add('box_of_shares', image.file_name, what)
-      continue
-    box = frame.box(box)
-    clipped = box._replace(
-      xmin=max(box.xmin, 0.0),
-      ymin=max(box.ymin, 0.0),
-      xmax=min(box.xmax, float(width)),
-      ymax=min(box.ymax, float(height)),
-    )
-    size = f'{what}; image {width}x{height}'
-    if clipped.xmax <= clipped.xmin or clipped.ymax <= clipped.ymin:
-      report.add('box_outside_image', image.file_name, size)
+      report.add('box_outside_image', image.file_name, what)
       continue
     if include_masks:
-      clipped = _with_mask(clipped, frame, image.file_name, report)
-      if clipped is None:
+      box = _with_mask(box, frame, image.file_name, report)
+      if box is None:
         continue
-    box_area = (clipped.xmax - clipped.xmin) * (clipped.ymax - clipped.ymin)
-    area = box_area if clipped.area is None else min(clipped.area, box_area)
-    if _excess(box, width, height) > _ROUNDING:
-      report.add('box_clipped', image.file_name, size)
-    usable.append(clipped._replace(area=area))
+    if excess > _ROUNDING:
+      report.add('box_clipped', image.file_name, what)
+    box_area = (box.xmax - box.xmin) * (box.ymax - box.ymin)
+    if box.area is None or box.area > box_area:
+      box = box._replace(area=box_area)
+    usable.append(box)
   return usable
 
 
-def _in_pixels(
+def _objection(
+  box: annotations.Box,
   image: annotations.AnnotatedImage,
-  encoded: image_reader.Encoded,
-  report: report_lib.Report,
-) -> annotations.AnnotatedImage:
-  """Returns the image with its boxes in pixels of the upright image."""
-  sides = (encoded.width, encoded.height)
-  boxes = []
-  for box in image.boxes:
-    edges = (box.xmin, box.ymin, box.xmax, box.ymax)
-    if min(edges) < -_BEYOND or max(edges) > 1 + _BEYOND:
-      what = annotations.described(box)
-      report.add('box_of_pixels', image.file_name, what)
-      continue
-    xmin, ymin, xmax, ymax = (v * side for v, side in zip(edges, sides * 2))
-    polygons = box.segmentation and [
-      [v * side for v, side in zip(polygon, itertools.cycle(sides))]
-      for polygon in box.segmentation
-    ]
-    boxes.append(
-      annotations.Box(
-        box.class_name,
-        *(xmin, ymin, xmax, ymax),
-        is_crowd=box.is_crowd,
-        segmentation=polygons,
-      )
-    )
-  return image._replace(boxes=boxes)
+  class_names: Container[str],
+  shorter_side: int,
+) -> str:
+  """Returns the finding for which a box is left out as annotated, or ''."""
+  if box.class_name not in class_names:
+    return 'unknown_class'
+  if box.xmax <= box.xmin or box.ymax <= box.ymin:
+    return 'box_without_area'
+  if image.is_normalized:
+    return 'box_of_pixels' if max(box.xmax, box.ymax) > _MOST_SHARE else ''
+  is_share = max(box.xmax, box.ymax) <= 1 < shorter_side
+  return 'box_of_shares' if is_share else ''
 
 
 def _with_mask(
@@ -132,8 +115,3 @@ def _with_mask(
     segmentation=mask_utils.encode_as_text(mask),
     area=area if box.area is None else box.area,
   )
-
-
-def _excess(box: annotations.Box, width: int, height: int) -> float:
-  """Returns how far, in pixels, a box reaches beyond its image."""
-  return max(-box.xmin, -box.ymin, box.xmax - width, box.ymax - height)

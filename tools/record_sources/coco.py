@@ -78,11 +78,11 @@ def _annotated_images(
     annotations.AnnotatedImage(
       source_id=image.id,
       file_name=image.file_name,
-      path=found[image.file_name].path,
+      path=found[image.file_name][0],
       boxes=[_box(box, names) for box in boxes[image.id]],
       width=image.width,
       height=image.height,
-      other_paths=found[image.file_name].other_paths,
+      other_paths=found[image.file_name][1:],
     )
     for image in images.values()
   ]

@@ -1,35 +1,31 @@
 """Boxes in a CSV file: a row for each, with the name of its image."""
 
-import os
 from typing import Dict, List, Optional, Sequence
 
 from tools.record_sources import annotations, csv_rows, image_files
 from tools.record_sources import report as report_lib
-from utils import errors
 from utils import label_map as label_map_lib
 
-# How columns are called, the first in place of later ones.
-_COLUMNS = {
-  'filename': ('filename', 'file', 'image', 'imagename', 'imagepath', 'path'),
-  'class': ('class', 'label', 'classname', 'category'),
-  **{'xmin': ('xmin', 'x1'), 'ymin': ('ymin', 'y1')},
-  **{'xmax': ('xmax', 'x2'), 'ymax': ('ymax', 'y2')},
-  'width': ('width',),
-  'height': ('height',),
-}
-_OPTIONAL = ('width', 'height')
-_EDGES = ('xmin', 'ymin', 'xmax', 'ymax')
+# What is needed, then what may be missing; the first name in place of later
+# ones.
+_COLUMNS = (
+  ('filename', 'file', 'image', 'imagename', 'imagepath', 'path'),
+  ('class', 'label', 'classname', 'category'),
+  *(('xmin', 'x1'), ('ymin', 'y1'), ('xmax', 'x2'), ('ymax', 'y2')),
+)
+_SIZE = ('width', 'height')
 
 
-def column_names(columns: Sequence[str]) -> Optional[Dict[str, str]]:
-  """Returns what each column is called; None if one is missing."""
-  found = {
-    key: name
-    for key, names in _COLUMNS.items()
-    for name in reversed(names)
-    if name in columns
-  }
-  return None if set(_COLUMNS) - set(found) - set(_OPTIONAL) else found
+def needed_columns(columns: Sequence[str]) -> Optional[List[str]]:
+  """Returns how file name, class, edges and size are called.
+
+  None if one is missing; the size may be.
+  """
+  found = [
+    next((name for name in names if name in columns), '') for names in _COLUMNS
+  ]
+  size = _SIZE if set(_SIZE) <= set(columns) else ()
+  return [*found, *size] if all(found) else None
 
 
 def read_csv(
@@ -56,46 +52,26 @@ def read_csv(
       names.
   """
   table = csv_rows.Table(path)
-  columns = column_names(table.columns)
+  columns = needed_columns(table.columns)
   if columns is None:
-    raise errors.DataError(
-      f'{path}: its first line has to name the columns filename, class, xmin, '
-      f'ymin, xmax and ymax; it has {errors.shown(table.columns)}.'
-    )
-  csv_name = os.path.basename(path)
+    raise table.lacking('filename, class, xmin, ymin, xmax and ymax')
   boxes: Dict[str, List[annotations.Box]] = {}
   sizes: Dict[str, List[Optional[int]]] = {}
-  names = set()
-  for place, cells in table.rows(report):
-    file_name = cells[columns['filename']].replace('\\', '/')
-    name = label_map_lib.clean_name(cells[columns['class']])
-    texts = [cells[columns[edge]] for edge in _EDGES]
-    if file_name and not name and not any(texts):
-      boxes.setdefault(file_name, [])
-      continue
-    if not file_name or not name:
-      what = f'{place}: no {"class" if file_name else "filename"}'
-      report.add('malformed_line', csv_name, what)
+  for line, cells in table.rows(columns, report):
+    file_name = cells[0].strip().replace('\\', '/')
+    name, is_empty = label_map_lib.clean_name(cells[1]), not any(cells[1:6])
+    if not file_name or not (name or is_empty):
+      what = f'line {line}: no {"class" if file_name else "file name"}'
+      report.add('malformed_line', table.name, what)
       continue
     # Its image is annotated, even if nothing else of the line can be used.
     found = boxes.setdefault(file_name, [])
-    edges = table.numbers(texts)
-    if None in edges:
-      what = f'{place}: {", ".join(texts)[:60]!r}; needed are four numbers'
-      report.add('malformed_box', csv_name, what)
-      continue
-    size = [annotations.side(cells.get(columns.get(key))) for key in _OPTIONAL]
+    size = [annotations.side(cell) for cell in cells[6:]]
     if sizes.setdefault(file_name, size) != size:
-      what = f'{place}: image size {size}, but {sizes[file_name]} before'
-      report.add('malformed_line', csv_name, what)
+      what = f'line {line}: image size {size}, but {sizes[file_name]} before'
+      report.add('malformed_line', table.name, what)
       continue
-    names.add(name)
-    found.append(annotations.Box(name, *edges))
-  images = [
-    image._replace(**dict(zip(_OPTIONAL, sizes.get(image.file_name, ()))))
-    for image in image_files.annotated_images(boxes, image_dir, report)
-  ]
-  image_files.report_others(images, image_dir, report)
-  return annotations.AnnotatedSet(
-    images, label_map or dict(enumerate(sorted(names), 1))
-  )
+    edges = None if is_empty else table.edges(line, cells[2:6], report)
+    if edges:
+      found.append(annotations.Box(name, *edges))
+  return image_files.annotated_set(boxes, sizes, image_dir, report, label_map)

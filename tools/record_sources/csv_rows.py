@@ -4,9 +4,10 @@ import codecs
 import csv
 import io
 import json
+import operator
 import os
 import re
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -25,7 +26,7 @@ class Table:
     path: local path or bucket URL; UTF-8, UTF-16 or UTF-32.
 
   Attributes:
-    path: as given.
+    name: that of the file.
     columns: their names in lower case, letters and digits only: `xmin` for
       `x_min` and `XMin`.
 
@@ -34,55 +35,70 @@ class Table:
   """
 
   def __init__(self, path: str):
-    self.path = path
+    self._path, self.name = path, os.path.basename(path)
     header = next(lines(path), '')
     # Python's sniffer looks at decimal commas, too.
     self._delimiter = max(_DELIMITERS, key=header.count)
-    names = next(csv.reader([header], delimiter=self._delimiter), [])
+    try:
+      names = next(csv.reader([header], delimiter=self._delimiter), [])
+    except csv.Error as error:
+      raise errors.DataError(f'{path}, line 1: no CSV: {error}.') from error
     self.columns = [re.sub('[^a-z0-9]', '', name.lower()) for name in names]
 
+  def lacking(self, columns: str) -> errors.DataError:
+    """Returns the error for a file without columns that are needed."""
+    return errors.DataError(
+      f'{self._path}: its first line has to name the columns {columns}; it has '
+      f'{errors.shown(self.columns)}.'
+    )
+
   def rows(
-    self, report: report_lib.Report
-  ) -> Iterator[Tuple[str, Dict[str, str]]]:
-    """Yields 'line N' and the cells of each row that is not empty, by column.
+    self, columns: Sequence[str], report: report_lib.Report
+  ) -> Iterator[Tuple[int, Tuple[str, ...]]]:
+    """Yields number and cells of each line that is not empty.
 
     Args:
-      report: receives rows that are malformed.
+      columns: those to return, at least two of `self.columns`.
+      report: receives lines that are malformed.
     """
-    name = os.path.basename(self.path)
-    reader = csv.reader(
-      lines(self.path), delimiter=self._delimiter, strict=True
-    )
+    pick = operator.itemgetter(*map(self.columns.index, columns))
+    style = {'delimiter': self._delimiter, 'skipinitialspace': True}
+    reader = csv.reader(lines(self._path), **style, strict=True)
     while True:
-      place = f'line {reader.line_num + 1}'
+      number = reader.line_num + 1
       try:
         cells = next(reader, None)
       except csv.Error as error:
-        what = f'{place} up to {reader.line_num}: {error}; is a quote missing?'
-        report.add('malformed_line', name, what)
+        what = f'line {number} up to {reader.line_num}: {error}'
+        report.add('malformed_line', self.name, what + '; is a quote missing?')
         continue
       if cells is None:
         return
-      if reader.line_num == 1 or not any(cell.strip() for cell in cells):
-        continue
-      if len(cells) != len(self.columns):
-        report.add(
-          'malformed_line',
-          name,
-          f'{place}: {len(cells)} cells, not {len(self.columns)} as the first '
-          f'line has: {self._delimiter.join(cells)[:_NUM_SHOWN]!r}',
-        )
-        continue
-      yield place, dict(zip(self.columns, map(str.strip, cells)))
+      if len(cells) == len(self.columns):
+        if number > 1 and any(cells):
+          yield number, pick(cells)
+      elif any(cells):
+        shown = self._delimiter.join(cells)[:_NUM_SHOWN]
+        what = f'line {number}: {len(cells)} cells, not {len(self.columns)} as '
+        what += f'the first line has: {shown!r}'
+        report.add('malformed_line', self.name, what)
 
-  def numbers(self, cells: List[str]) -> List[Optional[float]]:
-    """Returns the number in each cell, None for what is none.
+  def edges(
+    self, line: int, cells: Sequence[str], report: report_lib.Report
+  ) -> Optional[List[float]]:
+    """Returns the numbers in four cells; None, reported, if one is none.
 
     Between semicolons a comma may be that of a decimal.
     """
     if self._delimiter == ';':
       cells = [cell.replace(',', '.') for cell in cells]
-    return [numerals.number(cell) for cell in cells]
+    numbers = [numerals.number(cell) for cell in cells]
+    if None not in numbers:
+      return numbers
+    shown = ', '.join(cells)[:_NUM_SHOWN]
+    what = f'line {line}: {shown!r}; needed are four numbers'
+    report.add('malformed_box', self.name, what)
+    return None
 
 
 def lines(path: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Frames of annotated boxes and of stored pixels."""
 
+import itertools
 from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Frame(NamedTuple):
   """Takes boxes and masks of the annotation to the upright image.
 
   Attributes:
-    annotated: (width, height) in pixels that the annotation refers to.
+    annotated: (width, height) in pixels that the annotation refers to; (1, 1)
+      if it is in shares of them.
     actual: that of the image; as annotated, before it is turned.
     orientation: EXIF's, by which to turn.
     encoded: the upright image.
@@ -31,25 +33,33 @@ class Frame(NamedTuple):
   encoded: image_reader.Encoded
 
   def box(self, box: annotations.Box) -> annotations.Box:
-    x_scale, y_scale = (a / b for a, b in zip(self.actual, self.annotated))
-    box = box._replace(
-      xmin=box.xmin * x_scale,
-      ymin=box.ymin * y_scale,
-      xmax=box.xmax * x_scale,
-      ymax=box.ymax * y_scale,
-      area=box.area and box.area * x_scale * y_scale,
-    )
+    if self.actual != self.annotated:
+      x_scale, y_scale = (a / b for a, b in zip(self.actual, self.annotated))
+      box = box._replace(
+        xmin=box.xmin * x_scale,
+        ymin=box.ymin * y_scale,
+        xmax=box.xmax * x_scale,
+        ymax=box.ymax * y_scale,
+        area=box.area and box.area * x_scale * y_scale,
+      )
     return box if self.orientation == 1 else _turned(box, self.encoded)
 
   def mask(self, segmentation: Any) -> np.ndarray:
     """Returns uint8 [height, width]; DataError if it is no mask."""
-    width, height = self.annotated
+    annotated = self.annotated
+    if annotated == (1, 1):
+      annotated = self.actual
+      segmentation = [
+        [v * side for v, side in zip(polygon, itertools.cycle(annotated))]
+        for polygon in segmentation
+      ]
+    width, height = annotated
     if not annotation_file.is_segmentation(segmentation, height, width):
       raise errors.DataError(
         f'neither polygons nor run lengths of {width}x{height} pixels'
       )
     mask = mask_lib.decode(mask_utils.to_rle(segmentation, height, width))
-    if self.actual != self.annotated:
+    if self.actual != annotated:
       mask = np.asarray(
         Image.fromarray(mask).resize(self.actual, Image.NEAREST)
       )
@@ -98,6 +108,8 @@ def change_of_frame(
       ),
     )
   orientation = 1 if is_upright else encoded.orientation
+  if image.is_normalized:
+    annotated = (1, 1)
   return Frame(annotated, actual, orientation, encoded)
 
 

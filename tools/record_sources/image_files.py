@@ -3,7 +3,7 @@
 import collections
 import os
 import re
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from tools.record_sources import annotations, folders
 from tools.record_sources import report as report_lib
@@ -12,15 +12,8 @@ from utils import files
 _MAX_ID = 2**63 - 1
 
 
-class Places(NamedTuple):
-  """Where an image may be: at `path`, else at one of `other_paths`."""
-
-  path: str
-  other_paths: List[str]
-
-
-def places(file_names: Sequence[str], image_dir: str) -> Dict[str, Places]:
-  """Returns where to look for images that were annotated somewhere else.
+def places(file_names: Sequence[str], image_dir: str) -> Dict[str, List[str]]:
+  """Returns paths at which to look for each image, likely ones first.
 
   Args:
     file_names: paths as annotations have them, of any system.
@@ -32,60 +25,53 @@ def places(file_names: Sequence[str], image_dir: str) -> Dict[str, Places]:
     ending for name in file_names for ending in files.path_endings(name)
   )
   return {
-    name: Places(
-      os.path.join(image_dir, name),
-      [
-        os.path.join(image_dir, ending)
-        for ending in files.path_endings(name)
-        if endings[ending] == 1
-      ],
-    )
+    name: [
+      os.path.join(image_dir, path)
+      for path in (name, *files.path_endings(name))
+      if path is name or endings[path] == 1
+    ]
     for name in file_names
   }
 
 
-def annotated_images(
+def annotated_set(
   boxes: Dict[str, List[annotations.Box]],
+  sizes: Dict[str, Sequence[Optional[int]]],
   image_dir: str,
   report: report_lib.Report,
-  **same: bool,
-) -> List[annotations.AnnotatedImage]:
-  """Returns an image for each file name that has a list of boxes.
+  label_map: Optional[Dict[int, str]],
+  is_normalized: bool = False,
+) -> annotations.AnnotatedSet:
+  """Returns a set of images that are known by their file names.
 
   Args:
-    boxes: by file name; what occurs again is left out.
+    boxes: of each file name; what occurs again is left out.
+    sizes: width and height of those that are known.
     image_dir: folder of the images.
-    report: receives what occurs again.
-    **same: fields that all images share.
+    report: receives what is left out, and pictures that are no images.
+    label_map: class ids by name. Default: the names that occur, in alphabetical
+      order, from 1.
+    is_normalized: as in `annotations.AnnotatedImage`.
   """
   ids, found = source_ids(list(boxes)), places(list(boxes), image_dir)
-  return [
+  images = [
     annotations.AnnotatedImage(
-      source_id=ids[name],
-      file_name=name,
-      path=found[name].path,
-      boxes=without_repetitions(boxes[name], name, report),
-      other_paths=found[name].other_paths,
-      **same,
+      *(ids[name], name, found[name][0]),
+      without_repetitions(boxes[name], name, report),
+      *(sizes.get(name) or (None, None)),
+      found[name][1:],
+      is_normalized=is_normalized,
     )
     for name in boxes
   ]
-
-
-def report_others(
-  images: Sequence[annotations.AnnotatedImage],
-  image_dir: str,
-  report: report_lib.Report,
-) -> None:
-  """Reports the pictures of a folder that are none of the images."""
-  known = {
-    os.path.normpath(path)
-    for image in images
-    for path in (image.path, *image.other_paths)
-  }
+  known = {os.path.normpath(p) for paths in found.values() for p in paths}
   for name in folders.list_pictures(image_dir, '--image_dir'):
     if os.path.normpath(os.path.join(image_dir, name)) not in known:
       report.add('image_without_annotation', name)
+  names = {box.class_name for image in images for box in image.boxes}
+  return annotations.AnnotatedSet(
+    images, label_map or dict(enumerate(sorted(names), 1))
+  )
 
 
 def box_of_points(
@@ -131,6 +117,6 @@ def image_ids(stems: Sequence[str]) -> Dict[str, int]:
       [int(groups[-1]) for groups in digits],
       [int(''.join(groups)) for groups in digits],
     ):
-      if len(set(numbers)) == len(stems) and max(numbers) <= _MAX_ID:
+      if len(set(numbers)) == len(stems) and max(numbers, default=0) <= _MAX_ID:
         return dict(zip(stems, numbers))
   return {stem: number for number, stem in enumerate(stems, 1)}

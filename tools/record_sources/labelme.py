@@ -40,7 +40,7 @@ def read_labelme(
   Raises:
     errors.DataError: the folder cannot be read, or holds no json.
   """
-  folder, names = os.path.split(path)[0], [os.path.basename(path)]
+  folder, names = os.path.dirname(path) or '.', [os.path.basename(path)]
   if tf.io.gfile.isdir(path):
     folder, names = path, folders.list_folder(path, _FLAG)
   names = [name for name in names if name.lower().endswith('.json')]
@@ -59,19 +59,10 @@ def read_labelme(
       report.add('duplicate_image', name, file_name)
       continue
     boxes[file_name] = list(_boxes(content['shapes'], name, report))
-    sizes[file_name] = {
-      key: annotations.side(content.get(stated))
-      for key, stated in (('width', 'imageWidth'), ('height', 'imageHeight'))
-    }
-  base = image_dir or folder
-  images = [
-    image._replace(**sizes[image.file_name])
-    for image in image_files.annotated_images(boxes, base, report)
-  ]
-  image_files.report_others(images, base, report)
-  classes = {box.class_name for found in boxes.values() for box in found}
-  return annotations.AnnotatedSet(
-    images, label_map or dict(enumerate(sorted(classes), 1))
+    sides = (content.get('imageWidth'), content.get('imageHeight'))
+    sizes[file_name] = [annotations.side(side) for side in sides]
+  return image_files.annotated_set(
+    boxes, sizes, image_dir or folder, report, label_map
   )
 
 

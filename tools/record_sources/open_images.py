@@ -8,12 +8,14 @@ from tools.record_sources import report as report_lib
 from utils import errors
 from utils import label_map as label_map_lib
 
-_COLUMNS = {'imageid', 'labelname', 'xmin', 'ymin', 'xmax', 'ymax'}
+_COLUMNS = ('imageid', 'labelname', 'xmin', 'ymin', 'xmax', 'ymax')
+_GROUP = 'isgroupof'
+_NUM_SHOWN = 60
 
 
 def has_columns(columns: Sequence[str]) -> bool:
   """Whether a CSV file of these columns is of Open Images."""
-  return set(columns) >= _COLUMNS
+  return set(_COLUMNS) <= set(columns)
 
 
 def read_open_images(
@@ -40,35 +42,29 @@ def read_open_images(
   """
   table = csv_rows.Table(path)
   if not has_columns(table.columns):
-    raise errors.DataError(
-      f'{path}: its first line has to name the columns ImageID, LabelName, '
-      f'XMin, XMax, YMin and YMax; it has {errors.shown(table.columns)}.'
-    )
-  csv_name = os.path.basename(path)
-  names = _read_names(class_names, report) if class_names else None
+    raise table.lacking('ImageID, LabelName, XMin, XMax, YMin and YMax')
+  named = class_names and _read_names(class_names, report)
   pictures = {
     os.path.splitext(os.path.basename(name))[0]: name
     for name in folders.list_pictures(image_dir, '--image_dir')
   }
   boxes: Dict[str, List[annotations.Box]] = {}
   num_others = 0
-  for place, cells in table.rows(report):
-    picture, code = pictures.get(cells['imageid']), cells['labelname']
+  columns = [*_COLUMNS, *({_GROUP} & set(table.columns))]
+  for line, cells in table.rows(columns, report):
+    picture = pictures.get(cells[0])
     if picture is None:
       num_others += 1
       continue
     found = boxes.setdefault(picture, [])
-    texts = [cells[edge] for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
-    edges = table.numbers(texts)
-    name = names.get(code) if names else label_map_lib.clean_name(code)
-    if None in edges:
-      what = f'{place}: {", ".join(texts)[:60]!r}; needed are four numbers'
-      report.add('malformed_box', csv_name, what)
-    elif not name:
-      what = f'{place}: {errors.shown(code)} is not in {class_names}'
-      report.add('unknown_class', csv_name, what)
-    else:
-      is_crowd = cells.get('isgroupof') == '1'
+    edges = table.edges(line, cells[2:6], report)
+    code = label_map_lib.clean_name(cells[1])
+    name = named.get(code) if class_names else code
+    if not name:
+      what = f'line {line}: class {code[:_NUM_SHOWN]!r} is not in {class_names}'
+      report.add('unknown_class', table.name, what)
+    elif edges:
+      is_crowd = cells[6:] == ('1',)
       found.append(annotations.Box(name, *edges, is_crowd=is_crowd))
   if not boxes:
     raise errors.DataError(
@@ -78,14 +74,9 @@ def read_open_images(
     )
   if num_others:
     what = f'{num_others} boxes of images that are not in {image_dir}'
-    report.add('other_images', csv_name, what)
-  images = image_files.annotated_images(
-    boxes, image_dir, report, is_normalized=True
-  )
-  image_files.report_others(images, image_dir, report)
-  occurring = {box.class_name for image in images for box in image.boxes}
-  return annotations.AnnotatedSet(
-    images, label_map or dict(enumerate(sorted(occurring), 1))
+    report.add('other_images', table.name, what)
+  return image_files.annotated_set(
+    boxes, {}, image_dir, report, label_map, is_normalized=True
   )
 
 
@@ -98,6 +89,6 @@ def _read_names(path: str, report: report_lib.Report) -> Dict[str, str]:
     if code.strip() and name:
       names[code.strip()] = name
     elif line.strip():
-      what = f'line {number}: {line[:60]!r}; needed is /m/0abc,Name'
+      what = f'line {number}: {line[:_NUM_SHOWN]!r}; needed is /m/0abc,Name'
       report.add('malformed_line', os.path.basename(path), what)
   return names

@@ -14,28 +14,49 @@ class _Kind(NamedTuple):
   is_problem: bool = True
 
 
+# A consequence ends with what can be done.
 _KINDS = {
-  'missing_image': _Kind('image file does not exist', 'image left out'),
-  'unreadable_image': _Kind('image does not decode', 'image left out'),
-  'unknown_format': _Kind('image of a format that is not read', 'left out'),
-  'size_contradicts': _Kind("size is not the image's", 'image left out'),
+  'missing_image': _Kind('image file does not exist', 'left out; --image_dir?'),
+  'unreadable_image': _Kind('image does not decode', 'left out; save it again'),
+  'unknown_format': _Kind(
+    'image of a format that is not read', 'left out; make it a JPEG or PNG'
+  ),
+  'size_contradicts': _Kind(
+    "size is not the image's", 'image left out; annotate it again'
+  ),
   'missing_annotation': _Kind('listed, but has no xml', 'image left out'),
-  'unreadable_annotation': _Kind('annotation cannot be read', 'image left out'),
+  'unreadable_annotation': _Kind(
+    'annotation cannot be read', 'image left out; save it again'
+  ),
   'duplicate_image': _Kind('image occurs again', 'repetition left out'),
-  'unknown_image_id': _Kind('box of an image not listed', 'box left out'),
-  'unknown_class': _Kind('class is not in the label map', 'box left out'),
+  'unknown_image_id': _Kind(
+    'box of an image not listed', 'box left out; list its image'
+  ),
+  'unknown_class': _Kind(
+    'class is not in the label map', 'box left out; --label_map?'
+  ),
   'ids_from_zero': _Kind('category ids start at 0', 'one added to each', False),
-  'malformed_line': _Kind('line that cannot be used', 'left out'),
-  'other_shape': _Kind('shape has no box', 'left out'),
+  'malformed_line': _Kind('line that cannot be used', 'left out; mend it'),
+  'other_shape': _Kind('shape has no box', 'left out; draw a rectangle'),
   'duplicate_box': _Kind('object occurs again', 'repetition left out'),
   'label_without_image': _Kind('label file without an image', 'left out'),
   'no_label_file': _Kind('image has no label file', 'no objects', False),
   'other_images': _Kind('boxes of images elsewhere', 'left out', False),
-  'malformed_box': _Kind('coordinates missing or no numbers', 'box left out'),
-  'box_without_area': _Kind('box without area or inverted', 'box left out'),
-  'box_of_shares': _Kind('box in shares of 1, not in pixels', 'box left out'),
-  'box_of_pixels': _Kind('box in pixels, not in shares of 1', 'box left out'),
-  'box_outside_image': _Kind('box wholly outside the image', 'box left out'),
+  'malformed_box': _Kind(
+    'coordinates missing or no numbers', 'box left out; write numbers'
+  ),
+  'box_without_area': _Kind(
+    'box without area or inverted', 'box left out; min before max'
+  ),
+  'box_of_shares': _Kind(
+    'box in shares of 1, not in pixels', 'box left out; times the side'
+  ),
+  'box_of_pixels': _Kind(
+    'box in pixels, not in shares of 1', 'box left out; divide by the side'
+  ),
+  'box_outside_image': _Kind(
+    'box wholly outside the image', 'box left out; draw it again'
+  ),
   'box_clipped': _Kind('box reaches beyond the image', 'clipped'),
   'no_mask': _Kind('object without a segmentation', 'object left out'),
   'malformed_mask': _Kind('segmentation is no mask', 'object left out'),

@@ -1,6 +1,7 @@
 """Source of annotations, recognised from what is there."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -31,8 +32,9 @@ SOURCES = {
   'yolo': 'data.yaml, or a folder with it, with classes.txt or obj.names',
   'csv': 'a csv whose first line names filename, class, xmin, ymin, xmax, ymax',
   'labelme': 'a folder of json files with `shapes`',
-  'open_images': 'a csv whose first line names ImageID, LabelName, XMin, ...',
+  'open_images': 'a csv whose first line names ImageID, LabelName and edges',
 }
+_BY_ENDING = {'.csv': 'csv', '.json': 'coco'}
 _HEAD = 2**20
 # Of many json files the first ones tell what they are.
 _MOST_JSON = 20
@@ -146,7 +148,9 @@ def recognise(path: str, source: Optional[str] = None) -> Found:
 
 def _fits(path: str) -> Iterator[Found]:
   if not tf.io.gfile.isdir(path):
-    source = _source_of_file(path)
+    ending = os.path.splitext(path)[1].lower()
+    # The reader of what its ending promises tells what it lacks.
+    source = _source_of_file(path) or _BY_ENDING.get(ending)
     if source:
       yield Found(source, path)
     return
@@ -156,16 +160,16 @@ def _fits(path: str) -> Iterator[Found]:
     yield from _fits(os.path.join(path, within[0]))
   if any(name.lower().endswith('.xml') for name in names):
     yield Found('voc', path)
-  if yolo.is_yolo(path, names):
+  if yolo.is_yolo(names):
     yield Found('yolo', path)
   tables = [n for n in names if n.lower().endswith('.csv')]
   texts = [n for n in names if n.lower().endswith('.json')][:_MOST_JSON]
-  fits = [
-    Found(source, file_path)
-    for file_path in [os.path.join(path, name) for name in tables + texts]
-    for source in [_source_of_file(file_path)]
-    if source
-  ]
+  fits = []
+  for file_path in [os.path.join(path, name) for name in tables + texts]:
+    # One that is damaged tells nothing.
+    with contextlib.suppress(errors.DataError):
+      source = _source_of_file(file_path)
+      fits += [Found(source, file_path)] if source else []
   if any(found.source == 'labelme' for found in fits):
     yield Found('labelme', path)
   yield from (found for found in fits if found.source != 'labelme')
@@ -179,15 +183,19 @@ def _source_of_file(path: str) -> Optional[str]:
     columns = csv_rows.Table(path).columns
     if open_images.has_columns(columns):
       return 'open_images'
-    return 'csv' if csv_boxes.column_names(columns) else None
+    return 'csv' if csv_boxes.needed_columns(columns) else None
   if ending != '.json':
     return None
   with tf.io.gfile.GFile(path, 'rb') as source:
     content = source.read(_HEAD)
   head = content.decode(json.detect_encoding(content), 'ignore')
-  if '"images"' in head or '"annotations"' in head:
-    return 'coco'
-  return 'labelme' if '"shapes"' in head or '"imageData"' in head else None
+  for source, keys in (
+    ('coco', 'images|annotations'),
+    ('labelme', 'shapes|imageData'),
+  ):
+    if re.search(rf'"({keys})"\s*:', head):
+      return source
+  return None
 
 
 def _root(path: str) -> str:
@@ -200,8 +208,9 @@ def _root(path: str) -> str:
 
 def _image_dir(root: str, path: str) -> str:
   # instances_val2017.json is of val2017 or images/val2017.
-  part = os.path.splitext(path)[0].rpartition('_')[2]
-  for name in (os.path.join('images', part), part, 'JPEGImages', 'images'):
+  part = re.fullmatch(r'instances_(\w+)\.json', os.path.basename(path))
+  of_part = [os.path.join('images', part[1]), part[1]] if part else []
+  for name in (*of_part, 'JPEGImages', 'images'):
     if tf.io.gfile.isdir(os.path.join(root, name)):
       return os.path.join(root, name)
   return path if tf.io.gfile.isdir(path) else os.path.dirname(path) or '.'

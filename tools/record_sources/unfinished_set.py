@@ -72,7 +72,8 @@ class UnfinishedSet:
         file.write('')
     for path in set(self._superseded) - set(self._paths.values()):
       tf.io.gfile.remove(path)
-    for temporary, path in self._paths.items():
+    for temporary in list(self._paths):
+      path = self._paths.pop(temporary)
       tf.io.gfile.rename(temporary, path, overwrite=True)
     for marker in markers:
       tf.io.gfile.remove(marker)

@@ -6,31 +6,32 @@ Each line is `class x y width height`, the centre and sides of a box, or
 
 import os
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
 
 import tensorflow.compat.v1 as tf
 
 from configs import yaml_loader
-from tools.record_sources import (
-  annotations,
-  csv_rows,
-  folders,
-  image_files,
-  subsets,
-)
+from dataloader import image_reader
+from tools.record_sources import annotations, folders, image_files, subsets
 from tools.record_sources import report as report_lib
 from utils import errors, files, numerals
 from utils import label_map as label_map_lib
 
 _FLAG = '--annotations'
+_YAML_ENDINGS = ('.yaml', '.yml')
 _NAME_FILES = ('obj.names', 'classes.txt')
 _SPLIT_KEYS = ('train', 'val', 'valid', 'test')
-_NOTHING = ('', '~', 'null')
+_NOTHING = ('', '~', 'null', [])
+# Where splits have their images: parent, name of the split, and below that.
+_LAYOUTS = (
+  ('images', '(.+)', ''),
+  ('', '(.+)', 'images'),
+  ('', 'obj_(.+)_data', ''),
+)
+# Where labels are without the images.
+_LABEL_DIRS = ('labels/{}', '{}/labels', 'obj_{}_data', 'labels', '')
 # What else lies among labels.
 _NO_LABELS = re.compile(r'(classes|labels|train|val|valid|test|readme.*)\.txt')
-_LABEL = re.compile(r'\s*\d+(\s+[\d.eE+-]+){4,}\s*')
-# Files that are looked at, since some may be empty.
-_MOST_LABELS = 20
 _NUM_SHOWN = 60
 
 
@@ -44,6 +45,13 @@ class _Picture(NamedTuple):
   file_name: str
   path: str
   label_path: Optional[str]  # None: it has no label file
+
+
+def is_yolo(names: List[str]) -> bool:
+  """Whether a folder with these files describes labels of YOLO."""
+  return any(
+    name in _NAME_FILES or name.endswith(_YAML_ENDINGS) for name in names
+  )
 
 
 def read_yolo(
@@ -77,18 +85,14 @@ def read_yolo(
   if image_dir:
     sources = [image_dir]
   else:
-    stated = _splits_of_yaml(content)
-    splits = stated or _splits_of_folders(root)
-    sources = sum(subsets.choose(splits, subset, path), [])
-    if stated:
-      sources = [_resolved(source, content, root) for source in sources]
-  by_name: Dict[str, _Picture] = {}
+    stated = sum(subsets.choose(_splits(content, root), subset, path), [])
+    sources = [_resolved(source, content, root) for source in stated]
+  pictures: Dict[str, _Picture] = {}
   for source in sources:
-    for picture in _pictures(source, root, image_dir):
-      if by_name.setdefault(picture.file_name, picture) is not picture:
+    for picture in _pictures(source, root, image_dir, subset):
+      if pictures.setdefault(picture.file_name, picture) is not picture:
         report.add('duplicate_image', picture.file_name, f'in {source}')
-  pictures = list(by_name.values())
-  labels = [picture.label_path for picture in pictures if picture.label_path]
+  labels = {picture.label_path for picture in pictures.values()} - {None}
   if not labels:
     raise errors.DataError(
       f'{_FLAG}={path}: none of the {len(pictures)} images in '
@@ -97,104 +101,73 @@ def read_yolo(
     )
   if all(tf.io.gfile.isdir(source) for source in sources):
     _report_other_labels(labels, root, report)
-  has_keypoints = 'kpt_shape' in content
-  return annotations.AnnotatedSet(
-    list(_images(pictures, root, names, has_keypoints, report)),
-    label_map or {number + 1: name for number, name in names.items()},
-  )
-
-
-def is_yolo(folder: str, names: List[str]) -> bool:
-  """Whether a folder, with these files, is or describes labels of YOLO."""
-  if {*_NAME_FILES, 'data.yaml', 'obj.data'}.intersection(names):
-    return True
-  labels = [
-    name
-    for name in names
-    if name.endswith('.txt') and not _NO_LABELS.fullmatch(name.lower())
+  boxes = _Labels(root, names, 'kpt_shape' in content, report)
+  ids = image_files.source_ids(list(pictures))
+  images = [
+    annotations.AnnotatedImage(
+      ids[name], name, picture.path, found, is_normalized=True
+    )
+    for name, picture in pictures.items()
+    for found in [boxes.of(picture)]
+    if found is not None
   ]
-  if not labels:
-    return (
-      any(name.endswith(('.yaml', '.yml')) for name in names)
-      and 'images' in names
-    )
-  return any(
-    _LABEL.fullmatch(next(csv_rows.lines(os.path.join(folder, name)), ''))
-    for name in labels[:_MOST_LABELS]
-  )
+  own = {number + 1: name for number, name in names.items()}
+  return annotations.AnnotatedSet(images, label_map or own)
 
 
-def _images(
-  pictures: List[_Picture],
-  root: str,
-  names: Dict[int, str],
-  has_keypoints: bool,
-  report: report_lib.Report,
-) -> Iterator[annotations.AnnotatedImage]:
-  ids = image_files.source_ids([picture.file_name for picture in pictures])
-  for file_name, path, label_path in pictures:
-    boxes = []
-    if label_path:
-      label_name = os.path.relpath(label_path, root)
-      try:
-        text = files.read_unicode(label_path, 'label file')
-      except errors.DataError as error:
-        report.add('unreadable_annotation', label_name, str(error))
-        continue
-      boxes = list(_boxes(text, label_name, names, has_keypoints, report))
-      boxes = image_files.without_repetitions(boxes, label_name, report)
+class _Labels(NamedTuple):
+  """What reading a label file takes."""
+
+  root: str
+  names: Dict[int, str]
+  has_keypoints: bool
+  report: report_lib.Report
+
+  def of(self, picture: _Picture) -> Optional[List[annotations.Box]]:
+    """Returns the objects of a picture; None if they cannot be read."""
+    if not picture.label_path:
+      self.report.add('no_label_file', picture.file_name)
+      return []
+    name = os.path.relpath(picture.label_path, self.root)
+    try:
+      text = files.read_unicode(picture.label_path, 'label file')
+    except errors.DataError as error:
+      self.report.add('unreadable_annotation', name, str(error))
+      return None
+    boxes = [
+      box
+      for number, line in enumerate(text.splitlines(), 1)
+      for box in self._boxes(line, name, f'line {number}')
+    ]
+    return image_files.without_repetitions(boxes, name, self.report)
+
+  def _boxes(
+    self, line: str, name: str, place: str
+  ) -> Iterator[annotations.Box]:
+    """Yields the object of a line, if there is one."""
+    if not line.strip():
+      return
+    class_id, *values = (numerals.number(field) for field in line.split())
+    values = values[:4] if self.has_keypoints else values
+    is_polygon = len(values) > 5 and not len(values) % 2
+    if None in (class_id, *values) or not (len(values) == 4 or is_polygon):
+      what = f'{place}: {line[:_NUM_SHOWN]!r}; needed are numbers: class x y '
+      what += 'width height, or class and the points of a polygon'
+      self.report.add('malformed_line', name, what)
+    elif class_id not in self.names:
+      what = f'{place}: class {class_id:g}; there are {len(self.names)} names'
+      self.report.add('unknown_class', name, what)
+    elif is_polygon:
+      points = list(zip(values[::2], values[1::2]))
+      yield image_files.box_of_points(self.names[class_id], points)
     else:
-      report.add('no_label_file', file_name)
-    yield annotations.AnnotatedImage(
-      ids[file_name], file_name, path, boxes, is_normalized=True
-    )
-
-
-def _boxes(
-  text: str,
-  label_name: str,
-  names: Dict[int, str],
-  has_keypoints: bool,
-  report: report_lib.Report,
-) -> Iterator[annotations.Box]:
-  for number, line in enumerate(text.splitlines(), 1):
-    fields = line.split()
-    if not fields:
-      continue
-    class_id = numerals.integer(fields[0])
-    values = [numerals.number(field) for field in fields[1:]]
-    if has_keypoints:
-      values = values[:4]
-    place = f'line {number}'
-    is_box, is_polygon = len(values) == 4, len(values) in range(6, 10**6, 2)
-    if class_id is None or None in values or not (is_box or is_polygon):
-      report.add(
-        'malformed_line',
-        label_name,
-        f'{place}: {line[:_NUM_SHOWN]!r}; needed are numbers: class x y width '
-        'height, or class and the points of a polygon',
-      )
-    elif class_id not in names:
-      known = f'the names are of {min(names)} to {max(names)}'
-      what = f'{place}: class {class_id}; {known}'
-      report.add('unknown_class', label_name, what)
-    elif is_box:
       x, y, width, height = values
-      yield annotations.Box(
-        names[class_id],
-        xmin=x - width / 2,
-        ymin=y - height / 2,
-        xmax=x + width / 2,
-        ymax=y + height / 2,
-      )
-    else:
-      yield image_files.box_of_points(
-        names[class_id], list(zip(values[::2], values[1::2]))
-      )
+      edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+      yield annotations.Box(self.names[class_id], *edges)
 
 
 def _pictures(
-  source: str, root: str, image_dir: Optional[str]
+  source: str, root: str, image_dir: Optional[str], subset: str
 ) -> Iterator[_Picture]:
   """Yields the pictures of a folder, or of a file with a path a line."""
   if tf.io.gfile.isdir(source):
@@ -203,64 +176,55 @@ def _pictures(
   else:
     lines = files.read_unicode(source, 'list of images').splitlines()
     names = [line.strip() for line in lines if line.strip()]
-    paths = [
-      _first([os.path.dirname(source), root], [name, *files.path_endings(name)])
-      for name in names
-    ]
-  labels_dir = _folder(os.path.join(root, 'labels')) or root
+    places = image_files.places(names, os.path.dirname(source))
+    paths = [_first(places[name]) or places[name][0] for name in names]
   for name, path in zip(names, paths):
     beside = os.path.splitext(path)[0] + '.txt'
-    head, is_among_images, tail = beside.rpartition('/images/')
-    candidates = [f'{head}/labels/{tail}'] if is_among_images else []
+    candidates = ['/labels/'.join(beside.rsplit('/images/', 1)), beside]
     if image_dir:
       within = os.path.splitext(name)[0] + '.txt'
-      candidates = [os.path.join(labels_dir, within), *candidates]
-    found = [c for c in (*candidates, beside) if tf.io.gfile.exists(c)]
+      candidates += [
+        os.path.join(root, label_dir.format(subset), within)
+        for label_dir in _LABEL_DIRS
+      ]
     file_name = os.path.relpath(path, image_dir or root)
-    yield _Picture(file_name, path, found[0] if found else None)
+    yield _Picture(file_name, path, _first(candidates))
+
+
+def _first(paths: List[str]) -> Optional[str]:
+  """Returns the first that exists."""
+  return next((path for path in paths if tf.io.gfile.exists(path)), None)
 
 
 def _report_other_labels(
-  labels: List[str], root: str, report: report_lib.Report
+  labels: Set[str], root: str, report: report_lib.Report
 ) -> None:
   for folder in sorted({os.path.dirname(path) for path in labels}):
-    there = {
-      os.path.join(folder, name)
-      for name in folders.list_folder(folder, _FLAG)
-      if name.endswith('.txt') and not _NO_LABELS.fullmatch(name.lower())
-    }
-    for path in sorted(there.difference(labels)):
-      report.add('label_without_image', os.path.relpath(path, root))
+    for name in folders.list_folder(folder, _FLAG):
+      path = os.path.join(folder, name)
+      is_label = name.endswith('.txt') and not _NO_LABELS.match(name.lower())
+      if is_label and path not in labels:
+        report.add('label_without_image', os.path.relpath(path, root))
 
 
 def _read_yaml(path: str) -> Dict[str, Any]:
-  """Returns what data.yaml says, as texts; {} if a folder has none.
+  """Returns what data.yaml, or another yaml, says; {} if there is none.
 
   Raises:
-    errors.DataError: the file, or several files, cannot be used.
+    errors.DataError: the file cannot be read.
   """
   if tf.io.gfile.isdir(path):
-    found = [
-      name
-      for name in folders.list_folder(path, _FLAG)
-      if name.endswith(('.yaml', '.yml'))
-    ]
+    names = folders.list_folder(path, _FLAG)
+    found = [name for name in names if name.endswith(_YAML_ENDINGS)]
     if not found:
       return {}
-    if len(found) > 1 and 'data.yaml' not in found:
-      raise errors.DataError(
-        f'{_FLAG}={path}: there are {", ".join(found)}. Give one of them.'
-      )
-    name = 'data.yaml' if 'data.yaml' in found else found[0]
-    path = os.path.join(path, name)
+    path = os.path.join(path, max(found, key='data.yaml'.__eq__))
   text = files.read_unicode(path, 'description of the data set')
   try:
     content = yaml_loader.load(text, _TextLoader)
   except errors.ConfigError as error:
     raise errors.DataError(f'{path}: {error}') from error
-  if not isinstance(content, dict):
-    raise errors.DataError(f'{path}: there is no `names:` with the classes.')
-  return content
+  return content if isinstance(content, dict) else {}
 
 
 def _class_names(
@@ -268,13 +232,11 @@ def _class_names(
 ) -> Dict[int, str]:
   """Returns names by YOLO's ids, from 0."""
   names = content.get('names')
-  if names is None:
-    for name in _NAME_FILES:
-      for folder in (root, os.path.join(root, 'labels'), os.path.dirname(root)):
-        file_name = os.path.join(folder, name)
-        if names is None and tf.io.gfile.exists(file_name):
-          path = file_name
-          names = files.read_unicode(path, 'list of classes').splitlines()
+  in_folders = (root, os.path.join(root, 'labels'), os.path.dirname(root))
+  found = _first([os.path.join(f, n) for f in in_folders for n in _NAME_FILES])
+  if names is None and found:
+    path = found
+    names = files.read_unicode(path, 'list of classes').splitlines()
   if isinstance(names, list):
     names = dict(enumerate(names))
   if not isinstance(names, dict):
@@ -282,33 +244,44 @@ def _class_names(
       f'{path}: the names of the classes are missing. Write them into '
       'data.yaml, as `names: [cat, dog]`, or into classes.txt, a line each.'
     )
-  by_id = {}
+  by_id: Dict[int, str] = {}
   for key, name in names.items():
     number = numerals.integer(key)
-    if number is None or number < 0 or not isinstance(name, str):
+    cleaned = label_map_lib.clean_name(name) if isinstance(name, str) else None
+    if number is None or number < 0 or cleaned in (None, *by_id.values()):
       raise errors.DataError(
         f'{path}: class {errors.shown(key)} is {errors.shown(name)}. `names` '
-        'needs a text for each id, from 0.'
+        'needs another text for each id, from 0.'
       )
-    if label_map_lib.clean_name(name):
-      by_id[number] = label_map_lib.clean_name(name)
-  if len(set(by_id.values())) < max(len(by_id), 1):
-    raise errors.DataError(
-      f'{path}: a class name occurs more than once, or there is none.'
-    )
+    if cleaned:
+      by_id[number] = cleaned
   return by_id
 
 
-def _splits_of_yaml(content: Dict[str, Any]) -> Dict[str, List[str]]:
-  """Returns what is below the keys train, val and test."""
+def _splits(content: Dict[str, Any], root: str) -> Dict[str, List[str]]:
+  """Returns where each split has its images, by data.yaml or by the folders."""
   splits = {}
   for key in _SPLIT_KEYS:
     value = content.get(key, '')
-    values = value if isinstance(value, list) else [value]
-    values = [v for v in values if isinstance(v, str) and v not in _NOTHING]
-    if values:
-      splits[key] = values
-  return splits
+    if value not in _NOTHING:
+      splits[key] = list(
+        map(str, value if isinstance(value, list) else [value])
+      )
+  if splits:
+    return splits
+  for parent, pattern, below in _LAYOUTS:
+    folder = os.path.join(root, parent)
+    is_folder = tf.io.gfile.isdir(folder)
+    names = folders.list_folder(folder, _FLAG) if is_folder else []
+    # Beside pictures there are no splits, but previews and the like.
+    if any(name.lower().endswith(image_reader.ENDINGS) for name in names):
+      continue
+    for name in names:
+      match, path = re.fullmatch(pattern, name), os.path.join(name, below)
+      if match and tf.io.gfile.isdir(os.path.join(folder, path)):
+        splits[match[1]] = [os.path.join(parent, path)]
+  has_images = tf.io.gfile.isdir(os.path.join(root, 'images'))
+  return splits or {subsets.ALL: ['images' if has_images else '.']}
 
 
 def _resolved(stated: str, content: Dict[str, Any], root: str) -> str:
@@ -317,43 +290,13 @@ def _resolved(stated: str, content: Dict[str, Any], root: str) -> str:
   Raises:
     errors.DataError: it does not exist, nor do the last parts of its path.
   """
-  base = content.get('path')
-  base = os.path.join(root, base if isinstance(base, str) else '')
   # Of another machine; its last part alone may be that of every split.
   endings = files.path_endings(stated)[:-1] or [stated]
-  candidates = [os.path.join(base, stated)]
-  candidates += [os.path.join(root, ending) for ending in endings]
-  for path in candidates:
-    if tf.io.gfile.exists(path):
-      return path
-  raise errors.DataError(
-    f'{root}: data.yaml names {errors.shown(stated)}, but there is no '
-    f'{" nor ".join(candidates[:2])}. Mend it, or give --image_dir.'
-  )
-
-
-def _splits_of_folders(root: str) -> Dict[str, List[str]]:
-  splits = {}
-  entries = folders.list_folder(root, _FLAG)
-  images = _folder(os.path.join(root, 'images'))
-  for name in folders.list_folder(images, _FLAG) if images else ():
-    if _folder(os.path.join(images, name)):
-      splits[name] = [os.path.join(images, name)]
-  for entry in entries:
-    within = _folder(os.path.join(root, entry, 'images'))
-    match = re.fullmatch('obj_(.+)_data', entry)
-    if within:
-      splits[entry] = [within]
-    elif match and _folder(os.path.join(root, entry)):
-      splits[match.group(1)] = [os.path.join(root, entry)]
-  return splits or {subsets.ALL: [images or root]}
-
-
-def _folder(path: str) -> Optional[str]:
-  return path if tf.io.gfile.isdir(path) else None
-
-
-def _first(directories: List[str], names: List[str]) -> str:
-  """Returns the first path that exists, or else the first."""
-  paths = [os.path.join(d, name) for name in names for d in directories]
-  return next((path for path in paths if tf.io.gfile.exists(path)), paths[0])
+  parts = [os.path.join(str(content.get('path', '')), stated), *endings]
+  path = _first([os.path.normpath(os.path.join(root, part)) for part in parts])
+  if path is None:
+    raise errors.DataError(
+      f'{root}: data.yaml names {errors.shown(stated)}, but there is no '
+      f'{" nor ".join(parts[:2])} in that folder. Mend it, or give --image_dir.'
+    )
+  return path
