@@ -258,7 +258,7 @@ def _unmet(data: Data, part: Part) -> Optional[Found]:
   return found._replace(
     of=f'{found.of} ({100 * (1 - is_met.mean()):.1f} %)',
     example='; '.join(
-      f'{share:.0%} of {name}' for name, share in worst[:6] if share
+      f'{share:.0%} of {name}' for name, share in worst[:6] if share >= 0.005
     ),
     remedy=remedy or '',
     details={'unmet_shares': shares, 'suggestion': best._asdict()},
