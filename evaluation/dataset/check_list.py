@@ -1,4 +1,4 @@
-"""List of all checks of a data set, and what they are given and find."""
+"""Checks of a data set: what they are given, and what they find."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -111,16 +111,17 @@ class Check(NamedTuple):
   sampled: bool = True
 
 
-CHECKS: List[Check] = []
-
-
 def check(
-  severity: str, title: str, remedy: str, sampled: bool = True
+  checks: List[Check],
+  severity: str,
+  title: str,
+  remedy: str,
+  sampled: bool = True,
 ) -> Callable[..., Any]:
-  """Decorator that puts the `find` of a check into the list."""
+  """Decorator that makes a check of its `find` and puts it into a list."""
 
   def decorator(find):
-    CHECKS.append(Check(severity, title, remedy, find, sampled))
+    checks.append(Check(severity, title, remedy, find, sampled))
     return find
 
   return decorator

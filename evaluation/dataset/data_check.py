@@ -5,15 +5,20 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from dataloader import record_check, record_files
 from evaluation import annotation_file
 from evaluation.dataset import (
-  agreement_checks,  # noqa: F401, lists its checks
+  agreement_checks,
   check_list,
-  object_checks,  # noqa: F401
+  object_checks,
   pictures,
-  record_checks,  # noqa: F401
+  record_checks,
   record_scan,
 )
 from utils import errors, label_map
 
+CHECKS = (
+  *record_checks.CHECKS,
+  *object_checks.CHECKS,
+  *agreement_checks.CHECKS,
+)
 # Of each set, before a training.
 _NUM_SAMPLED = 200
 _PATTERNS = {
@@ -137,7 +142,7 @@ def check(data: check_list.Data, is_sample: bool = False) -> List[Finding]:
   """Runs all checks; errors come first."""
   findings = [
     Finding(each, part, found)
-    for each in check_list.CHECKS
+    for each in CHECKS
     if each.sampled or not is_sample
     for part in data.parts
     for found in [each.find(data, part)]
