@@ -18,8 +18,6 @@ from evaluation.dataset.check_list import (
   of_images,
   of_objects,
 )
-from ops import anchors as anchors_lib
-from ops import preprocess_ops
 
 # A coordinate beyond the image this often is no share of its sides.
 _IN_PIXELS = 2.0
@@ -217,19 +215,13 @@ def _empty(data: Data, part: Part) -> Optional[Found]:
   sampled=False,
 )
 def _unmet(data: Data, part: Part) -> Optional[Found]:
-  settings = factory.parser_settings(data.params).as_dict()
-  threshold = settings.get(
-    'match_threshold', settings.get('rpn_match_threshold')
-  )
-  if threshold is None or part.name != check_list.TRAINING:
+  of_config = anchor_fit.of_config(data.params)
+  if not of_config or part.name != check_list.TRAINING:
     return None
-  contents, params = part.contents, data.params
+  (anchors, threshold), contents = of_config, part.contents
   rows, boxes = in_model(data, part)
   keep = ~contents.is_crowd[rows] & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
   rows, boxes = rows[keep], boxes[keep]
-  stride = 2**params.architecture.max_level
-  padded = preprocess_ops.padded_size(settings['output_size'], stride)
-  anchors = anchors_lib.from_params(params, padded)
   is_met = anchor_fit.met(anchors, boxes, threshold)
   if (~is_met).sum() <= _MOST_UNMET * len(rows):
     return None
@@ -244,7 +236,8 @@ def _unmet(data: Data, part: Part) -> Optional[Found]:
       if ((low <= sizes) & (sizes < high)).any()
     },
   }
-  best = anchor_fit.fit(boxes, tuple(settings['output_size']), threshold)
+  output_size = factory.parser_settings(data.params).output_size
+  best = anchor_fit.fit(boxes, tuple(output_size), threshold)
   remedy = None
   if best.share > is_met.mean():
     changes = best.changes()
