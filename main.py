@@ -54,6 +54,7 @@ flags.DEFINE_bool(
 flags.DEFINE_float(
   'core_memory_gb', 16.0, 'For the preflight: 8 of a v2 core, 16 of a v3.', 0.1
 )
+flags.DEFINE_bool('check_data', True, 'Look at the first records of the sets.')
 flags.DEFINE_string('profile_steps', None, 'A,B: traces these steps.')
 
 
@@ -108,7 +109,11 @@ def main(argv):
 
   trains = FLAGS.mode != 'eval'
   runner = runner_lib.Runner(
-    resolved.params, trains, FLAGS.profile_steps, FLAGS.report
+    resolved.params,
+    trains,
+    FLAGS.profile_steps,
+    FLAGS.report,
+    FLAGS.check_data,
   )
   if FLAGS.mode == 'train':
     runner.train(FLAGS.eval_after_training)

@@ -227,37 +227,6 @@ def check_contents(
       raise errors.DataError(f'{key}: {problem}')
 
 
-def check_labels(
-  file_pattern: str,
-  params: Any,
-  key: str,
-  most: int,
-  on_good_record: Callable[[Any], None],
-) -> bool:
-  """Raises DataError if boxes or classes of a record cannot be used.
-
-  Args:
-    file_pattern: of TFRecords of objects in boxes.
-    params: the whole config.
-    key: that gives the pattern, for the message.
-    most: records to look at, about; they are spread over the files.
-    on_good_record: gets the features of each.
-
-  Returns:
-    Whether these were all records.
-  """
-  files = record_files.find_files(file_pattern, key)
-  checker = RecordChecker(
-    params.architecture.num_classes,
-    decode_images=False,
-    on_good_record=on_good_record,
-  )
-  for problem in checker.problems(*record_index.spread(files, most)):
-    raise errors.DataError(f'{key}: {problem}')
-  counts = record_index.count_records(files, is_strict=False)
-  return checker.num_records == sum(counts)
-
-
 def to_learn(params: Any) -> record_contents.Contents:
   """What the model of a config learns from."""
   return parser_generator.parser_generator(params, mode_keys.TRAIN).contents

@@ -44,6 +44,14 @@ class Hardware(NamedTuple):
     return self.cluster is None or self.cluster.is_chief
 
 
+def num_hosts(params: Any) -> int:
+  """Processes that read the training files of a config together."""
+  cluster = cluster_lib.from_environment(os.environ)
+  if cluster:
+    return cluster.num_workers
+  return -(-params.train.num_shards // CORES_PER_HOST) if params.use_tpu else 1
+
+
 def detect(params: Any, awaits_new_tpu: bool = False) -> Hardware:
   """Chooses the hardware: the TPU if `use_tpu`, else GPUs, else the CPU.
 

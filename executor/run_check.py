@@ -9,11 +9,11 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import record_check
 from evaluation import evaluator_registry
+from evaluation.dataset import data_check
 from executor import (
   evaluation,
   failures,
   global_batch,
-  object_counts,
   run_start,
   run_warnings,
 )
@@ -58,7 +58,13 @@ def check_model_dir(params: Any) -> None:
     ) from error
 
 
-def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
+def check(
+  params: Any,
+  trains: bool,
+  evaluates: bool,
+  step: int = 0,
+  checks_data: bool = True,
+) -> None:
   """Looks at settings and files, and not for the hardware.
 
   What works, but is hardly meant, is warned of.
@@ -68,6 +74,7 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     trains: whether the run trains.
     evaluates: whether it evaluates.
     step: that training goes on from.
+    checks_data: whether to look at the first records of the sets, too.
 
   Raises:
     ConfigError: a setting cannot work.
@@ -82,14 +89,20 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
     record_check.check_contents(
       params.train.train_file_pattern, params, 'train.train_file_pattern'
     )
-    too_many = list(object_counts.find_excess(params, is_training=True))
-    for text in (*run_warnings.find(params, start), *too_many):
+    for text in run_warnings.find(params, start):
       _log.warning('%s', text)
     if params.train.checkpoint.path and not start.step:
       checkpoint.resolve_checkpoint(params.train.checkpoint.path)
+  settings = params.eval
+  if checks_data:
+    scores = evaluates and settings.type != evaluator_registry.LOSSES_ALONE
+    num_hosts = hardware_lib.num_hosts(params)
+    for text in data_check.check_first_records(
+      params, trains, scores, num_hosts
+    ):
+      _log.warning('%s', text)
   if not evaluates:
     return
-  settings = params.eval
   contents = evaluation.contents_of_records(params)
   record_check.check_contents(
     settings.eval_file_pattern, params, 'eval.eval_file_pattern', contents
@@ -99,8 +112,6 @@ def check(params: Any, trains: bool, evaluates: bool, step: int = 0) -> None:
   with failures.naming_bad_records(
     params, settings.eval_file_pattern, contents
   ):
-    for text in object_counts.find_excess(params, is_training=False):
-      _log.warning('%s', text)
     evaluator_registry.EVALUATORS.get(settings.type).check(params)
 
 

@@ -49,6 +49,7 @@ class Runner:
     trains: whether it may train; if not, it only evaluates.
     profile_steps: 'A,B', see `step_trace.parse`; None traces nothing.
     reports: whether the last evaluation gets a page, `report.html`.
+    checks_data: whether to look at the first records before it starts.
   """
 
   def __init__(
@@ -57,6 +58,7 @@ class Runner:
     trains: bool = True,
     profile_steps: Optional[str] = None,
     reports: bool = False,
+    checks_data: bool = True,
   ):
     run_check.check_model_dir(params)
     run_check.check_settings(params, evaluates=not trains)
@@ -68,6 +70,7 @@ class Runner:
     self._model_dir = params.model_dir
     self._trains = trains
     self._reports = reports
+    self._checks_data = checks_data
     if reports:
       evaluation_lib.check_report(params)
     self._trainer = training.Trainer(params, traced_steps)
@@ -212,6 +215,7 @@ class Runner:
       trains,
       evaluates,
       checkpoint.latest_step(self._model_dir) if trains else 0,
+      self._checks_data,
     )
     if evaluates:
       self._evaluator = self._make_evaluator()

@@ -8,8 +8,6 @@ from configs import factory
 from dataloader import parser_generator, record_contents, record_files
 from evaluation.dataset import anchor_fit, record_scan
 from executor import run_start
-from ops import anchors as anchors_lib
-from ops import preprocess_ops
 from utils import files as file_lib
 from utils import mode_keys
 
@@ -105,20 +103,15 @@ def _objects(
 def _anchors(
   params: Any, contents: record_scan.SetContents, is_learned: np.ndarray
 ) -> str:
-  settings = factory.parser_settings(params)
-  threshold = settings.get('match_threshold') or settings.get(
-    'rpn_match_threshold'
-  )
+  of_config = anchor_fit.of_config(params)
   sizes = contents.sizes[contents.image_indices]
   is_learned = is_learned & (sizes > 0).all(axis=1)
-  if threshold is None or not is_learned.any():
+  if not of_config or not is_learned.any():
     return ''
   boxes = anchor_fit.in_model(
-    contents.boxes[is_learned], sizes[is_learned], settings.output_size
+    contents.boxes[is_learned],
+    sizes[is_learned],
+    factory.parser_settings(params).output_size,
   )
-  padded = preprocess_ops.padded_size(
-    settings.output_size, 2**params.architecture.max_level
-  )
-  anchors = anchors_lib.from_params(params, padded)
-  share = np.mean(anchor_fit.met(anchors, boxes, threshold))
-  return f'meet {share:.1%} of the objects (IoU {threshold:g})'
+  share = np.mean(anchor_fit.met(of_config[0], boxes, of_config[1]))
+  return f'meet {share:.1%} of the objects (IoU {of_config[1]:g})'

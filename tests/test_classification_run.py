@@ -16,6 +16,7 @@ from serving.export import export
 from serving.predictors import exported
 from tests import classification_set, golden_numbers, programs
 from tests.classification_set import NUM_IMAGES
+from tests.evaluation.pages import shown_metrics
 from utils import mode_keys
 
 _SMALL = {
@@ -71,7 +72,7 @@ def by_class(trained):
     'label_map_file': str(model_dir.parent / 'names.txt'),
   }
   params = _params(model_dir, records, eval=settings)
-  runner_lib.Runner(params, trains=False).evaluate()
+  runner_lib.Runner(params, trains=False, reports=True).evaluate()
   return [
     json.loads((model_dir / 'eval' / name).read_text())
     for name in ('metrics.json', 'predictions.json')
@@ -92,6 +93,13 @@ def test_every_image_is_evaluated_once(trained, by_class):
     assert accuracy == pytest.approx(sum(correct.values()) / NUM_IMAGES)
   by_name = pytest.approx(correct['red'] / 3)
   assert written['Accuracy ByCategory/red'] == by_name
+
+
+def test_report_shows_the_evaluation(trained, by_class):
+  metrics, _ = by_class
+  shown = shown_metrics.read(trained[0] / 'eval' / 'report.html')
+  assert set(shown) == {'top_1_accuracy', 'top_5_accuracy'}
+  assert shown == {name: metrics[name] for name in shown}
 
 
 @pytest.mark.slow

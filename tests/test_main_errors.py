@@ -78,8 +78,9 @@ def test_program_names_a_record_that_is_no_example(tmp_path):
   )
   assert process.returncode == 1
   message = process.stderr.splitlines()[-1]
-  assert message.startswith(
-    f"Error: TFRecord file '{records}', record 3: it is not a tf.Example"
+  assert message.startswith('Error: train.train_file_pattern: ')
+  assert (
+    f"TFRecord file '{records}', record 3: it is not a tf.Example" in message
   )
   assert 'create_tf_record.py' in message
   assert 'Traceback' not in process.stderr

@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from executor import runner as runner_lib
 from serving.export import export
 from serving.predictors import checkpoint, exported
 from tests import record_factory, two_stage_batch
+from tests.evaluation.pages import shown_metrics
 
 _NUM_IMAGES, _NUM_DETECTIONS = 7, 4
 _TINY = {
@@ -40,10 +42,13 @@ def test_each_image_is_scored_once_and_exports_agree(tmp_path):
     ),
     flags={'model_dir': str(tmp_path / 'model')},
   ).params
-  runner_lib.Runner(params).train(eval_after_training=True)
+  runner_lib.Runner(params, reports=True).train(eval_after_training=True)
   directory = os.path.join(params.model_dir, 'eval')
   with open(os.path.join(directory, 'metrics.json')) as source:
-    assert {'AP', 'mask_AP', 'mask_AP50'} <= set(json.load(source))
+    metrics = json.load(source)
+  assert {'AP', 'mask_AP', 'mask_AP50'} <= set(metrics)
+  shown = shown_metrics.read(pathlib.Path(directory) / 'report.html')
+  assert len(shown) == 24 and shown == {name: metrics[name] for name in shown}
   with open(os.path.join(directory, 'predictions.json')) as source:
     detections = json.load(source)
   counts = collections.Counter(d['image_id'] for d in detections)

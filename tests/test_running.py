@@ -8,10 +8,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from executor import failures, training
+from executor import evaluation, failures, training
 from executor import runner as runner_lib
 from modeling import checkpoint, checkpoint_copy
 from tests import programs, record_factory, tiny_run
+from tests.evaluation.pages import shown_metrics
 from utils import errors
 
 
@@ -44,6 +45,44 @@ def test_training_leaves_its_files(trained):
   assert written['AP'] == pytest.approx(metrics['AP'])
   again = resolver.resolve(config_file=str(model_dir / 'params.yaml')).params
   assert again.train.total_steps == 3
+
+
+def _check_report(directory):
+  """A report shows the metrics of `metrics.json` to the last digit."""
+  written = json.loads((directory / 'metrics.json').read_text())
+  shown = shown_metrics.read(directory / 'report.html')
+  assert len(shown) == 12
+  assert shown == {name: written[name] for name in shown}
+
+
+def test_report_shows_the_evaluation_and_the_run(trained):
+  model_dir, records, _ = trained
+  # As tools/check_dataset.py writes it.
+  finding = {'set': 'train', 'title': 'Broken', 'count': '3', 'remedy': 'Mend.'}
+  summary = {'sets': {'train': {'images': 2019}}, 'findings': [finding]}
+  (model_dir / 'dataset.json').write_text(json.dumps(summary))
+  evaluation.write_report(tiny_run.resolve(model_dir, records))
+  _check_report(model_dir / 'eval')
+  text = (model_dir / 'eval' / 'report.html').read_text()
+  assert '<code>train.total_steps</code></td><td class="text">3</td>' in text
+  assert 'num trainable params million' in text
+  assert '2,019' in text and 'train: Broken (3). Mend.' in text
+  # A picture of each image, with its object.
+  assert text.count('data:image/jpeg') == 1  # In the script alone.
+  assert text.count('id="picture-') == tiny_run.NUM_IMAGES
+
+
+@pytest.mark.parametrize(
+  'changes, evaluates, message',
+  [
+    ({}, False, 'give --eval_after_training, too'),
+    ({'eval': {'type': 'customized'}}, True, "'customized' has no predictions"),
+  ],
+)
+def test_report_needs_an_evaluation(tmp_path, changes, evaluates, message):
+  params = tiny_run.resolve(tmp_path, tiny_run.write_data(tmp_path), changes)
+  with pytest.raises(errors.ConfigError, match=message):
+    runner_lib.Runner(params, reports=True).train(evaluates)
 
 
 def test_every_image_is_evaluated_once_whatever_the_batch(trained):
@@ -174,9 +213,20 @@ def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
 def test_eval_mode_ends_at_the_last_step(trained):
   model_dir, records, _ = trained
   params = tiny_run.resolve(
-    model_dir, records, {'eval': {'suffix': '_last', 'eval_timeout': None}}
+    model_dir,
+    records,
+    # The groundtruth comes with the batches.
+    {
+      'eval': {
+        'suffix': '_last',
+        'eval_timeout': None,
+        'use_json_file': False,
+      }
+    },
   )
-  assert 'AP' in runner_lib.Runner(params, trains=False).evaluate()
+  runner = runner_lib.Runner(params, trains=False, reports=True)
+  assert 'AP' in runner.evaluate()
+  _check_report(model_dir / 'eval_last')
 
 
 def test_eval_mode_without_checkpoint_times_out(tmp_path, caplog):

@@ -66,13 +66,18 @@ def main(argv: List[str]) -> None:
 
   from configs import resolver
   from evaluation.dataset import data_check, dataset_page, statistics
+  from executor import hardware
 
   params = resolver.resolve(
     config_file=argv[1],
     params_override=FLAGS.params_override,
     flags={'data_dir': FLAGS.data_dir},
   ).params
-  data = data_check.load(params, decode_images=FLAGS.decode_images)
+  data = data_check.load(
+    params,
+    decode_images=FLAGS.decode_images,
+    num_workers=hardware.num_hosts(params),
+  )
   findings = data_check.check(data)
   if findings:
     console = rich.console.Console(

@@ -1,6 +1,7 @@
 """Checks of what has to agree: ids, the annotation file, the other set."""
 
 import collections
+import functools
 import re
 from typing import Any, Dict, List, Optional
 
@@ -12,10 +13,10 @@ from evaluation.dataset import check_list, pictures
 from evaluation.dataset.check_list import (
   ERROR,
   WARNING,
+  Check,
   Data,
   Found,
   Part,
-  check,
   of_images,
 )
 
@@ -23,14 +24,22 @@ from evaluation.dataset.check_list import (
 _INTEGER = re.compile('-?[0-9]+')
 _NUM_SHOWN = 5
 
+CHECKS: List[Check] = []
+_check = functools.partial(check_list.check, CHECKS)
+
 
 def _uses_annotations(data: Data, part: Part) -> bool:
   return data.annotations is not None and part.name == check_list.EVALUATION
 
 
+def _are_made(data: Data) -> bool:
+  settings = factory.parser_settings(data.params).as_dict()
+  return settings.get('regenerate_source_id', False)
+
+
 def _image_ids(data: Data, part: Part) -> List[Any]:
   """Ids of the images: numbers, or texts that are hashed; None of no id."""
-  if factory.parser_settings(data.params).regenerate_source_id:
+  if _are_made(data):
     return part.contents.hashes.tolist()
   return [
     int(text) if _INTEGER.fullmatch(text) else text or None
@@ -49,13 +58,13 @@ def _found(ids: List[Any], total: int, of: str) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'an annotation file or label map that cannot be used',
   'Mend it, or give another one (eval.val_json_file, eval.label_map_file).',
 )
 def _unreadable(data: Data, part: Part) -> Optional[Found]:
-  if not data.unreadable or part != data.parts[-1]:
+  if not data.unreadable or part is not data.parts[-1]:
     return None
   return Found(len(data.unreadable), 'files', data.unreadable[0])
 
@@ -70,7 +79,7 @@ def _of_repeated(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'ids that several images have',
   'They are scored as one: give each record a source id of its own, or set '
@@ -82,7 +91,7 @@ def _repeated(data: Data, part: Part) -> Optional[Found]:
   return _of_repeated(data, part)
 
 
-@check(
+@_check(
   WARNING,
   'ids that several training images have',
   'Are they the same images? Each counts as often as it is there.',
@@ -93,7 +102,7 @@ def _repeated_in_training(data: Data, part: Part) -> Optional[Found]:
   return _of_repeated(data, part)
 
 
-@check(
+@_check(
   ERROR,
   'ids that are no integers, of images of an annotation file',
   'Only integers meet the ids of a COCO file. Write them as decimal text, or '
@@ -106,7 +115,7 @@ def _not_integers(data: Data, part: Part) -> Optional[Found]:
   return of_images(part, np.array(is_text, bool))
 
 
-@check(
+@_check(
   ERROR,
   'ids of records that the annotation file lacks',
   "Give the annotations of these records, or '' to have them made "
@@ -121,7 +130,7 @@ def _unannotated(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'ids of the annotation file that the records lack',
   'Give the annotations of these records (eval.val_json_file): an image '
@@ -138,13 +147,12 @@ def _unrecorded(data: Data, part: Part) -> Optional[Found]:
 
 def _annotated_ids(data: Data, part: Part) -> Optional[set]:
   # Ids that are made of the images are hashes of TensorFlow's.
-  is_made = factory.parser_settings(data.params).regenerate_source_id
-  if is_made or not _uses_annotations(data, part):
+  if _are_made(data) or not _uses_annotations(data, part):
     return None
   return {image['id'] for image in data.annotations['images']}
 
 
-@check(
+@_check(
   WARNING,
   'images whose annotations are not those of their records',
   'Metrics will be too low: give the annotations that the records were made '
@@ -203,7 +211,7 @@ def _as_annotations(part: Part, ids: List[Any], known: set) -> Dict[str, Any]:
   return {'images': images, 'annotations': annotations}
 
 
-@check(
+@_check(
   WARNING,
   'pictures that the training set holds, too',
   'Metrics of these are too high: leave them out of one set.',
@@ -212,17 +220,26 @@ def _shared(data: Data, part: Part) -> Optional[Found]:
   other = data.other(part)
   if other is None or part.name == check_list.TRAINING:
     return None
-  wrong = np.isin(part.contents.hashes, other.contents.hashes)
-  return of_images(
-    part,
-    wrong,
-    lambda i: other.place(
-      np.flatnonzero(other.contents.hashes == part.contents.hashes[i])[0]
-    ),
+  known = dict(
+    zip(other.contents.hashes.tolist(), range(other.contents.num_images))
+  )
+  hashes = part.contents.hashes.tolist()
+  return _of_pairs(
+    part, other, {i: known[h] for i, h in enumerate(hashes) if h in known}
   )
 
 
-@check(
+def _of_pairs(
+  part: Part, other: Part, pairs: Dict[int, int]
+) -> Optional[Found]:
+  """A finding of images that have a twin in the other set."""
+  wrong = np.zeros(part.contents.num_images, bool)
+  wrong[list(pairs)] = True
+  found = of_images(part, wrong, lambda i: other.place(pairs[i]))
+  return found and found._replace(twins=[pairs[i] for i in found.images])
+
+
+@_check(
   WARNING,
   'pictures that look nearly like one of the training set',
   'Are they the same scene? Then metrics are too high: keep such pictures in '
@@ -238,6 +255,4 @@ def _alike(data: Data, part: Part) -> Optional[Found]:
       part.pictures.near_hashes * ~is_same, other.pictures.near_hashes
     )
   )
-  wrong = np.zeros(part.contents.num_images, bool)
-  wrong[list(pairs)] = True
-  return of_images(part, wrong, lambda i: other.place(pairs[i]))
+  return _of_pairs(part, other, pairs)

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from configs import factory
 from ops import anchors as anchors_lib
 from ops import preprocess_ops
 
@@ -58,6 +59,22 @@ class Block(NamedTuple):
         'anchor_size': self.anchor_size,
       },
     }
+
+
+def of_config(params: Any) -> Optional[Tuple[anchors_lib.Anchors, float]]:
+  """Anchors of a config, and the IoU from which one meets an object.
+
+  None for a model without anchors.
+  """
+  settings = factory.parser_settings(params).as_dict()
+  threshold = settings.get(
+    'match_threshold', settings.get('rpn_match_threshold')
+  )
+  if threshold is None:
+    return None
+  stride = 2**params.architecture.max_level
+  padded = preprocess_ops.padded_size(settings['output_size'], stride)
+  return anchors_lib.from_params(params, padded), threshold
 
 
 def in_model(

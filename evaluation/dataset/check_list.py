@@ -1,4 +1,4 @@
-"""List of all checks of a data set, and what they are given and find."""
+"""Checks of a data set: what they are given, and what they find."""
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -76,6 +76,7 @@ class Found(NamedTuple):
     example: one of them, for a person; ''.
     images: indices of the images concerned, those to look at first.
     objects: indices of the objects concerned.
+    twins: indices of the images of the other set that `images` are like.
     remedy: what to do, in place of that of the check.
     severity: in place of that of the check.
     details: more, for dataset.json.
@@ -86,6 +87,7 @@ class Found(NamedTuple):
   example: str = ''
   images: Sequence[int] = ()
   objects: Sequence[int] = ()
+  twins: Sequence[int] = ()
   remedy: str = ''
   severity: str = ''
   details: Dict[str, Any] = {}
@@ -109,16 +111,17 @@ class Check(NamedTuple):
   sampled: bool = True
 
 
-CHECKS: List[Check] = []
-
-
 def check(
-  severity: str, title: str, remedy: str, sampled: bool = True
+  checks: List[Check],
+  severity: str,
+  title: str,
+  remedy: str,
+  sampled: bool = True,
 ) -> Callable[..., Any]:
-  """Decorator that puts the `find` of a check into the list."""
+  """Decorator that makes a check of its `find` and puts it into a list."""
 
   def decorator(find):
-    CHECKS.append(Check(severity, title, remedy, find, sampled))
+    checks.append(Check(severity, title, remedy, find, sampled))
     return find
 
   return decorator

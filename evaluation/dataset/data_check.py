@@ -5,15 +5,20 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from dataloader import record_check, record_files
 from evaluation import annotation_file
 from evaluation.dataset import (
-  agreement_checks,  # noqa: F401, lists its checks
+  agreement_checks,
   check_list,
-  object_checks,  # noqa: F401
+  object_checks,
   pictures,
-  record_checks,  # noqa: F401
+  record_checks,
   record_scan,
 )
 from utils import errors, label_map
 
+CHECKS = (
+  *record_checks.CHECKS,
+  *object_checks.CHECKS,
+  *agreement_checks.CHECKS,
+)
 # Of each set, before a training.
 _NUM_SAMPLED = 200
 _PATTERNS = {
@@ -137,7 +142,7 @@ def check(data: check_list.Data, is_sample: bool = False) -> List[Finding]:
   """Runs all checks; errors come first."""
   findings = [
     Finding(each, part, found)
-    for each in check_list.CHECKS
+    for each in CHECKS
     if each.sampled or not is_sample
     for part in data.parts
     for found in [each.find(data, part)]
@@ -147,31 +152,38 @@ def check(data: check_list.Data, is_sample: bool = False) -> List[Finding]:
 
 
 def check_first_records(
-  params: Any, evaluates: bool, num_workers: int = 1
+  params: Any, trains: bool, evaluates: bool, num_workers: int = 1
 ) -> List[str]:
-  """Looks at the first records of a training's sets.
+  """Looks at the first records of the sets of a run.
 
   Args:
     params: the whole config.
-    evaluates: whether the evaluation's matter, too.
+    trains: whether the run trains. An evaluation alone is not stopped.
+    evaluates: whether it evaluates by an evaluator.
     num_workers: processes that read the training files together.
 
   Returns:
-    Warnings.
+    What is wrong.
 
   Raises:
-    errors.DataError: of an error.
+    errors.DataError: of an error, before a training.
   """
-  parts = (check_list.TRAINING, check_list.EVALUATION)[: 1 + evaluates]
+  runs = {check_list.TRAINING: trains, check_list.EVALUATION: evaluates}
+  parts = [name for name in runs if runs[name]]
+  if not parts:
+    return []
   data = load(params, parts, _NUM_SAMPLED, num_workers=num_workers)
+  if not evaluates:
+    # A run that only trains does without.
+    data = data._replace(unreadable=())
   findings = check(data, is_sample=True)
-  wrong = [finding for finding in findings if finding.is_error]
-  if wrong:
-    more = ''
-    if wrong[1:]:
-      more = f' And {len(wrong) - 1} more kinds of errors.'
+  num_errors = sum(finding.is_error for finding in findings)
+  if num_errors and trains:
     raise errors.DataError(
-      f'{wrong[0]}{more} tools/check_dataset.py shows all; --nocheck_data '
-      'trains all the same.'
+      '{}{} tools/check_dataset.py shows all; --nocheck_data trains all the '
+      'same.'.format(
+        findings[0],
+        f' And {num_errors - 1} more errors.' if num_errors > 1 else '',
+      )
     )
   return [str(finding) for finding in findings]

@@ -1,7 +1,8 @@
 """Page of what is wrong with a data set, with pictures of it."""
 
 import io
-from typing import Any, Dict, List
+import os
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -32,15 +33,18 @@ def write(
     summary: of `statistics.summary`.
   """
   pictures = page.Pictures()
-  images = _images(findings)
-  galleries = []
-  for finding in findings:
-    items = [
-      item
-      for index in finding.found.images[:_MOST]
-      for item in _items(finding, index, images, pictures, data)
-    ]
-    galleries.append((finding, items))
+  images = _images(data, findings)
+  galleries = [
+    (
+      finding,
+      [
+        item
+        for part, index in _shown(data, finding)
+        for item in _items(finding, part, index, images, pictures, data)
+      ],
+    )
+    for finding in findings
+  ]
   page.write(
     path,
     'dataset.html',
@@ -53,16 +57,28 @@ def write(
   )
 
 
+def _shown(
+  data: check_list.Data, finding: data_check.Finding
+) -> Iterator[Tuple[check_list.Part, int]]:
+  """Yields the images of a finding, each with its twin."""
+  found, other = finding.found, data.other(finding.part)
+  for number, index in enumerate(found.images[:_MOST]):
+    yield finding.part, index
+    if found.twins:
+      yield other, found.twins[number]
+
+
 def _items(
   finding: data_check.Finding,
+  part: check_list.Part,
   index: int,
   images: Dict[Any, bytes],
   pictures: page.Pictures,
   data: check_list.Data,
 ) -> List[page.Item]:
   """The picture of a finding; none if it cannot be drawn or does not fit."""
-  contents = finding.part.contents
-  key = _place(finding.part, index)
+  contents = part.contents
+  key = _place(part, index)
   try:
     image = Image.open(io.BytesIO(images[key])).convert('RGB')
   except Exception:  # Of damaged bytes, which may be what was found.
@@ -72,7 +88,7 @@ def _items(
     return []
   scale = np.array(image.size * 2, np.float32)
   boxes = []
-  concerned = set(finding.found.objects)
+  concerned = set(finding.found.objects if part is finding.part else ())
   for row in np.flatnonzero(contents.image_indices == index).tolist():
     ymin, xmin, ymax, xmax = contents.boxes[row]
     box = np.array([xmin, ymin, xmax - xmin, ymax - ymin]) * scale
@@ -87,7 +103,8 @@ def _items(
       )
     )
   name = contents.source_ids[index] or f'record {key[1]}'
-  return [page.Item(number, f'{name} ({finding.part.name})', [(key[0], boxes)])]
+  title = f'{os.path.basename(key[0])}, record {key[1]}'
+  return [page.Item(number, f'{name} ({part.name})', [(title, boxes)])]
 
 
 def _place(part: check_list.Part, index: int) -> Any:
@@ -98,12 +115,14 @@ def _place(part: check_list.Part, index: int) -> Any:
   )
 
 
-def _images(findings: List[data_check.Finding]) -> Dict[Any, bytes]:
+def _images(
+  data: check_list.Data, findings: List[data_check.Finding]
+) -> Dict[Any, bytes]:
   """Encoded images to show, by file and position."""
   wanted = {
-    _place(finding.part, index)
+    _place(part, index)
     for finding in findings
-    for index in finding.found.images[:_MOST]
+    for part, index in _shown(data, finding)
   }
   images = {}
   for name in sorted({name for name, _ in wanted}):

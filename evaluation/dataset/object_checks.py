@@ -1,5 +1,6 @@
 """Checks of objects: their classes, boxes and anchors."""
 
+import functools
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -10,15 +11,13 @@ from evaluation.dataset import anchor_fit, check_list
 from evaluation.dataset.check_list import (
   ERROR,
   WARNING,
+  Check,
   Data,
   Found,
   Part,
-  check,
   of_images,
   of_objects,
 )
-from ops import anchors as anchors_lib
-from ops import preprocess_ops
 
 # A coordinate beyond the image this often is no share of its sides.
 _IN_PIXELS = 2.0
@@ -30,8 +29,11 @@ _TINY = 2.0
 _MOST_UNMET = 0.01
 _SIZES = (('small', 0, 32), ('medium', 32, 96), ('large', 96, np.inf))
 
+CHECKS: List[Check] = []
+_check = functools.partial(check_list.check, CHECKS)
 
-@check(
+
+@_check(
   ERROR,
   'class ids outside of what the model has',
   'architecture.num_classes is the largest id plus one; 0 is the background.',
@@ -58,7 +60,7 @@ def _class_ids(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'class ids that the label map lacks',
   'Give the label map of the same data (eval.label_map_file).',
@@ -98,7 +100,7 @@ def _excess(part: Part) -> np.ndarray:
   return np.where(np.isfinite(boxes).all(axis=1), beyond, 0)
 
 
-@check(
+@_check(
   ERROR,
   'boxes that are not numbers',
   'A coordinate is NaN or infinite: mend what computed it.',
@@ -108,7 +110,7 @@ def _not_numbers(data: Data, part: Part) -> Optional[Found]:
   return _of_boxes(part, ~np.isfinite(part.contents.boxes).all(axis=1))
 
 
-@check(
+@_check(
   ERROR,
   'boxes in pixels',
   'Coordinates are stored divided by the height and width of the image.',
@@ -118,7 +120,7 @@ def _in_pixels(data: Data, part: Part) -> Optional[Found]:
   return _of_boxes(part, _excess(part) > _IN_PIXELS - 1)
 
 
-@check(
+@_check(
   ERROR,
   'boxes outside of the image',
   'Cut them at its edges; they end training. If most boxes do, they are of '
@@ -133,7 +135,7 @@ def _outside(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'inverted boxes',
   'ymax has to be at least ymin, and xmax at least xmin: were the columns '
@@ -146,7 +148,7 @@ def _inverted(data: Data, part: Part) -> Optional[Found]:
     return _of_boxes(part, (boxes[:, 2:] < boxes[:, :2]).any(axis=1))
 
 
-@check(
+@_check(
   ERROR,
   'a set whose boxes cannot be meant',
   'Look at it with tools/show_augmentation.py.',
@@ -163,7 +165,7 @@ def _whole(data: Data, part: Part) -> Optional[Found]:
   return Found(contents.num_images, 'images', text)
 
 
-@check(
+@_check(
   WARNING,
   'boxes that stick out of the image',
   'By so little they are taken as they are.',
@@ -176,7 +178,7 @@ def _beyond(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   WARNING,
   f'boxes under {_TINY:g} pixels in the image that the model sees',
   'Raise output_size of the parser, or leave such objects out: of so few '
@@ -195,7 +197,7 @@ def _tiny(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   WARNING,
   'images without objects',
   'They teach what is background, if they are really empty.',
@@ -206,26 +208,20 @@ def _empty(data: Data, part: Part) -> Optional[Found]:
   return of_images(part, part.contents.counts == 0)
 
 
-@check(
+@_check(
   WARNING,
   'objects that no anchor meets',
   'Each gets only the one anchor that is nearest.',
   sampled=False,
 )
 def _unmet(data: Data, part: Part) -> Optional[Found]:
-  settings = factory.parser_settings(data.params).as_dict()
-  threshold = settings.get(
-    'match_threshold', settings.get('rpn_match_threshold')
-  )
-  if threshold is None or part.name != check_list.TRAINING:
+  of_config = anchor_fit.of_config(data.params)
+  if not of_config or part.name != check_list.TRAINING:
     return None
-  contents, params = part.contents, data.params
+  (anchors, threshold), contents = of_config, part.contents
   rows, boxes = in_model(data, part)
   keep = ~contents.is_crowd[rows] & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
   rows, boxes = rows[keep], boxes[keep]
-  stride = 2**params.architecture.max_level
-  padded = preprocess_ops.padded_size(settings['output_size'], stride)
-  anchors = anchors_lib.from_params(params, padded)
   is_met = anchor_fit.met(anchors, boxes, threshold)
   if (~is_met).sum() <= _MOST_UNMET * len(rows):
     return None
@@ -240,9 +236,10 @@ def _unmet(data: Data, part: Part) -> Optional[Found]:
       if ((low <= sizes) & (sizes < high)).any()
     },
   }
-  best = anchor_fit.fit(boxes, tuple(settings['output_size']), threshold)
+  output_size = factory.parser_settings(data.params).output_size
+  best = anchor_fit.fit(boxes, tuple(output_size), threshold)
   remedy = None
-  if best.share > is_met.mean() + _MOST_UNMET:
+  if best.share > is_met.mean():
     changes = best.changes()
     remedy = '{}, {} would meet {:.1%}.'.format(
       _flow('architecture', changes['architecture']),
@@ -253,7 +250,9 @@ def _unmet(data: Data, part: Part) -> Optional[Found]:
   found = of_objects(part, wrong)
   return found._replace(
     of=f'{found.of} ({100 * (1 - is_met.mean()):.1f} %)',
-    example='; '.join(f'{name} {share:.0%}' for name, share in worst[:6]),
+    example='; '.join(
+      f'{share:.0%} of {name}' for name, share in worst[:6] if share >= 0.005
+    ),
     remedy=remedy or '',
     details={'unmet_shares': shares, 'suggestion': best._asdict()},
   )
@@ -288,7 +287,8 @@ def in_model(data: Data, part: Part) -> Tuple[np.ndarray, np.ndarray]:
   boxes = contents.boxes
   with np.errstate(invalid='ignore'):
     is_good = (
-      (_excess(part) <= groundtruth_checks.BOX_TOLERANCE)
+      np.isfinite(boxes).all(axis=1)
+      & (_excess(part) <= groundtruth_checks.BOX_TOLERANCE)
       & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
       & (sizes > 0).all(axis=1)
     )
@@ -305,7 +305,7 @@ def class_counts(part: Part) -> Dict[int, int]:
   return dict(zip(ids.tolist(), counts.tolist()))
 
 
-@check(
+@_check(
   WARNING,
   'classes without objects, or in one set alone',
   'Nothing is learned, or measured, of them: split by class '
@@ -315,12 +315,10 @@ def _classes(data: Data, part: Part) -> Optional[Found]:
   if not all(each.contents.is_whole for each in data.parts):
     return None
   counts = class_counts(part)
-  other = data.other(part)
-  wanted = set(data.names)
-  if other:
-    wanted |= set(class_counts(other))
+  # Without names, nobody knows which ids are meant to be there.
+  wanted = set(data.names) or set().union(*map(class_counts, data.parts))
   first = 1 if data.learns_objects else 0
-  wanted |= set(range(first, data.params.architecture.num_classes))
+  wanted &= set(range(first, data.params.architecture.num_classes))
   missing: List[int] = sorted(wanted - set(counts))
   if not missing:
     return None

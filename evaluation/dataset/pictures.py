@@ -2,8 +2,9 @@
 
 import collections
 import concurrent.futures
+import functools
 import os
-from typing import Deque, Dict, List, NamedTuple, Tuple
+from typing import Callable, Deque, Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -38,12 +39,7 @@ class PictureReader:
   """Decodes pictures as training does, on all cores, while more are added."""
 
   def __init__(self):
-    with tf.Graph().as_default() as graph:
-      encoded = tf.placeholder(tf.string, [])
-      decoded = image_decoding.decode_image(encoded)
-    self._decode = tf.Session(
-      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
-    ).make_callable(decoded, [encoded])
+    self._decode = _decoder()
     self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     self._waiting: Deque[concurrent.futures.Future] = collections.deque()
     self._looks: List[Tuple] = []
@@ -75,6 +71,17 @@ class PictureReader:
     some = pixels[::8, ::8].astype(np.int16)
     is_grey = np.ptp(some, axis=2).max() <= _GREY
     return pixels.shape[:2], '', near_hash(pixels), is_grey
+
+
+@functools.lru_cache(maxsize=None)
+def _decoder() -> Callable[[bytes], np.ndarray]:
+  with tf.Graph().as_default() as graph:
+    encoded = tf.placeholder(tf.string, [])
+    decoded = image_decoding.decode_image(encoded)
+  session = tf.Session(
+    graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+  )
+  return session.make_callable(decoded, [encoded])
 
 
 def near_hash(pixels: np.ndarray) -> int:

@@ -1,9 +1,11 @@
 """Checks of records and their images, one by one."""
 
-from typing import Any, Optional, Sequence
+import functools
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
+import evaluation
 from configs import factory
 from dataloader import (
   image_reader,
@@ -17,18 +19,23 @@ from evaluation.dataset import check_list, record_scan
 from evaluation.dataset.check_list import (
   ERROR,
   WARNING,
+  Check,
   Data,
   Found,
   Part,
-  check,
   of_images,
 )
-from utils import mode_keys
+from utils import discovery, mode_keys
+
+discovery.import_submodules(evaluation.__path__, evaluation.__name__)
 
 _WRITE_AGAIN = (
   'Write the records again, with tools/create_tf_record.py for instance.'
 )
 _GREY_MODES = ('1', 'L', 'LA', 'I', 'I;16', 'I;16B')
+
+CHECKS: List[Check] = []
+_check = functools.partial(check_list.check, CHECKS)
 
 
 def _of_problems(part: Part, kinds: Sequence[str]) -> Optional[Found]:
@@ -39,13 +46,13 @@ def _of_problems(part: Part, kinds: Sequence[str]) -> Optional[Found]:
   return Found(len(problems), f'of {total:,} records', str(problems[0]))
 
 
-@check(ERROR, 'records that cannot be read', _WRITE_AGAIN)
+@_check(ERROR, 'records that cannot be read', _WRITE_AGAIN)
 def _unreadable(data: Data, part: Part) -> Optional[Found]:
   del data  # Unused.
   return _of_problems(part, (record_reader.FILE, record_reader.EXAMPLE))
 
 
-@check(
+@_check(
   ERROR,
   'a feature missing, of the wrong type or with too few values',
   'docs/data.md lists the features and their types. ' + _WRITE_AGAIN,
@@ -73,7 +80,7 @@ def _features(data: Data, part: Part) -> Optional[Found]:
   return found or lacking
 
 
-@check(ERROR, 'masks that cannot be used', _WRITE_AGAIN, sampled=False)
+@_check(ERROR, 'masks that cannot be used', _WRITE_AGAIN, sampled=False)
 def _masks(data: Data, part: Part) -> Optional[Found]:
   if not data.learned.images:
     return None
@@ -93,7 +100,7 @@ def _masks(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   ERROR,
   'images that do not decode',
   'Only JPEG, PNG, BMP and GIF images that are not animated do; '
@@ -120,7 +127,7 @@ def _images(data: Data, part: Part) -> Optional[Found]:
   return found._replace(severity=WARNING) if found and is_skipped else found
 
 
-@check(
+@_check(
   ERROR,
   'images whose size is not the stated one (image/height, image/width)',
   'Boxes may be of another image, or of one that EXIF turns. ' + _WRITE_AGAIN,
@@ -139,7 +146,7 @@ def _sizes(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   WARNING,
   'grey or CMYK pictures',
   'Grey is repeated in three channels, CMYK converted. That is well if the '
@@ -168,7 +175,7 @@ def _colours(data: Data, part: Part) -> Optional[Found]:
   )
 
 
-@check(
+@_check(
   WARNING,
   'fewer files than workers',
   'Some would read what others have to skip: write as many files as workers '
@@ -181,7 +188,7 @@ def _shards(data: Data, part: Part) -> Optional[Found]:
   return Found(num_files, f'for {data.num_workers} workers')
 
 
-@check(
+@_check(
   WARNING,
   'images with more objects than labels hold',
   'The rest of them is left out.',

@@ -6,12 +6,12 @@ from typing import Any, List
 import numpy as np
 
 from evaluation import report
-from evaluation.analysis import analysis as analysis_lib
+from evaluation.analysis import comparison
 from evaluation.pages import (
+  detections_page,
   image_lookup,
   page,
   report_galleries,
-  report_page,
   run_results,
 )
 from utils import errors
@@ -39,9 +39,9 @@ def write(
       '--compare: runs of detections are compared; give model_dirs or files of '
       'those.'
     )
-  analyses = [report_page.analyses_of(run)[-1] for run in runs]
-  differences = analysis_lib.compare(*analyses)
-  of_classes = analysis_lib.compare_classes(*analyses)
+  analyses = [detections_page.analyses_of(run)[-1] for run in runs]
+  differences = comparison.compare(*analyses)
+  of_classes = comparison.compare_classes(*analyses)
   pictures = page.Pictures()
   page.write(
     path,
@@ -55,7 +55,7 @@ def write(
     changes=_changes(*runs),
     items=_changed_images(runs, analyses, pictures),
     num_left_out=pictures.num_left_out,
-    min_score=report_page.usual_score(analyses[0]),
+    min_score=detections_page.usual_score(analyses[0]),
   )
   _log.info("The comparison is '%s'; open it in a browser.", path)
 
@@ -87,7 +87,7 @@ def _changed_images(runs, analyses, pictures) -> List[page.Item]:
     runs[0].images, runs[0].annotations, ids, runs[0].regenerate_source_id
   )
   scenes = [
-    report_page.scenes_of(run, analysis)
+    detections_page.scenes_of(run, analysis)
     for run, analysis in zip(runs, analyses)
   ]
   items = []

@@ -58,7 +58,7 @@ def lookup(
     try:
       picture = Image.open(load(found[image_id]))
       # Annotations are of the upright image if they have its size.
-      if picture.size != (entry['width'], entry['height']):
+      if picture.size != (entry.get('width'), entry.get('height')):
         picture = ImageOps.exif_transpose(picture)
       return picture.convert('RGB')
     except (OSError, ValueError):

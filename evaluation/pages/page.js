@@ -58,7 +58,7 @@ function draw(parent, item, boxes, threshold, isLarge) {
     const group = make('g', {class: box.kind}, svg);
     if (box.outline) make('path', {d: box.outline}, group);
     make('rect', {x, y, width: Math.max(w, 0), height: Math.max(h, 0)}, group);
-    const size = Math.max(width, height) / 45;
+    const size = Math.max(width, height) / 38;
     if (isLarge && byId('large-labels').checked)
       make('text', {x: Math.max(x, 0), y: y > size ? y - size / 4 : y + size, 'font-size': size}, group, box.label);
   }
@@ -67,7 +67,7 @@ function draw(parent, item, boxes, threshold, isLarge) {
 function view(item, width, height) {
   if (!item.focus) return `0 0 ${width} ${height}`;
   const [x, y, w, h] = item.focus;
-  const side = Math.min(Math.max(2.5 * w, 2.5 * h, Math.min(width, height) / 6), Math.max(width, height));
+  const side = Math.min(Math.max(2.5 * w, 2.5 * h, Math.min(width, height) / 6), height, width * 3 / 4);
   const within = (start, length, most) => Math.max(0, Math.min(start, most - length));
   return [within(x + w / 2 - side * 2 / 3, side * 4 / 3, width), within(y + h / 2 - side / 2, side, height), side * 4 / 3, side].join(' ');
 }

@@ -15,7 +15,7 @@ from utils import files
 _MAX_SIDE = 900
 _JPEG_QUALITY = 78
 # Of a page's pictures, as text.
-MAX_BYTES = 22 << 20
+MAX_BYTES = 20 * 10**6
 
 
 class Box(NamedTuple):

@@ -4,7 +4,6 @@ import io
 import re
 from typing import Any, Dict, Sequence, Tuple
 
-import markupsafe
 import matplotlib
 import numpy as np
 from matplotlib import figure
@@ -16,6 +15,7 @@ from evaluation.analysis import scores
 _INK = '#010203'
 _GOOD, _BAD, _LINES = '#2fae66', '#e5484d', ('#3b8eea', '#e0912f', '#9a6ee0')
 _STYLE = {
+  'axes.axisbelow': True,
   'axes.edgecolor': _INK,
   'axes.facecolor': 'none',
   'axes.labelcolor': _INK,
@@ -39,10 +39,10 @@ _STYLE = {
 MOST_CURVES = 100
 
 
-def _plot(draw, title: str, xlabel: str, ylabel: str, size=(5.2, 3.0)):
+def _plot(draw, title: str, xlabel: str, ylabel: str) -> str:
   """What `draw` does to axes, as SVG."""
   with matplotlib.rc_context(_STYLE):
-    drawing = figure.Figure(figsize=size)
+    drawing = figure.Figure(figsize=(5.2, 3.0))
     axes = drawing.subplots()
     draw(axes)
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -59,12 +59,12 @@ def _plot(draw, title: str, xlabel: str, ylabel: str, size=(5.2, 3.0)):
   svg = re.sub(r' id="(?!pr-|[pm][0-9a-f]{10}")[^"]*"', '', svg)
   viewbox = re.search(r'viewBox="[^"]*"', svg).group()
   head = f'<svg class="plot" role="img" aria-label="{title}" {viewbox}>'
-  return markupsafe.Markup(head + svg[svg.index('>') + 1 :])
+  return head + svg[svg.index('>') + 1 :]
 
 
 def precision_recall(
   curves: Dict[Any, analysis_lib.PrecisionRecall],
-) -> markupsafe.Markup:
+) -> str:
   """Curves of each class, as groups `pr-<class id>`, and `pr-all`."""
   recalls = np.linspace(0, 1, 101)
 
@@ -83,7 +83,7 @@ def precision_recall(
   return _plot(draw, 'Precision over recall', 'recall', 'precision')
 
 
-def histogram(values: scores.ScoreHistogram) -> markupsafe.Markup:
+def histogram(values: scores.ScoreHistogram) -> str:
   """True and false positives by score."""
 
   def draw(axes):
@@ -95,11 +95,12 @@ def histogram(values: scores.ScoreHistogram) -> markupsafe.Markup:
     total = (right + wrong)[right + wrong > 0]
     if total.size and total.max() > 30 * np.median(total):
       axes.set_yscale('symlog')
+      axes.yaxis.set_major_formatter('{x:,.0f}')
 
   return _plot(draw, 'Detections by score', 'score', 'detections')
 
 
-def calibration(values: scores.Calibration) -> markupsafe.Markup:
+def calibration(values: scores.Calibration) -> str:
   """The share of right detections over their score."""
 
   def draw(axes):
@@ -112,7 +113,7 @@ def calibration(values: scores.Calibration) -> markupsafe.Markup:
 
 def curves(
   title: str, values: Dict[str, Tuple[Sequence[int], Sequence[float]]]
-) -> markupsafe.Markup:
+) -> str:
   """Steps and values of several curves by name."""
 
   def draw(axes):

@@ -197,7 +197,9 @@ def build(
       analysis.images.false_positives[i],
       analysis.images.false_negatives[i],
     )
-    return caption, (scenes.truths(image), scenes.all_found(image)), {}, None
+    truths = scenes.truths(image)
+    not_found = [box for box in truths if box.kind == 'missed']
+    return caption, (truths, not_found + scenes.all_found(image)), {}, None
 
   def false_positive(i, image):
     error = error_types.TYPES[detections.types[i]]
@@ -216,7 +218,7 @@ def build(
     tags = {'class': name, 'found': how}
     return (
       f'{name}, about {side:.0f} pixels, found {how}',
-      ([box], scenes.all_found(image)),
+      ([box], [box, *scenes.all_found(image)]),
       tags,
       box.bbox,
     )

@@ -139,11 +139,14 @@ def facts(results: Results) -> Dict[str, Any]:
   lines = _read(directory, 'history.jsonl').splitlines()
   entries = [json.loads(line) for line in lines]
   found['starts'] = [e for e in entries if e.get('event') == 'start']
-  for key, name in (
-    ('statistics', 'train_model_stats.json'),
-    ('dataset', 'dataset.json'),
-  ):
-    found[key] = json.loads(_read(directory, name) or '{}')
+  statistics = _read(directory, 'train_model_stats.json')
+  found['statistics'] = json.loads(statistics or '{}')
+  # tools/check_dataset.py writes it beside the run, or beside the records.
+  records = os.path.dirname(results.images or '')
+  for place in (records, directory):
+    content = json.loads(_read(place, 'dataset.json') or '{}')
+    if 'sets' in content:
+      found['dataset'] = content
   return found
 
 

@@ -47,9 +47,9 @@ def _of_two_classes(count):
   return _detections(types, [*range(50), *range(count)])
 
 
-def _class(class_id, name, objects):
+def _class(class_id, name, objects, ap_50=0.7):
   return analysis_lib.ClassNumbers(
-    class_id, name, objects, 0.5, 0.7, 0.5, 0.6, 0.8, 0.4
+    class_id, name, objects, 0.5, ap_50, 0.5, 0.6, 0.8, 0.4
   )
 
 
@@ -172,9 +172,17 @@ _CASES = [
     'postprocess.class_agnostic_nms',
   ),
   (
-    _facts(confusion=np.array([[30, 12, 0], [3, 40, 9], [90, 90, 0]])),
-    _facts(confusion=np.array([[30, 9, 20], [3, 40, 9], [90, 90, 0]])),
-    "12 of 50 objects 'cat' are taken for 'dog'.",
+    _facts(confusion=np.array([[30, 12, 8], [3, 40, 7], [90, 90, 0]])),
+    _facts(confusion=np.array([[30, 9, 11], [3, 40, 7], [90, 90, 0]])),
+    "12 of 50 objects 'cat' are taken for 'dog', of which there are 142 "
+    'detections.',
+    'train.train_file_pattern',
+  ),
+  (
+    _facts(confusion=np.array([[900, 12, 8], [0, 80, 7], [90, 20, 0]])),
+    _facts(confusion=np.array([[900, 12, 8], [0, 120, 7], [90, 20, 0]])),
+    "12 of 920 objects 'cat' are taken for 'dog', of which there are 112 "
+    'detections.',
     'train.train_file_pattern',
   ),
   (
@@ -196,6 +204,12 @@ _CASES = [
     _facts(classes=[_class(1, 'cat', 20), _class(2, 'dog', 0)]),
     "2 of 2 classes have fewer than 20 objects here, 'dog' 3.",
     'eval.eval_file_pattern',
+  ),
+  (
+    _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.04)]),
+    _facts(classes=[_class(1, 'cat', 50), _class(2, 'dog', 20, 0.06)]),
+    "Hardly found at all: 1 of 2 classes, 'dog' with 20 objects.",
+    'train.total_steps',
   ),
   (
     _facts(intervals={'AP': (0.4, 0.55)}),
