@@ -259,6 +259,17 @@ def test_masks(tmp_path):
   assert '"M10 10 10 50 50 50 50 10Z"' in text.read_text()
 
 
+def test_nothing_is_found(tmp_path):
+  nothing = _box(1, 1, 0, 0, 0, 0, score=0.0)
+  output = tmp_path / 'report.html'
+  truth = json.loads(json.dumps(_TRUTH))
+  report_page.write(
+    str(output), run_results.Results('nothing', [nothing], truth)
+  )
+  assert shown_metrics.read(output)['AP'] == 0
+  assert 'None: no images were given' in output.read_text()
+
+
 def test_comparison(tmp_path):
   found, truth = _written(tmp_path)
   better = [*_FOUND, _box(4, 1, 10, 10, 40, 40, score=0.9)]
