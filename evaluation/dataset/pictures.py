@@ -14,6 +14,8 @@ from ops import image_decoding
 
 # Pictures that wait for a core; bounds the memory.
 _AHEAD = 32
+# (width, height) that colours and likeness are judged by.
+_SMALL = (72, 64)
 # Red, green and blue of a grey picture after JPEG.
 _GREY = 4
 
@@ -68,9 +70,9 @@ class PictureReader:
       pixels = self._decode(encoded)
     except tf.errors.OpError as error:
       return (0, 0), error.message.splitlines()[0], 0, False
-    some = pixels[::8, ::8].astype(np.int16)
-    is_grey = np.ptp(some, axis=2).max() <= _GREY
-    return pixels.shape[:2], '', near_hash(pixels), is_grey
+    small = cv2.resize(pixels, _SMALL, interpolation=cv2.INTER_AREA)
+    is_grey = np.ptp(small, axis=2).max() <= _GREY
+    return pixels.shape[:2], '', near_hash(small), is_grey
 
 
 @functools.lru_cache(maxsize=None)
@@ -95,7 +97,7 @@ def near_hash(pixels: np.ndarray) -> int:
     whose bits are nearly all the same, as of one of a single colour.
   """
   grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-  small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+  small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
   bits = small[:, 1:] > small[:, :-1]
   if not 8 <= bits.sum() <= 56:
     return 0
