@@ -67,22 +67,28 @@ def safe_name(stated: str, image_id: int, ending: str, taken: Set[str]) -> str:
 def _read(file_pattern: str, record_paths: List[str]) -> Dict[str, Any]:
   """Returns what the records hold as a COCO dict, without file names."""
   import tensorflow.compat.v1 as tf
+  from google.protobuf import message
 
   from dataloader import record_check, record_contents
   from evaluation import record_annotations
 
-  contents = [*record_check.contents_of(record_paths), record_contents.OBJECTS]
-  if contents[0] == record_contents.IMAGE_CLASS:
+  found = record_check.contents_of(record_paths)
+  if found and found[0] == record_contents.IMAGE_CLASS:
     raise errors.DataError(
-      f"'{record_paths[0]}' holds {contents[0].meaning}, and no boxes."
+      f"'{record_paths[0]}' holds {found[0].meaning}, and no boxes."
     )
+  contents = record_contents.OBJECTS
   try:
+    for feature in _features(record_paths):
+      if feature['image/object/mask'].bytes_list.value:
+        contents = record_contents.OBJECTS_WITH_MASKS
+        break
     return record_annotations.read_annotations(
       file_pattern,
-      include_mask=contents[0] != record_contents.OBJECTS,
+      include_mask=contents == record_contents.OBJECTS_WITH_MASKS,
     )
-  except tf.errors.OpError as error:
-    checker = record_check.RecordChecker(2**31, contents=contents[0])
+  except (tf.errors.OpError, message.DecodeError) as error:
+    checker = record_check.RecordChecker(2**31, contents=contents)
     for problem in checker.problems(record_paths):
       raise errors.DataError(
         f'{problem} tools/check_records.py lists all such records.'

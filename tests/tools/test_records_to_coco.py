@@ -6,6 +6,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 from PIL import Image
 from pycocotools import mask as mask_lib
 
@@ -154,6 +155,34 @@ def test_classes_without_a_label_map_are_called_by_id(back, tmp_path):
       pattern, str(tmp_path / 'other'), str(tmp_path / 'names.txt')
     )
   assert {path.name for path in tmp_path.iterdir()} == {'names.txt', 'out'}
+
+
+def test_first_record_may_lack_masks_and_names(tmp_path):
+  path = record_factory.write_records(
+    tmp_path / 'a.tfrecord',
+    [
+      record_factory.make_record(b'1', boxes=(), classes=()),
+      record_factory.with_mask(2),
+    ],
+  )
+  content = records_to_coco.convert(path, str(tmp_path / 'out'))
+  names = [image['file_name'] for image in content['images']]
+  assert names == ['1.png', '2.png']
+  (annotation,) = content['annotations']
+  assert mask_lib.area(annotation['segmentation']) == 20 * 30
+
+
+def test_records_of_a_classifier_are_refused(tmp_path):
+  example = tf.train.Example.FromString(record_factory.make_record())
+  feature = example.features.feature
+  feature['image/class/label'].int64_list.value.append(1)
+  for key in [key for key in feature if key.startswith('image/object/')]:
+    del feature[key]
+  path = record_factory.write_records(
+    tmp_path / 'a.tfrecord', [example.SerializeToString()]
+  )
+  with pytest.raises(errors.DataError, match='and no boxes'):
+    records_to_coco.convert(path, str(tmp_path / 'out'))
 
 
 def test_bad_record_is_named_and_nothing_is_left(tmp_path):
