@@ -77,7 +77,7 @@ class PictureReader:
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
-  """The picture, smaller by a whole factor, without what is over at its ends."""
+  """The picture, smaller by a whole factor; a rest at its ends is left out."""
   height, width = pixels.shape[:2]
   factor = max(1, min(height, width) // _SMALL)
   rows, columns = height // factor, width // factor
