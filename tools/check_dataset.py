@@ -9,6 +9,7 @@ if there is an error.
 """
 
 import os
+import re
 import sys
 from typing import Any, List
 
@@ -31,6 +32,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_bool('decode_images', True, 'Also decode every image.')
 
+# The folder of a file would fill the table.
+_LONG_NAME = re.compile("TFRecord file '(?:[^']*/)?([^'/]*)'")
+
 
 def _table(findings: List[Any]) -> Any:
   import rich.table
@@ -48,7 +52,7 @@ def _table(findings: List[Any]) -> Any:
       finding.severity,
       finding.part.name,
       finding.count,
-      finding.found.example,
+      _LONG_NAME.sub(r'\1', finding.found.example),
       finding.remedy,
     )
   return table
@@ -81,7 +85,7 @@ def main(argv: List[str]) -> None:
   findings = data_check.check(data)
   if findings:
     console = rich.console.Console(
-      width=None if sys.stdout.isatty() else 140, markup=False
+      width=None if sys.stdout.isatty() else 100, markup=False
     )
     console.print(_table(findings))
   summary = statistics.summary(data, findings)
@@ -94,13 +98,13 @@ def main(argv: List[str]) -> None:
   dataset_page.write(paths[1], title, data, findings, summary)
   num_errors = sum(finding.is_error for finding in findings)
   print(
-    '{}: {} errors, {} warnings. Wrote {} and {}.'.format(
+    '{}: {} findings, {} of them errors. Wrote {} and {}.'.format(
       ', '.join(
         f'{part.contents.num_images:,} images of {part.name}'
         for part in data.parts
       ),
+      len(findings),
       num_errors,
-      len(findings) - num_errors,
       *paths,
     )
   )

@@ -16,6 +16,8 @@ from utils import errors
 from utils import files as file_lib
 
 NO_CLASS = -1
+# Files of a bucket of which a sample is taken.
+_REMOTE_FILES = 2
 # Everything but masks, which not all models read.
 _KINDS = {
   **record_contents.OBJECTS.kinds,
@@ -105,7 +107,7 @@ def scan(
   Args:
     files: TFRecord files; see `record_files.find_files`.
     most: about how many records to read, the first ones of files all over the
-      set; all if None.
+      set, or of its first files in a bucket; all if None.
     on_image: gets the encoded image of each of the N.
 
   Raises:
@@ -113,13 +115,17 @@ def scan(
   """
   columns = _Columns()
   indices = {name: i for i, name in enumerate(files)}
-  for record in record_reader.RecordReader(_KINDS).read(
-    *(record_index.spread(files, most) if most else (files, None))
-  ):
+  is_remote = any(map(file_lib.is_remote, files))
+  read, most_of_file = files, None
+  if most:
+    # A bucket takes long to open a file.
+    near = files[:_REMOTE_FILES] if is_remote else files
+    read, most_of_file = record_index.spread(near, most)
+  for record in record_reader.RecordReader(_KINDS).read(read, most_of_file):
     if columns.add(record, indices[record.file_name]):
       (encoded,) = record.feature[record_reader.ENCODED].bytes_list.value
       on_image(encoded)
-  if most and any(map(file_lib.is_remote, files)):
+  if most and is_remote:
     return columns.contents(files, None)
   counts = record_index.count_records(files, is_strict=False)
   return columns.contents(files, sum(counts))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,11 +12,17 @@ from PIL import Image
 from dataloader import record_files
 from evaluation.dataset import (
   data_check,
+  dataset_page,
   pictures,
   record_scan,
   statistics,
 )
-from tests import classification_set, golden_numbers, record_factory
+from tests import (
+  classification_set,
+  golden_numbers,
+  programs,
+  record_factory,
+)
 from utils import errors
 
 _GOOD = {'height': [40], 'width': [60]}
@@ -532,6 +539,80 @@ def test_statistics(tmp_path):
     {'id': 1, 'name': 'a', 'count': 4},
     {'id': 2, 'name': 'b', 'count': 1},
   ]
+
+
+def test_page_shows_what_was_found_once(tmp_path):
+  """The wrong object is marked, and a picture that does not decode left out."""
+  wrong = [
+    _record(3, classes=[9, 1], boxes=[[0.1, 0.2, 0.6, 0.7]] * 2),
+    _record(4, encoded=b'GIF89a<script>'),
+  ]
+  params = _write(
+    tmp_path,
+    train=wrong,
+    test=[_record(13, seed=2)],
+    texts={'label_map_file': '1:<b>cell</b>\n2:b\n'},
+  )
+  data, findings = _check(params)
+  path = tmp_path / 'page.html'
+  summary = statistics.summary(data, findings)
+  dataset_page.write(str(path), 'my.yaml', data, findings, summary)
+  text = path.read_text()
+  assert '<h2>Error: class ids outside of what the model has</h2>' in text
+  assert '<h2>Warning: pictures that the training set holds, too</h2>' in text
+  items = [
+    item
+    for part in re.findall(
+      r'<script type="application/json">(.*?)</script>', text
+    )
+    for item in json.loads(part)
+  ]
+  assert [item['caption'] for item in items] == [
+    *['3 (training)'] * 2,
+    *['13 (evaluation)', '2 (training)'],
+  ]
+  assert [box[2] for box in items[0]['sides'][0][1]] == ['bad', 'truth']
+  np.testing.assert_allclose(items[0]['sides'][0][1][0][0], [12, 4, 30, 20])
+  # Each image once, though it is shown twice.
+  assert text.count('data-width="60"') == 3
+  assert '<b>cell' not in text and 'GIF89a' not in text
+
+
+def test_program(tmp_path):
+  _write(tmp_path, train=[_record(3, classes=[9])])
+  config = tmp_path / 'my.yaml'
+  config.write_text(
+    """
+architecture: {num_classes: 3}
+anchor: {anchor_size: 4.0}
+retinanet_parser: {output_size: [128, 192]}
+train: {train_file_pattern: train.tfrecord}
+eval: {eval_file_pattern: eval.tfrecord}
+"""
+  )
+
+  def run(*more):
+    return programs.run(
+      'tools/check_dataset.py', config, f'--data_dir={tmp_path}', *more
+    )
+
+  process = run(f'--output_dir={tmp_path}')
+  assert process.returncode == 1, process.stderr
+  assert 'train.tfrecord, record' in process.stdout
+  assert (
+    '3 images of training, 2 images of evaluation: 1 findings, 1 of them '
+    'errors.'
+  ) in process.stdout
+  assert 'Traceback' not in process.stderr
+  (finding,) = json.loads((tmp_path / 'dataset.json').read_text())['findings']
+  assert finding['source_ids'] == ['3'] and finding['count'] == 1
+  assert (tmp_path / 'dataset.html').exists()
+  process = run(
+    f'--output_dir={tmp_path}', '--params_override=architecture.num_classes=10'
+  )
+  assert process.returncode == 0, process.stderr
+  process = programs.run('tools/check_dataset.py')
+  assert process.returncode == 2 and 'needed is one' in process.stderr
 
 
 def test_scan_gives_arrays(tmp_path):
