@@ -84,8 +84,8 @@ def main(argv: List[str]) -> None:
     f'--config_file={shlex.quote(FLAGS.output)}'
   )
   header = [
-    f'The network of {plan.shape.network.preset.name}.yaml for '
-    f'{facts.num_classes - 1} classes in {facts.num_images} images.',
+    f'The network of {plan.shape.network.preset.name}.yaml, classes: '
+    f'{facts.num_classes - 1}, images: {facts.num_images}.',
     '',
     f'  {command}',
     '',

@@ -10,7 +10,7 @@ from configs import factory
 from ops import anchors as anchors_lib
 from ops import preprocess_ops
 
-# The finest level that every preset begins with; the coarsest of any.
+# Levels of the usual pyramids.
 FINEST, _COARSEST = 3, 7
 # Candidates of `fit`.
 _OCTAVES = (1, 2, 3)
@@ -42,8 +42,9 @@ class Block(NamedTuple):
   share: float
 
   def anchors(self, image_size: Tuple[int, int]) -> anchors_lib.Anchors:
-    """The anchors of a padded image of (height, width) pixels."""
-    return anchors_lib.Anchors(*self[:5], image_size)
+    """The anchors of an image of (height, width) pixels, once it is padded."""
+    padded = preprocess_ops.padded_size(image_size, 2**self.max_level)
+    return anchors_lib.Anchors(*self[:5], padded)
 
   def changes(self) -> Dict[str, Dict[str, Any]]:
     """Parameters, nested."""
@@ -165,7 +166,7 @@ def fit(
   @functools.lru_cache(maxsize=None)
   def met_by(level: int, ratio: float, size: float) -> np.ndarray:
     block = Block(level, level, 1, [ratio], size, 0)
-    return met(block.anchors(_padded(image_size, level)), tried, threshold)
+    return met(block.anchors(image_size), tried, threshold)
 
   candidates = []
   for (low, high), octaves, ratios, size in itertools.product(
@@ -187,8 +188,8 @@ def fit(
     (c for c in candidates if c.share >= enough),
     key=lambda c: (c.num_scales * len(c.aspect_ratios), c.max_level, -c.share),
   )
-  anchors = best.anchors(_padded(image_size, best.max_level))
-  return best._replace(share=float(met(anchors, boxes, threshold).mean()))
+  is_met = met(best.anchors(image_size), boxes, threshold)
+  return best._replace(share=float(is_met.mean()))
 
 
 def level_ranges(
@@ -200,11 +201,6 @@ def level_ranges(
     for level in range(finest, _COARSEST + 1)
     if 2**level <= max(image_size)
   ]
-
-
-def _padded(image_size: Tuple[int, int], level: int) -> Tuple[int, int]:
-  height, width = (-(-side // 2**level) * 2**level for side in image_size)
-  return height, width
 
 
 def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:

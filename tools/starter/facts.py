@@ -68,7 +68,14 @@ def read(sets: record_sets.RecordSets) -> Facts:
       f"'{sets.train_file_pattern}' has {train.num_images} images and no "
       'object with a box. tools/check_dataset.py says what is wrong.'
     )
-  classes = np.concatenate([train.classes, evaluated.classes])
+  classes = np.unique(np.concatenate([train.classes, evaluated.classes]))
+  wrong = [c for c in classes if c < 1 or (names and c not in names)]
+  if wrong:
+    raise errors.DataError(
+      f'The records have objects of class {wrong[0]}, but classes are '
+      + (f"those of '{path}'" if names else 'counted from 1')
+      + '. tools/check_dataset.py names the records.'
+    )
   return Facts(
     num_images=train.num_records,
     num_evaluated=evaluated.num_records,
@@ -76,6 +83,6 @@ def read(sets: record_sets.RecordSets) -> Facts:
     boxes=train.boxes[is_good],
     box_image_sizes=sizes[is_good],
     most_objects=int(max(train.counts.max(), evaluated.counts.max(initial=0))),
-    num_classes=int(max(classes.max(), *names, 1)) + 1,
+    num_classes=int(max(*classes, *names, 1)) + 1,
     names=names,
   )

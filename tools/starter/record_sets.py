@@ -45,15 +45,18 @@ def find(records: str, given: Dict[str, Optional[str]]) -> RecordSets:
     given: what is known already, by field of `RecordSets`; None otherwise.
 
   Raises:
-    ConfigError: there is no such folder.
+    ConfigError: there is nothing of that name.
     DataError: a split is missing.
   """
   is_folder = tf.io.gfile.isdir(records)
   folder = records if is_folder else os.path.dirname(records)
-  if not tf.io.gfile.isdir(folder or '.'):
+  # A pattern of an absent folder cannot be searched.
+  if not tf.io.gfile.isdir(folder or '.') or not (
+    is_folder or tf.io.gfile.glob(records.split(','))
+  ):
     raise errors.ConfigError(
-      f"RECORDS: '{records}' is no folder of records. Give the --output_dir "
-      'of tools/create_tf_record.py, or a pattern of training records.'
+      f"RECORDS: '{records}' is no folder of records, and no file. Give the "
+      '--output_dir of tools/create_tf_record.py, or a pattern.'
     )
   patterns = _patterns(folder)
   split = _first(patterns, _EVALUATION)
