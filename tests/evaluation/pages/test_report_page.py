@@ -299,6 +299,14 @@ def test_comparison(tmp_path):
   assert text.count('image4.png: 2 errors, then 1') == 1
 
 
+def test_images_that_cannot_be_read_are_counted(tmp_path):
+  found, truth = _written(tmp_path)
+  (tmp_path / 'image3.png').write_bytes(b'no image')
+  text = _report(tmp_path, found, truth).read_text()
+  assert '1 images are left out' in text
+  assert 'image3.png' not in text and 'image4.png' in text
+
+
 def test_classifier(tmp_path):
   records = record_factory.write_records(
     tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(4))
