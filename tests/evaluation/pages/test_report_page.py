@@ -300,9 +300,14 @@ def test_comparison(tmp_path):
 
 
 def test_images_that_cannot_be_read_are_counted(tmp_path):
-  found, truth = _written(tmp_path)
+  paths = map(str, _written(tmp_path))
   (tmp_path / 'image3.png').write_bytes(b'no image')
-  text = _report(tmp_path, found, truth).read_text()
+  output = tmp_path / 'report.html'
+  results = run_results.Results(
+    'some', *detection_file.load(*paths), images=str(tmp_path)
+  )
+  report_page.write(str(output), results)
+  text = output.read_text()
   assert '1 images are left out' in text
   assert 'image3.png' not in text and 'image4.png' in text
 
