@@ -12,7 +12,7 @@ from utils import mask_utils
 
 NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
 # Of an image, what is drawn.
-_LEAST_SCORE, _MOST_DRAWN = 0.05, 50
+_LEAST_SCORE, _MOST_DRAWN = 0.05, 100
 
 
 class Galleries(NamedTuple):
