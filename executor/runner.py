@@ -113,13 +113,13 @@ class Runner:
     Of several workers the first one evaluates, unless an evaluator is one of
     the processes, which evaluates every checkpoint that appears.
     """
+    if self._is_evaluator:
+      return self.evaluate()
     if self._reports and not eval_after_training:
       raise errors.ConfigError(
         '--report: --mode=train evaluates nothing; give --eval_after_training, '
         'too.'
       )
-    if self._is_evaluator:
-      return self.evaluate()
     evaluates = eval_after_training and self._evaluates_here
     with self._begun('train', evaluates):
       if not self._is_stopped_early():

@@ -93,8 +93,8 @@ def _cut_objects(facts: Facts) -> Iterator[Advice]:
     return
   lost = int(np.maximum(counts - limit, 0).sum())
   yield Advice(
-    f'{images:,} images hold more than the {limit} objects that can be '
-    f'detected: {lost:,} objects are missed in any case.',
+    f'More than the {limit} objects that can be detected are in {images:,} of '
+    f'{len(facts.scales):,} images: {lost:,} objects are missed in any case.',
     'Allow more detections, and as many objects in training '
     f'({facts.parser_key("max_num_instances")}).',
     'postprocess.max_total_size',

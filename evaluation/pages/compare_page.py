@@ -87,8 +87,8 @@ def _changed_images(runs, analyses, pictures) -> List[page.Item]:
     runs[0].images, runs[0].annotations, ids, runs[0].regenerate_source_id
   )
   scenes = [
-    detections_page.scenes_of(run, analysis)
-    for run, analysis in zip(runs, analyses)
+    report_galleries.Scenes(analysis, run)
+    for analysis, run in zip(analyses, runs)
   ]
   items = []
   for i, image_id in zip(order, ids):

@@ -10,7 +10,6 @@ from evaluation.analysis import error_types
 from evaluation.pages import (
   advice,
   confusion_tables,
-  image_lookup,
   page,
   plots,
   report_galleries,
@@ -36,15 +35,6 @@ def analyses_of(results: run_results.Results) -> List[analysis_lib.Analysis]:
   ]
 
 
-def scenes_of(
-  results: run_results.Results, analysis: analysis_lib.Analysis
-) -> report_galleries.Scenes:
-  """Boxes of the images of a run."""
-  return report_galleries.Scenes(
-    analysis, results.annotations, results.predictions
-  )
-
-
 def context(
   results: run_results.Results,
   pictures: page.Pictures,
@@ -54,16 +44,7 @@ def context(
   analyses = analyses_of(results)
   # Where there are masks, they are what the errors are of.
   analysis = analyses[-1]
-  choice = report_galleries.choose(analysis)
-  image_of = image_lookup.lookup(
-    results.images,
-    results.annotations,
-    report_galleries.images_of(analysis, choice),
-    results.regenerate_source_id,
-  )
-  galleries = report_galleries.build(
-    analysis, choice, scenes_of(results, analysis), image_of, pictures
-  )
+  galleries = report_galleries.build(analysis, results, pictures)
   return {
     'analyses': analyses,
     'analysis': analysis,
@@ -78,7 +59,6 @@ def context(
     ),
     'errors': error_types.ERRORS,
     'galleries': galleries,
-    'num_left_out': pictures.num_left_out,
     'min_score': usual_score(analysis),
     'curves': _precision_recall(analysis),
     'histogram': plots.histogram(analysis.histogram),

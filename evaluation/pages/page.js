@@ -1,4 +1,5 @@
 'use strict';
+const MANY_BOXES = 40;
 const byId = id => document.getElementById(id);
 function make(name, attributes, parent, text = '') {
   const isSvg = ['svg', 'g', 'image', 'rect', 'path', 'text'].includes(name);
@@ -133,6 +134,8 @@ const dialog = byId('large');
 function show(index) {
   current = (index + visible.length) % visible.length;
   const {item} = visible[current];
+  // Labels of very many boxes would hide the picture.
+  if (!dialog.open) byId('large-labels').checked = item.sides.every(([, boxes]) => boxes.length <= MANY_BOXES);
   byId('large-caption').textContent = item.caption;
   byId('large-position').textContent = `${current + 1} of ${visible.length}`;
   byId('large-sides').replaceChildren();

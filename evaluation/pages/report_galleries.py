@@ -1,26 +1,34 @@
 """Pictures of a report: worst images, dearest errors, missed objects."""
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from pycocotools import mask as mask_lib
 
 from evaluation.analysis import analysis as analysis_lib
 from evaluation.analysis import error_types
-from evaluation.pages import image_lookup, page
+from evaluation.pages import image_lookup, page, run_results
 from utils import mask_utils
 
 NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
 # Of an image, what is drawn.
-_LEAST_SCORE, _MOST_DRAWN = 0.05, 50
+_LEAST_SCORE, _MOST_DRAWN = 0.05, 100
 
 
 class Galleries(NamedTuple):
-  """Items of the galleries of a report, in order of value."""
+  """Items of the galleries of a report, in order of value.
+
+  Attributes:
+    worst: images with the most errors.
+    false_positives: those of the highest scores of each type.
+    missed: objects of each class.
+    num_left_out: images that could not be read, or did not fit on the page.
+  """
 
   worst: List[page.Item]
   false_positives: List[page.Item]
   missed: List[page.Item]
+  num_left_out: int
 
 
 class Scenes:
@@ -28,20 +36,16 @@ class Scenes:
 
   Args:
     analysis: of the run.
-    annotations: its groundtruth, as `analyse` got it.
-    detections: likewise.
+    results: what it was made from.
   """
 
   def __init__(
-    self,
-    analysis: analysis_lib.Analysis,
-    annotations: Dict[str, Any],
-    detections: List[Dict[str, Any]],
+    self, analysis: analysis_lib.Analysis, results: run_results.Results
   ):
     self._analysis = analysis
-    self._rows = annotations['annotations']
-    self._detections = detections
-    self._images = {entry['id']: entry for entry in annotations['images']}
+    self._rows = results.annotations['annotations']
+    self._detections = results.predictions
+    self._images = {e['id']: e for e in results.annotations['images']}
     self._names = {entry.id: entry.name for entry in analysis.classes}
     self._crowds: Dict[int, List[Dict[str, Any]]] = {}
     for row in self._rows:
@@ -53,7 +57,7 @@ class Scenes:
     image_id = int(self._analysis.images.ids[image])
     return self._images[image_id].get('file_name') or str(image_id)
 
-  def class_name(self, position: int) -> str:
+  def _class_name(self, position: int) -> str:
     return self._analysis.classes[position].name
 
   def truth(self, position: int) -> page.Box:
@@ -85,6 +89,48 @@ class Scenes:
     )
     rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
     return [self.found(i) for i in rows[:_MOST_DRAWN]]
+
+  def worst(self, image: int) -> Any:
+    """All of an image: caption, sides, tags and focus of an item."""
+    images = self._analysis.images
+    caption = '{}: {} right, {} wrong, {} missed'.format(
+      self.name(image),
+      images.true_positives[image],
+      images.false_positives[image],
+      images.false_negatives[image],
+    )
+    truths = self.truths(image)
+    not_found = [box for box in truths if box.kind == 'missed']
+    return caption, (truths, not_found + self.all_found(image)), {}, None
+
+  def false_positive(self, position: int) -> Any:
+    """Likewise of a detection, by its position in `Detections`."""
+    detections, objects = self._analysis.detections, self._analysis.objects
+    error = error_types.TYPES[detections.types[position]]
+    box = self.found(position)
+    caption = f'{error}: {box.label}'
+    if detections.objects[position] >= 0:
+      of = self._class_name(objects.classes[detections.objects[position]])
+      caption += f', IoU {detections.ious[position]:.2f} with {of}'
+    name = self._class_name(detections.classes[position])
+    truths = self.truths(detections.images[position])
+    return caption, (truths, [box]), {'type': error, 'class': name}, box.bbox
+
+  def missed(self, position: int) -> Any:
+    """Likewise of an object, by its position in `Objects`."""
+    objects = self._analysis.objects
+    box, name = (
+      self.truth(position),
+      self._class_name(objects.classes[position]),
+    )
+    how = 'by nothing' if objects.detections[position] < 0 else 'by a low score'
+    side = objects.areas[position] ** 0.5
+    return (
+      f'{name}, about {side:.0f} pixels, found {how}',
+      ([box], [box, *self.all_found(objects.images[position])]),
+      {'class': name, 'found': how},
+      box.bbox,
+    )
 
   def _box(self, row: Dict[str, Any], kind: str) -> page.Box:
     name, score = self._names[row['category_id']], row.get('score')
@@ -152,80 +198,46 @@ def choose(analysis: analysis_lib.Analysis) -> Choice:
   return Choice(worst[:NUM_WORST], false_positives, missed[:_NUM_MISSED])
 
 
-def images_of(analysis: analysis_lib.Analysis, choice: Choice) -> List[int]:
-  """Ids of the images of a choice."""
-  positions = {
-    *choice.worst,
-    *analysis.detections.images[choice.false_positives].tolist(),
-    *analysis.objects.images[choice.missed].tolist(),
-  }
-  return [int(analysis.images.ids[i]) for i in positions]
-
-
 def build(
   analysis: analysis_lib.Analysis,
-  choice: Choice,
-  scenes: Scenes,
-  image_of: image_lookup.Lookup,
+  results: run_results.Results,
   pictures: page.Pictures,
 ) -> Galleries:
-  """Makes the items of what was chosen; those without a picture are absent."""
-  detections, objects = analysis.detections, analysis.objects
+  """Makes the items of galleries; those without a picture are absent.
 
-  numbers: Dict[int, Any] = {}
+  Args:
+    analysis: of the run.
+    results: what it was made from.
+    pictures: gets the images.
 
-  def items(positions, images, describe) -> List[page.Item]:
-    made = []
-    for position, image in zip(positions, images):
-      image_id = int(analysis.images.ids[image])
+  Raises:
+    errors.DataError: none of the images is where they should be.
+  """
+  choice, scenes = choose(analysis), Scenes(analysis, results)
+  wrong, missed = choice.false_positives, choice.missed
+  shown = (
+    (choice.worst, choice.worst, scenes.worst),
+    (wrong, analysis.detections.images[wrong], scenes.false_positive),
+    (missed, analysis.objects.images[missed], scenes.missed),
+  )
+  ids = analysis.images.ids
+  image_of = image_lookup.lookup(
+    results.images,
+    results.annotations,
+    [int(ids[image]) for _, images, _ in shown for image in images],
+    results.regenerate_source_id,
+  )
+  numbers: Dict[int, Optional[int]] = {}
+
+  def items(positions, images, describe) -> Iterator[page.Item]:
+    for position, image_id in zip(positions, ids[list(images)].tolist()):
       if image_id not in numbers:
         loaded = image_of(image_id)
         numbers[image_id] = loaded and pictures.add(image_id, loaded)
-      number = numbers[image_id]
-      if number is not None:
-        caption, sides, tags, focus = describe(position, image)
-        titles = ('Groundtruth', 'Detections')
-        made.append(
-          page.Item(number, caption, list(zip(titles, sides)), tags, focus)
-        )
-    return made
+      if numbers[image_id] is not None:
+        caption, sides, tags, focus = describe(position)
+        titled = list(zip(('Groundtruth', 'Detections'), sides))
+        yield page.Item(numbers[image_id], caption, titled, tags, focus)
 
-  def worst(i, image):
-    caption = '{}: {} right, {} wrong, {} missed'.format(
-      scenes.name(image),
-      analysis.images.true_positives[i],
-      analysis.images.false_positives[i],
-      analysis.images.false_negatives[i],
-    )
-    truths = scenes.truths(image)
-    not_found = [box for box in truths if box.kind == 'missed']
-    return caption, (truths, not_found + scenes.all_found(image)), {}, None
-
-  def false_positive(i, image):
-    error = error_types.TYPES[detections.types[i]]
-    box = scenes.found(i)
-    caption = f'{error}: {box.label}'
-    if detections.objects[i] >= 0:
-      of = scenes.class_name(objects.classes[detections.objects[i]])
-      caption += f', IoU {detections.ious[i]:.2f} with {of}'
-    tags = {'type': error, 'class': scenes.class_name(detections.classes[i])}
-    return caption, (scenes.truths(image), [box]), tags, box.bbox
-
-  def missed(i, image):
-    box, name = scenes.truth(i), scenes.class_name(objects.classes[i])
-    side = objects.areas[i] ** 0.5
-    how = 'by nothing' if objects.detections[i] < 0 else 'by a low score'
-    tags = {'class': name, 'found': how}
-    return (
-      f'{name}, about {side:.0f} pixels, found {how}',
-      ([box], [box, *scenes.all_found(image)]),
-      tags,
-      box.bbox,
-    )
-
-  wrong, lost = choice.false_positives, choice.missed
-  return Galleries(
-    items(choice.worst, choice.worst, worst),
-    items(wrong, detections.images[wrong], false_positive),
-    items(lost, objects.images[lost], missed),
-  )
+  made = [list(items(*of_gallery)) for of_gallery in shown]
+  return Galleries(*made, list(numbers.values()).count(None))

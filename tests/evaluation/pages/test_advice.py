@@ -128,8 +128,8 @@ _CASES = [
   (
     _facts(_PARAMS, objects=_CROWDED),
     _facts(objects=_CROWDED),
-    '1 images hold more than the 100 objects that can be detected: 20 objects '
-    'are missed in any case.',
+    'More than the 100 objects that can be detected are in 1 of 1 images: 20 '
+    'objects are missed in any case.',
     'postprocess.max_total_size',
   ),
   *(
