@@ -5,7 +5,7 @@ class in an image, crowds neither found nor missed. Where one IoU is needed, it
 is 0.5. Rows whose score is not above 0 hold no detection.
 """
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -37,7 +37,8 @@ class ClassNumbers(NamedTuple):
     best_f1: the highest harmonic mean of precision and recall at IoU 0.5; 0
       without a true positive.
     best_score: the least score of detections that gives `best_f1`; without a
-      true positive, the one that is best over all classes.
+      true positive the one that is best over all classes, and if none has any,
+      the one that leaves as many detections as there are objects.
   """
 
   id: int
@@ -159,7 +160,7 @@ class Analysis(NamedTuple):
     metrics: the twelve of `coco_metrics.coco_metrics`, without a prefix.
     intervals: 95 % interval of each metric; without samples it is (-1, -1).
     replicates: float [R, 12], the metrics of R resamples of the images, NaN
-      without samples. Same images and seed give same resamples.
+      without samples. The same images give the same resamples.
     class_replicates: float [R, classes], AP of each class; likewise.
     classes: those of the groundtruth by id; K of them.
     sizes: small, medium and large objects.
@@ -197,7 +198,7 @@ def analyse(
   groundtruth: Dict[str, Any],
   detections: List[Dict[str, Any]],
   iou_type: str = 'bbox',
-  image_ids: Optional[Iterable[int]] = None,
+  image_ids: Optional[Collection[int]] = None,
   names: Optional[Dict[int, str]] = None,
   result: Optional[coco_metrics.MatchingResult] = None,
 ) -> Analysis:
@@ -205,117 +206,97 @@ def analyse(
 
   Args:
     groundtruth: images, annotations and categories in COCO's format, as
-      `annotation_file.load_annotations` gives them; see `coco_metrics.match`.
+      `annotation_file.load_annotations` gives them.
     detections: in COCO's result format; get an `area`. Masks need compressed
       run lengths. Rows without a box, or a mask for 'segm', do not count.
     iou_type: 'bbox' or 'segm'.
     image_ids: the images to take into account; all of them by default.
     names: of classes by id; by default those of the groundtruth.
-    result: of `coco_metrics.match` for the same arguments, where it is known.
+    result: of `coco_metrics.match` for the same, if known.
 
   Raises:
     errors.DataError: the groundtruth has no images or no classes.
   """
-  ids = {e['id'] for e in groundtruth['images']}
-  ids = sorted(ids if image_ids is None else image_ids)
-  classes = sorted(groundtruth['categories'], key=lambda e: e['id'])
+  of_all = {entry['id'] for entry in groundtruth['images']}
+  ids = sorted(of_all if image_ids is None else image_ids)
+  classes = {e['id']: e.get('name') for e in groundtruth['categories']}
   if not (ids and classes):
     raise errors.DataError(
-      f'The groundtruth has {len(ids)} images and {len(classes)} classes, so '
-      'that there is nothing to analyse. Give a set with objects.'
+      f'There is nothing to analyse in {len(ids)} images and {len(classes)} '
+      'classes. Give groundtruth with objects.'
     )
   batches.add_areas(detections)
   if result is None:
-    key = matching.KEYS[iou_type]
-    scored = [entry for entry in detections if key in entry]
+    scored = [e for e in detections if matching.KEYS[iou_type] in e]
     result = coco_metrics.match(groundtruth, scored, ids, iou_type)
   matches = matching.match(
-    groundtruth, detections, ids, [e['id'] for e in classes], iou_type
+    groundtruth, detections, ids, sorted(classes), iou_type
   )
   verdicts = error_types.judge(matches)
-  names = names or {e['id']: e['name'] for e in classes if e.get('name')}
-  numbers = _class_numbers(result, matches, verdicts, names)
+  numbers = _class_numbers(result, matches, verdicts, names or classes)
   metrics = coco_metrics.coco_metrics(result)
   replicates = bootstrap.replicates(matches, bootstrap.draw(len(ids), _SEED))
-  scored, found, images = _entries(
-    matches, verdicts, np.array([c.best_score for c in numbers]), ids
-  )
-  is_true = scored.types == _TRUE
-  counts = scored.types != _CROWD
+  found, counts = matches.detections, verdicts.types != _CROWD
+  best_scores = np.array([entry.best_score for entry in numbers])
+  kept = found.scores >= best_scores[found.classes]
+  of_scores = found.scores[counts], verdicts.types[counts] == _TRUE
   return Analysis(
     iou_type,
     metrics,
-    {
-      name: bootstrap.interval(values)
-      for name, values in zip(metrics, replicates.metrics.T)
-    },
-    replicates.metrics,
-    replicates.class_ap,
+    dict(zip(metrics, map(bootstrap.interval, replicates.metrics.T))),
+    *replicates,
     numbers,
     _size_numbers(metrics, matches, verdicts),
     _precision_recall(result),
-    confusion.count(matches, verdicts, scored.kept),
-    scores.histogram(scored.scores[counts], is_true[counts]),
-    scores.calibration(scored.scores[counts], is_true[counts]),
+    confusion.count(matches, verdicts, kept),
+    scores.histogram(*of_scores),
+    scores.calibration(*of_scores),
     error_types.weigh(matches, verdicts),
-    scored,
-    found,
-    images,
+    *_entries(matches, verdicts, kept, ids),
   )
 
 
 def _class_numbers(result, matches, verdicts, names) -> List[ClassNumbers]:
   metrics = coco_metrics.category_metrics(result, {})
-  detections, counts = matches.detections, verdicts.types != _CROWD
-  is_true = verdicts.types == _TRUE
-  _, best_of_all = scores.best_f1(
-    detections.scores[counts],
-    is_true[counts],
-    sum(result.num_objects.values()),
-  )
+  found, is_true = matches.detections, verdicts.types == _TRUE
+  counts = verdicts.types != _CROWD
+  total = sum(result.num_objects.values())
+  f1, best_of_all = scores.best_f1(found.scores[counts], is_true[counts], total)
+  if not f1:
+    # As with ids of other classes, which the confusion should show.
+    best = np.sort(found.scores[counts])[-max(total, 1) :]
+    best_of_all = float(best.min(initial=np.inf))
   numbers = []
   for position, (key, num_objects) in enumerate(result.num_objects.items()):
-    of_class = counts & (detections.classes == position)
-    best_f1, best_score = scores.best_f1(
-      detections.scores[of_class], is_true[of_class], num_objects
+    of_class = counts & (found.classes == position)
+    f1, score = scores.best_f1(
+      found.scores[of_class], is_true[of_class], num_objects
     )
-    numbers.append(
-      ClassNumbers(
-        key,
-        names.get(key, str(key)),
-        num_objects,
-        *(
-          metrics[f'{coco_metrics.CATEGORY_METRICS[name]}{key}']
-          for name in ('AP', 'AP50', 'AP75', 'ARmax100')
-        ),
-        best_f1,
-        best_score if best_f1 else best_of_all,
-      )
+    averages = (
+      metrics[f'{coco_metrics.CATEGORY_METRICS[name]}{key}']
+      for name in ('AP', 'AP50', 'AP75', 'ARmax100')
     )
+    name, score = names.get(key) or str(key), score if f1 else best_of_all
+    numbers.append(ClassNumbers(key, name, num_objects, *averages, f1, score))
   return numbers
 
 
 def _size_numbers(metrics, matches, verdicts) -> List[SizeNumbers]:
-  return [
-    SizeNumbers(
-      name,
-      int(np.sum(~ignored)),
-      metrics['AP' + name[0]],
-      metrics['AR' + name[0]],
-      int(np.sum(~ignored & (verdicts.finders >= 0))),
+  numbers = []
+  for name, ignored in zip(('small', 'medium', 'large'), matches.ignored[1:]):
+    found = ~ignored & (verdicts.finders >= 0)
+    averages = metrics['AP' + name[0]], metrics['AR' + name[0]]
+    numbers.append(
+      SizeNumbers(name, int(np.sum(~ignored)), *averages, int(found.sum()))
     )
-    for name, ignored in zip(('small', 'medium', 'large'), matches.ignored[1:])
-  ]
+  return numbers
 
 
 def _precision_recall(result) -> Dict[Optional[int], PrecisionRecall]:
   # All areas, and 100 detections an image.
   precision = np.moveaxis(result.precision[..., 0, 2], 2, 0)
-  curves = {
-    key: curve
-    for (key, count), curve in zip(result.num_objects.items(), precision)
-    if count
-  }
+  counts = result.num_objects
+  curves = {key: c for key, c in zip(counts, precision) if counts[key]}
   if curves:
     curves = {None: np.mean(list(curves.values()), axis=0), **curves}
   return {
@@ -325,55 +306,28 @@ def _precision_recall(result) -> Dict[Optional[int], PrecisionRecall]:
 
 
 def _entries(
-  matches, verdicts, best_scores, image_ids
+  matches, verdicts, kept, image_ids
 ) -> Tuple[Detections, Objects, Images]:
-  detections, objects = matches.detections, matches.objects
-  kept = detections.scores >= best_scores[detections.classes]
-  is_object = ~objects.is_crowd
-  positions = np.append(np.cumsum(is_object) - 1, -1)
+  found, is_object = matches.detections, ~matches.objects.is_crowd
+  objects = matches.objects.take(is_object)
+  positions = np.append(np.cumsum(is_object) - 1, -1)[verdicts.objects]
   finders = verdicts.finders[is_object]
-  objects = objects.take(is_object)
   is_kept = (finders >= 0) & np.append(kept, False)[finders]
-  counts = kept & (verdicts.types != _CROWD)
-  is_true = verdicts.types == _TRUE
+  is_false = kept & (verdicts.types != _TRUE) & (verdicts.types != _CROWD)
   true, false, missed = (
     np.bincount(images, minlength=len(image_ids))
     for images in (
       objects.images[is_kept],
-      detections.images[counts & ~is_true],
+      found.images[is_false],
       objects.images[~is_kept],
     )
   )
+  total = 2 * true + false + missed
+  # Nothing to find and nothing detected is all right.
+  f1 = np.where(total, 2 * true / np.maximum(total, 1), 1)
+  columns = found.rows, found.images, found.classes, found.scores
   return (
-    Detections(
-      detections.rows,
-      detections.images,
-      detections.classes,
-      detections.scores,
-      verdicts.types,
-      positions[verdicts.objects],
-      verdicts.ious,
-      kept,
-    ),
-    Objects(
-      objects.rows,
-      objects.images,
-      objects.classes,
-      objects.areas,
-      finders,
-      verdicts.missed[is_object],
-      is_kept,
-    ),
-    Images(
-      np.array(image_ids),
-      true,
-      false,
-      missed,
-      # Nothing to find and nothing detected is all right.
-      np.where(
-        true + false + missed,
-        2 * true / np.maximum(2 * true + false + missed, 1),
-        1,
-      ),
-    ),
+    Detections(*columns, verdicts.types, positions, verdicts.ious, kept),
+    Objects(*objects[:4], finders, verdicts.missed[is_object], is_kept),
+    Images(np.array(image_ids), true, false, missed, f1),
   )

@@ -2,8 +2,6 @@
 
 from typing import Dict, NamedTuple, Tuple
 
-import numpy as np
-
 from evaluation.analysis import analysis, bootstrap
 from utils import errors
 
@@ -66,13 +64,13 @@ def _difference(first, second, replicates) -> Difference:
 
 
 def _check_alike(first: analysis.Analysis, second: analysis.Analysis) -> None:
-  for what, one, other in (
-    ('images', first.images.ids, second.images.ids),
-    ('classes', *([c.id for c in a.classes] for a in (first, second))),
-    ('objects', first.objects.images, second.objects.images),
-  ):
-    if not np.array_equal(one, other):
-      raise errors.DataError(
-        f'The runs have {len(one)} and {len(other)} {what}, and not the same '
-        'ones. Compare detections of the same annotations.'
-      )
+  ids, others = (
+    [*run.images.ids, *(c.id for c in run.classes), *run.objects.images]
+    for run in (first, second)
+  )
+  if ids != others:
+    raise errors.DataError(
+      f'The runs, of {len(first.images.ids)} and {len(second.images.ids)} '
+      'images, do not have the same groundtruth. Compare detections of the '
+      'same annotations.'
+    )

@@ -4,8 +4,6 @@ import numpy as np
 
 from evaluation.analysis import error_types, matching
 
-_FOUND = 0.5
-
 
 def count(
   matches: matching.Matches, verdicts: error_types.Verdicts, kept: np.ndarray
@@ -33,7 +31,7 @@ def count(
   pairs = pairs.take(
     waits[pairs.detections]
     & is_free[pairs.objects]
-    & (pairs.ious >= _FOUND)
+    & (pairs.ious >= error_types.FOUND)
     & (detections.classes[pairs.detections] != objects.classes[pairs.objects])
   )
   order = np.lexsort((-pairs.ious, -detections.scores[pairs.detections]))

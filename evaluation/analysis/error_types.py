@@ -3,7 +3,8 @@
 In the manner of TIDE (https://arxiv.org/abs/2008.08115): a detection that finds
 nothing at IoU 0.5 is in error about the object that it overlaps most. Where two
 types fit, the first of these is meant, as in the program of its authors:
-localisation, classification, duplicate, background, both.
+localisation, classification, duplicate, background, both. As everywhere here,
+classes without objects do not count.
 """
 
 from typing import Dict, NamedTuple, Tuple
@@ -25,7 +26,7 @@ ERRORS = (
 TYPES = ('true positive', 'crowd', *ERRORS[:-1])
 _TRUE, _CROWD = map(TYPES.index, ('true positive', 'crowd'))
 # Least overlap of a detection that is right.
-_FOUND = 0.5
+FOUND = 0.5
 
 
 class Verdicts(NamedTuple):
@@ -85,8 +86,8 @@ def judge(matches: matching.Matches) -> Verdicts:
   cases = (
     ('true positive', is_true, found),
     ('crowd', found >= 0, -1),
-    ('localisation', (same >= 0) & (same_iou < _FOUND), same),
-    ('classification', other_iou >= _FOUND, other),
+    ('localisation', (same >= 0) & (same_iou < FOUND), same),
+    ('classification', other_iou >= FOUND, other),
     ('duplicate', same >= 0, same),
     ('background', other < 0, -1),
     ('both', True, other),
@@ -168,14 +169,12 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
 
 
 def _by_class(matches, verdicts) -> np.ndarray:
-  classes = [
-    matches.detections.classes[verdicts.types == TYPES.index(name)]
-    for name in ERRORS[:-1]
-  ]
-  classes.append(matches.objects.classes[verdicts.missed])
-  return np.stack(
-    [np.bincount(c, minlength=matches.num_classes) for c in classes], axis=1
-  )
+  counts = np.zeros([matches.num_classes, len(ERRORS)], np.int64)
+  is_error = verdicts.types > _CROWD
+  kinds = verdicts.types[is_error] - (_CROWD + 1)
+  np.add.at(counts, (matches.detections.classes[is_error], kinds), 1)
+  np.add.at(counts[:, -1], matches.objects.classes[verdicts.missed], 1)
+  return counts
 
 
 def _mean_ap(classes, scores, is_true, num_objects, ap_of_nothing) -> float:

@@ -116,25 +116,20 @@ def match(
     iou_type: 'bbox' or 'segm'.
   """
   key = KEYS[iou_type]
-  images, classes = _positions(image_ids), _positions(class_ids)
+  images = {image_id: position for position, image_id in enumerate(image_ids)}
+  classes = {class_id: position for position, class_id in enumerate(class_ids)}
   annotations = groundtruth['annotations']
   objects = _entries(annotations, key, images, classes)
   objects = objects.take(np.argsort(objects.images, kind='stable'))
   found = _entries(detections, key, images, classes)
   found = _ranked(found.take(found.scores > 0), len(class_ids))
-  shapes = [_shapes(detections, key, found.rows)]
+  sizes = {}
   if iou_type == 'segm':
     sizes = {e['id']: (e['height'], e['width']) for e in groundtruth['images']}
-    shapes.append(
-      [
-        mask_utils.to_rle(
-          annotations[row][key], *sizes[annotations[row]['image_id']]
-        )
-        for row in objects.rows
-      ]
-    )
-  else:
-    shapes.append(_shapes(annotations, key, objects.rows))
+  shapes = [
+    _shapes([rows[row] for row in entries.rows], key, sizes)
+    for rows, entries in ((detections, found), (annotations, objects))
+  ]
   pairs = _overlaps(found, objects, shapes, len(image_ids))
   least, most = AREA_RANGES[:, :1], AREA_RANGES[:, 1:]
   ignored = objects.is_crowd | (objects.areas < least) | (objects.areas > most)
@@ -148,10 +143,6 @@ def match(
     ignored,
     (found.areas >= least) & (found.areas <= most),
   )
-
-
-def _positions(ids: Sequence[int]) -> Dict[int, int]:
-  return {key: position for position, key in enumerate(ids)}
 
 
 def _entries(rows, key, images, classes) -> Entries:
@@ -181,24 +172,18 @@ def _ranked(detections: Entries, num_classes: int) -> Entries:
     np.lexsort((-detections.scores, detections.images))
   )
   groups = detections.images.astype(np.int64) * num_classes + detections.classes
-  ranks = _ranks(groups)
+  order = np.argsort(groups, kind='stable')
+  first = np.searchsorted(groups[order], groups[order])
+  ranks = np.empty(len(groups), np.int32)
+  ranks[order] = np.arange(len(groups)) - first
   return detections._replace(ranks=ranks).take(ranks < MAX_DETECTIONS)
 
 
-def _ranks(groups: np.ndarray) -> np.ndarray:
-  """Of each element, how many of the same group come before it."""
-  order = np.argsort(groups, kind='stable')
-  ordered = groups[order]
-  ranks = np.empty(len(groups), np.int32)
-  ranks[order] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
-  return ranks
-
-
-def _shapes(rows, key, numbers) -> Any:
-  shapes = [rows[number][key] for number in numbers]
-  if key == 'bbox':
-    return np.array(shapes, np.float64).reshape(-1, 4)
-  return shapes
+def _shapes(rows, key, sizes) -> Any:
+  """Boxes, float [n, 4], or run lengths in the sizes of the images."""
+  if not sizes:
+    return np.array([row[key] for row in rows], np.float64).reshape(-1, 4)
+  return [mask_utils.to_rle(row[key], *sizes[row['image_id']]) for row in rows]
 
 
 def _overlaps(detections, objects, shapes, num_images) -> Pairs:

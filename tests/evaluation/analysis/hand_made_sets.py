@@ -31,7 +31,7 @@ def groundtruth(*objects, num_images=1, num_classes=2):
         'category_id': category,
         'bbox': list(box),
         'area': box[2] * box[3],
-        'iscrowd': int(bool(is_crowd)),
+        'iscrowd': int(any(is_crowd)),
       }
       for image, category, box, *is_crowd in objects
     ],
@@ -52,8 +52,8 @@ def match(truth, found, iou_type='bbox'):
   return matching.match(
     truth,
     found,
-    [entry['id'] for entry in truth['images']],
-    [entry['id'] for entry in truth['categories']],
+    sorted(entry['id'] for entry in truth['images']),
+    sorted(entry['id'] for entry in truth['categories']),
     iou_type,
   )
 
@@ -76,7 +76,7 @@ def crowded(decimals, num_images=40):
   objects, rows = [], []
   for image in range(1, num_images + 1):
     boxes = random.randint(0, 12, [random.randint(0, 9), 4]) * 16
-    boxes[:, 2:] = np.maximum(boxes[:, 2:] // 2, 16)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:] // random.choice([1, 2]), 16)
     classes = random.choice([1, 1, 2, 3], len(boxes))
     crowds = random.rand(len(boxes)) < 0.15
     objects += [
@@ -92,7 +92,7 @@ def crowded(decimals, num_images=40):
         box = boxes[one] + random.choice([0, 0, 4, 8], 4)
         category = random.choice([classes[one], category])
       box = np.maximum(box, [0, 0, 8, 8])
-      score = round(0.001 + 0.99 * random.rand(), decimals)
+      score = round(0.005 + 0.99 * random.rand(), decimals)
       rows.append((image, int(category), box.tolist(), score))
   truth = groundtruth(*objects, num_images=num_images, num_classes=4)
   return truth, detections(*rows)
