@@ -85,7 +85,7 @@ def main(argv: List[str]) -> None:
   findings = data_check.check(data)
   if findings:
     console = rich.console.Console(
-      width=None if sys.stdout.isatty() else 140, markup=False
+      width=None if sys.stdout.isatty() else 100, markup=False
     )
     console.print(_table(findings))
   summary = statistics.summary(data, findings)

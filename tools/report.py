@@ -52,9 +52,6 @@ def results_of(arguments: List[str]) -> List[Any]:
 
 def main(argv):
   arguments = argv[1:]
-  program.quieten_tensorflow()
-  from evaluation.pages import compare_page, report_page
-
   num_runs = 2 if FLAGS.compare else 1
   are_runs = all(os.path.isdir(argument) for argument in arguments)
   if len(arguments) != num_runs + (not are_runs):
@@ -66,6 +63,9 @@ def main(argv):
         ' '.join(arguments) or 'nothing',
       )
     )
+  program.quieten_tensorflow()
+  from evaluation.pages import compare_page, report_page
+
   results = results_of(arguments)
   if FLAGS.images:
     results = [run._replace(images=FLAGS.images) for run in results]

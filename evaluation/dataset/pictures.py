@@ -14,8 +14,8 @@ from ops import image_decoding
 
 # Pictures that wait for a core; bounds the memory.
 _AHEAD = 32
-# (width, height) that colours and likeness are judged by.
-_SMALL = (72, 64)
+# Pixels of the shorter side, at least, that colours and likeness are judged by.
+_SMALL = 32
 # Red, green and blue of a grey picture after JPEG.
 _GREY = 4
 
@@ -70,9 +70,22 @@ class PictureReader:
       pixels = self._decode(encoded)
     except tf.errors.OpError as error:
       return (0, 0), error.message.splitlines()[0], 0, False
-    small = cv2.resize(pixels, _SMALL, interpolation=cv2.INTER_AREA)
-    is_grey = np.ptp(small, axis=2).max() <= _GREY
-    return pixels.shape[:2], '', near_hash(small), is_grey
+    small = _shrunk(pixels)
+    red, green, blue = cv2.split(small)
+    differing = cv2.max(cv2.absdiff(red, green), cv2.absdiff(green, blue))
+    return pixels.shape[:2], '', near_hash(small), differing.max() <= _GREY
+
+
+def _shrunk(pixels: np.ndarray) -> np.ndarray:
+  """The picture, smaller by a whole factor; a rest at its ends is left out."""
+  height, width = pixels.shape[:2]
+  factor = max(1, min(height, width) // _SMALL)
+  rows, columns = height // factor, width // factor
+  return cv2.resize(
+    pixels[: rows * factor, : columns * factor],
+    (columns, rows),
+    interpolation=cv2.INTER_AREA,
+  )
 
 
 @functools.lru_cache(maxsize=None)

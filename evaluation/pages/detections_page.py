@@ -59,7 +59,6 @@ def context(
     ),
     'errors': error_types.ERRORS,
     'galleries': galleries,
-    'num_left_out': pictures.num_left_out,
     'min_score': usual_score(analysis),
     'curves': _precision_recall(analysis),
     'histogram': plots.histogram(analysis.histogram),

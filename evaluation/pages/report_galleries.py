@@ -12,15 +12,23 @@ from utils import mask_utils
 
 NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
 # Of an image, what is drawn.
-_LEAST_SCORE, _MOST_DRAWN = 0.05, 50
+_LEAST_SCORE, _MOST_DRAWN = 0.05, 100
 
 
 class Galleries(NamedTuple):
-  """Items of the galleries of a report, in order of value."""
+  """Items of the galleries of a report, in order of value.
+
+  Attributes:
+    worst: images with the most errors.
+    false_positives: those of the highest scores of each type.
+    missed: objects of each class.
+    num_left_out: images that could not be read, or did not fit on the page.
+  """
 
   worst: List[page.Item]
   false_positives: List[page.Item]
   missed: List[page.Item]
+  num_left_out: int
 
 
 class Scenes:
@@ -231,4 +239,5 @@ def build(
         titled = list(zip(('Groundtruth', 'Detections'), sides))
         yield page.Item(numbers[image_id], caption, titled, tags, focus)
 
-  return Galleries(*(list(items(*of_gallery)) for of_gallery in shown))
+  made = [list(items(*of_gallery)) for of_gallery in shown]
+  return Galleries(*made, list(numbers.values()).count(None))

@@ -299,6 +299,19 @@ def test_comparison(tmp_path):
   assert text.count('image4.png: 2 errors, then 1') == 1
 
 
+def test_images_that_cannot_be_read_are_counted(tmp_path):
+  paths = map(str, _written(tmp_path))
+  (tmp_path / 'image3.png').write_bytes(b'no image')
+  output = tmp_path / 'report.html'
+  results = run_results.Results(
+    'some', *detection_file.load(*paths), images=str(tmp_path)
+  )
+  report_page.write(str(output), results)
+  text = output.read_text()
+  assert '1 images are left out' in text
+  assert 'image3.png' not in text and 'image4.png' in text
+
+
 def test_classifier(tmp_path):
   records = record_factory.write_records(
     tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(4))
