@@ -26,9 +26,6 @@ class ClassificationRecords(record_kind.RecordKind):
 
   counted = 'images'
 
-  def __init__(self):
-    self._decoder = image_reader.Decoder(images.MAX_PIXELS)
-
   def in_order(
     self, annotated: List[annotations.AnnotatedImage]
   ) -> List[annotations.AnnotatedImage]:
@@ -49,7 +46,7 @@ class ClassificationRecords(record_kind.RecordKind):
       report.add(
         'made_jpeg', image.file_name, encoded.re_encoded or encoded.format
       )
-      encoded = _jpeg(self._decoder.open(encoded.data).decode().pixels)
+      encoded = _jpeg(_pixels(encoded))
     yield _entry(
       image.source_id, image.file_name, encoded, class_ids[image.class_name]
     )
@@ -81,7 +78,6 @@ class CropRecords(ClassificationRecords):
   nothing = 'There is no box that can be cropped.'
 
   def __init__(self, margin: float):
-    super().__init__()
     self._margin = margin
 
   def entries(
@@ -101,7 +97,7 @@ class CropRecords(ClassificationRecords):
         report.add('box_too_small', image.file_name, annotations.described(box))
         continue
       if pixels is None:
-        pixels = self._decoder.open(encoded.data).decode().pixels
+        pixels = _pixels(encoded)
       left, top, right, bottom = self._region(box, encoded)
       entry = _entry(
         0,  # Until it has its number.
@@ -131,6 +127,11 @@ class CropRecords(ClassificationRecords):
       min(round(box.xmax + x_margin), encoded.width),
       min(round(box.ymax + y_margin), encoded.height),
     )
+
+
+def _pixels(encoded: image_reader.Encoded) -> np.ndarray:
+  """uint8 [height, width, 3]."""
+  return images.shared_decoder().open(encoded.data).decode().pixels
 
 
 def _jpeg(pixels: np.ndarray) -> image_reader.Encoded:
