@@ -598,7 +598,7 @@ eval: {eval_file_pattern: eval.tfrecord}
 
   process = run(f'--output_dir={tmp_path}')
   assert process.returncode == 1, process.stderr
-  assert 'train.tfrecord, record' in process.stdout
+  assert ' train.tfrecord, ' in process.stdout
   assert (
     '3 images of training, 2 images of evaluation: 1 findings, 1 of them '
     'errors.'
