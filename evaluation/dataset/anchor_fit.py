@@ -191,16 +191,11 @@ def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:
 
 
 def _centres(ratios: np.ndarray, count: int) -> np.ndarray:
-  """K-means of width / height; boxes of one area share sqrt(small / large)."""
+  """K-means of width / height; of one area, the nearest in log shares most."""
   logs = np.log(ratios)
   centres = np.quantile(logs, (np.arange(count) + 0.5) / count)
   for _ in range(_ROUNDS):
-    shared = np.exp(-np.abs(logs[:, np.newaxis] - centres) / 2)
-    nearest = np.argmin(1 - shared / (2 - shared), axis=1)
-    centres = np.array(
-      [
-        np.median(logs[nearest == i]) if np.any(nearest == i) else centre
-        for i, centre in enumerate(centres)
-      ]
-    )
+    nearest = np.argmin(np.abs(logs[:, np.newaxis] - centres), axis=1)
+    for i in np.unique(nearest):
+      centres[i] = np.median(logs[nearest == i])
   return np.exp(centres)
