@@ -311,17 +311,20 @@ def with_overrides(params: ParamsDict, changes: Dict[str, Any]) -> ParamsDict:
   """
   changed = ParamsDict(params)
   known = dict(params.leaves())
-  for key, value in changes.items():
-    if key in known:
-      changed.override(nested(key, value))
+  changed.override(nested({k: v for k, v in changes.items() if k in known}))
   return changed
 
 
-def nested(path: str, value: Any) -> Dict[str, Any]:
-  """'a.b', 1 -> {'a': {'b': 1}}."""
-  for name in reversed(path.split('.')):
-    value = {name: value}
-  return value
+def nested(values: Dict[str, Any]) -> Dict[str, Any]:
+  """{'a.b': 1, 'a.c': 2} -> {'a': {'b': 1, 'c': 2}}, in this order."""
+  tree: Dict[str, Any] = {}
+  for path, value in values.items():
+    *blocks, name = path.split('.')
+    block = tree
+    for part in blocks:
+      block = block.setdefault(part, {})
+    block[name] = value
+  return tree
 
 
 def read_yaml_to_params_dict(path: str) -> ParamsDict:

@@ -97,7 +97,7 @@ class _Resolution:
       self.set(base, None, source)
 
   def set(self, path: str, value: Any, source: str) -> None:
-    self.apply(params_dict.nested(path, value), source)
+    self.apply(params_dict.nested({path: value}), source)
 
   def force(self, path: str, value: Any, reason: str) -> None:
     """Sets what the device or the mode leaves no choice about."""

@@ -1,7 +1,7 @@
 """YAML of parameters: the one reader and the one writer."""
 
 import re
-from typing import Any, Dict, Iterator, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, Iterator, Tuple, Type
 
 import yaml
 
@@ -166,7 +166,10 @@ def dump(value: Any) -> str:
 
 
 def dump_with_comments(
-  tree: Dict[str, Any], comments: Dict[str, str], most_column: int
+  tree: Dict[str, Any],
+  comments: Dict[str, str],
+  most_column: int,
+  order: Callable[[Iterable[Any]], Iterable[Any]] = sorted,
 ) -> str:
   """Returns YAML with a comment behind each value.
 
@@ -174,8 +177,9 @@ def dump_with_comments(
     tree: nested dict.
     comments: {dotted key: comment} of every leaf.
     most_column: where comments begin at most, unless a value is longer.
+    order: of the items of a block.
   """
-  lines = list(_lines(tree, comments))
+  lines = list(_lines(tree, comments, order))
   widths = [len(line) for line, comment in lines if comment]
   column = min(max(widths), most_column)
   return ''.join(
@@ -185,13 +189,13 @@ def dump_with_comments(
 
 
 def _lines(
-  tree: Dict[str, Any], comments: Dict[str, str], path: str = ''
+  tree: Dict[str, Any], comments: Dict[str, str], order: Any, path: str = ''
 ) -> Iterator[Tuple[str, str]]:
   """Yields (line of YAML, comment or '')."""
   indent = '  ' * path.count('.')
-  for key, value in sorted(tree.items()):
+  for key, value in order(tree.items()):
     if isinstance(value, dict):
       yield indent + key + ':', ''
-      yield from _lines(value, comments, path + key + '.')
+      yield from _lines(value, comments, order, path + key + '.')
     else:
       yield indent + dump({key: value}).rstrip('\n'), comments[path + key]

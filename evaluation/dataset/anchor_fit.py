@@ -11,7 +11,7 @@ from ops import anchors as anchors_lib
 from ops import preprocess_ops
 
 # Levels of the usual pyramids.
-FINEST, _COARSEST = 3, 7
+_LEVELS = range(3, 8)
 # Candidates of `fit`.
 _OCTAVES = (1, 2, 3)
 _MOST_RATIOS = 3
@@ -49,15 +49,8 @@ class Block(NamedTuple):
   def changes(self) -> Dict[str, Dict[str, Any]]:
     """Parameters, nested."""
     return {
-      'architecture': {
-        'min_level': self.min_level,
-        'max_level': self.max_level,
-      },
-      'anchor': {
-        'num_scales': self.num_scales,
-        'aspect_ratios': self.aspect_ratios,
-        'anchor_size': self.anchor_size,
-      },
+      'architecture': dict(zip(self._fields[:2], self)),
+      'anchor': dict(zip(self._fields[2:5], self[2:])),
     }
 
 
@@ -95,8 +88,10 @@ def in_model(
   return np.float32(boxes * np.tile(fitted, [1, 2]))
 
 
-def largest_iou(anchors: anchors_lib.Anchors, boxes: np.ndarray) -> np.ndarray:
-  """The IoU of each box with the anchor that meets it best.
+def met(
+  anchors: anchors_lib.Anchors, boxes: np.ndarray, threshold: float
+) -> np.ndarray:
+  """Whether any anchor reaches the matching threshold, bool [M].
 
   The anchors of a type are one box on a grid, of which the nearest one has the
   largest overlap; numbers are those of `ops.matcher`.
@@ -104,10 +99,8 @@ def largest_iou(anchors: anchors_lib.Anchors, boxes: np.ndarray) -> np.ndarray:
   Args:
     anchors: of the padded image.
     boxes: float32 [M, 4], `[ymin, xmin, ymax, xmax]`, pixels of that image;
-      one without area has an IoU of 0.
-
-  Returns:
-    float32 [M].
+      one without area meets none.
+    threshold: `match_threshold` of the parser, above 0.
   """
   box_min, box_max = np.float32(boxes[:, :2]).T, np.float32(boxes[:, 2:]).T
   area = np.prod(np.maximum(box_max - box_min, 0), axis=0)
@@ -123,20 +116,7 @@ def largest_iou(anchors: anchors_lib.Anchors, boxes: np.ndarray) -> np.ndarray:
     shared = np.prod(np.maximum(overlap, 0), axis=0)
     union = area + np.prod(high - low, axis=0) - shared
     best = np.maximum(best, shared / union)
-  return np.where(area > 0, best, np.float32(0))
-
-
-def met(
-  anchors: anchors_lib.Anchors, boxes: np.ndarray, threshold: float
-) -> np.ndarray:
-  """Whether any anchor reaches the matching threshold, bool [M].
-
-  Args:
-    anchors: of the padded image.
-    boxes: as in `largest_iou`.
-    threshold: `match_threshold` of the parser.
-  """
-  return largest_iou(anchors, boxes) >= np.float32(threshold)
+  return (area > 0) & (best >= np.float32(threshold))
 
 
 def fit(
@@ -169,8 +149,11 @@ def fit(
     return met(block.anchors(image_size), tried, threshold)
 
   candidates = []
+  levels = levels or [
+    (_LEVELS[0], level) for level in _LEVELS if 2**level <= max(image_size)
+  ]
   for (low, high), octaves, ratios, size in itertools.product(
-    levels or level_ranges(image_size),
+    levels,
     _OCTAVES,
     _ratio_lists(widths / heights),
     _SIZES,
@@ -192,17 +175,6 @@ def fit(
   return best._replace(share=float(is_met.mean()))
 
 
-def level_ranges(
-  image_size: Tuple[int, int], finest: int = FINEST
-) -> List[Tuple[int, int]]:
-  """From the finest level to any whose stride is within the image."""
-  return [
-    (finest, level)
-    for level in range(finest, _COARSEST + 1)
-    if 2**level <= max(image_size)
-  ]
-
-
 def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:
   """Centres of 1, 2, ... clusters of width / height, if they differ."""
   lists = []
@@ -219,16 +191,11 @@ def _ratio_lists(ratios: np.ndarray) -> List[List[float]]:
 
 
 def _centres(ratios: np.ndarray, count: int) -> np.ndarray:
-  """K-means of width / height; boxes of one area share sqrt(small / large)."""
+  """K-means of width / height; of one area, the nearest in log shares most."""
   logs = np.log(ratios)
   centres = np.quantile(logs, (np.arange(count) + 0.5) / count)
   for _ in range(_ROUNDS):
-    shared = np.exp(-np.abs(logs[:, np.newaxis] - centres) / 2)
-    nearest = np.argmin(1 - shared / (2 - shared), axis=1)
-    centres = np.array(
-      [
-        np.median(logs[nearest == i]) if np.any(nearest == i) else centre
-        for i, centre in enumerate(centres)
-      ]
-    )
+    nearest = np.argmin(np.abs(logs[:, np.newaxis] - centres), axis=1)
+    for i in np.unique(nearest):
+      centres[i] = np.median(logs[nearest == i])
   return np.exp(centres)

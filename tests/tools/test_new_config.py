@@ -49,8 +49,7 @@ def test_config_for_a_folder(records, tmp_path):
   lines = output.read_text().splitlines()
   settings = [i for i, line in enumerate(lines) if ': ' in line.split('#')[0]]
   assert len(settings) > 25
-  for i in settings:
-    assert '#' in lines[i] + lines[i - 1]
+  assert all('  # ' in lines[i] for i in settings)
   resolved = programs.run(
     'main.py', '--mode=print_config', f'--config_file={output}'
   )

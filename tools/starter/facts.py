@@ -1,6 +1,5 @@
 """What a config depends on of a data set."""
 
-import re
 from typing import Dict, NamedTuple
 
 import numpy as np
@@ -10,14 +9,12 @@ from evaluation.dataset import record_scan
 from tools.starter import record_sets
 from utils import errors, label_map
 
-# In a mirror they are another class, or letters that are none.
-_SIDED = re.compile(r'(^|[^a-z])(left|right)([^a-z]|$)|^[a-z0-9]$', re.I)
-
 
 class Facts(NamedTuple):
   """A data set of N images and M objects to train on.
 
   Attributes:
+    files: that it is in.
     num_images: of the training.
     num_evaluated: of the evaluation.
     image_sizes: int32 [N, 2], height and width in pixels.
@@ -28,6 +25,7 @@ class Facts(NamedTuple):
     names: of the classes, by id.
   """
 
+  files: record_sets.RecordSets
   num_images: int
   num_evaluated: int
   image_sizes: np.ndarray
@@ -37,23 +35,18 @@ class Facts(NamedTuple):
   num_classes: int
   names: Dict[int, str]
 
-  @property
-  def sided_class(self) -> str:
-    """A class that is another one in a mirror, '' if there is none."""
-    return next(filter(_SIDED.search, self.names.values()), '')
 
-
-def read(sets: record_sets.RecordSets) -> Facts:
+def read(files: record_sets.RecordSets) -> Facts:
   """Reads both splits and the label map.
 
   Raises:
     DataError: a file cannot be used, or there is no object to learn.
   """
   train, evaluated = (
-    record_scan.scan(record_files.find_files(getattr(sets, name), '--' + name))
-    for name in ('train_file_pattern', 'eval_file_pattern')
+    record_scan.scan(record_files.find_files(pattern, name))
+    for pattern, name in zip(files, ('RECORDS', '--eval_file_pattern'))
   )
-  path = sets.label_map_file
+  path = files.label_map_file
   names = label_map.read_label_map(path) if path else {}
   sizes = train.sizes[train.image_indices]
   # What cannot be meant is not learned either.
@@ -65,11 +58,11 @@ def read(sets: record_sets.RecordSets) -> Facts:
   )
   if not is_good.any():
     raise errors.DataError(
-      f"'{sets.train_file_pattern}' has {train.num_images} images and no "
+      f"'{files.train_file_pattern}' has {train.num_images} images and no "
       'object with a box. tools/check_dataset.py says what is wrong.'
     )
-  classes = np.unique(np.concatenate([train.classes, evaluated.classes]))
-  wrong = [c for c in classes if c < 1 or (names and c not in names)]
+  classes = {*train.classes.tolist(), *evaluated.classes.tolist()}
+  wrong = sorted(c for c in classes if c < 1 or (names and c not in names))
   if wrong:
     raise errors.DataError(
       f'The records have objects of class {wrong[0]}, but classes are '
@@ -77,12 +70,13 @@ def read(sets: record_sets.RecordSets) -> Facts:
       + '. tools/check_dataset.py names the records.'
     )
   return Facts(
+    files=files,
     num_images=train.num_records,
     num_evaluated=evaluated.num_records,
     image_sizes=train.sizes[np.all(train.sizes > 0, axis=1)],
     boxes=train.boxes[is_good],
     box_image_sizes=sizes[is_good],
     most_objects=int(max(train.counts.max(), evaluated.counts.max(initial=0))),
-    num_classes=int(max(*classes, *names, 1)) + 1,
+    num_classes=max(*classes, *names, 1) + 1,
     names=names,
   )

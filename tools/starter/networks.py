@@ -1,12 +1,14 @@
 """Networks that a config may have, each that of a preset."""
 
+import json
 import re
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from configs import presets, resolver, yaml_loader
-from modeling import checkpoint
+from configs import params_dict, presets, resolver, yaml_loader
+from evaluation.dataset import anchor_fit
+from modeling import checkpoint as checkpoint_lib
 from utils import errors, files
 
 # From scratch, small to large. A few hundred images and minutes are what the
@@ -19,12 +21,11 @@ _FROM_SCRATCH = (
   'spinenet49_retinanet',
   'spinenet96_retinanet',
 )
-# Presets by the scope of a trained backbone; where it has a depth or a name,
-# parameters that take it.
+# By the scope of a trained backbone a preset, and the key of what is in braces.
 _WARM = (
-  (r'resnet(?P<depth>10|14|18|26|34)/', 'small_cpu'),
-  (r'resnet(?P<depth>\d+)/', 'retinanet_resnet50'),
-  (r'(?P<name>efficientnet-\w+)/', 'retinanet_efficientnetb0'),
+  (r'resnet(10|14|18|26|34)/', 'small_cpu', 'resnet.resnet_depth'),
+  (r'resnet(\d+)/', 'retinanet_resnet50', 'resnet.resnet_depth'),
+  (r'(efficientnet-\w+)/', 'retinanet_efficientnetb0', 'architecture.backbone'),
 )
 # What the data and the time decide anew.
 _REPLACED = re.compile(
@@ -41,66 +42,65 @@ class Network(NamedTuple):
     settings: by dotted key, what the preset says and data and time do not.
     schedule: the preset's `train.*` by dotted key, defaults included.
     finest: finest levels that it can have, the usual one first.
+    checkpoint: of its backbone, '' if that is trained from scratch.
   """
 
   preset: presets.Preset
   settings: Dict[str, Any]
   schedule: Dict[str, Any]
   finest: Sequence[int]
+  checkpoint: str
 
   @property
   def batch(self) -> int:
     """Images that the learning rates are for."""
     return self.schedule['train.learning_rate.base_batch_size']
 
+  def config(self, block: anchor_fit.Block, num_classes: int) -> str:
+    """JSON of the parameters that make it."""
+    nested = params_dict.nested(
+      {**self.settings, 'architecture.num_classes': num_classes}
+    )
+    changes = block.changes()
+    nested['architecture'].update(changes['architecture'])
+    return json.dumps({**nested, 'anchor': changes['anchor']})
 
-def of_preset(name: str, **changes: Any) -> Network:
-  """The network of a preset, with changes by dotted key (`__` for a dot)."""
+
+def of_preset(
+  name: str, changes: Optional[Dict[str, Any]] = None, checkpoint: str = ''
+) -> Network:
+  """The network of a preset, with changes by dotted key."""
   (preset,) = presets.find_presets([name])
   params = resolver.resolve(config_file=preset.path).params
-  said = _leaves(yaml_loader.load(files.read_text(preset.path)))
-  said.update((k.replace('__', '.'), v) for k, v in changes.items())
-  backbone = said.get('architecture.backbone', params.architecture.backbone)
+  said = params_dict.ParamsDict(yaml_loader.load(files.read_text(preset.path)))
+  settings = {**dict(said.leaves()), **(changes or {})}
+  backbone = settings.get('architecture.backbone', params.architecture.backbone)
   return Network(
     preset,
-    {k: v for k, v in said.items() if not _REPLACED.match(k)},
+    {k: v for k, v in settings.items() if not _REPLACED.match(k)},
     {k: v for k, v in params.leaves() if k.startswith('train.')},
     # The blocks of a SpineNet begin at level 3.
     (3,) if backbone.startswith('spinenet') else (3, 2),
+    checkpoint,
   )
 
 
-def from_scratch() -> List[Network]:
-  """All that need no trained backbone, small to large."""
-  return [of_preset(name) for name in _FROM_SCRATCH]
-
-
-def warm(path: str) -> Network:
-  """The one whose backbone a checkpoint holds.
+def candidates(checkpoint: str = '') -> List[Network]:
+  """Those from scratch, small to large; or that of a trained backbone.
 
   Raises:
     UserError: there is no checkpoint, or its backbone is not known.
   """
-  prefix = checkpoint.resolve_checkpoint(path)
+  if not checkpoint:
+    return [of_preset(name) for name in _FROM_SCRATCH]
+  prefix = checkpoint_lib.resolve_checkpoint(checkpoint)
   names = [name for name, _ in tf.train.list_variables(prefix)]
-  for scope, preset in _WARM:
+  for scope, preset, key in _WARM:
     for match in filter(None, (re.match(scope, name) for name in names)):
-      found = match.groupdict()
-      if 'depth' in found:
-        return of_preset(preset, resnet__resnet_depth=int(found['depth']))
-      return of_preset(preset, architecture__backbone=found['name'])
+      value = yaml_loader.load(match.group(1))
+      return [of_preset(preset, {key: value}, checkpoint)]
   raise errors.UserError(
-    f"--checkpoint: '{path}' holds no backbone of a ResNet or EfficientNet, "
-    f'but {errors.shown(names[:3])}. Set train.checkpoint.path in a config of '
-    'its own network.'
+    f"--checkpoint: '{checkpoint}' holds no backbone of a ResNet or "
+    f'EfficientNet, but {errors.shown(names[:3])}. Set train.checkpoint.path '
+    'in a config of its own network.'
   )
-
-
-def _leaves(tree: Dict[str, Any], path: str = '') -> Dict[str, Any]:
-  found = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      found.update(_leaves(value, f'{path}{key}.'))
-    else:
-      found[path + key] = value
-  return found

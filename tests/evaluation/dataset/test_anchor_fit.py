@@ -25,13 +25,12 @@ def test_nearest_anchor_decides():
   boxes = _random_boxes(300, 96, 160)
   everywhere = np.concatenate(list(anchors.boxes_by_level.values()))
   expected = _iou_matrix(boxes, everywhere).max(axis=1)
-  np.testing.assert_allclose(
-    anchor_fit.largest_iou(anchors, boxes), expected, rtol=1e-6
-  )
-  assert 0 < (expected >= 0.5).sum() < 300
-  np.testing.assert_array_equal(
-    anchor_fit.met(anchors, boxes, 0.5), expected >= 0.5
-  )
+  for threshold in np.linspace(0.3, 0.8, 11):
+    is_met = expected >= np.float32(threshold)
+    assert 0 < is_met.sum() < 300
+    np.testing.assert_array_equal(
+      anchor_fit.met(anchors, boxes, threshold), is_met
+    )
 
 
 def test_met_at_the_threshold_itself():
@@ -39,11 +38,7 @@ def test_met_at_the_threshold_itself():
   anchors = anchors_lib.Anchors(3, 3, 1, [1.0], 4.0, (64, 64))
   boxes = np.float32([[20, 12, 36, 44], [20, 12, 35, 44], [9, 9, 9, 9]])
   assert list(anchor_fit.met(anchors, boxes, 0.5)) == [True, False, False]
-  assert list(anchor_fit.largest_iou(anchors, boxes)) == [
-    0.5,
-    np.float32(15 * 32) / np.float32(32 * 32),
-    0,
-  ]
+  assert list(anchor_fit.met(anchors, boxes, 15 / 32)) == [True, True, False]
 
 
 def test_boxes_in_the_model():

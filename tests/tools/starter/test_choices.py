@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from evaluation.dataset import anchor_fit
-from tools.starter import choices, config_text, networks, record_sets, shape
+from tools.starter import choices, networks, plan, record_sets
 from tools.starter import facts as facts_lib
 
-_SETS = record_sets.RecordSets('t-*', 'v-*', 'v.json', '', [])
+_SETS = record_sets.RecordSets('t-*', 'v-*', 'v.json', '')
 _BLOCK = anchor_fit.Block(3, 5, 3, [1.0], 2.5, 0.994)
 
 
 def _facts(**changes):
   facts = facts_lib.Facts(
+    files=_SETS,
     num_images=200,
     num_evaluated=50,
     image_sizes=np.int32([[480, 640]]),
@@ -23,14 +24,24 @@ def _facts(**changes):
   return facts._replace(**changes)
 
 
-def _values(facts=None, preset='small_cpu', images=6476, batch=8, number=3):
-  network = networks.of_preset(preset)
-  chosen = shape.Shape(
-    network, (256, 320), _BLOCK, 8.0, shape.Time(images, number), 20.9
+def _values(
+  facts=None, preset='small_cpu', images=6476, batch=8, number=3, checkpoint=''
+):
+  made = choices.choose(
+    facts or _facts(),
+    plan.Plan(
+      network=networks.of_preset(preset, checkpoint=checkpoint),
+      batch=batch,
+      size=(256, 320),
+      small=20.9,
+      block=_BLOCK,
+      images_per_second=8.0,
+      images=images,
+      evaluations=number,
+    ),
   )
-  made = choices.choose(facts or _facts(), _SETS, chosen, batch)
-  assert all(choice.why for choice in made.values())
-  return {path: choice.value for path, choice in made.items()}
+  assert all(why for _, why in made.values())
+  return {path: value for path, (value, _) in made.items()}
 
 
 def test_the_whole_config():
@@ -112,38 +123,24 @@ def test_early_stop_once_there_are_evaluations_enough():
   assert _values(number=8)['train.early_stop_evaluations'] == 4
 
 
-def test_batch_by_steps_and_memory(monkeypatch):
-  monkeypatch.setattr(choices.step_cost, 'memory', lambda *_: 1e9)
-  network = networks.of_preset('retinanet_resnet50')
-
-  def batch(images, memory):
-    time = shape.Time(images, 3)
-    made = shape.Shape(network, (256, 320), _BLOCK, 8.0, time, 20.9)
-    return choices.batch_size(_facts(), made, memory)
-
-  assert batch(1e6, 1e12) == 64
-  assert batch(20_000, 1e12) == 32
-  assert batch(100, 1e12) == 8
-  assert batch(1e6, 36e9) == 16
-  assert batch(1e6, 5e9) == 2
+def test_checkpoint_of_a_warm_start():
+  assert 'train.checkpoint.path' not in _values()
+  assert _values(checkpoint='a/b')['train.checkpoint.path'] == 'a/b'
 
 
-def test_comments_stand_behind_or_above():
-  choice = config_text.Choice
-  long = 'a reason that has no room behind its value, but fits into a line '
-  assert config_text.write(
-    ['Title.', ''],
+def test_reasons_stand_behind():
+  assert choices.text(
     {
-      'a.b': choice([1, 2], 'short'),
-      'c': choice('x', long + 'and another'),
-      'a.d': choice(0.5, 'likewise'),
+      'c.b': ([1, 2], 'short'),
+      'a': ('x' * 50, 'why'),
+      'c.d.e': (0.5, 'likewise'),
     },
+    ['Title.', ''],
   ) == (
     '# Title.\n#\n'
-    'a:\n'
+    'c:\n'
     '  b: [1, 2]                               # short\n'
-    '  d: 0.5                                  # likewise\n'
-    '# a reason that has no room behind its value, but fits into a line and '
-    'another\n'
-    'c: x\n'
+    '  d:\n'
+    '    e: 0.5                                # likewise\n'
+    f'a: {"x" * 50}  # why\n'
   )

@@ -11,7 +11,7 @@ def _sets(tmp_path, train, evaluated, label_map=''):
     record_factory.write_records(tmp_path / f'{name}.tfrecord', records)
   if label_map:
     (tmp_path / 'label_map.txt').write_text(label_map)
-  return record_sets.find(str(tmp_path), dict.fromkeys(record_sets.GIVEN))
+  return record_sets.find(str(tmp_path))
 
 
 def test_facts_of_records(tmp_path):
@@ -32,7 +32,7 @@ def test_facts_of_records(tmp_path):
   )
   np.testing.assert_array_equal(found.box_image_sizes, [[20, 40], [40, 60]])
   assert (found.most_objects, found.num_classes) == (3, 4)
-  assert found.sided_class == 'left shoe'
+  assert found.names == {1: 'cat', 3: 'left shoe', 2: 'dog'}
 
 
 @pytest.mark.parametrize(
