@@ -72,7 +72,7 @@ def main(argv: List[str]) -> None:
     for minutes in (FLAGS.minutes, 2 * FLAGS.minutes)
   )
   command = (
-    'python main.py --mode=train_and_eval --model_dir=model '
+    'python main.py --mode=train_and_eval --report --model_dir=model '
     f'--config_file={shlex.quote(FLAGS.output)}'
   )
   header = [
@@ -89,6 +89,11 @@ def main(argv: List[str]) -> None:
   _print_row('network of', *(p.network.preset.name for p in (chosen, longer)))
   for key in {**made, **other}:
     _print_row(key, *(c[key][0] if key in c else '' for c in (made, other)))
+  if chosen.small < plan.SMALL * 2**chosen.block.min_level:
+    print(
+      f'Objects of {chosen.small:.0f} pixels are too small for the strides, '
+      'and larger images too slow: give more --minutes for better results.'
+    )
   print(f'{FLAGS.output} says why. Next:\n\n  {command}')
 
 

@@ -21,7 +21,7 @@ _MEMORY = 0.5
 _SHARE = 0.95
 # Their side, in strides of the finest level: what anchors can just meet, and
 # what they meet well, which waits until there are so many times the steps.
-_SMALL, _WELL, _PLENTY = 2.5, 4.0, 4
+SMALL, _WELL, _PLENTY = 2.5, 4.0, 4
 # Image sizes are multiples of it, and no smaller than that.
 _STRIDE, _SMALLEST = 32, 128
 # Images of which share may be smaller than the model's; of which share have to
@@ -169,7 +169,7 @@ class _Search:
       time = time_for(self._minutes, rate, self._facts.num_evaluated)
       if plan:
         strides = plan.small / 2**finest
-        needed = steps if strides < _SMALL else steps * _PLENTY
+        needed = steps if strides < SMALL else steps * _PLENTY
         if strides >= _WELL or time[0] < needed * _BATCH:
           break
       boxes = self._boxes(size)
