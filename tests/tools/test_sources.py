@@ -142,6 +142,7 @@ _MALFORMED = [
     *(1, 1),
   ),
   ('csv', _csv('\n', ',,,,,,,\n'), {}, '', 1, 1),
+  ('csv', _csv('pet_03.jpg,,0,cat,1,2,13,14\n'), {}, '', 2, 1),
   ('csv', {'labels.csv': source_folders.CSV.encode('utf-16')}, {}, '', 1, 1),
   ('csv', _csv('pet_04.jpg,40,30,,,,,\n'), {'missing_image': 1})
   + ('images/pet_04.jpg', 1, 1),

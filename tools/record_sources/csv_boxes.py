@@ -56,7 +56,7 @@ def read_csv(
   if columns is None:
     raise table.lacking('filename, class, xmin, ymin, xmax and ymax')
   boxes: Dict[str, List[annotations.Box]] = {}
-  sizes: Dict[str, List[Optional[int]]] = {}
+  sizes: Dict[str, List[Optional[int]]] = {}  # where they are known
   for line, cells in table.rows(columns, report):
     file_name = cells[0].strip().replace('\\', '/')
     name, is_empty = label_map_lib.clean_name(cells[1]), not any(cells[1:6])
@@ -64,7 +64,7 @@ def read_csv(
     problem = ''
     if not file_name or not (name or is_empty):
       problem = f'no {"class" if file_name else "file name"}'
-    elif sizes.setdefault(file_name, size) != size:
+    elif None not in size and sizes.setdefault(file_name, size) != size:
       problem = f'image size {size}, but {sizes[file_name]} before'
     if problem:
       report.add('malformed_line', table.name, f'line {line}: {problem}')
