@@ -1,14 +1,7 @@
 """Reader of image files of any kind."""
 
 import io
-from typing import (
-  Callable,
-  Iterator,
-  NamedTuple,
-  Optional,
-  Sequence,
-  Tuple,
-)
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -30,8 +23,6 @@ _JPEG_FORMATS = ('JPEG', 'MPO')
 FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
 # Of larger JPEGs TensorFlow decodes an eighth, but not always the whole.
 _MAX_SMALL = 2**26
-# Decoded at a time, of those that are read together.
-_NUM_FILES = 16
 _FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
 
 
@@ -109,20 +100,12 @@ class Decoder:
     self._bound_name = bound_name
     with tf.Graph().as_default() as graph:
       encoded = tf.placeholder(tf.string, [])
-      paths = tf.placeholder(tf.string, [None])
-      fetches = [
-        (image_decoding.decode_image(encoded), encoded),
-        (_stored_shape(encoded), encoded),
-        (
-          tf.map_fn(_read_file, paths, (tf.string, tf.int32), _NUM_FILES),
-          paths,
-        ),
-      ]
+      fetches = (image_decoding.decode_image(encoded), _stored_shape(encoded))
     session = tf.Session(
       graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
     )
-    self._decode, self._stored_shape, self._read_files = (
-      session.make_callable(fetch, [feed]) for fetch, feed in fetches
+    self._decode, self._stored_shape = (
+      session.make_callable(fetch, [encoded]) for fetch in fetches
     )
 
   def open(self, encoded: bytes, as_in_training: bool = False) -> Opened:
@@ -173,26 +156,13 @@ class Decoder:
       turn == 1 and (_is_plain(image) or _is_plain_png(image, encoded)),
     )
 
-  def read_files(
-    self, paths: Sequence[str]
-  ) -> Iterator[Tuple[bytes, np.ndarray]]:
-    """Reads several files by all cores, as arguments of `encode_for_record`.
-
-    Raises:
-      tf.errors.OpError: one of them cannot be read or decoded as it is.
-    """
-    return zip(*self._read_files(list(paths)))
-
-  def encode_for_record(
-    self, encoded: bytes, stored_shape: Optional[np.ndarray] = None
-  ) -> Encoded:
+  def encode_for_record(self, encoded: bytes) -> Encoded:
     """Returns what training decodes to the pixels of this reader.
 
     These are the bytes themselves if possible, else an RGB PNG of the pixels.
 
     Args:
       encoded: content of an image file.
-      stored_shape: of `read_files`, which takes less time.
 
     Raises:
       DataError: it is no image, damaged, or too large.
@@ -202,11 +172,7 @@ class Decoder:
     for format_name, start in _FORMATS_OF_RECORDS.items():
       if opened.orientation == 1 and encoded.startswith(start):
         stored_as = format_name
-    if (
-      stored_as
-      and opened.is_plain
-      and self._is_whole(encoded, opened, stored_shape)
-    ):
+    if stored_as and opened.is_plain and self._is_whole(encoded, opened):
       return Encoded(encoded, stored_as, *opened.size)
     picture = opened.decode()
     height, width = picture.pixels.shape[:2]
@@ -229,17 +195,15 @@ class Decoder:
     except errors.DataError:
       return False
 
-  def _is_whole(
-    self, encoded: bytes, opened: Opened, shape: Optional[np.ndarray]
-  ) -> bool:
+  def _is_whole(self, encoded: bytes, opened: Opened) -> bool:
     """Whether training decodes a plain image, to the size of its header."""
-    scale = 1
+    is_small = opened.num_pixels <= _MAX_SMALL
+    is_jpeg = encoded.startswith(_FORMATS_OF_RECORDS['JPEG'])
+    scale = 8 if is_small and is_jpeg else 1
     try:
-      if opened.num_pixels > _MAX_SMALL:
-        shape = self._decode(encoded).shape
-      else:
-        scale = 8 if encoded.startswith(_FORMATS_OF_RECORDS['JPEG']) else 1
-        shape = self._stored_shape(encoded) if shape is None else shape
+      shape = (
+        self._stored_shape(encoded) if is_small else self._decode(encoded).shape
+      )
     except tf.errors.OpError:
       return False
     height, width, _ = shape
@@ -259,11 +223,6 @@ def _stored_shape(encoded: tf.Tensor) -> tf.Tensor:
     lambda: tf.shape(tf.image.decode_jpeg(encoded, 3, ratio=8)),
     lambda: tf.shape(image_decoding.decode_image(encoded)),
   )
-
-
-def _read_file(path: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-  encoded = tf.io.read_file(path)
-  return encoded, _stored_shape(encoded)
 
 
 class explaining:

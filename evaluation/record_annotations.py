@@ -109,6 +109,7 @@ def _decoded_records(
     regenerate_source_id=regenerate_source_id, include_mask=include_mask
   )
 
+  @tf.autograph.experimental.do_not_convert  # Converting takes seconds.
   def decode(serialized):
     decoded = decoder.decode_parsed(decoder.parse(serialized))
     lengths = [

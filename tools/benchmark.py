@@ -75,7 +75,7 @@ def _write_records(directory: str) -> str:
   from tools.record_sources import conversion, report
 
   conversion.convert(
-    _annotated_set(directory), report.Report(), directory, 'train', num_shards=8
+    {'train': _annotated_set(directory)}, report.Report(), directory, 8
   )
   return os.path.join(directory, 'train-*.tfrecord')
 

@@ -68,12 +68,6 @@ flags.DEFINE_enum(
   'What --annotations are, where more than one would fit.',
 )
 flags.DEFINE_string(
-  'subset',
-  None,
-  'With --annotations: split to convert, of those that the source has already, '
-  'or all. By default the one that is called as --name; with --split all.',
-)
-flags.DEFINE_string(
   'class_names',
   None,
   'With --annotations of Open Images: class-descriptions-boxable.csv.',
@@ -142,7 +136,10 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string('output_dir', None, 'Folder to write to.')
 flags.DEFINE_list(
-  'name', None, 'Name of the split, such as train; with --split of each.'
+  'name',
+  None,
+  'Name of the split, such as train; with --split of each. Of --annotations '
+  'that have splits it is the one to convert, or all.',
 )
 flags.DEFINE_list(
   'split',
@@ -167,6 +164,21 @@ flags.mark_flags_as_mutual_exclusive(
   ],
   required=True,
 )
+_GO_WITH = {
+  'source': 'annotations',
+  'class_names': 'annotations',
+  'mask_class': 'instance_masks_dir',
+  'split_seed': 'split',
+  'crop_margin': 'crop_boxes',
+}
+for _flag, _other in _GO_WITH.items():
+  flags.register_multi_flags_validator(
+    [_flag, _other],
+    lambda values, flag=_flag, other=_other: (
+      values[other] or values[flag] == FLAGS[flag].default
+    ),
+    f'--{_flag} has no effect without --{_other}. Leave it out.',
+  )
 
 
 @flags.multi_flags_validator(
@@ -181,108 +193,41 @@ def _fit_together(values: Dict[str, Any]) -> bool:
 
 
 @flags.multi_flags_validator(
-  ['annotations', 'source', 'subset', 'class_names'],
-  '--source, --subset and --class_names go with --annotations.',
-)
-def _choose(values: Dict[str, Any]) -> bool:
-  others = values['source'] or values['subset'] or values['class_names']
-  return bool(values['annotations']) or not others
-
-
-@flags.multi_flags_validator(
-  [
-    'include_masks',
-    'annotations',
-    'coco_json',
-    'instance_masks_dir',
-    'crop_boxes',
-  ],
+  ['include_masks', 'voc_annotation_dir', 'classification_dir', 'crop_boxes'],
   '--include_masks goes with --annotations, --coco_json and '
   '--instance_masks_dir, and without --crop_boxes.',
 )
 def _has_masks(values: Dict[str, Any]) -> bool:
-  sources = ('annotations', 'coco_json', 'instance_masks_dir')
-  return not values['include_masks'] or (
-    any(values[key] for key in sources) and not values['crop_boxes']
-  )
-
-
-@flags.multi_flags_validator(
-  ['mask_class', 'instance_masks_dir'],
-  '--mask_class has no effect without --instance_masks_dir. Leave it out.',
-)
-def _names_masks(values: Dict[str, Any]) -> bool:
-  return not values['mask_class'] or bool(values['instance_masks_dir'])
+  return not values['include_masks'] or sum(map(bool, values.values())) == 1
 
 
 @flags.multi_flags_validator(
   ['name', 'split'],
-  'There is one --name, without a folder; with --split two or three, all '
-  'different, such as --split=0.8,0.2 --name=train,val.',
+  'There is one --name, without a folder; --split has two or three shares '
+  'above 0 whose sum is 1, and a name for each, all different, such as '
+  '--split=0.8,0.2 --name=train,val.',
 )
 def _are_named(values: Dict[str, Any]) -> bool:
   names = values['name'] or []
+  shares = [numerals.number(text) or 0 for text in values['split'] or '1']
   return (
-    len(names) == len(values['split'] or [1])
-    and len(set(names)) == len(names) <= 3
-    and all(names)
-    and not any('/' in name for name in names)
+    min(shares) > 0
+    and abs(sum(shares) - 1) < 1e-6
+    and len(shares) == len(names) == len(set(names)) <= 3
+    and all(name and '/' not in name for name in names)
   )
-
-
-@flags.validator(
-  'split', 'needs shares above 0 whose sum is 1, such as 0.8,0.2.'
-)
-def _are_shares(texts: Optional[List[str]]) -> bool:
-  if texts is None:
-    return True
-  shares = [numerals.number(text) or 0.0 for text in texts]
-  return len(shares) > 1 and min(shares) > 0 and abs(sum(shares) - 1) < 1e-6
-
-
-@flags.multi_flags_validator(
-  ['split_seed', 'split'],
-  '--split_seed has no effect without --split. Leave it out.',
-)
-def _splits(values: Dict[str, Any]) -> bool:
-  return bool(values['split']) or not values['split_seed']
-
-
-@flags.multi_flags_validator(
-  ['crop_margin', 'crop_boxes'],
-  '--crop_margin has no effect without --crop_boxes. Leave it out.',
-)
-def _crops(values: Dict[str, Any]) -> bool:
-  default = FLAGS['crop_margin'].default
-  return values['crop_boxes'] or values['crop_margin'] == default
 
 
 def _read(report: Any) -> Any:
   """Returns what the flags name, as `annotations.AnnotatedSet`."""
-  from tools.record_sources import class_folders, coco, instance_masks, voc
+  from tools.record_sources import class_folders, instance_masks, sources
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
-  if FLAGS.annotations:
-    from tools.record_sources import sources, subsets
-
-    default = subsets.ALL if FLAGS.split else FLAGS.name[0]
-    wanted = sources.Wanted(
-      subset=FLAGS.subset or default,
-      split_file=FLAGS.voc_split_file,
-      one_based=FLAGS.voc_one_based,
-      class_names=FLAGS.class_names,
-      label_map=names,
-    )
-    found = sources.recognise(FLAGS.annotations, FLAGS.source)
-    print(f'Reading {found.source} annotations of {found.path}.')
-    return sources.read(found, FLAGS.image_dir, report, wanted)
   if FLAGS.classification_dir:
     return class_folders.read_class_folders(
       FLAGS.classification_dir, report, names
     )
-  if FLAGS.coco_json:
-    return coco.read_coco(FLAGS.coco_json, FLAGS.image_dir, report, names)
   if FLAGS.instance_masks_dir:
     return instance_masks.read_instance_masks(
       FLAGS.instance_masks_dir,
@@ -291,13 +236,24 @@ def _read(report: Any) -> Any:
       FLAGS.mask_class,
       names,
     )
-  return voc.read_voc(
-    FLAGS.voc_annotation_dir,
+  split = 'all'
+  if FLAGS.coco_json:
+    found = sources.Found('coco', FLAGS.coco_json)
+  elif FLAGS.voc_annotation_dir:
+    found = sources.Found('voc', FLAGS.voc_annotation_dir)
+  else:
+    found = sources.recognise(FLAGS.annotations, FLAGS.source)
+    print(f'Reading {found.source} annotations of {found.path}.')
+    split = 'all' if FLAGS.split else FLAGS.name[0]
+  return sources.read(
+    found,
     FLAGS.image_dir,
     report,
-    split_file=FLAGS.voc_split_file,
-    label_map=names,
-    one_based=FLAGS.voc_one_based,
+    split,
+    names,
+    FLAGS.voc_split_file,
+    FLAGS.voc_one_based,
+    FLAGS.class_names,
   )
 
 
@@ -325,7 +281,7 @@ def main(argv: List[str]) -> None:
   if FLAGS.split:
     shares = dict(zip(FLAGS.name, map(float, FLAGS.split)))
     splits = split.split(annotated, shares, FLAGS.split_seed)
-  written = conversion.convert_splits(
+  written = conversion.convert(
     splits,
     report,
     output_dir=FLAGS.output_dir,

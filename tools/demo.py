@@ -108,14 +108,13 @@ def _write_data(folder: str) -> None:
     first += count
     report = report_lib.Report()
     written = conversion.convert(
-      annotated,
+      {name: annotated},
       report,
       folder,
-      name,
       num_shards=4,
       kind=detection_records.DetectionRecords(FLAGS.masks),
     )
-    conversion.print_summary({name: written}, report)
+    conversion.print_summary(written, report)
 
 
 def _train_and_evaluate(data_dir: str, model_dir: str) -> None:

@@ -16,6 +16,7 @@ import shutil
 from typing import Any, Dict, Iterator, List, Optional, Set
 
 from absl import flags
+from PIL import Image
 
 from utils import errors, files, label_map, program
 
@@ -33,42 +34,33 @@ flags.DEFINE_string(
 )
 flags.mark_flags_as_required(['file_pattern', 'output_dir'])
 
-# Of the formats that records may hold, by Pillow's names; the first is usual.
-_ENDINGS = {
-  'JPEG': ('.jpg', '.jpeg'),
-  'MPO': ('.jpg', '.jpeg'),
-  'PNG': ('.png',),
-  'GIF': ('.gif',),
-  'BMP': ('.bmp',),
-}
 _UNSAFE = re.compile(r'[^\w.,()+@ -]')
 _MAX_LENGTH = 60
 
 
-def safe_name(stated: str, image_id: int, ending: str, taken: Set[str]) -> str:
+def safe_name(
+  stated: str, image_id: int, format_name: str, taken: Set[str]
+) -> str:
   """Returns a file name that any file system takes, and adds it to `taken`.
 
   Args:
     stated: what the record says, perhaps with folders, or ''.
     image_id: stands in names that are not unique without it.
-    ending: of the file, with its dot.
+    format_name: Pillow's, of the image.
     taken: names that there are, in lower case.
   """
-  stem = os.path.splitext(files.path_endings(stated)[-1])[0]
+  stem, ending = os.path.splitext(files.path_endings(stated)[-1])
+  if Image.registered_extensions().get(ending.lower()) != format_name:
+    ending = '.jpg' if format_name == 'JPEG' else '.' + format_name.lower()
   stem = _UNSAFE.sub('_', stem)[:_MAX_LENGTH].strip(' .') or str(image_id)
-  name = stem + ending
-  while name.lower() in taken:
+  while (stem + ending).lower() in taken:
     stem = f'{stem}_{image_id}'
-    name = stem + ending
-  taken.add(name.lower())
-  return name
+  taken.add((stem + ending).lower())
+  return stem + ending
 
 
 def _read(file_pattern: str, record_paths: List[str]) -> Dict[str, Any]:
   """Returns what the records hold as a COCO dict, without file names."""
-  import tensorflow.compat.v1 as tf
-  from google.protobuf import message
-
   from dataloader import record_check, record_contents
   from evaluation import record_annotations
 
@@ -77,23 +69,17 @@ def _read(file_pattern: str, record_paths: List[str]) -> Dict[str, Any]:
     raise errors.DataError(
       f"'{record_paths[0]}' holds {found[0].meaning}, and no boxes."
     )
-  contents = record_contents.OBJECTS
-  try:
-    for feature in _features(record_paths):
-      if feature['image/object/mask'].bytes_list.value:
-        contents = record_contents.OBJECTS_WITH_MASKS
-        break
-    return record_annotations.read_annotations(
-      file_pattern,
-      include_mask=contents == record_contents.OBJECTS_WITH_MASKS,
+  for problem in record_check.RecordChecker(2**31).problems(record_paths):
+    raise errors.DataError(
+      f'{problem} tools/check_records.py lists all such records.'
     )
-  except (tf.errors.OpError, message.DecodeError) as error:
-    checker = record_check.RecordChecker(2**31, contents=contents)
-    for problem in checker.problems(record_paths):
-      raise errors.DataError(
-        f'{problem} tools/check_records.py lists all such records.'
-      ) from error
-    raise
+  include_mask = any(
+    feature['image/object/mask'].bytes_list.value
+    for feature in _features(record_paths)
+  )
+  return record_annotations.read_annotations(
+    file_pattern, include_mask=include_mask
+  )
 
 
 def _features(record_paths: List[str]) -> Iterator[Any]:
@@ -138,15 +124,13 @@ def _write(
   taken: Set[str] = set()
   for image, feature in zip(coco['images'], _features(record_paths)):
     (encoded,) = feature['image/encoded'].bytes_list.value
-    endings = _ENDINGS[image_reader.open_header(encoded).format]
+    # Stereo JPEGs are JPEGs, too.
+    format_name = image_reader.open_header(encoded).format.replace(
+      'MPO', 'JPEG'
+    )
     stated = b''.join(feature['image/filename'].bytes_list.value)
-    stated = stated.decode('utf-8', 'replace')
-    own = os.path.splitext(stated)[1]
     image['file_name'] = safe_name(
-      stated,
-      image['id'],
-      own if own.lower() in endings else endings[0],
-      taken,
+      stated.decode('utf-8', 'replace'), image['id'], format_name, taken
     )
     with open(os.path.join(image_dir, image['file_name']), 'wb') as file:
       file.write(encoded)
@@ -197,13 +181,10 @@ def main(argv: List[str]) -> None:
   # Imports TensorFlow, which is quiet only if logging is set up before.
   program.quieten_tensorflow()
   coco = convert(FLAGS.file_pattern, FLAGS.output_dir, FLAGS.label_map)
+  counts = [len(coco[k]) for k in ('images', 'annotations', 'categories')]
   print(
-    '{} images with {} boxes of {} classes in {}'.format(
-      len(coco['images']),
-      len(coco['annotations']),
-      len(coco['categories']),
-      FLAGS.output_dir,
-    )
+    '{} images with {} boxes of {} classes in '.format(*counts)
+    + FLAGS.output_dir
   )
 
 

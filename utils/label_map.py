@@ -67,11 +67,8 @@ def with_background(names: Optional[Dict[int, str]]) -> Dict[int, str]:
   return {0: 'background', **names} if names else {}
 
 
-def as_text(names: Dict[int, str]) -> str:
-  """Returns class names by id as lines `id:name`, sorted by id."""
-  return ''.join('{}:{}\n'.format(*item) for item in sorted(names.items()))
-
-
 def write_label_map(path: str, names: Dict[int, str]) -> None:
-  """Writes class names by id as a label map."""
-  files.write_text(path, as_text(names))
+  """Writes class names by id as lines `id:name`, sorted by id."""
+  files.write_text(
+    path, ''.join('{}:{}\n'.format(*item) for item in sorted(names.items()))
+  )

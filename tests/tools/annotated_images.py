@@ -35,9 +35,10 @@ def read_voc(voc_dirs, report=None, **options):
 
 
 def convert(annotated, report, tmp_path, name='train', num_shards=1, **options):
+  folder = str(tmp_path / 'out')
   return conversion.convert(
-    annotated, report, str(tmp_path / 'out'), name, num_shards, **options
-  )
+    {name: annotated}, report, folder, num_shards, **options
+  )[name]
 
 
 def examples(files):

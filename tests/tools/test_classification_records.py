@@ -37,14 +37,13 @@ def pictures(tmp_path):
 def _convert(folder, out, report, label_map=None, name='train', **options):
   annotated = class_folders.read_class_folders(str(folder), report, label_map)
   return conversion.convert(
-    annotated,
+    {name: annotated},
     report,
     str(out),
-    name,
     num_shards=2,
     kind=classification_records.ClassificationRecords(),
     **options,
-  )
+  )[name]
 
 
 def _findings(report):
@@ -219,12 +218,10 @@ def test_folders_that_cannot_be_meant_are_refused(tmp_path, names, message):
 
 
 def _crop(voc_dirs, tmp_path, report, margin=0.1):
-  return conversion.convert(
+  return annotated_images.convert(
     annotated_images.read_voc(voc_dirs, report),
     report,
-    str(tmp_path / 'out'),
-    'train',
-    num_shards=1,
+    tmp_path,
     kind=classification_records.CropRecords(margin),
   )
 
@@ -338,13 +335,12 @@ def test_crops_of_bccd(tmp_path):
     report,
   )
   written = conversion.convert(
-    annotated,
+    {'val': annotated},
     report,
     str(tmp_path),
-    'val',
     num_shards=4,
     kind=classification_records.CropRecords(0.1),
-  )
+  )['val']
   expected = collections.Counter(
     box.class_name for image in annotated.images for box in image.boxes
   )

@@ -8,7 +8,8 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from dataloader import image_reader
-from tools.record_sources import coco, conversion, voc
+from tests.tools import annotated_images
+from tools.record_sources import coco, voc
 from tools.record_sources import report as report_lib
 from utils import errors
 
@@ -61,8 +62,8 @@ def _convert(folder, content):
   (folder / 'in.json').write_text(json.dumps(content))
   report = report_lib.Report()
   annotated = coco.read_coco(str(folder / 'in.json'), str(folder), report)
-  written = conversion.convert(
-    annotated, report, str(folder / 'out'), 'x', 1, overwrite=True
+  written = annotated_images.convert(
+    annotated, report, folder, 'x', overwrite=True
   )
   return written, report
 

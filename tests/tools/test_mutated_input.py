@@ -63,8 +63,9 @@ def _convert(read, folder, include_masks=False):
     annotated = read(report)
     output = str(folder / 'out')
     kind = detection_records.DetectionRecords(include_masks)
-    written = conversion.convert(annotated, report, output, 'x', 1, True, kind)
-    assert written.coco['annotations']
+    splits = {'x': annotated}
+    written = conversion.convert(splits, report, output, 1, True, kind)
+    assert written['x'].coco['annotations']
     # What is written can be read.
     annotation_file.load_annotations(output + '/x.json', include_masks)
     names = label_map.read_label_map(output + '/label_map.txt')
@@ -117,7 +118,7 @@ def test_voc_xml(content, folder):
 
 _SHAPE = {'label': 'cat', 'points': [[2, 3], [12, 3], [12, 14]]}
 _LABELME = {
-  'shapes': [_SHAPE, {**_SHAPE, 'shape_type': 'circle', 'group_id': 1}],
+  'shapes': [_SHAPE, {**_SHAPE, 'shape_type': 'rectangle', 'group_id': 1}],
   'imagePath': '..\\images\\a.png',
   'imageHeight': 20,
   'imageWidth': 30,
@@ -173,7 +174,7 @@ def test_other_sources(example, others):
   found = sources.Found(source, path)
   image_dir = None if source == 'yolo' else str(others / 'images')
   _convert(
-    lambda report: sources.read(found, image_dir, report, sources.Wanted()),
+    lambda report: sources.read(found, image_dir, report),
     others,
     include_masks=len(content) % 2 == 0,
   )

@@ -65,10 +65,9 @@ def _convert(json_file, image_dir, output_dir):
   """Returns the pattern of records with masks."""
   findings = report.Report()
   conversion.convert(
-    coco.read_coco(str(json_file), str(image_dir), findings),
+    {'a': coco.read_coco(str(json_file), str(image_dir), findings)},
     findings,
     str(output_dir),
-    'a',
     num_shards=2,
     kind=detection_records.DetectionRecords(include_masks=True),
   )
@@ -211,7 +210,8 @@ def test_failure_while_writing_leaves_nothing(back, tmp_path):
   'stated, expected',
   [
     ('a.jpg', 'a.jpg'),
-    ('C:\\photos\\a b.JPG', 'a b.jpg'),
+    ('C:\\photos\\a b.JPG', 'a b.JPG'),
+    ('a.png', 'a.jpg'),
     ('../../etc/passwd', 'passwd.jpg'),
     ('.hidden.jpg', 'hidden.jpg'),
     ('a?<b>|\n.jpg', 'a__b___.jpg'),
@@ -223,5 +223,5 @@ def test_failure_while_writing_leaves_nothing(back, tmp_path):
 )
 def test_names_are_safe(stated, expected):
   taken = {'taken.jpg'}
-  assert records_to_coco.safe_name(stated, 5, '.jpg', taken) == expected
-  assert taken == {'taken.jpg', expected}
+  assert records_to_coco.safe_name(stated, 5, 'JPEG', taken) == expected
+  assert taken == {'taken.jpg', expected.lower()}

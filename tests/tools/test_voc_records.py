@@ -129,7 +129,7 @@ def test_images_without_xml_are_mentioned(voc_dirs):
   annotated_images.save_image(voc_dirs[1] / 'stray.png')
   report = report_lib.Report()
   annotated_images.read_voc(voc_dirs, report)
-  assert report.count('image_without_annotation') == 1
+  assert report.count('not_annotated') == 1
   assert report.num_problems == 0
 
 

@@ -1,8 +1,7 @@
 """Conversion to TFRecords against reading and decoding its pictures.
 
 All cores read and decode the files of a set once, in a graph of nothing else;
-`tools/create_tf_record.py` makes eight shards, json and report of them. The
-images of BCCD are there several times, as other images.
+`tools/create_tf_record.py` makes eight shards, json and report of them.
 """
 
 import os
@@ -15,28 +14,17 @@ from ops import image_decoding
 from tools.bench import turns
 from tools.record_sources import annotations, conversion, report
 
-_ROUNDS, _LEAST_IMAGES = 7, 1000
+_ROUNDS = 15
 _FLOOR, _CONVERSION = 'reading and decoding', 'conversion'
-
-
-def _repeated(annotated: annotations.AnnotatedSet) -> annotations.AnnotatedSet:
-  images = []
-  while len(images) < _LEAST_IMAGES:
-    images.extend(
-      image._replace(source_id=len(images) + number)
-      for number, image in enumerate(annotated.images)
-    )
-  return annotated._replace(images=images)
 
 
 def _convert(annotated: annotations.AnnotatedSet) -> None:
   with tempfile.TemporaryDirectory() as directory:
-    conversion.convert(annotated, report.Report(), directory, 'train', 8)
+    conversion.convert({'train': annotated}, report.Report(), directory, 8)
 
 
 def measure(options: Any, annotated: annotations.AnnotatedSet) -> None:
   """Prints seconds and the ratio."""
-  annotated = _repeated(annotated)
   with tf.Graph().as_default(), tf.Session() as session:
     paths = [image.path for image in annotated.images]
     dataset = tf.data.Dataset.from_tensor_slices(paths).map(

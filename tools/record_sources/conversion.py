@@ -1,6 +1,5 @@
 """Conversion of annotated sets into the files of their splits."""
 
-import json
 import os
 from typing import Any, Dict, List, Optional
 
@@ -17,28 +16,13 @@ from tools.record_sources import (
   writer,
 )
 from tools.record_sources import report as report_lib
-from utils import errors, label_map
+from utils import errors, files, label_map
 
 # Classes that a message lists.
 _NUM_SHOWN = 4
 
 
 def convert(
-  annotated: annotations.AnnotatedSet,
-  report: report_lib.Report,
-  output_dir: str,
-  name: str,
-  num_shards: int,
-  overwrite: bool = False,
-  kind: Optional[record_kind.RecordKind] = None,
-) -> writer.WrittenSet:
-  """As `convert_splits`, of a single split."""
-  return convert_splits(
-    {name: annotated}, report, output_dir, num_shards, overwrite, kind
-  )[name]
-
-
-def convert_splits(
   splits: Dict[str, annotations.AnnotatedSet],
   report: report_lib.Report,
   output_dir: str,
@@ -86,21 +70,26 @@ def convert_splits(
   reports = report.divided(
     [{image.file_name for image in part.images} for part in splits.values()]
   )
-  with unfinished_set.UnfinishedSet(output_dir, list(splits)) as output:
-    # Shards of another count would be read together with the new ones.
-    output.supersede(earlier)
+  # Shards of another count would be read together with the new ones.
+  with unfinished_set.hidden_folder(
+    output_dir, list(splits), superseded=earlier
+  ) as hidden:
     for (name, part), own_report in zip(splits.items(), reports):
-      written[name] = writer.write_records(
+      own = writer.write_records(
         part,
-        output,
-        name,
+        os.path.join(hidden, name),
         num_shards,
         own_report,
         kind or detection_records.DetectionRecords(),
       )
-      _write_contents(output, name, written[name], own_report)
-    output.write('label_map.txt', label_map.as_text(names))
-  report.replace(reports)
+      report.extend(own_report)
+      _write_contents(os.path.join(hidden, name), own, own_report)
+      shard_files = [
+        os.path.join(output_dir, os.path.basename(path))
+        for path in own.shard_files
+      ]
+      written[name] = own._replace(shard_files=shard_files)
+    label_map.write_label_map(os.path.join(hidden, 'label_map.txt'), names)
   return written
 
 
@@ -121,13 +110,10 @@ def _check_something(
 
 
 def _write_contents(
-  output: unfinished_set.UnfinishedSet,
-  name: str,
-  written: writer.WrittenSet,
-  report: report_lib.Report,
+  prefix: str, written: writer.WrittenSet, report: report_lib.Report
 ) -> None:
-  """Adds NAME.json and NAME_report.json."""
-  output.write(name + '.json', json.dumps(written.coco, allow_nan=False))
+  """Writes PREFIX.json and PREFIX_report.json."""
+  files.write_json(prefix + '.json', written.coco)
   content = {
     'images': len(written.coco['images']),
     written.counted: len(written.coco['annotations']),
@@ -135,9 +121,7 @@ def _write_contents(
     'shards': [os.path.basename(path) for path in written.shard_files],
     'findings': report.as_dict(),
   }
-  output.write(
-    name + '_report.json', json.dumps(content, allow_nan=False, indent=2)
-  )
+  files.write_json(prefix + '_report.json', content, indent=2)
 
 
 def _earlier_shards(prefix: str, overwrite: bool) -> List[str]:
@@ -167,7 +151,7 @@ def print_summary(
   """Prints counts per class, the findings and what to put into the config.
 
   Args:
-    written: of `convert_splits`.
+    written: of `convert`.
     report: of all splits.
   """
   first = next(iter(written.values()))

@@ -56,21 +56,21 @@ def read_csv(
   if columns is None:
     raise table.lacking('filename, class, xmin, ymin, xmax and ymax')
   boxes: Dict[str, List[annotations.Box]] = {}
-  sizes: Dict[str, List[Optional[int]]] = {}
+  sizes: Dict[str, List[Optional[int]]] = {}  # where they are known
   for line, cells in table.rows(columns, report):
     file_name = cells[0].strip().replace('\\', '/')
     name, is_empty = label_map_lib.clean_name(cells[1]), not any(cells[1:6])
-    if not file_name or not (name or is_empty):
-      what = f'line {line}: no {"class" if file_name else "file name"}'
-      report.add('malformed_line', table.name, what)
-      continue
-    # Its image is annotated, even if nothing else of the line can be used.
-    found = boxes.setdefault(file_name, [])
     size = [annotations.side(cell) for cell in cells[6:]]
-    if sizes.setdefault(file_name, size) != size:
-      what = f'line {line}: image size {size}, but {sizes[file_name]} before'
-      report.add('malformed_line', table.name, what)
+    problem = ''
+    if not file_name or not (name or is_empty):
+      problem = f'no {"class" if file_name else "file name"}'
+    elif None not in size and sizes.setdefault(file_name, size) != size:
+      problem = f'image size {size}, but {sizes[file_name]} before'
+    if problem:
+      report.add('malformed_line', table.name, f'line {line}: {problem}')
       continue
+    # Its image is annotated, even if the box cannot be used.
+    found = boxes.setdefault(file_name, [])
     edges = None if is_empty else table.edges(line, cells[2:6], report)
     if edges:
       found.append(annotations.Box(name, *edges))

@@ -36,14 +36,14 @@ class Table:
 
   def __init__(self, path: str):
     self._path, self.name = path, os.path.basename(path)
-    header = next(lines(path), '')
+    self._lines = lines(path)
+    header = next(self._lines, '')
     # Python's sniffer looks at decimal commas, too.
     self._delimiter = max(_DELIMITERS, key=header.count)
-    try:
-      names = next(csv.reader([header], delimiter=self._delimiter), [])
-    except csv.Error as error:
-      raise errors.DataError(f'{path}, line 1: no CSV: {error}.') from error
-    self.columns = [re.sub('[^a-z0-9]', '', name.lower()) for name in names]
+    self.columns = [
+      re.sub('[^a-z0-9]', '', name.lower())
+      for name in header.split(self._delimiter)
+    ]
 
   def lacking(self, columns: str) -> errors.DataError:
     """Returns the error for a file without columns that are needed."""
@@ -55,7 +55,7 @@ class Table:
   def rows(
     self, columns: Sequence[str], report: report_lib.Report
   ) -> Iterator[Tuple[int, Tuple[str, ...]]]:
-    """Yields number and cells of each line that is not empty.
+    """Yields, once, number and cells of each line that is not empty.
 
     Args:
       columns: those to return, at least two of `self.columns`.
@@ -63,21 +63,19 @@ class Table:
     """
     pick = operator.itemgetter(*map(self.columns.index, columns))
     style = {'delimiter': self._delimiter, 'skipinitialspace': True}
-    reader = csv.reader(lines(self._path), **style, strict=True)
-    while True:
-      number = reader.line_num + 1
+    reader = csv.reader(self._lines, **style, strict=True)
+    cells: Optional[List[str]] = []
+    while cells is not None:
+      number = reader.line_num + 2
       try:
         cells = next(reader, None)
       except csv.Error as error:
-        what = f'line {number} up to {reader.line_num}: {error}'
+        what = f'line {number} up to {reader.line_num + 1}: {error}'
         report.add('malformed_line', self.name, what + '; is a quote missing?')
         continue
-      if cells is None:
-        return
-      if len(cells) == len(self.columns):
-        if number > 1 and any(cells):
-          yield number, pick(cells)
-      elif any(cells):
+      if len(cells or ()) == len(self.columns) and any(cells):
+        yield number, pick(cells)
+      elif any(cells or ()):
         shown = self._delimiter.join(cells)[:_NUM_SHOWN]
         what = f'line {number}: {len(cells)} cells, not {len(self.columns)} as '
         what += f'the first line has: {shown!r}'

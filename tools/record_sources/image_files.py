@@ -22,7 +22,7 @@ def places(file_names: Sequence[str], image_dir: str) -> Dict[str, List[str]]:
   """
   # An ending that several images share would stand for the wrong one.
   endings = collections.Counter(
-    ending for name in file_names for ending in files.path_endings(name)
+    ending for name in set(file_names) for ending in files.path_endings(name)
   )
   return {
     name: [
@@ -53,7 +53,7 @@ def annotated_set(
       order, from 1.
     is_normalized: as in `annotations.AnnotatedImage`.
   """
-  ids, found = source_ids(list(boxes)), places(list(boxes), image_dir)
+  ids, found = image_ids(list(boxes)), places(list(boxes), image_dir)
   images = [
     annotations.AnnotatedImage(
       *(ids[name], name, found[name][0]),
@@ -67,7 +67,7 @@ def annotated_set(
   known = {os.path.normpath(p) for paths in found.values() for p in paths}
   for name in folders.list_pictures(image_dir, '--image_dir'):
     if os.path.normpath(os.path.join(image_dir, name)) not in known:
-      report.add('image_without_annotation', name)
+      report.add('not_annotated', name)
   names = {box.class_name for image in images for box in image.boxes}
   return annotations.AnnotatedSet(
     images, label_map or dict(enumerate(sorted(names), 1))
@@ -97,26 +97,18 @@ def without_repetitions(
   return list(known.values())
 
 
-def source_ids(file_names: Sequence[str]) -> Dict[str, int]:
-  """Returns `image_ids`, without suffixes if names differ without them."""
-  stems = [os.path.splitext(name)[0] for name in file_names]
-  keys = stems if len(set(stems)) == len(stems) else file_names
-  ids = image_ids(keys)
-  return {name: ids[key] for name, key in zip(file_names, keys)}
-
-
-def image_ids(stems: Sequence[str]) -> Dict[str, int]:
+def image_ids(names: Sequence[str]) -> Dict[str, int]:
   """Returns a number for each file name, the one in the name if possible.
 
   The last number of the name (img2_007 is 7) if that tells all names apart,
   else all of its digits (2008_000007 is 2008000007), else a running number.
   """
-  digits = [re.findall('[0-9]+', stem) for stem in stems]
+  digits = [re.findall('[0-9]+', name) for name in names]
   if all(digits):
     for numbers in (
       [int(groups[-1]) for groups in digits],
       [int(''.join(groups)) for groups in digits],
     ):
-      if len(set(numbers)) == len(stems) and max(numbers, default=0) <= _MAX_ID:
-        return dict(zip(stems, numbers))
-  return {stem: number for number, stem in enumerate(stems, 1)}
+      if len(set(numbers)) == len(names) and max(numbers, default=0) <= _MAX_ID:
+        return dict(zip(names, numbers))
+  return {name: number for number, name in enumerate(names, 1)}

@@ -1,7 +1,6 @@
 """Annotations of LabelMe (https://github.com/wkentaro/labelme)."""
 
 import json
-import math
 import os
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -13,9 +12,7 @@ from utils import errors, files, numerals
 from utils import label_map as label_map_lib
 
 _FLAG = '--annotations'
-_NUM_POINTS = {'polygon': 3, 'rectangle': 2, 'circle': 2, 'mask': 2}
-
-_Points = List[Tuple[float, float]]
+_NUM_POINTS = {'polygon': 3, 'rectangle': 2}
 
 
 def read_labelme(
@@ -26,8 +23,7 @@ def read_labelme(
 ) -> annotations.AnnotatedSet:
   """Reads a json file for each image.
 
-  Rectangles, polygons, circles and masks become boxes, polygons with their
-  segmentation; polygons of one class and group are parts of one object.
+  Rectangles and polygons become boxes, polygons with their segmentation.
 
   Args:
     path: folder of the json files, or one of them.
@@ -85,8 +81,6 @@ def _read_json(path: str) -> Dict[str, Any]:
 def _boxes(
   shapes: List[Any], json_name: str, report: report_lib.Report
 ) -> Iterator[annotations.Box]:
-  groups: Dict[Tuple[str, str], _Points] = {}
-  polygons: Dict[Tuple[str, str], List[List[float]]] = {}
   for number, shape in enumerate(shapes, 1):
     shape = shape if isinstance(shape, dict) else {}
     kind = shape.get('shape_type') or 'polygon'
@@ -98,34 +92,19 @@ def _boxes(
     elif not name or len(points) < _NUM_POINTS[kind]:
       what = f'{place}: needed are `label`, and `points` as [[x, y], ...]'
       report.add('malformed_box', json_name, what)
-    elif kind == 'polygon':
-      # What is in no group is an object of its own.
-      group = shape.get('group_id')
-      key = (name, str(number) if group is None else f'group {group!r:.40}')
-      groups.setdefault(key, []).extend(points)
-      outline = [value for point in points for value in point]
-      polygons.setdefault(key, []).append(outline)
     else:
-      if kind == 'circle':
-        (x, y), edge = points[:2]
-        radius = math.hypot(edge[0] - x, edge[1] - y)
-        points = [(x - radius, y - radius), (x + radius, y + radius)]
-      yield image_files.box_of_points(name, points)._replace(segmentation=None)
-  for key, points in groups.items():
-    box = image_files.box_of_points(key[0], points)
-    yield box._replace(segmentation=polygons[key])
+      box = image_files.box_of_points(name, points)
+      yield box if kind == 'polygon' else box._replace(segmentation=None)
 
 
-def _points(value: Any) -> _Points:
+def _points(value: Any) -> List[Tuple[float, float]]:
   """Returns (x, y) for each point; [] if one is none."""
-  points = []
-  for point in value if isinstance(value, list) else ():
-    point = point if isinstance(point, list) else []
-    numbers = tuple(numerals.number(v) for v in point)
-    if len(numbers) != 2 or None in numbers:
-      return []
-    points.append(numbers)
-  return points
+  points = [
+    tuple(map(numerals.number, point)) if isinstance(point, list) else ()
+    for point in (value if isinstance(value, list) else ())
+  ]
+  are_good = all(len(point) == 2 and None not in point for point in points)
+  return points if are_good else []
 
 
 def _text(value: Any) -> str:

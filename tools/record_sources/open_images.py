@@ -43,7 +43,12 @@ def read_open_images(
   table = csv_rows.Table(path)
   if not has_columns(table.columns):
     raise table.lacking('ImageID, LabelName, XMin, XMax, YMin and YMax')
-  named = class_names and _read_names(class_names, report)
+  # A name may hold a comma, with quotes or without.
+  lines = csv_rows.lines(class_names) if class_names else ()
+  named = {
+    code.strip(): label_map_lib.clean_name(name.strip().strip('"'))
+    for code, _, name in (line.partition(',') for line in lines)
+  }
   pictures = {
     os.path.splitext(os.path.basename(name))[0]: name
     for name in folders.list_pictures(image_dir, '--image_dir')
@@ -78,17 +83,3 @@ def read_open_images(
   return image_files.annotated_set(
     boxes, {}, image_dir, report, label_map, is_normalized=True
   )
-
-
-def _read_names(path: str, report: report_lib.Report) -> Dict[str, str]:
-  """Returns names by code."""
-  names = {}
-  for number, line in enumerate(csv_rows.lines(path), 1):
-    code, _, name = line.partition(',')
-    name = label_map_lib.clean_name(name.strip().strip('"'))
-    if code.strip() and name:
-      names[code.strip()] = name
-    elif line.strip():
-      what = f'line {number}: {line[:_NUM_SHOWN]!r}; needed is /m/0abc,Name'
-      report.add('malformed_line', os.path.basename(path), what)
-  return names

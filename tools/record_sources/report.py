@@ -1,7 +1,7 @@
 """Report of what could not be converted as it was."""
 
 import collections
-from typing import Any, Container, Dict, Iterable, List, NamedTuple, Sequence
+from typing import Any, Container, Dict, List, NamedTuple, Sequence
 
 from rich import table as rich_table
 
@@ -21,17 +21,13 @@ _KINDS = {
   'unknown_format': _Kind(
     'image of a format that is not read', 'left out; make it a JPEG or PNG'
   ),
-  'size_contradicts': _Kind(
-    "size is not the image's", 'image left out; annotate it again'
-  ),
+  'size_contradicts': _Kind("size is not the image's", 'left out; annotate it'),
   'missing_annotation': _Kind('listed, but has no xml', 'image left out'),
   'unreadable_annotation': _Kind(
     'annotation cannot be read', 'image left out; save it again'
   ),
   'duplicate_image': _Kind('image occurs again', 'repetition left out'),
-  'unknown_image_id': _Kind(
-    'box of an image not listed', 'box left out; list its image'
-  ),
+  'unknown_image_id': _Kind('box of an image not listed', 'left out; list it'),
   'unknown_class': _Kind(
     'class is not in the label map', 'box left out; --label_map?'
   ),
@@ -42,9 +38,7 @@ _KINDS = {
   'label_without_image': _Kind('label file without an image', 'left out'),
   'no_label_file': _Kind('image has no label file', 'no objects', False),
   'other_images': _Kind('boxes of images elsewhere', 'left out', False),
-  'malformed_box': _Kind(
-    'coordinates missing or no numbers', 'box left out; write numbers'
-  ),
+  'malformed_box': _Kind('coordinate is no number', 'left out; write numbers'),
   'box_without_area': _Kind(
     'box without area or inverted', 'box left out; min before max'
   ),
@@ -69,9 +63,7 @@ _KINDS = {
   'found_by_stem': _Kind(
     'image not named as in the xml', 'same name as the xml used', False
   ),
-  'image_without_annotation': _Kind(
-    'image is not annotated', 'left out', False
-  ),
+  'not_annotated': _Kind('image is not annotated', 'left out', False),
   'difficult': _Kind('object marked difficult', 'stored as crowd', False),
   're_encoded': _Kind('training would see others', 'stored as PNG', False),
   'file_without_class': _Kind('file in no folder of a class', 'left out'),
@@ -103,24 +95,19 @@ class Report:
     for kind, findings in other._findings.items():
       self._findings[kind].extend(findings)
 
-  def replace(self, parts: Iterable['Report']) -> None:
-    """Takes the findings of others in place of its own."""
-    self._findings.clear()
-    for part in parts:
-      self.extend(part)
-
   def divided(self, parts: Sequence[Container[str]]) -> List['Report']:
-    """Returns a report for each part of a set.
+    """Moves the findings into a report for each part of a set.
 
     Args:
       parts: the files that each is of. What concerns another file, such as that
-        of the annotations, is in the first report.
+        of the annotations, goes to the first report.
     """
     reports = [Report() for _ in parts]
     for kind, findings in self._findings.items():
       for finding in findings:
         indices = [i for i, part in enumerate(parts) if finding['file'] in part]
         reports[(indices or [0])[0]]._findings[kind].append(finding)
+    self._findings.clear()
     return reports
 
   def count(self, kind: str) -> int:

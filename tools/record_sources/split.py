@@ -2,12 +2,10 @@
 
 import collections
 import hashlib
-from typing import Dict, List, Sequence, Set
+from typing import Dict, List, Optional, Sequence, Set
 
 from tools.record_sources import annotations
 from utils import errors
-
-_Images = List[annotations.AnnotatedImage]
 
 
 def split(
@@ -36,82 +34,65 @@ def split(
   Raises:
     errors.DataError: a part is left without an image.
   """
-  by_path: Dict[str, _Images] = collections.defaultdict(list)
+  by_path: Dict[str, List[annotations.AnnotatedImage]] = {}
   for image in annotated.images:
-    by_path[image.path].append(image)
-  paths = sorted(by_path, key=lambda path: _rank(by_path[path][0], seed))
-  names = set(annotated.label_map.values())
-  parts = _stratify(
-    [_classes(by_path[path]) & names for path in paths], list(shares.values())
-  )
-  name_of = {
-    paths[index]: name for name, part in zip(shares, parts) for index in part
-  }
-  images: Dict[str, _Images] = {name: [] for name in shares}
-  for image in annotated.images:
-    images[name_of[image.path]].append(image)
-  for name, own in images.items():
-    if not own:
+    by_path.setdefault(image.path, []).append(image)
+
+  def rank(path: str) -> bytes:
+    # A random number of the image, the same in any order and anywhere.
+    name = by_path[path][0].file_name
+    return hashlib.sha256(f'{seed}/{name}'.encode()).digest()
+
+  paths = sorted(by_path, key=rank)
+  known = set(annotated.label_map.values())
+  classes = [
+    known.intersection(
+      name
+      for image in by_path[path]
+      for name in (image.class_name, *(box.class_name for box in image.boxes))
+    )
+    for path in paths
+  ]
+  part_of = dict(zip(paths, _stratify(classes, list(shares.values()))))
+  parts = {}
+  for number, name in enumerate(shares):
+    images = [i for i in annotated.images if part_of[i.path] == number]
+    if not images:
       raise errors.DataError(
         f"--split leaves '{name}' none of the {len(annotated.images)} images. "
         'Give it a larger share.'
       )
-  return {name: annotated._replace(images=own) for name, own in images.items()}
-
-
-def _rank(image: annotations.AnnotatedImage, seed: int) -> bytes:
-  """A random number of the image, the same in any order and anywhere."""
-  return hashlib.sha256(f'{seed}/{image.file_name}'.encode()).digest()
-
-
-def _classes(images: _Images) -> Set[str]:
-  return {
-    name
-    for image in images
-    for name in (image.class_name, *(box.class_name for box in image.boxes))
-    if name is not None
-  }
+    parts[name] = annotated._replace(images=images)
+  return parts
 
 
 def _stratify(
   classes: Sequence[Set[str]], shares: Sequence[float]
-) -> List[List[int]]:
-  """Deals out items with sets of classes; returns the indices of each part."""
+) -> List[Optional[int]]:
+  """Deals out items with sets of classes; returns the part of each."""
+  # All are of a class '', too, which comes last.
   by_class = collections.defaultdict(list)
   for index, names in enumerate(classes):
-    for name in sorted(names):
+    for name in (*names, ''):
       by_class[name].append(index)
-  # How many more items each part should get, of each class and at all.
+  # How many more items each part should get.
   lacking = {
     name: [share * len(items) for share in shares]
     for name, items in by_class.items()
   }
-  lacking_at_all = [share * len(classes) for share in shares]
   remaining = {name: len(items) for name, items in by_class.items()}
-  parts: List[List[int]] = [[] for _ in shares]
-  is_dealt = [False] * len(classes)
-
-  def deal(index: int, wanted: List[float]) -> None:
-    part = max(
-      range(len(shares)), key=lambda i: (wanted[i], lacking_at_all[i], -i)
-    )
-    parts[part].append(index)
-    is_dealt[index] = True
-    lacking_at_all[part] -= 1
-    for name in classes[index]:
-      lacking[name][part] -= 1
-      remaining[name] -= 1
-
+  parts: List[Optional[int]] = [None] * len(classes)
   while remaining:
-    rarest = min(sorted(remaining), key=remaining.get)
+    rarest = min(remaining, key=lambda n: (remaining[n], not n, n))
     for index in by_class[rarest]:
-      if not is_dealt[index]:
-        deal(index, lacking[rarest])
-    del remaining[rarest]
-    # Images of several classes are dealt out with the rarest of them.
-    for name in [name for name, count in remaining.items() if not count]:
-      del remaining[name]
-  for index in range(len(classes)):
-    if not is_dealt[index]:
-      deal(index, lacking_at_all)
+      if parts[index] is None:
+        parts[index] = max(
+          range(len(shares)),
+          key=lambda i: (lacking[rarest][i], lacking[''][i], -i),
+        )
+        for name in (*classes[index], ''):
+          lacking[name][parts[index]] -= 1
+          remaining[name] -= 1
+    # Items of several classes are dealt out with the rarest of them.
+    remaining = {name: count for name, count in remaining.items() if count}
   return parts

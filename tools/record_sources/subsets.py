@@ -5,12 +5,8 @@ from typing import Dict, List, TypeVar
 from utils import errors
 
 ALL = 'all'
-# Names of what others train and score with, and what each is called, too.
-_USUAL = {
-  **{'train': 'train', 'training': 'train', 'trainval': 'trainval'},
-  **{'val': 'val', 'valid': 'val', 'validation': 'val', 'dev': 'val'},
-  **{'test': 'test', 'testing': 'test'},
-}
+_VALIDATION = ('val', 'valid', 'validation')
+USUAL = ('train', *_VALIDATION, 'test')
 
 _T = TypeVar('_T')
 
@@ -20,8 +16,9 @@ def choose(splits: Dict[str, _T], wanted: str, path: str) -> List[_T]:
 
   Args:
     splits: by name; at least one.
-    wanted: name of a split, or `all`. Where there is one only, any name that
-      is not that of another usual split stands for it.
+    wanted: name of a split, or `all`; `val`, `valid` and `validation` are the
+      same. Where there is one only, any name that is not that of another
+      usual split stands for it.
     path: of the source, for the message.
 
   Raises:
@@ -29,15 +26,13 @@ def choose(splits: Dict[str, _T], wanted: str, path: str) -> List[_T]:
   """
   if wanted == ALL:
     return list(splits.values())
-  if wanted in splits:
-    return [splits[wanted]]
-  for name, split in splits.items():
-    if _USUAL.get(wanted) == _USUAL.get(name, ''):
-      return [split]
-  if len(splits) == 1 and not {wanted, *splits} <= set(_USUAL):
+  for name in (wanted, *(_VALIDATION if wanted in _VALIDATION else ())):
+    if name in splits:
+      return [splits[name]]
+  if len(splits) == 1 and not {wanted, *splits} <= set(USUAL):
     return list(splits.values())
   raise errors.DataError(
     f'{path} is split into {", ".join(sorted(splits))}; it has no '
-    f'{errors.shown(wanted)}. Name one of them as --subset, or '
-    f'--subset={ALL} for everything.'
+    f'{errors.shown(wanted)}. Give one of them as --name, or --name={ALL} for '
+    'everything.'
   )

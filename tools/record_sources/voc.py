@@ -95,7 +95,7 @@ def _report_other_images(
 ) -> None:
   for stem in sorted(set(image_names) - set(stems)):
     if image_names[stem][0].lower().endswith(image_reader.ENDINGS):
-      report.add('image_without_annotation', image_names[stem][0])
+      report.add('not_annotated', image_names[stem][0])
 
 
 def _read_tree(path: str) -> ElementTree.Element:

@@ -1,5 +1,6 @@
 """Writes annotated images as sharded TFRecords and as a COCO dict."""
 
+import os
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 import tqdm
@@ -9,7 +10,6 @@ from tools.record_sources import (
   images,
   record_kind,
   shards,
-  unfinished_set,
   written_set,
 )
 from tools.record_sources import report as report_lib
@@ -32,18 +32,16 @@ class WrittenSet(NamedTuple):
 
 def write_records(
   annotated: annotations.AnnotatedSet,
-  output: unfinished_set.UnfinishedSet,
-  name: str,
+  output_prefix: str,
   num_shards: int,
   report: report_lib.Report,
   kind: record_kind.RecordKind,
 ) -> WrittenSet:
-  """Writes the images as NAME-00000-of-0000N.tfrecord.
+  """Writes the images as PREFIX-00000-of-0000N.tfrecord.
 
   Args:
     annotated: what to write.
-    output: what the files are to be part of.
-    name: of the split.
+    output_prefix: path and name of the shards.
     num_shards: the number of files; fewer if there are fewer images.
     report: receives what could not be written as it was annotated.
     kind: what the records hold.
@@ -63,20 +61,19 @@ def write_records(
   decoder = images.shared_decoder()
 
   def make_entries(
-    few: List[annotations.AnnotatedImage],
-  ) -> Tuple[int, List[record_kind.Entry], report_lib.Report]:
+    image: annotations.AnnotatedImage,
+  ) -> Tuple[List[record_kind.Entry], report_lib.Report]:
     findings = report_lib.Report()
-    entries = [
-      entry
-      for image, encoded in images.read_images(few, decoder, findings)
-      for entry in kind.entries(image, encoded, class_ids, findings)
-    ]
-    return len(few), entries, findings
+    encoded = images.read_image(image, decoder, findings)
+    if encoded is None:
+      return [], findings
+    return list(kind.entries(image, encoded, class_ids, findings)), findings
 
-  with shards.ShardedWriter(output, name, num_shards) as writer, tqdm.tqdm(
+  name = os.path.basename(output_prefix)
+  with shards.ShardedWriter(output_prefix, num_shards) as writer, tqdm.tqdm(
     total=len(annotated.images), desc=name, unit='image', disable=None
   ) as progress:
-    for count, entries, findings in images.work_ahead(
+    for entries, findings in images.work_ahead(
       make_entries, kind.in_order(annotated.images)
     ):
       report.extend(findings)
@@ -85,7 +82,7 @@ def write_records(
         # Features have no order of their own.
         writer.write(entry.example.SerializeToString(deterministic=True))
         _add_to_coco(coco, entry)
-      progress.update(count)
+      progress.update()
     written_set.check(coco, report, kind)
   return WrittenSet(writer.file_names, coco, kind.counted)
 

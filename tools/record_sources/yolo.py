@@ -6,12 +6,11 @@ Each line is `class x y width height`, the centre and sides of a box, or
 
 import os
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from configs import yaml_loader
-from dataloader import image_reader
 from tools.record_sources import annotations, folders, image_files, subsets
 from tools.record_sources import report as report_lib
 from utils import errors, files, numerals
@@ -20,16 +19,9 @@ from utils import label_map as label_map_lib
 _FLAG = '--annotations'
 _YAML_ENDINGS = ('.yaml', '.yml')
 _NAME_FILES = ('obj.names', 'classes.txt')
-_SPLIT_KEYS = ('train', 'val', 'valid', 'test')
 _NOTHING = ('', '~', 'null', [])
-# Where splits have their images: parent, name of the split, and below that.
-_LAYOUTS = (
-  ('images', '(.+)', ''),
-  ('', '(.+)', 'images'),
-  ('', 'obj_(.+)_data', ''),
-)
-# Where labels are without the images.
-_LABEL_DIRS = ('labels/{}', '{}/labels', 'obj_{}_data', 'labels', '')
+# Where a split has its images; its labels are in `labels`.
+_LAYOUTS = ('images/{}', '{}/images', 'obj_{}_data')
 # What else lies among labels.
 _NO_LABELS = re.compile(r'(classes|labels|train|val|valid|test|readme.*)\.txt')
 _NUM_SHOWN = 60
@@ -39,12 +31,6 @@ class _TextLoader(yaml_loader.ParamsLoader):
   """Takes names such as `no` and `1`, and keys, as text."""
 
   yaml_implicit_resolvers: Dict[str, Any] = {}
-
-
-class _Picture(NamedTuple):
-  file_name: str
-  path: str
-  label_path: Optional[str]  # None: it has no label file
 
 
 def is_yolo(names: List[str]) -> bool:
@@ -58,7 +44,7 @@ def read_yolo(
   path: str,
   image_dir: Optional[str],
   report: report_lib.Report,
-  subset: str = subsets.ALL,
+  split: str = subsets.ALL,
   label_map: Optional[Dict[int, str]] = None,
 ) -> annotations.AnnotatedSet:
   """Reads a data set in one of the layouts of YOLO.
@@ -71,28 +57,27 @@ def read_yolo(
     path: data.yaml, or the folder of the data set.
     image_dir: folder of all images; None: where the layout has them.
     report: receives what cannot be used.
-    subset: name of the split, as of `subsets.choose`, if there are several.
+    split: that is wanted, as of `subsets.choose`, if there are several.
     label_map: class ids by name. Default: those of YOLO, which start at 0, plus
       one.
 
   Raises:
     errors.DataError: names or images cannot be found, or no image has labels.
   """
-  is_folder = tf.io.gfile.isdir(path)
-  root = path if is_folder else os.path.dirname(path) or '.'
+  root = path if tf.io.gfile.isdir(path) else os.path.dirname(path) or '.'
   content = _read_yaml(path)
   names = _class_names(content, root, path)
-  if image_dir:
-    sources = [image_dir]
-  else:
-    stated = sum(subsets.choose(_splits(content, root), subset, path), [])
+  sources = [image_dir] if image_dir else []
+  if not image_dir:
+    stated = sum(subsets.choose(_splits(content, root), split, path), [])
     sources = [_resolved(source, content, root) for source in stated]
-  pictures: Dict[str, _Picture] = {}
+  pictures: Dict[str, Tuple[str, Optional[str]]] = {}
   for source in sources:
-    for picture in _pictures(source, root, image_dir, subset):
-      if pictures.setdefault(picture.file_name, picture) is not picture:
-        report.add('duplicate_image', picture.file_name, f'in {source}')
-  labels = {picture.label_path for picture in pictures.values()} - {None}
+    for name, *found in _pictures(source, root, image_dir, split):
+      if name in pictures:
+        report.add('duplicate_image', name, f'in {source}')
+      pictures.setdefault(name, found)
+  labels = {label for _, label in pictures.values()} - {None}
   if not labels:
     raise errors.DataError(
       f'{_FLAG}={path}: none of the {len(pictures)} images in '
@@ -101,75 +86,68 @@ def read_yolo(
     )
   if all(tf.io.gfile.isdir(source) for source in sources):
     _report_other_labels(labels, root, report)
-  boxes = _Labels(root, names, 'kpt_shape' in content, report)
-  ids = image_files.source_ids(list(pictures))
-  images = [
-    annotations.AnnotatedImage(
-      ids[name], name, picture.path, found, is_normalized=True
+  ids = image_files.image_ids(list(pictures))
+  images = []
+  for name, (picture, label) in pictures.items():
+    boxes: List[annotations.Box] = []
+    if label is None:
+      report.add('no_label_file', name)
+    else:
+      place = os.path.relpath(label, root)
+      try:
+        boxes = _objects(label, place, names, 'kpt_shape' in content, report)
+      except errors.DataError as error:
+        report.add('unreadable_annotation', place, str(error))
+        continue
+    images.append(
+      annotations.AnnotatedImage(
+        ids[name], name, picture, boxes, is_normalized=True
+      )
     )
-    for name, picture in pictures.items()
-    for found in [boxes.of(picture)]
-    if found is not None
-  ]
   own = {number + 1: name for number, name in names.items()}
   return annotations.AnnotatedSet(images, label_map or own)
 
 
-class _Labels(NamedTuple):
-  """What reading a label file takes."""
-
-  root: str
-  names: Dict[int, str]
-  has_keypoints: bool
-  report: report_lib.Report
-
-  def of(self, picture: _Picture) -> Optional[List[annotations.Box]]:
-    """Returns the objects of a picture; None if they cannot be read."""
-    if not picture.label_path:
-      self.report.add('no_label_file', picture.file_name)
-      return []
-    name = os.path.relpath(picture.label_path, self.root)
-    try:
-      text = files.read_unicode(picture.label_path, 'label file')
-    except errors.DataError as error:
-      self.report.add('unreadable_annotation', name, str(error))
-      return None
-    boxes = [
-      box
-      for number, line in enumerate(text.splitlines(), 1)
-      for box in self._boxes(line, name, f'line {number}')
-    ]
-    return image_files.without_repetitions(boxes, name, self.report)
-
-  def _boxes(
-    self, line: str, name: str, place: str
-  ) -> Iterator[annotations.Box]:
-    """Yields the object of a line, if there is one."""
-    if not line.strip():
-      return
-    class_id, *values = (numerals.number(field) for field in line.split())
-    values = values[:4] if self.has_keypoints else values
+def _objects(
+  path: str,
+  place: str,
+  names: Dict[int, str],
+  has_keypoints: bool,
+  report: report_lib.Report,
+) -> List[annotations.Box]:
+  """Returns the objects of a label file, which the report calls `place`."""
+  boxes = []
+  lines = files.read_unicode(path, 'label file').splitlines()
+  for number, line in enumerate(lines, 1):
+    class_id, *values = map(numerals.number, line.split() or [''])
+    values = values[:4] if has_keypoints else values
     is_polygon = len(values) > 5 and not len(values) % 2
+    if not line.strip():
+      continue
     if None in (class_id, *values) or not (len(values) == 4 or is_polygon):
-      what = f'{place}: {line[:_NUM_SHOWN]!r}; needed are numbers: class x y '
-      what += 'width height, or class and the points of a polygon'
-      self.report.add('malformed_line', name, what)
-    elif class_id not in self.names:
-      what = f'{place}: class {class_id:g}; there are {len(self.names)} names'
-      self.report.add('unknown_class', name, what)
+      what = f'line {number}: {line[:_NUM_SHOWN]!r}; needed are numbers: class '
+      what += 'x y width height, or class and the points of a polygon'
+      report.add('malformed_line', place, what)
+    elif class_id not in names:
+      what = f'line {number}: class {class_id:g}; there are {len(names)} names'
+      report.add('unknown_class', place, what)
     elif is_polygon:
       points = list(zip(values[::2], values[1::2]))
-      yield image_files.box_of_points(self.names[class_id], points)
+      boxes.append(image_files.box_of_points(names[class_id], points))
     else:
       x, y, width, height = values
       edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-      yield annotations.Box(self.names[class_id], *edges)
+      boxes.append(annotations.Box(names[class_id], *edges))
+  return image_files.without_repetitions(boxes, place, report)
 
 
 def _pictures(
-  source: str, root: str, image_dir: Optional[str], subset: str
-) -> Iterator[_Picture]:
-  """Yields the pictures of a folder, or of a file with a path a line."""
+  source: str, root: str, image_dir: Optional[str], split: str
+) -> Iterator[Tuple[str, str, Optional[str]]]:
+  """Yields name, path and label file, None if it has none, of each picture.
+
+  `source` is a folder, or a file with a path a line.
+  """
   if tf.io.gfile.isdir(source):
     names = folders.list_pictures(source, '--image_dir')
     paths = [os.path.join(source, name) for name in names]
@@ -181,14 +159,11 @@ def _pictures(
   for name, path in zip(names, paths):
     beside = os.path.splitext(path)[0] + '.txt'
     candidates = ['/labels/'.join(beside.rsplit('/images/', 1)), beside]
-    if image_dir:
+    for layout in (*_LAYOUTS, 'images', '') if image_dir else ():
+      folder = layout.replace('images', 'labels').format(split)
       within = os.path.splitext(name)[0] + '.txt'
-      candidates += [
-        os.path.join(root, label_dir.format(subset), within)
-        for label_dir in _LABEL_DIRS
-      ]
-    file_name = os.path.relpath(path, image_dir or root)
-    yield _Picture(file_name, path, _first(candidates))
+      candidates.append(os.path.join(root, folder, within))
+    yield os.path.relpath(path, image_dir or root), path, _first(candidates)
 
 
 def _first(paths: List[str]) -> Optional[str]:
@@ -260,28 +235,21 @@ def _class_names(
 
 def _splits(content: Dict[str, Any], root: str) -> Dict[str, List[str]]:
   """Returns where each split has its images, by data.yaml or by the folders."""
-  splits = {}
-  for key in _SPLIT_KEYS:
-    value = content.get(key, '')
-    if value not in _NOTHING:
-      splits[key] = list(
-        map(str, value if isinstance(value, list) else [value])
-      )
-  if splits:
-    return splits
-  for parent, pattern, below in _LAYOUTS:
-    folder = os.path.join(root, parent)
-    is_folder = tf.io.gfile.isdir(folder)
-    names = folders.list_folder(folder, _FLAG) if is_folder else []
-    # Beside pictures there are no splits, but previews and the like.
-    if any(name.lower().endswith(image_reader.ENDINGS) for name in names):
-      continue
-    for name in names:
-      match, path = re.fullmatch(pattern, name), os.path.join(name, below)
-      if match and tf.io.gfile.isdir(os.path.join(folder, path)):
-        splits[match[1]] = [os.path.join(parent, path)]
+  stated = {key: content.get(key, '') for key in subsets.USUAL}
+  splits = {
+    key: list(map(str, value if isinstance(value, list) else [value]))
+    for key, value in stated.items()
+    if value not in _NOTHING
+  }
+  in_folders = {
+    key: [layout.format(key)]
+    for layout in _LAYOUTS
+    for key in subsets.USUAL
+    if tf.io.gfile.isdir(os.path.join(root, layout.format(key)))
+  }
   has_images = tf.io.gfile.isdir(os.path.join(root, 'images'))
-  return splits or {subsets.ALL: ['images' if has_images else '.']}
+  whole = {subsets.ALL: ['images' if has_images else '.']}
+  return splits or in_folders or whole
 
 
 def _resolved(stated: str, content: Dict[str, Any], root: str) -> str:
