@@ -18,6 +18,8 @@ _AHEAD = 32
 _SMALL = 32
 # Red, green and blue of a grey picture after JPEG.
 _GREY = 4
+# Bits in which pictures that look alike may differ.
+_MOST_BITS = 3
 
 
 class Pictures(NamedTuple):
@@ -117,9 +119,7 @@ def near_hash(pixels: np.ndarray) -> int:
   return int.from_bytes(np.packbits(bits).tobytes(), 'big')
 
 
-def near_pairs(
-  hashes: np.ndarray, others: np.ndarray, most_bits: int = 3
-) -> List[Tuple[int, int]]:
+def near_pairs(hashes: np.ndarray, others: np.ndarray) -> Dict[int, int]:
   """Pairs that differ in few bits, without a look at most of the others.
 
   Of two hashes that differ in at most 3 bits, one of four parts of 16 bits is
@@ -127,33 +127,28 @@ def near_pairs(
 
   Args:
     hashes: uint64 [N], of `near_hash`.
-    others: uint64 [K]
-    most_bits: that may differ, at most 3.
+    others: uint64 [K].
 
   Returns:
     For each of the N that has one, its index and that of the nearest other.
   """
-  known = np.flatnonzero(others)
-  parts = others.astype('>u8').view('>u2').reshape([-1, 4])
-  bands = []
-  for band in range(4):
-    order = known[np.argsort(parts[known, band], kind='stable')]
-    bands.append((order, parts[order, band]))
-  pairs = []
-  wanted = hashes.astype('>u8').view('>u2').reshape([-1, 4])
-  for i in np.flatnonzero(hashes):
-    candidates = np.concatenate(
-      [
-        order[
-          np.searchsorted(values, part) : np.searchsorted(values, part, 'right')
-        ]
-        for part, (order, values) in zip(wanted[i], bands)
-      ]
+  known = {value: index for index, value in enumerate(others.tolist())}
+  values = collections.defaultdict(list)
+  for value in known:
+    for part in _parts(value):
+      values[part].append(value)
+  pairs = {}
+  for index, value in enumerate(hashes.tolist()):
+    candidates = (other for part in _parts(value) for other in values[part])
+    num_bits, nearest = min(
+      ((bin(value ^ other).count('1'), other) for other in candidates),
+      default=(64, None),
     )
-    if not len(candidates):
-      continue
-    differing = (others[candidates] ^ hashes[i]).view(np.uint8).reshape([-1, 8])
-    counts = np.unpackbits(differing, axis=1).sum(axis=1)
-    if counts.min() <= most_bits:
-      pairs.append((int(i), int(candidates[counts.argmin()])))
+    if num_bits <= _MOST_BITS:
+      pairs[index] = known[nearest]
   return pairs
+
+
+def _parts(value: int) -> List[Tuple[int, int]]:
+  """Numbers and values of the parts; none of a hash that says nothing."""
+  return [(i, value >> 16 * i & 0xFFFF) for i in range(4) if value]
