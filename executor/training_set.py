@@ -30,9 +30,8 @@ def look(params: Any) -> Dict[str, str]:
   most = _MOST_REMOTE_RECORDS if is_remote else _MOST_RECORDS
   (part,) = data_check.load(params, (check_list.TRAINING,), most).parts
   contents = part.contents
-  sample = f' in a sample of {contents.num_images}'
-  if contents.is_whole:
-    sample = ''
+  count = contents.num_images
+  sample = '' if contents.is_whole else f' in a sample of {count}'
   words = {'classes': _classes(part) + sample}
   if not part.data.learns_objects:
     return words
@@ -41,9 +40,10 @@ def look(params: Any) -> Dict[str, str]:
     words['images'] = f'{num_empty} without objects{sample}'
   words['objects'] = _objects(part) + sample
   found = object_checks.met(part)
-  if found and len(found.rows):
+  if found and len(found[0]):
+    _, _, is_met, threshold = found
     words['anchors'] = (
-      f'meet {found.is_met.mean():.1%} of the objects (IoU {found.threshold:g})'
+      f'meet {is_met.mean():.1%} of the objects (IoU {threshold:g})'
     )
   return words
 
@@ -54,14 +54,16 @@ def _classes(part: check_list.Part) -> str:
   classes = part.classes
   if part.data.learns_objects:
     classes = classes[part.is_learned]
-  is_known = (classes > 0) & (classes < num_classes)
+  is_known = (classes >= part.data.first_class) & (classes < num_classes)
   counts = np.bincount(classes[is_known], minlength=num_classes)
   names = part.data.names
+  # A classifier may do with 0, which most leave to the background.
+  first = 0 if counts[0] else 1
   words = [
     f'{i} {names[i]}: {counts[i]}' if i in names else f'{i}: {counts[i]}'
-    for i in range(1, num_classes)
+    for i in range(first, num_classes)
   ]
-  rest = counts[1 + SHOWN_CLASSES :]
+  rest = counts[first + SHOWN_CLASSES :]
   if rest.size:
     absent = np.count_nonzero(rest == 0)
     words[SHOWN_CLASSES:] = [

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from configs import factory
-from dataloader import record_contents
+from dataloader import record_contents, record_reader
 from evaluation.dataset import pictures as pictures_lib
 from evaluation.dataset import record_scan
 
@@ -40,6 +40,11 @@ class Data(NamedTuple):
   @property
   def learns_objects(self) -> bool:
     return self.learned != record_contents.IMAGE_CLASS
+
+  @property
+  def first_class(self) -> int:
+    """The least id; 0 is the background of what learns objects."""
+    return 1 if self.learns_objects else 0
 
   def name(self, class_id: int) -> str:
     return self.names.get(class_id, str(class_id))
@@ -91,11 +96,10 @@ class Part(NamedTuple):
   def place(self, image: int) -> str:
     """Where an image is stored, for a person."""
     contents = self.contents
-    source_id = contents.source_ids[image]
-    return "TFRecord file '{}', record {}{}".format(
+    return record_reader.place(
       contents.files[contents.file_indices[image]],
       contents.record_indices[image],
-      f' (source id {source_id!r})' if source_id else '',
+      contents.source_ids[image],
     )
 
   def of_images(

@@ -1,6 +1,6 @@
 """Checks of objects: their classes, boxes and anchors."""
 
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import numpy as np
 import yaml
@@ -35,13 +35,11 @@ _SIZES = (('small', 0, 32), ('medium', 32, 96), ('large', 96, np.inf))
 
 
 def _class_ids(part: Part) -> Optional[Finding]:
-  num_classes, first = part.data.params.architecture.num_classes, 1
-  classes = part.classes
-  wrong = (classes < first) | (classes >= num_classes)
-  if not part.data.learns_objects:
-    first, wrong = 0, wrong & (classes != 0) & (classes != NO_CLASS)
+  num_classes = part.data.params.architecture.num_classes
+  first, classes = part.data.first_class, part.classes
+  is_outside = (classes < first) | (classes >= num_classes)
   return part.of_classes(
-    wrong,
+    is_outside & (classes != NO_CLASS),
     lambda i: (
       f'class id {classes[i]} is outside of {first} to {num_classes - 1} '
       f'(architecture.num_classes is {num_classes})'
@@ -51,9 +49,9 @@ def _class_ids(part: Part) -> Optional[Finding]:
 
 def _unnamed(part: Part) -> Optional[Finding]:
   names, classes = part.data.names, part.classes
-  least = 1 if part.data.learns_objects else 0
+  is_unknown = (classes >= part.data.first_class) & bool(names)
   return part.of_classes(
-    (classes >= least) & ~np.isin(classes, list(names)) & bool(names),
+    is_unknown & ~np.isin(classes, list(names)),
     lambda i: f'class id {classes[i]} has no name',
   )
 
@@ -114,24 +112,16 @@ def _tiny(part: Part) -> Optional[Finding]:
   )
 
 
-class Met(NamedTuple):
+def met(
+  part: Part,
+) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
   """Which objects the anchors of a config meet.
 
-  Attributes:
-    rows: int [K], indices of the objects that are learned and have an area.
-    boxes: float32 [K, 4], in pixels that the model sees.
-    is_met: bool [K].
-    threshold: IoU from which an anchor meets an object.
+  Returns:
+    int [K], indices of the objects that are learned and have an area; float32
+    [K, 4], their boxes as of `in_model`; bool [K], whether an anchor meets
+    each; the IoU from which one does. None of a model without anchors.
   """
-
-  rows: np.ndarray
-  boxes: np.ndarray
-  is_met: np.ndarray
-  threshold: float
-
-
-def met(part: Part) -> Optional[Met]:
-  """Looks at all objects; None of a model without anchors."""
   of_config = anchor_fit.of_config(part.data.params)
   if not of_config:
     return None
@@ -139,14 +129,16 @@ def met(part: Part) -> Optional[Met]:
   rows, boxes = in_model(part)
   keep = part.is_learned[rows] & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
   rows, boxes = rows[keep], boxes[keep]
-  return Met(rows, boxes, anchor_fit.met(anchors, boxes, threshold), threshold)
+  return rows, boxes, anchor_fit.met(anchors, boxes, threshold), threshold
 
 
 def _unmet(part: Part) -> Optional[Finding]:
   found = met(part)
-  if not found or (~found.is_met).sum() <= _MOST_UNMET * len(found.rows):
+  if not found:
     return None
   rows, boxes, is_met, threshold = found
+  if (~is_met).sum() <= _MOST_UNMET * len(rows):
+    return None
   classes = part.contents.classes[rows]
   sizes = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
   groups = {part.data.name(i): classes == i for i in np.unique(classes)}
@@ -219,8 +211,7 @@ def _missing_classes(part: Part) -> Optional[Finding]:
   data = part.data
   # Without names, nobody knows which ids are meant to be there.
   wanted = set(data.names) or set().union(*map(class_counts, data.parts))
-  first = 1 if data.learns_objects else 0
-  wanted &= set(range(first, data.params.architecture.num_classes))
+  wanted &= set(range(data.first_class, data.params.architecture.num_classes))
   missing = [data.name(i) for i in sorted(wanted - set(class_counts(part)))]
   return part.of_texts(
     missing, f'of {len(wanted)} classes', 10, details={'classes': missing}

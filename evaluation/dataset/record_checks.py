@@ -102,11 +102,7 @@ def _sizes(part: Part) -> Optional[Finding]:
 def _colours(part: Part) -> Optional[Finding]:
   formats = part.contents.formats
   is_odd = [kind.partition(' ')[2] in _ODD_MODES for kind in formats]
-  is_grey = part.pictures.is_grey if part.pictures else np.zeros_like(is_odd)
-  return part.of_images(
-    np.array(is_odd, bool) | is_grey,
-    lambda i: formats[i] + (', without any colour' if is_grey[i] else ''),
-  )
+  return part.of_images(np.array(is_odd, bool), lambda i: formats[i])
 
 
 def _shards(part: Part) -> Optional[Finding]:

@@ -14,7 +14,7 @@ from dataloader import (
 from utils import errors
 from utils import files as file_lib
 
-NO_CLASS = -1
+NO_CLASS = np.iinfo(np.int64).min
 # Files of a bucket of which a sample is taken.
 _REMOTE_FILES = 2
 # Everything but masks, which not all models read.
@@ -88,12 +88,6 @@ class SetContents(NamedTuple):
   def counts(self) -> np.ndarray:
     """int64 [N], objects of each image."""
     return np.bincount(self.image_indices, minlength=self.num_images)
-
-  @property
-  def box_sizes(self) -> np.ndarray:
-    """float32 [M, 2], height and width of the boxes in pixels of the image."""
-    sides = self.boxes[:, 2:] - self.boxes[:, :2]
-    return sides * self.sizes[self.image_indices]
 
 
 def scan(

@@ -224,17 +224,6 @@ _BROKEN_TRAINING = {
     ],
     *('warning', 'grey or CMYK', 1, 'PNG L'),
   ),
-  'grey as colours': (
-    [
-      _record(
-        3,
-        encoded=record_factory.encode(
-          np.repeat(record_factory.pixels()[..., :1], 3, axis=2)
-        ),
-      )
-    ],
-    *('warning', 'grey or CMYK', 1, 'PNG RGB, without any colour'),
-  ),
 }
 
 
@@ -387,12 +376,15 @@ def test_objects_that_no_anchor_meets(tmp_path):
 def test_a_classifier_has_classes_of_images(tmp_path):
   params = _write(
     tmp_path,
-    train=[classification_set.record(3, 7), _record(4)],
+    train=[
+      *(classification_set.record(3, 7), classification_set.record(5, -1)),
+      _record(4),
+    ],
     model='classification',
   )
   told = {each[2]: each for each in _told(params)}
   wrong = told['class ids outside of what the model has']
-  assert wrong[:2] == ('error', 'training') and wrong[3] == 1
+  assert wrong[:2] == ('error', 'training') and wrong[3] == 2
   assert 'class id 7 is outside of 0 to 2' in wrong[4]
   lacking = told['a feature missing, of the wrong type or with too few values']
   assert 'no image/class/label' in lacking[4] and lacking[3] == 1
@@ -601,7 +593,7 @@ def test_scan_gives_arrays(tmp_path):
   assert contents.is_crowd.tolist() == [False, True, False, False]
   assert contents.image_indices.tolist() == [0, 1, 1, 2]
   assert contents.counts.tolist() == [1, 2, 1]
-  np.testing.assert_allclose(contents.box_sizes[0], [20, 30], rtol=1e-6)
+  np.testing.assert_allclose(contents.boxes[0], [0.1, 0.2, 0.6, 0.7])
   assert len(set(contents.hashes.tolist())) == 3
   assert contents.problems[0].record_index == 1
   sample = record_scan.scan(files, most=2)
