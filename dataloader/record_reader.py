@@ -7,7 +7,6 @@ import itertools
 from typing import (
   Any,
   Callable,
-  Deque,
   Dict,
   FrozenSet,
   Iterator,
@@ -67,12 +66,13 @@ class Problem(NamedTuple):
   kind: str = ''
 
   def __str__(self) -> str:
-    return "TFRecord file '{}', record {}{}: {}".format(
-      self.file_name,
-      self.record_index,
-      f' (source id {errors.shown(self.source_id)})' if self.source_id else '',
-      self.reason,
-    )
+    return f'{place(*self[:3])}: {self.reason}'
+
+
+def place(file_name: str, record_index: int, source_id: str) -> str:
+  """Where a record is stored, for a person."""
+  text = f"TFRecord file '{file_name}', record {record_index}"
+  return text + (f' (source id {errors.shown(source_id)})' if source_id else '')
 
 
 class Record(NamedTuple):
@@ -111,7 +111,6 @@ class _Chunk(NamedTuple):
   start: int
   records: List[bytes]
   damage: str
-  misfits: 'concurrent.futures.Future[Set[int]]'
 
 
 class RecordReader:
@@ -135,44 +134,16 @@ class RecordReader:
       files: TFRecord files.
       most: records of a file to read, from its start; all if None.
     """
+    waiting = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-      chunks = itertools.chain.from_iterable(
-        self._chunks(file_name, most, pool) for file_name in files
-      )
-      waiting: Deque[_Chunk] = collections.deque()
-      for chunk in chunks:
-        waiting.append(chunk)
+      for chunk in itertools.chain.from_iterable(
+        _chunks(name, most) for name in files
+      ):
+        waiting.append((chunk, pool.submit(self._misfits, chunk.records)))
         if len(waiting) > _LOOKAHEAD:
-          yield from self._records(waiting.popleft())
+          yield from self._records(*waiting.popleft())
       while waiting:
-        yield from self._records(waiting.popleft())
-
-  def _chunks(
-    self, file_name: str, most: Optional[int], pool: Any
-  ) -> Iterator[_Chunk]:
-    records = itertools.islice(tf.io.tf_record_iterator(file_name), most)
-    start, is_over, damage = 0, False, ''
-    while not is_over:
-      chunk: List[bytes] = []
-      size = 0
-      while len(chunk) < _MOST_RECORDS and size < _MOST_BYTES:
-        try:
-          chunk.append(next(records))
-        except StopIteration:
-          is_over = True
-          # TensorFlow takes the head of a record for the end of the file if
-          # that is cut off there.
-          (count,) = record_index.count_records([file_name], is_strict=False)
-          if start + len(chunk) < min(count, most or count):
-            damage = 'its end'
-          break
-        except tf.errors.OpError as error:
-          is_over, damage = True, error.message
-          break
-        size += len(chunk[-1])
-      misfits = pool.submit(self._misfits, chunk)
-      yield _Chunk(file_name, start, chunk, damage, misfits)
-      start += len(chunk)
+        yield from self._records(*waiting.popleft())
 
   def _misfits(self, records: List[bytes]) -> Set[int]:
     """Positions of what the input pipeline does not parse."""
@@ -184,11 +155,10 @@ class RecordReader:
         return {0}
     return {i for i, one in enumerate(records) if self._misfits([one])}
 
-  def _records(self, chunk: _Chunk) -> Iterator[Record]:
-    misfits = chunk.misfits.result()
+  def _records(self, chunk: _Chunk, misfits: Any) -> Iterator[Record]:
     for i, content in enumerate(chunk.records):
       record = Record(chunk.file_name, chunk.start + i)
-      yield self._read(record, content, i in misfits)
+      yield self._read(record, content, i in misfits.result())
     if chunk.damage:
       end = Record(chunk.file_name, chunk.start + len(chunk.records))
       yield end.with_problem(FILE, _DAMAGED.format(chunk.damage))
@@ -224,6 +194,31 @@ class RecordReader:
         EXAMPLE, f'it is not written as a tf.Example is. {_WRITE_AGAIN}'
       )
     return record
+
+
+def _chunks(file_name: str, most: Optional[int]) -> Iterator[_Chunk]:
+  records = itertools.islice(tf.io.tf_record_iterator(file_name), most)
+  start, is_over, damage = 0, False, ''
+  while not is_over:
+    chunk: List[bytes] = []
+    size = 0
+    while len(chunk) < _MOST_RECORDS and size < _MOST_BYTES:
+      try:
+        chunk.append(next(records))
+      except StopIteration:
+        is_over = True
+        # TensorFlow takes the head of a record for the end of the file if that
+        # is cut off there.
+        (count,) = record_index.count_records([file_name], is_strict=False)
+        if start + len(chunk) < min(count, most or count):
+          damage = 'its end'
+        break
+      except tf.errors.OpError as error:
+        is_over, damage = True, error.message
+        break
+      size += len(chunk[-1])
+    yield _Chunk(file_name, start, chunk, damage)
+    start += len(chunk)
 
 
 @functools.lru_cache(maxsize=None)

@@ -60,17 +60,17 @@ def check(
     content = annotation_file.load_annotations(val_json_file, require_masks)
     source = f"eval.val_json_file '{val_json_file}'"
     _check_ids(source, content, records)
-    for what, found in differences(content, records).items():
-      if len(found) > _TOLERATED_SHARE * len(records['images']):
+    for what, examples in _differences(content, records).items():
+      if len(examples) > _TOLERATED_SHARE * len(records['images']):
         _log.warning(
           '%s does not fit eval.eval_file_pattern: %s differ in %d of the '
           'first %d images, for instance %s. Metrics will be too low; give '
           'the annotations that the records were made from.',
           source,
           what,
-          len(found),
+          len(examples),
           len(records['images']),
-          next(iter(found.values())),
+          examples[0],
         )
   if label_map_file:
     _compare_names(label_map_file, source, content)
@@ -96,26 +96,16 @@ def _check_ids(source: str, content: Any, records: Any) -> None:
     )
 
 
-def differences(
-  content: Dict[str, Any], records: Dict[str, Any]
-) -> Dict[str, Dict[int, str]]:
-  """What differs in images that both have.
-
-  Args:
-    content: in COCO's format.
-    records: in COCO's format; of its images, all are in `content`.
-
-  Returns:
-    By what differs, a text for each image where it does, by image id.
-  """
+def _differences(content: Any, records: Any) -> Dict[str, List[str]]:
+  """What differs, with an example for each image where it does."""
   known = {category['id'] for category in content['categories']}
   images = {image['id']: image for image in content['images']}
   of_file, of_records = _boxes(content), _boxes(records)
-  found: Dict[str, Dict[int, str]] = collections.defaultdict(dict)
+  found: Dict[str, List[str]] = collections.defaultdict(list)
 
   def add(what, image_id, there, here):
     text = 'image {} has {} there and {} in its record'
-    found[what][image_id] = text.format(image_id, there, here)
+    found[what].append(text.format(image_id, there, here))
 
   for image in records['images']:
     key = image['id']

@@ -1,6 +1,6 @@
 """Plan of a run, as a table."""
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import rich.table
 
@@ -15,7 +15,7 @@ def plan_table(
   hardware: hardware_lib.Hardware,
   mode: str,
   start: Optional[run_start.Start] = None,
-  learned: Optional[training_set.TrainingSet] = None,
+  learned: Optional[Dict[str, str]] = None,
 ) -> rich.table.Table:
   """Returns the table that is printed before the first step.
 
@@ -24,7 +24,7 @@ def plan_table(
     hardware: what the run computes on.
     mode: train, eval or train_and_eval.
     start: of a training, if its files were looked at.
-    learned: what its files hold, if they were read.
+    learned: what its files hold, of `training_set.look`, if they were read.
   """
   table = rich.table.Table(
     title=f'Plan: {mode}', show_header=False, title_justify='left'
@@ -48,25 +48,24 @@ def plan_table(
     table.add_row(*row)
   if mode != 'eval':
     table.add_section()
-    for name, text in _decisive_rows(params, start, learned):
-      table.add_row(name, text)
+    for row in _decisive_rows(params, start, learned or {}):
+      table.add_row(*row)
   return table
 
 
 def _decisive_rows(
   params: Any,
   start: Optional[run_start.Start],
-  learned: Optional[training_set.TrainingSet],
+  learned: Dict[str, str],
 ) -> Iterator[Tuple[str, str]]:
   """What decides whether a training can work."""
-  yield 'classes', learned.classes if learned else _classes(params)
+  yield 'classes', learned.get('classes') or _classes(params)
   if start:
-    more = f'; {learned.images}' if learned and learned.images else ''
+    more = f'; {learned["images"]}' if 'images' in learned else ''
     yield 'training images', _images(params, start) + more
-  if learned and learned.objects:
-    yield 'objects', learned.objects
-  if learned and learned.anchors:
-    yield 'anchors', learned.anchors
+  for name in ('objects', 'anchors'):
+    if name in learned:
+      yield name, learned[name]
   yield 'learning rate', _learning_rate(params.train) + _rate_of_preset(params)
 
 

@@ -1,84 +1,69 @@
 """What a training learns from, in the words of its plan."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict
 
 import numpy as np
 
-from configs import factory
-from dataloader import parser_generator, record_contents, record_files
-from evaluation.dataset import anchor_fit, record_scan
-from executor import run_start
+from dataloader import record_files
+from evaluation.dataset import check_list, data_check, object_checks
 from utils import files as file_lib
-from utils import mode_keys
 
 # Reading more would hold up the first step for seconds.
 _MOST_RECORDS, _MOST_REMOTE_RECORDS = 5000, 100
-# To count the records of a file in a bucket is to read it.
-_REMOTE_FILES = 2
 SHOWN_CLASSES = 20
 
 
-class TrainingSet(NamedTuple):
-  """Words about the records of `train.train_file_pattern`.
-
-  Attributes:
-    classes: names and numbers of objects.
-    images: what there is to say beside their number; '' if nothing.
-    objects: how many are learned from, left out and cut; '' if images have one
-      class each.
-    anchors: the share of objects that they meet; '' without anchors.
-  """
-
-  classes: str
-  images: str
-  objects: str
-  anchors: str
-
-
-def look(params: Any) -> TrainingSet:
+def look(params: Any) -> Dict[str, str]:
   """Reads records, of a large set or one in a bucket a sample.
+
+  Returns:
+    'classes': names and numbers of objects; 'images': what there is to say
+    beside their number; 'objects': how many are learned from, left out and cut;
+    'anchors': the share of objects that they meet. Only what there is.
 
   Raises:
     DataError: there are none.
   """
-  key = 'train.train_file_pattern'
+  key = check_list.KEYS[check_list.TRAINING]
   paths = record_files.find_files(params.train.train_file_pattern, key)
-  read, most = paths, _MOST_RECORDS
-  if any(file_lib.is_remote(path) for path in paths):
-    read, most = paths[:_REMOTE_FILES], _MOST_REMOTE_RECORDS
-  contents = record_scan.scan(read, most)
-  is_whole = contents.is_whole and read == paths
-  sample = '' if is_whole else f' in a sample of {contents.num_images}'
-  parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
-  if parser.contents == record_contents.IMAGE_CLASS:
-    return TrainingSet(_classes(params, contents.labels) + sample, '', '', '')
-  settings = factory.parser_settings(params)
-  is_learned = np.ones_like(contents.is_crowd)
-  if settings.get('skip_crowd_during_training'):
-    is_learned = ~contents.is_crowd
-  counts = np.bincount(
-    contents.image_indices[is_learned], minlength=contents.num_images
-  )
-  num_empty = np.count_nonzero(counts == 0)
-  return TrainingSet(
-    _classes(params, contents.classes[is_learned]) + sample,
-    f'{num_empty} without objects{sample}' if num_empty else '',
-    _objects(params, counts, parser.max_objects, np.sum(~is_learned)) + sample,
-    _anchors(params, contents, is_learned),
-  )
+  is_remote = any(map(file_lib.is_remote, paths))
+  most = _MOST_REMOTE_RECORDS if is_remote else _MOST_RECORDS
+  (part,) = data_check.load(params, (check_list.TRAINING,), most).parts
+  contents = part.contents
+  count = contents.num_images
+  sample = '' if contents.is_whole else f' in a sample of {count}'
+  words = {'classes': _classes(part) + sample}
+  if not part.data.learns_objects:
+    return words
+  num_empty = np.count_nonzero(part.counts == 0)
+  if num_empty:
+    words['images'] = f'{num_empty} without objects{sample}'
+  words['objects'] = _objects(part) + sample
+  found = object_checks.met(part)
+  if found and len(found[0]):
+    _, _, is_met, threshold = found
+    words['anchors'] = (
+      f'meet {is_met.mean():.1%} of the objects (IoU {threshold:g})'
+    )
+  return words
 
 
-def _classes(params: Any, classes: np.ndarray) -> str:
+def _classes(part: check_list.Part) -> str:
   """As many as there are ids, since what is absent matters most."""
-  num_classes = params.architecture.num_classes
-  is_known = (classes > 0) & (classes < num_classes)
+  num_classes = part.data.params.architecture.num_classes
+  classes = part.classes
+  if part.data.learns_objects:
+    classes = classes[part.is_learned]
+  is_known = (classes >= part.data.first_class) & (classes < num_classes)
   counts = np.bincount(classes[is_known], minlength=num_classes)
-  names = run_start.class_names(params)
+  names = part.data.names
+  # A classifier may do with 0, which most leave to the background.
+  first = 0 if counts[0] else 1
   words = [
     f'{i} {names[i]}: {counts[i]}' if i in names else f'{i}: {counts[i]}'
-    for i in range(1, num_classes)
+    for i in range(first, num_classes)
   ]
-  rest = counts[1 + SHOWN_CLASSES :]
+  rest = counts[first + SHOWN_CLASSES :]
   if rest.size:
     absent = np.count_nonzero(rest == 0)
     words[SHOWN_CLASSES:] = [
@@ -88,30 +73,14 @@ def _classes(params: Any, classes: np.ndarray) -> str:
   return ', '.join(words)
 
 
-def _objects(
-  params: Any, counts: np.ndarray, most: Optional[int], num_crowds: int
-) -> str:
-  words = [str(counts.sum())]
+def _objects(part: check_list.Part) -> str:
+  words = [str(part.counts.sum())]
+  num_crowds = np.count_nonzero(~part.is_learned)
   if num_crowds:
     words.append(f'{num_crowds} crowds left out')
-  cut = 0 if most is None else np.maximum(counts - most, 0).sum()
-  limit = f' by {params.architecture.parser}.max_num_instances: {most}'
-  words.append(f'{cut} cut{limit}' if cut else 'none cut')
+  limit = object_checks.max_objects(part)
+  cut = 0 if limit is None else np.maximum(part.counts - limit, 0).sum()
+  parser = part.data.params.architecture.parser
+  by = f' by {parser}.max_num_instances: {limit}'
+  words.append(f'{cut} cut{by}' if cut else 'none cut')
   return ', '.join(words)
-
-
-def _anchors(
-  params: Any, contents: record_scan.SetContents, is_learned: np.ndarray
-) -> str:
-  of_config = anchor_fit.of_config(params)
-  sizes = contents.sizes[contents.image_indices]
-  is_learned = is_learned & (sizes > 0).all(axis=1)
-  if not of_config or not is_learned.any():
-    return ''
-  boxes = anchor_fit.in_model(
-    contents.boxes[is_learned],
-    sizes[is_learned],
-    factory.parser_settings(params).output_size,
-  )
-  share = np.mean(anchor_fit.met(of_config[0], boxes, of_config[1]))
-  return f'meet {share:.1%} of the objects (IoU {of_config[1]:g})'

@@ -41,19 +41,19 @@ def _table(findings: List[Any]) -> Any:
 
   table = rich.table.Table()
   table.add_column('finding', ratio=2)
-  for column in ('severity', 'set'):
-    table.add_column(column)
-  table.add_column('count')
+  for name in ('severity', 'set', 'count'):
+    table.add_column(name)
   table.add_column('example', ratio=2, overflow='fold')
   table.add_column('what to do', ratio=3)
-  for finding in findings:
+  for found in findings:
+    example = _LONG_NAME.sub(r'\1', found.example)
     table.add_row(
-      finding.check.title,
-      finding.severity,
-      finding.part.name,
-      finding.count,
-      _LONG_NAME.sub(r'\1', finding.found.example),
-      finding.remedy,
+      found.title,
+      found.severity,
+      found.part.name,
+      found.amount,
+      example,
+      found.remedy,
     )
   return table
 
@@ -84,29 +84,20 @@ def main(argv: List[str]) -> None:
   )
   findings = data_check.check(data)
   if findings:
-    console = rich.console.Console(
-      width=None if sys.stdout.isatty() else 100, markup=False
-    )
-    console.print(_table(findings))
+    width = None if sys.stdout.isatty() else 100
+    rich.console.Console(width=width, markup=False).print(_table(findings))
   summary = statistics.summary(data, findings)
-  paths = [
-    os.path.join(FLAGS.output_dir, 'dataset' + ending)
-    for ending in ('.json', '.html')
-  ]
-  files.write_json(paths[0], summary, indent=1)
+  path = os.path.join(FLAGS.output_dir, 'dataset')
+  files.write_json(path + '.json', summary, indent=1)
   title = os.path.basename(argv[1])
-  dataset_page.write(paths[1], title, data, findings, summary)
-  num_errors = sum(finding.is_error for finding in findings)
+  dataset_page.write(path + '.html', title, findings, summary)
+  sets = [
+    f'{part.contents.num_images:,} images of {part.name}' for part in data.parts
+  ]
+  num_errors = sum(found.is_error for found in findings)
   print(
-    '{}: {} findings, {} of them errors. Wrote {} and {}.'.format(
-      ', '.join(
-        f'{part.contents.num_images:,} images of {part.name}'
-        for part in data.parts
-      ),
-      len(findings),
-      num_errors,
-      *paths,
-    )
+    f'{", ".join(sets)}: {len(findings)} findings, {num_errors} of them '
+    f'errors. Wrote {path}.json and {path}.html.'
   )
   if num_errors:
     sys.exit(1)

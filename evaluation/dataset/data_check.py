@@ -1,6 +1,8 @@
 """Check of all data that a config names."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
+
+import tensorflow.compat.v1 as tf
 
 from dataloader import record_check, record_files
 from evaluation import annotation_file
@@ -12,6 +14,7 @@ from evaluation.dataset import (
   record_checks,
   record_scan,
 )
+from evaluation.dataset.check_list import EVALUATION, TRAINING
 from utils import errors, label_map
 
 CHECKS = (
@@ -21,50 +24,11 @@ CHECKS = (
 )
 # Of each set, before a training.
 _NUM_SAMPLED = 200
-_PATTERNS = {
-  check_list.TRAINING: ('train', 'train_file_pattern'),
-  check_list.EVALUATION: ('eval', 'eval_file_pattern'),
-}
-
-
-class Finding(NamedTuple):
-  """What a check found in a set."""
-
-  check: check_list.Check
-  part: check_list.Part
-  found: check_list.Found
-
-  @property
-  def severity(self) -> str:
-    return self.found.severity or self.check.severity
-
-  @property
-  def is_error(self) -> bool:
-    return self.severity == check_list.ERROR
-
-  @property
-  def remedy(self) -> str:
-    return self.found.remedy or self.check.remedy
-
-  @property
-  def count(self) -> str:
-    return f'{self.found.count:,} {self.found.of}'
-
-  def __str__(self) -> str:
-    example = f', such as {self.found.example}' if self.found.example else ''
-    return '{}: {} ({}){}{} {}'.format(
-      self.part.key,
-      self.check.title,
-      self.count,
-      example,
-      '' if example.endswith('.') else '.',
-      self.remedy,
-    )
 
 
 def load(
   params: Any,
-  parts: Sequence[str] = (check_list.TRAINING, check_list.EVALUATION),
+  parts: Sequence[str] = (TRAINING, EVALUATION),
   most: Optional[int] = None,
   decode_images: bool = False,
   num_workers: int = 1,
@@ -80,75 +44,52 @@ def load(
     num_workers: processes that read the training files together.
 
   Raises:
-    errors.DataError: files are missing, or empty.
+    errors.DataError: files are missing or empty, or the annotation file or the
+      label map cannot be used.
     errors.ConfigError: the config names none.
   """
-  read: List[check_list.Part] = []
+  settings = params.eval.as_dict()
+  path, names, annotations = settings.get('label_map_file'), {}, None
+  # A run that only trains does without.
+  if path and (EVALUATION in parts or tf.io.gfile.exists(path)):
+    names = label_map.read_label_map(path)
+  path = settings.get('use_json_file') and settings.get('val_json_file')
+  if path and not most:
+    annotations = annotation_file.load_annotations(path)
+  data = check_list.Data(
+    params,
+    record_check.to_learn(params),
+    names,
+    annotations,
+    num_workers,
+    parts=[],
+  )
+  patterns = dict(params.leaves())
   for name in parts:
-    block, field = _PATTERNS[name]
-    pattern, key = getattr(getattr(params, block), field), f'{block}.{field}'
-    if not pattern:
+    key = check_list.KEYS[name]
+    if not patterns[key]:
       continue
-    files = record_files.find_files(pattern, key)
+    files = record_files.find_files(patterns[key], key)
     reader = pictures.PictureReader() if decode_images else None
-    contents = (
-      record_scan.scan(files, most, reader.add)
-      if reader
-      else record_scan.scan(files, most)
-    )
-    read.append(
-      check_list.Part(name, key, contents, reader and reader.pictures())
-    )
-  if not read:
+    contents = record_scan.scan(files, most, reader and reader.add)
+    seen = reader and reader.pictures()
+    data.parts.append(check_list.Part(name, data, contents, seen))
+  if not data.parts:
     raise errors.ConfigError(
       'The config names no data: set train.train_file_pattern and '
       'eval.eval_file_pattern to globs of TFRecord files.'
     )
-  unreadable: List[str] = []
-  names, annotations = _texts(params, not most, unreadable)
-  return check_list.Data(
-    params,
-    read,
-    record_check.to_learn(params),
-    names,
-    annotations,
-    unreadable,
-    num_workers,
-  )
+  return data
 
 
-def _texts(
-  params: Any, reads_annotations: bool, unreadable: List[str]
-) -> Tuple[Dict[int, str], Optional[Dict[str, Any]]]:
-  """The label map, and the annotation file if it is used."""
-  settings = params.eval.as_dict()
-  names: Dict[int, str] = {}
-  annotations = None
-  try:
-    if settings.get('label_map_file'):
-      names = label_map.read_label_map(settings['label_map_file'])
-  except errors.DataError as error:
-    unreadable.append(str(error))
-  path = settings.get('use_json_file') and settings.get('val_json_file')
-  try:
-    if path and reads_annotations:
-      annotations = annotation_file.load_annotations(path)
-  except errors.DataError as error:
-    unreadable.append(str(error))
-  return names, annotations
-
-
-def check(data: check_list.Data, is_sample: bool = False) -> List[Finding]:
+def check(
+  data: check_list.Data, is_sample: bool = False
+) -> List[check_list.Finding]:
   """Runs all checks; errors come first."""
   findings = [
-    Finding(each, part, found)
-    for each in CHECKS
-    if each.sampled or not is_sample
-    for part in data.parts
-    for found in [each.find(data, part)]
-    if found
+    each.run(part, is_sample) for each in CHECKS for part in data.parts
   ]
-  return sorted(findings, key=lambda finding: not finding.is_error)
+  return sorted(filter(None, findings), key=lambda found: not found.is_error)
 
 
 def check_first_records(
@@ -168,22 +109,17 @@ def check_first_records(
   Raises:
     errors.DataError: of an error, before a training.
   """
-  runs = {check_list.TRAINING: trains, check_list.EVALUATION: evaluates}
+  runs = {TRAINING: trains, EVALUATION: evaluates}
   parts = [name for name in runs if runs[name]]
   if not parts:
     return []
-  data = load(params, parts, _NUM_SAMPLED, num_workers=num_workers)
-  if not evaluates:
-    # A run that only trains does without.
-    data = data._replace(unreadable=())
-  findings = check(data, is_sample=True)
-  num_errors = sum(finding.is_error for finding in findings)
-  if num_errors and trains:
+  findings = check(
+    load(params, parts, _NUM_SAMPLED, num_workers=num_workers), is_sample=True
+  )
+  more = sum(found.is_error for found in findings[1:])
+  if trains and findings and findings[0].is_error:
     raise errors.DataError(
-      '{}{} tools/check_dataset.py shows all; --nocheck_data trains all the '
-      'same.'.format(
-        findings[0],
-        f' And {num_errors - 1} more errors.' if num_errors > 1 else '',
-      )
+      f'{findings[0]}{f" And {more} more errors." if more else ""} '
+      'tools/check_dataset.py shows all; --nocheck_data trains all the same.'
     )
-  return [str(finding) for finding in findings]
+  return [str(found) for found in findings]

@@ -2,14 +2,14 @@
 
 import io
 import os
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from dataloader import record_reader
-from evaluation.dataset import check_list, data_check
+from evaluation.dataset.check_list import Finding, Part
 from evaluation.pages import page
 
 # Pictures of a finding.
@@ -17,118 +17,55 @@ _MOST = 12
 
 
 def write(
-  path: str,
-  title: str,
-  data: check_list.Data,
-  findings: List[data_check.Finding],
-  summary: Dict[str, Any],
+  path: str, title: str, findings: List[Finding], summary: Dict[str, Any]
 ) -> None:
   """Writes the page.
 
   Args:
     path: of the HTML file.
     title: what was checked, such as the name of the config.
-    data: that was checked.
     findings: of `data_check.check`.
     summary: of `statistics.summary`.
   """
   pictures = page.Pictures()
-  images = _images(data, findings)
-  galleries = [
-    (
-      finding,
-      [
-        item
-        for part, index in _shown(data, finding)
-        for item in _items(finding, part, index, images, pictures, data)
-      ],
-    )
-    for finding in findings
-  ]
+  shown = [_shown(found) for found in findings]
+  images = _images({_place(*each) for images in shown for each in images})
+  galleries = []
+  for found, of_finding in zip(findings, shown):
+    items = [_item(found, *each, images, pictures) for each in of_finding]
+    galleries.append((found, list(filter(None, items))))
   page.write(
     path,
     'dataset.html',
     pictures,
     title=title,
     galleries=galleries,
-    sets=summary['sets'],
-    classes=_class_rows(data, summary),
+    summary=summary,
     num_left_out=pictures.num_left_out,
   )
 
 
-def _shown(
-  data: check_list.Data, finding: data_check.Finding
-) -> Iterator[Tuple[check_list.Part, int]]:
-  """Yields the images of a finding, each with its twin."""
-  found, other = finding.found, data.other(finding.part)
-  for number, index in enumerate(found.images[:_MOST]):
-    yield finding.part, index
-    if found.twins:
-      yield other, found.twins[number]
+def _shown(found: Finding) -> List[Tuple[Part, int]]:
+  """The first images of a finding, each with its twin."""
+  images = [(found.part, i) for i in found.images[:_MOST]]
+  twins = [(found.part.training, i) for i in found.twins[:_MOST]]
+  pairs = zip(images, twins) if twins else zip(images)
+  return [each for pair in pairs for each in pair]
 
 
-def _items(
-  finding: data_check.Finding,
-  part: check_list.Part,
-  index: int,
-  images: Dict[Any, bytes],
-  pictures: page.Pictures,
-  data: check_list.Data,
-) -> List[page.Item]:
-  """The picture of a finding; none if it cannot be drawn or does not fit."""
+def _place(part: Part, index: int) -> Tuple[str, int]:
   contents = part.contents
-  key = _place(part, index)
-  try:
-    image = Image.open(io.BytesIO(images[key])).convert('RGB')
-  except Exception:  # Of damaged bytes, which may be what was found.
-    return []
-  number = pictures.add(key, image)
-  if number is None:
-    return []
-  scale = np.array(image.size * 2, np.float32)
-  boxes = []
-  concerned = set(finding.found.objects if part is finding.part else ())
-  for row in np.flatnonzero(contents.image_indices == index).tolist():
-    ymin, xmin, ymax, xmax = contents.boxes[row]
-    box = np.array([xmin, ymin, xmax - xmin, ymax - ymin]) * scale
-    if not np.isfinite(box).all() or (box[2:] < 0).any():
-      continue
-    class_id = int(contents.classes[row])
-    boxes.append(
-      page.Box(
-        box.round(1).tolist(),
-        data.names.get(class_id, str(class_id)),
-        'bad' if row in concerned else 'truth',
-      )
-    )
-  name = contents.source_ids[index] or f'record {key[1]}'
-  title = f'{os.path.basename(key[0])}, record {key[1]}'
-  return [page.Item(number, f'{name} ({part.name})', [(title, boxes)])]
+  name = contents.files[contents.file_indices[index]]
+  return name, int(contents.record_indices[index])
 
 
-def _place(part: check_list.Part, index: int) -> Any:
-  contents = part.contents
-  return (
-    contents.files[contents.file_indices[index]],
-    int(contents.record_indices[index]),
-  )
-
-
-def _images(
-  data: check_list.Data, findings: List[data_check.Finding]
-) -> Dict[Any, bytes]:
-  """Encoded images to show, by file and position."""
-  wanted = {
-    _place(part, index)
-    for finding in findings
-    for part, index in _shown(data, finding)
-  }
+def _images(places: Any) -> Dict[Tuple[str, int], bytes]:
+  """The encoded images at places."""
   images = {}
-  for name in sorted({name for name, _ in wanted}):
-    last = max(index for other, index in wanted if other == name)
+  for name in sorted({name for name, _ in places}):
+    last = max(index for other, index in places if other == name)
     for index, record in enumerate(tf.io.tf_record_iterator(name)):
-      if (name, index) in wanted:
+      if (name, index) in places:
         feature = tf.train.Example.FromString(record).features.feature
         (encoded,) = feature[record_reader.ENCODED].bytes_list.value
         images[name, index] = encoded
@@ -137,16 +74,32 @@ def _images(
   return images
 
 
-def _class_rows(
-  data: check_list.Data, summary: Dict[str, Any]
-) -> List[List[Any]]:
-  """Id, name and the count in each set."""
-  counts = [
-    {entry['id']: entry['count'] for entry in part['classes']}
-    for part in summary['sets'].values()
-  ]
-  ids = sorted(set(data.names).union(*counts))
-  return [
-    [i, data.names.get(i, ''), *(each.get(i, 0) for each in counts)]
-    for i in ids
-  ]
+def _item(
+  found: Finding,
+  part: Part,
+  index: int,
+  images: Dict[Tuple[str, int], bytes],
+  pictures: page.Pictures,
+) -> Optional[page.Item]:
+  """The picture of a finding; None if it cannot be drawn or does not fit."""
+  file_name, number = place = _place(part, index)
+  try:
+    image = Image.open(io.BytesIO(images[place])).convert('RGB')
+  except Exception:  # Of damaged bytes, which may be what was found.
+    return None
+  picture = pictures.add(place, image)
+  if picture is None:
+    return None
+  contents, boxes = part.contents, []
+  concerned = set(found.objects if part is found.part else ())
+  for row in np.flatnonzero(contents.image_indices == index).tolist():
+    ymin, xmin, ymax, xmax = contents.boxes[row]
+    box = np.array([xmin, ymin, xmax - xmin, ymax - ymin])
+    box *= np.array(image.size * 2, np.float32)
+    if np.isfinite(box).all() and (box[2:] >= 0).all():
+      kind = 'bad' if row in concerned else 'truth'
+      label = part.data.name(int(contents.classes[row]))
+      boxes.append(page.Box(box.round(1).tolist(), label, kind))
+  name = contents.source_ids[index] or f'record {number}'
+  title = f'{os.path.basename(file_name)}, record {number}'
+  return page.Item(picture, f'{name} ({part.name})', [(title, boxes)])

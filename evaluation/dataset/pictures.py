@@ -14,27 +14,23 @@ from ops import image_decoding
 
 # Pictures that wait for a core; bounds the memory.
 _AHEAD = 32
-# Pixels of the shorter side, at least, that colours and likeness are judged by.
-_SMALL = 32
-# Red, green and blue of a grey picture after JPEG.
-_GREY = 4
+# Pixels of the shorter side, at least, that likeness is judged by.
+_SMALL = 128
+# Bits in which pictures that look alike may differ.
+_MOST_BITS = 3
 
 
 class Pictures(NamedTuple):
   """What N pictures show.
 
   Attributes:
-    sizes: int32 [N, 2], height and width of the pixels; 0 without any.
     reasons: why a picture does not decode, by its index.
     near_hashes: uint64 [N]; pictures that look alike differ in few bits. 0 if
       there is little to see.
-    is_grey: bool [N], whether it has no colours.
   """
 
-  sizes: np.ndarray
   reasons: Dict[int, str]
   near_hashes: np.ndarray
-  is_grey: np.ndarray
 
 
 class PictureReader:
@@ -44,7 +40,7 @@ class PictureReader:
     self._decode = _decoder()
     self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     self._waiting: Deque[concurrent.futures.Future] = collections.deque()
-    self._looks: List[Tuple] = []
+    self._looks: List[Tuple[str, int]] = []
 
   def add(self, encoded: bytes) -> None:
     """Takes the next picture."""
@@ -57,38 +53,18 @@ class PictureReader:
     self._looks.extend(future.result() for future in self._waiting)
     self._waiting.clear()
     self._pool.shutdown()
-    sizes, reasons, near_hashes, is_grey = zip(*self._looks or [((),) * 4])
+    reasons = [reason for reason, _ in self._looks]
     return Pictures(
-      sizes=np.array(sizes, np.int32).reshape([-1, 2]),
       reasons={i: reason for i, reason in enumerate(reasons) if reason},
-      near_hashes=np.array(near_hashes, np.uint64).reshape([-1]),
-      is_grey=np.array(is_grey, bool).reshape([-1]),
+      near_hashes=np.array([value for _, value in self._looks], np.uint64),
     )
 
-  def _look(self, encoded: bytes) -> Tuple:
+  def _look(self, encoded: bytes) -> Tuple[str, int]:
     try:
       pixels = self._decode(encoded)
     except tf.errors.OpError as error:
-      return (0, 0), error.message.splitlines()[0], 0, False
-    small = _shrunk(pixels)
-    red, green, blue = cv2.split(small)
-    differing = cv2.max(cv2.absdiff(red, green), cv2.absdiff(green, blue))
-    return pixels.shape[:2], '', near_hash(small), differing.max() <= _GREY
-
-
-def _shrunk(pixels: np.ndarray) -> np.ndarray:
-  """The picture, smaller by a whole factor; a rest at its ends is left out."""
-  # Of a large one some pixels tell as much as all.
-  step = max(1, min(pixels.shape[:2]) // (4 * _SMALL))
-  pixels = np.ascontiguousarray(pixels[::step, ::step])
-  height, width = pixels.shape[:2]
-  factor = max(1, min(height, width) // _SMALL)
-  rows, columns = height // factor, width // factor
-  return cv2.resize(
-    pixels[: rows * factor, : columns * factor],
-    (columns, rows),
-    interpolation=cv2.INTER_AREA,
-  )
+      return error.message.splitlines()[0], 0
+    return '', near_hash(pixels)
 
 
 @functools.lru_cache(maxsize=None)
@@ -112,7 +88,8 @@ def near_hash(pixels: np.ndarray) -> int:
     64 bits, of which compression and resizing change few; 0 for a picture
     whose bits are nearly all the same, as of one of a single colour.
   """
-  grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+  step = max(1, min(pixels.shape[:2]) // _SMALL)
+  grey = cv2.cvtColor(pixels[::step, ::step], cv2.COLOR_RGB2GRAY)
   small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
   bits = small[:, 1:] > small[:, :-1]
   if not 8 <= bits.sum() <= 56:
@@ -120,9 +97,7 @@ def near_hash(pixels: np.ndarray) -> int:
   return int.from_bytes(np.packbits(bits).tobytes(), 'big')
 
 
-def near_pairs(
-  hashes: np.ndarray, others: np.ndarray, most_bits: int = 3
-) -> List[Tuple[int, int]]:
+def near_pairs(hashes: np.ndarray, others: np.ndarray) -> Dict[int, int]:
   """Pairs that differ in few bits, without a look at most of the others.
 
   Of two hashes that differ in at most 3 bits, one of four parts of 16 bits is
@@ -130,33 +105,28 @@ def near_pairs(
 
   Args:
     hashes: uint64 [N], of `near_hash`.
-    others: uint64 [K]
-    most_bits: that may differ, at most 3.
+    others: uint64 [K].
 
   Returns:
     For each of the N that has one, its index and that of the nearest other.
   """
-  known = np.flatnonzero(others)
-  parts = others.astype('>u8').view('>u2').reshape([-1, 4])
-  bands = []
-  for band in range(4):
-    order = known[np.argsort(parts[known, band], kind='stable')]
-    bands.append((order, parts[order, band]))
-  pairs = []
-  wanted = hashes.astype('>u8').view('>u2').reshape([-1, 4])
-  for i in np.flatnonzero(hashes):
-    candidates = np.concatenate(
-      [
-        order[
-          np.searchsorted(values, part) : np.searchsorted(values, part, 'right')
-        ]
-        for part, (order, values) in zip(wanted[i], bands)
-      ]
+  known = {value: index for index, value in enumerate(others.tolist())}
+  values = collections.defaultdict(list)
+  for value in known:
+    for part in _parts(value):
+      values[part].append(value)
+  pairs = {}
+  for index, value in enumerate(hashes.tolist()):
+    candidates = (other for part in _parts(value) for other in values[part])
+    num_bits, nearest = min(
+      ((bin(value ^ other).count('1'), other) for other in candidates),
+      default=(64, None),
     )
-    if not len(candidates):
-      continue
-    differing = (others[candidates] ^ hashes[i]).view(np.uint8).reshape([-1, 8])
-    counts = np.unpackbits(differing, axis=1).sum(axis=1)
-    if counts.min() <= most_bits:
-      pairs.append((int(i), int(candidates[counts.argmin()])))
+    if num_bits <= _MOST_BITS:
+      pairs[index] = known[nearest]
   return pairs
+
+
+def _parts(value: int) -> List[Tuple[int, int]]:
+  """Numbers and values of the parts; none of a hash that says nothing."""
+  return [(i, value >> 16 * i & 0xFFFF) for i in range(4) if value]

@@ -4,42 +4,47 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from evaluation.dataset import check_list, data_check, object_checks
+from evaluation.dataset import check_list, object_checks
 
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 def summary(
-  data: check_list.Data, findings: List[data_check.Finding]
+  data: check_list.Data, findings: List[check_list.Finding]
 ) -> Dict[str, Any]:
   """Returns the content of dataset.json.
 
   Sizes of objects are square roots of areas, in pixels of the image that the
   model sees; quantiles are by per cent.
   """
+  counts = {part.name: object_checks.class_counts(part) for part in data.parts}
   return {
     'model': data.params.type,
-    'sets': {part.name: _of_part(data, part) for part in data.parts},
+    'sets': {part.name: _of_part(part) for part in data.parts},
+    'classes': [
+      {
+        'id': i,
+        'name': data.names.get(i, ''),
+        **{name: of_part.get(i, 0) for name, of_part in counts.items()},
+      }
+      for i in sorted(set(data.names).union(*counts.values()))
+    ],
     'findings': [
       {
-        'severity': finding.severity,
-        'title': finding.check.title,
-        'set': finding.part.name,
-        'count': finding.found.count,
-        'of': finding.found.of,
-        'example': finding.found.example,
-        'remedy': finding.remedy,
-        'source_ids': [
-          finding.part.contents.source_ids[i] for i in finding.found.images
-        ],
-        **finding.found.details,
+        **{
+          key: getattr(found, key)
+          for key in ('severity', 'title', 'count', 'of', 'example', 'remedy')
+        },
+        'set': found.part.name,
+        'source_ids': [found.part.contents.source_ids[i] for i in found.images],
+        **found.details,
       }
-      for finding in findings
+      for found in findings
     ],
   }
 
 
-def _of_part(data: check_list.Data, part: check_list.Part) -> Dict[str, Any]:
+def _of_part(part: check_list.Part) -> Dict[str, Any]:
   contents = part.contents
   found = {
     'files': len(contents.files),
@@ -52,8 +57,8 @@ def _of_part(data: check_list.Data, part: check_list.Part) -> Dict[str, Any]:
       for kind in sorted(set(contents.formats))
     },
   }
-  if data.learns_objects:
-    _, boxes = object_checks.in_model(data, part)
+  if part.data.learns_objects:
+    _, boxes = object_checks.in_model(part)
     sides = boxes[:, 2:] - boxes[:, :2]
     found.update(
       objects=len(contents.classes),
@@ -62,10 +67,6 @@ def _of_part(data: check_list.Data, part: check_list.Part) -> Dict[str, Any]:
       objects_of_an_image=_quantiles(contents.counts),
       object_sizes=_quantiles(np.sqrt(sides[:, 0] * sides[:, 1])),
     )
-  counts = object_checks.class_counts(part)
-  found['classes'] = [
-    {'id': i, 'name': data.names.get(i, ''), 'count': counts[i]} for i in counts
-  ]
   return found
 
 
