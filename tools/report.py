@@ -11,7 +11,6 @@ and evaluations (predictions.json) write it.
 """
 
 import os
-from typing import Any, List
 
 from absl import flags
 
@@ -26,47 +25,36 @@ flags.DEFINE_string('config', None, 'Config of the run, for the advice.')
 flags.DEFINE_bool('compare', False, 'Compare two runs.')
 
 
-def results_of(arguments: List[str]) -> List[Any]:
-  """Returns the `run_results.Results` of model directories, or of files.
-
-  Args:
-    arguments: directories; or files of predictions, then one of annotations.
-  """
-  from configs import resolver
-  from evaluation import detection_file
-  from evaluation.pages import run_results
-
-  if all(os.path.isdir(argument) for argument in arguments):
-    return [run_results.of_model_dir(argument) for argument in arguments]
-  *paths, annotation_path = arguments
-  params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
-  return [
-    run_results.Results(
-      os.path.basename(path),
-      *detection_file.load(path, annotation_path),
-      params=params,
-    )
-    for path in paths
-  ]
-
-
 def main(argv):
   arguments = argv[1:]
-  num_runs = 2 if FLAGS.compare else 1
   are_runs = all(os.path.isdir(argument) for argument in arguments)
-  if len(arguments) != num_runs + (not are_runs):
+  if len(arguments) != 1 + FLAGS.compare + (not are_runs):
     raise errors.ConfigError(
       'Needed are {} and one of annotations, or {}; given: {}.'.format(
-        *('a file of predictions', 'a model_dir')
-        if num_runs == 1
-        else ('two files of predictions', 'two model_dirs'),
+        *('two files of predictions', 'two model_dirs')
+        if FLAGS.compare
+        else ('a file of predictions', 'a model_dir'),
         ' '.join(arguments) or 'nothing',
       )
     )
   program.quieten_tensorflow()
-  from evaluation.pages import compare_page, report_page
+  from configs import resolver
+  from evaluation import detection_file
+  from evaluation.pages import compare_page, report_page, run_results
 
-  results = results_of(arguments)
+  if are_runs:
+    results = list(map(run_results.of_model_dir, arguments))
+  else:
+    *paths, annotation_path = arguments
+    params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
+    results = [
+      run_results.Results(
+        os.path.basename(path),
+        *detection_file.load(path, annotation_path),
+        params=params,
+      )
+      for path in paths
+    ]
   if FLAGS.images:
     results = [run._replace(images=FLAGS.images) for run in results]
   if FLAGS.compare:

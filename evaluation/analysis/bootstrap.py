@@ -1,6 +1,6 @@
 """COCO's metrics of resampled images (Efron, 1979)."""
 
-from typing import Any, NamedTuple, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -13,23 +13,14 @@ _RESAMPLED_IMAGES = 2000000
 _BLOCK = 2**25
 
 
-class Replicates(NamedTuple):
-  """Metrics of R resamples; NaN where there is no sample.
+def draw(num_images: int) -> np.ndarray:
+  """Returns uint8 [R, N]: how often each image is in each of R resamples.
 
-  Attributes:
-    metrics: float [R, 12], in the order of `coco_metrics.coco_metrics`.
-    class_ap: float [R, classes].
+  They are the same each time.
   """
-
-  metrics: np.ndarray
-  class_ap: np.ndarray
-
-
-def draw(num_images: int, seed: int) -> np.ndarray:
-  """Returns uint8 [R, N]: how often each image is in each resample."""
   count = _RESAMPLED_IMAGES // max(num_images, 1)
   count = min(max(count, _LEAST_REPLICATES), _MOST_REPLICATES)
-  random = np.random.RandomState(seed)
+  random = np.random.RandomState(0)
   drawn = [
     np.bincount(
       random.randint(num_images, size=num_images), minlength=num_images
@@ -39,7 +30,9 @@ def draw(num_images: int, seed: int) -> np.ndarray:
   return np.array(drawn, np.uint8)
 
 
-def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
+def replicates(
+  matches: matching.Matches, weights: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
   """Computes the metrics of resamples.
 
   They are what `coco_metrics` gives for a set that holds each image as often
@@ -48,31 +41,33 @@ def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
   Args:
     matches: of all images.
     weights: int [R, N], how often each image counts.
+
+  Returns:
+    Metrics, float [R, 12], in the order of `coco_metrics.coco_metrics`, and AP
+    of classes, float [R, classes]; NaN where there is no sample.
   """
   order = np.lexsort((-matches.detections.scores, matches.detections.classes))
-  limits = np.searchsorted(
-    matches.detections.classes[order], np.arange(matches.num_classes + 1)
-  )
+  detections = matches.detections[order]
+  limits = np.searchsorted(detections.classes, range(matches.num_classes + 1))
   is_true = matches.true_positives()[:, :, order]
   is_free = matches.found[:, :, order] < 0
   inside = matches.inside[:, order]
-  images = matches.detections.images[order]
-  ranks = matches.detections.ranks[order]
-  size = max(_BLOCK // max(*np.diff(limits), 1), 1)
+  num_blocks = len(weights) * max(np.diff(limits)) // _BLOCK + 1
   numbers = []
   for class_index, (first, last) in enumerate(zip(limits, limits[1:])):
     at = slice(first, last)
-    counts = is_true[..., at] | (is_free[..., at] & inside[:, np.newaxis, at])
+    is_object = matches.objects.classes == class_index
+    counted = ~matches.ignored[:, is_object]
     blocks = [
       _of_class(
-        weights[start : start + size, images[at]],
+        block[:, detections.images[at]],
         is_true[..., at],
-        counts,
+        is_true[..., at] | (is_free[..., at] & inside[:, np.newaxis, at]),
         inside[:, at],
-        ranks[at],
-        _objects(matches, class_index, weights[start : start + size]),
+        detections.ranks[at],
+        counted @ block[:, matches.objects.images[is_object]].T.astype(int),
       )
-      for start in range(0, len(weights), size)
+      for block in np.array_split(weights, num_blocks)
     ]
     numbers.append([np.concatenate(parts, -1) for parts in zip(*blocks)])
   ap, recall, recall_of_few = (np.array(part) for part in zip(*numbers))
@@ -85,7 +80,7 @@ def replicates(matches: matching.Matches, weights: np.ndarray) -> Replicates:
     *np.moveaxis(recall, 1, 0),
   ]
   metrics = [_mean(column, (0, 1)) for column in columns]
-  return Replicates(np.stack(metrics, axis=1), _mean(ap[:, 0], 1).T)
+  return np.stack(metrics, axis=1), _mean(ap[:, 0], 1).T
 
 
 def interval(values: np.ndarray) -> Tuple[float, float]:
@@ -102,13 +97,6 @@ def _mean(values, axis) -> np.ndarray:
   is_sample = ~np.isnan(values)
   with np.errstate(invalid='ignore'):
     return np.where(is_sample, values, 0).sum(axis) / is_sample.sum(axis)
-
-
-def _objects(matches, class_index, weights) -> np.ndarray:
-  """Number of objects that count, int [4, R]."""
-  of_class = np.flatnonzero(matches.objects.classes == class_index)
-  weights = weights[:, matches.objects.images[of_class]]
-  return (~matches.ignored[:, of_class]).astype(int) @ weights.T
 
 
 def _of_class(
@@ -142,9 +130,8 @@ def _of_class(
       total = before[:, np.searchsorted(shared, at, 'right')]
       change = counts[area, threshold].astype(np.int8) - inside[area]
       changed = np.flatnonzero(change)
-      if changed.size:
-        changes = _sums(weights[:, changed] * change[changed])
-        total += changes[:, np.searchsorted(changed, at, 'right')]
+      changes = _sums(weights[:, changed] * change[changed])
+      total += changes[:, np.searchsorted(changed, at, 'right')]
       ap[area, threshold] = average_precision.mean(found, total, reached)
       recall[area, threshold] = found[:, -1]
       for row, most in enumerate((1, 10) if area == 0 else ()):

@@ -21,28 +21,24 @@ def count(
     kept: bool [D], detections to count; on crowds they never are.
   """
   detections, objects = matches.detections, matches.objects
-  is_true = verdicts.types == error_types.TYPES.index('true positive')
-  is_crowd = verdicts.types == error_types.TYPES.index('crowd')
-  is_free = ~objects.is_crowd
-  is_free[verdicts.objects[is_true & kept]] = False
+  kept = kept & (verdicts.types != error_types.CROWD)
+  is_true = kept & (verdicts.types == error_types.TRUE)
   about = np.where(is_true, verdicts.objects, -1)
-  waits = kept & ~is_true & ~is_crowd
-  pairs = matches.pairs
-  pairs = pairs.take(
-    waits[pairs.detections]
-    & is_free[pairs.objects]
-    & (pairs.ious >= error_types.FOUND)
-    & (detections.classes[pairs.detections] != objects.classes[pairs.objects])
-  )
+  is_free = ~objects.is_crowd
+  is_free[about[is_true]] = False
+  waits = kept & ~is_true
+  pairs = matches.pairs[
+    waits[matches.pairs.detections] & (matches.pairs.ious >= error_types.FOUND)
+  ]
   order = np.lexsort((-pairs.ious, -detections.scores[pairs.detections]))
   for detection, near in zip(pairs.detections[order], pairs.objects[order]):
-    if waits[detection] and is_free[near]:
+    is_other = detections.classes[detection] != objects.classes[near]
+    if waits[detection] and is_free[near] and is_other:
       about[detection] = near
       waits[detection] = is_free[near] = False
   background = matches.num_classes
-  is_counted = kept & ~is_crowd
   table = np.zeros([background + 1, background + 1], np.int64)
-  true_classes = np.append(objects.classes, background)[about[is_counted]]
-  np.add.at(table, (true_classes, detections.classes[is_counted]), 1)
+  true_classes = np.append(objects.classes, background)[about[kept]]
+  np.add.at(table, (true_classes, detections.classes[kept]), 1)
   np.add.at(table[:, background], objects.classes[is_free], 1)
   return table

@@ -24,7 +24,7 @@ ERRORS = (
 )
 # Of a detection; on a crowd it is neither right nor wrong.
 TYPES = ('true positive', 'crowd', *ERRORS[:-1])
-_TRUE, _CROWD = map(TYPES.index, ('true positive', 'crowd'))
+TRUE, CROWD = 0, 1
 # Least overlap of a detection that is right.
 FOUND = 0.5
 
@@ -55,20 +55,15 @@ class Errors(NamedTuple):
   Attributes:
     AP50: mean over the classes with objects, at IoU 0.5; -1 without.
     lost: by type, in the order of `ERRORS`, how much higher it would be if
-      errors of this type alone were mended.
-    lost_to_false_positives: likewise, without detections that find nothing.
-    lost_to_false_negatives: likewise, without objects that are not found.
-    counts: number of detections, or of objects for 'missed', by type.
-    by_class: int [classes, types], `counts` of each class, that of a detection
-      being the one that it claims.
+      errors of this type alone were mended; then without all detections that
+      find nothing, and without all objects that are not found.
+    counts: int [classes, types], detections, of the class that they claim, or
+      objects for 'missed'.
   """
 
   AP50: float
   lost: Dict[str, float]
-  lost_to_false_positives: float
-  lost_to_false_negatives: float
-  counts: Dict[str, int]
-  by_class: np.ndarray
+  counts: np.ndarray
 
 
 def judge(matches: matching.Matches) -> Verdicts:
@@ -77,12 +72,12 @@ def judge(matches: matching.Matches) -> Verdicts:
   found = matches.found[0, 0]
   counts = np.append(~objects.is_crowd, False)
   is_true = counts[found]
-  pairs = matches.pairs.take(counts[matches.pairs.objects])
+  pairs = matches.pairs[counts[matches.pairs.objects]]
   is_same = (
     detections.classes[pairs.detections] == objects.classes[pairs.objects]
   )
-  same, same_iou = _closest(pairs.take(is_same), len(found))
-  other, other_iou = _closest(pairs.take(~is_same), len(found))
+  same, same_iou = _closest(pairs[is_same], len(found))
+  other, other_iou = _closest(pairs[~is_same], len(found))
   cases = (
     ('true positive', is_true, found),
     ('crowd', found >= 0, -1),
@@ -98,7 +93,7 @@ def judge(matches: matching.Matches) -> Verdicts:
   ious = np.zeros(len(found))
   is_about = pairs.objects == about[pairs.detections]
   ious[pairs.detections[is_about]] = pairs.ious[is_about]
-  finders = np.full(len(objects.rows), -1)
+  finders = np.full(len(objects), -1)
   finders[found[is_true]] = np.flatnonzero(is_true)
   near = np.isin(types, [TYPES.index(n) for n in ERRORS[:2]])
   missed = ~objects.is_crowd & (finders < 0)
@@ -109,10 +104,9 @@ def judge(matches: matching.Matches) -> Verdicts:
 def _closest(pairs, count) -> Tuple[np.ndarray, np.ndarray]:
   """The object that each detection overlaps most, or -1, and their IoU."""
   order = np.lexsort((pairs.ious, pairs.detections))
-  last = order[np.diff(pairs.detections[order], append=-1) != 0]
+  last = pairs[order[np.diff(pairs.detections[order], append=-1) != 0]]
   closest, ious = np.full(count, -1), np.zeros(count)
-  closest[pairs.detections[last]] = pairs.objects[last]
-  ious[pairs.detections[last]] = pairs.ious[last]
+  closest[last.detections], ious[last.detections] = last.objects, last.ious
   return closest, ious
 
 
@@ -123,20 +117,19 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
   best then stays. Other false positives are left out. So are missed objects.
   """
   detections, objects = matches.detections, matches.objects
-  types = verdicts.types
-  is_true = types == _TRUE
-  # Nothing is lost where an error was all that there was.
-  ap_of_nothing = -1.0 if objects.is_crowd.all() else 1.0
+  types, missed = verdicts.types, verdicts.missed
+  is_true = types == TRUE
 
   def ap(is_left, is_true=is_true, classes=detections.classes, without=False):
     is_counted = ~(objects.is_crowd | without)
-    is_left = is_left & (types != _CROWD)
+    is_left = is_left & (types != CROWD)
     return _mean_ap(
       classes[is_left],
       detections.scores[is_left],
       is_true[is_left],
       np.bincount(objects.classes[is_counted], minlength=matches.num_classes),
-      ap_of_nothing,
+      # Nothing is lost where an error was all that there was.
+      -1.0 if objects.is_crowd.all() else 1.0,
     )
 
   def ap_mended(kind):
@@ -150,31 +143,22 @@ def weigh(matches: matching.Matches, verdicts: Verdicts) -> Errors:
     classes[best] = objects.classes[about]
     return ap(is_best | ~(is_true | (types == kind)), is_best, classes)
 
-  ap_now = ap(types >= 0)
-  better = {}
+  better, classes = {}, []
   for name in ERRORS[:-1]:
     kind = TYPES.index(name)
+    classes.append(detections.classes[types == kind])
     mends = name in ('classification', 'localisation')
     better[name] = ap_mended(kind) if mends else ap(types != kind)
-  better['missed'] = ap(types >= 0, without=verdicts.missed)
-  by_class = _by_class(matches, verdicts)
-  return Errors(
-    ap_now,
-    {name: value - ap_now for name, value in better.items()},
-    ap(is_true) - ap_now,
-    ap(types >= 0, without=verdicts.finders < 0) - ap_now,
-    dict(zip(ERRORS, by_class.sum(axis=0).tolist())),
-    by_class,
-  )
-
-
-def _by_class(matches, verdicts) -> np.ndarray:
-  counts = np.zeros([matches.num_classes, len(ERRORS)], np.int64)
-  is_error = verdicts.types > _CROWD
-  kinds = verdicts.types[is_error] - (_CROWD + 1)
-  np.add.at(counts, (matches.detections.classes[is_error], kinds), 1)
-  np.add.at(counts[:, -1], matches.objects.classes[verdicts.missed], 1)
-  return counts
+  better['missed'] = ap(types >= 0, without=missed)
+  better['all false positives'] = ap(is_true)
+  better['all not found'] = ap(types >= 0, without=verdicts.finders < 0)
+  ap_now = ap(types >= 0)
+  counts = [
+    np.bincount(of_type, minlength=matches.num_classes)
+    for of_type in (*classes, objects.classes[missed])
+  ]
+  lost = {name: value - ap_now for name, value in better.items()}
+  return Errors(ap_now, lost, np.transpose(counts))
 
 
 def _mean_ap(classes, scores, is_true, num_objects, ap_of_nothing) -> float:

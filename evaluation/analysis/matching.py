@@ -18,64 +18,36 @@ MAX_DETECTIONS = 100  # of a class in an image
 # Below it, an overlap means nothing to any analysis.
 LEAST_OVERLAP = 0.1
 
+_PAIR = ['detections', 'objects', 'ious']
 KEYS = {'bbox': 'bbox', 'segm': 'segmentation'}
 
 
-class Entries(NamedTuple):
-  """Detections or objects as columns, by image.
-
-  Attributes:
-    rows: int [n], positions in the list that they are from.
-    images: int [n], positions among the images.
-    classes: int [n], positions among the classes.
-    areas: float [n], pixels^2.
-    scores: float [n], of detections, falling within an image; 0 of objects.
-    ranks: int [n], of detections, within their class and image, from 0.
-    is_crowd: bool [n], of objects.
-  """
-
-  rows: np.ndarray
-  images: np.ndarray
-  classes: np.ndarray
-  areas: np.ndarray
-  scores: np.ndarray
-  ranks: np.ndarray
-  is_crowd: np.ndarray
-
-  def take(self, positions: np.ndarray) -> 'Entries':
-    """Returns the entries at some positions."""
-    return Entries(*(column[positions] for column in self))
-
-
-class Pairs(NamedTuple):
-  """Detections with objects of any class that they overlap.
-
-  Attributes:
-    detections: int [P], positions among detections, rising.
-    objects: int [P], positions among objects, rising for a detection.
-    ious: float [P], at least `LEAST_OVERLAP`; with a crowd, the share of the
-      detection that lies in it.
-  """
-
-  detections: np.ndarray
-  objects: np.ndarray
-  ious: np.ndarray
-
-  def take(self, positions: np.ndarray) -> 'Pairs':
-    """Returns the pairs at some positions."""
-    return Pairs(*(column[positions] for column in self))
+# A detection or an object; see `Matches`.
+_ENTRY = [
+  ('rows', np.int64),
+  ('images', np.int32),
+  ('classes', np.int32),
+  ('areas', np.float64),
+  ('scores', np.float64),
+  ('ranks', np.int32),
+  ('is_crowd', bool),
+]
 
 
 class Matches(NamedTuple):
   """Detections (D) and objects (G) of one set, and what finds what.
 
   Attributes:
-    num_images: N.
     num_classes: K.
-    detections: of known classes and images, scored above 0, the best
-      `MAX_DETECTIONS` of each class in an image.
-    objects: groundtruth, crowds too.
-    pairs: overlaps.
+    detections: [D], records of `rows` (in the list of detections), `images`,
+      `classes` (positions), `areas` (pixels^2), `scores` and `ranks` (within
+      class and image, from 0); by image and falling score, those of known
+      classes and images, scored above 0, the best `MAX_DETECTIONS` of each
+      class in an image.
+    objects: [G], likewise, by image, with `is_crowd`.
+    pairs: [P], records of overlaps: the positions `detections`, rising, and
+      `objects`, of any class, and `ious`, at least `LEAST_OVERLAP`; with a
+      crowd, the share of the detection that lies in it.
     found: int32 [4 area ranges, 10 IoU thresholds, D], the object that a
       detection finds, or -1. An ignored object may be found.
     ignored: bool [4 area ranges, G], crowds and objects outside the range.
@@ -83,11 +55,10 @@ class Matches(NamedTuple):
       Outside, it is not wrong if it finds nothing.
   """
 
-  num_images: int
   num_classes: int
-  detections: Entries
-  objects: Entries
-  pairs: Pairs
+  detections: np.recarray
+  objects: np.recarray
+  pairs: np.recarray
   found: np.ndarray
   ignored: np.ndarray
   inside: np.ndarray
@@ -120,9 +91,9 @@ def match(
   classes = {class_id: position for position, class_id in enumerate(class_ids)}
   annotations = groundtruth['annotations']
   objects = _entries(annotations, key, images, classes)
-  objects = objects.take(np.argsort(objects.images, kind='stable'))
+  objects = objects[np.argsort(objects.images, kind='stable')]
   found = _entries(detections, key, images, classes)
-  found = _ranked(found.take(found.scores > 0), len(class_ids))
+  found = _ranked(found[found.scores > 0], len(class_ids))
   sizes = {}
   if iou_type == 'segm':
     sizes = {e['id']: (e['height'], e['width']) for e in groundtruth['images']}
@@ -134,7 +105,6 @@ def match(
   least, most = AREA_RANGES[:, :1], AREA_RANGES[:, 1:]
   ignored = objects.is_crowd | (objects.areas < least) | (objects.areas > most)
   return Matches(
-    len(image_ids),
     len(class_ids),
     found,
     objects,
@@ -145,7 +115,7 @@ def match(
   )
 
 
-def _entries(rows, key, images, classes) -> Entries:
+def _entries(rows, key, images, classes) -> np.recarray:
   known = [
     (
       number,
@@ -161,22 +131,18 @@ def _entries(rows, key, images, classes) -> Entries:
     and row['category_id'] in classes
     and key in row
   ]
-  types = np.int64, np.int32, np.int32, np.float64, np.float64, np.int32, bool
-  columns = zip(*known) if known else len(types) * [[]]
-  return Entries(*(np.array(c, dtype) for c, dtype in zip(columns, types)))
+  return np.array(known, np.dtype(_ENTRY, align=True)).view(np.recarray)
 
 
-def _ranked(detections: Entries, num_classes: int) -> Entries:
+def _ranked(detections, num_classes) -> np.recarray:
   """By image and falling score, those after the best ones left out."""
-  detections = detections.take(
-    np.lexsort((-detections.scores, detections.images))
-  )
+  order = np.lexsort((-detections.scores, detections.images))
+  detections = detections[order]
   groups = detections.images.astype(np.int64) * num_classes + detections.classes
   order = np.argsort(groups, kind='stable')
   first = np.searchsorted(groups[order], groups[order])
-  ranks = np.empty(len(groups), np.int32)
-  ranks[order] = np.arange(len(groups)) - first
-  return detections._replace(ranks=ranks).take(ranks < MAX_DETECTIONS)
+  detections.ranks[order] = np.arange(len(groups)) - first
+  return detections[detections.ranks < MAX_DETECTIONS]
 
 
 def _shapes(rows, key, sizes) -> Any:
@@ -186,7 +152,7 @@ def _shapes(rows, key, sizes) -> Any:
   return [mask_utils.to_rle(row[key], *sizes[row['image_id']]) for row in rows]
 
 
-def _overlaps(detections, objects, shapes, num_images) -> Pairs:
+def _overlaps(detections, objects, shapes, num_images) -> np.recarray:
   limits = np.arange(num_images + 1)
   starts = [np.searchsorted(e.images, limits) for e in (detections, objects)]
   found: List[Tuple[np.ndarray, ...]] = [3 * (np.zeros(0, np.int64),)]
@@ -201,7 +167,10 @@ def _overlaps(detections, objects, shapes, num_images) -> Pairs:
       )
       row, column = np.nonzero(ious >= LEAST_OVERLAP)
       found.append((row + first, column + first_object, ious[row, column]))
-  return Pairs(*(np.concatenate(column) for column in zip(*found)))
+  return np.rec.fromarrays(
+    [np.concatenate(column) for column in zip(*found)],
+    names=_PAIR,
+  )
 
 
 def _found(pairs, detections, objects, ignored) -> np.ndarray:
@@ -210,20 +179,16 @@ def _found(pairs, detections, objects, ignored) -> np.ndarray:
   The best detections of all images and classes choose first, together; then
   the second best ones, and so on.
   """
-  found = np.full([4, len(IOU_THRESHOLDS), len(detections.rows)], -1, np.int32)
-  taken = np.zeros([4, len(IOU_THRESHOLDS), len(objects.rows)], bool)
+  found = np.full([4, len(IOU_THRESHOLDS), len(detections)], -1, np.int32)
+  taken = np.zeros([4, len(IOU_THRESHOLDS), len(objects)], bool)
   of_class = detections.classes[pairs.detections]
-  is_match = (of_class == objects.classes[pairs.objects]) & (
-    pairs.ious >= IOU_THRESHOLDS[0]
-  )
-  pairs = pairs.take(is_match)
-  order = np.argsort(detections.ranks[pairs.detections], kind='stable')
-  pairs = pairs.take(order)
-  steps = np.flatnonzero(np.diff(detections.ranks[pairs.detections])) + 1
-  for step in np.split(np.arange(len(order)), steps) if len(order) else ():
-    at = slice(step[0], step[-1] + 1)
-    rows, choice = pairs.detections[at], pairs.objects[at]
-    ious = pairs.ious[at]
+  pairs = pairs[
+    (of_class == objects.classes[pairs.objects])
+    & (pairs.ious >= IOU_THRESHOLDS[0])
+  ]
+  ranks = detections.ranks[pairs.detections]
+  for rank in np.unique(ranks):
+    rows, choice, ious = (pairs[ranks == rank][name] for name in _PAIR)
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     free = (ious >= IOU_THRESHOLDS[:, np.newaxis]) & (
       ~taken[:, :, choice] | objects.is_crowd[choice]

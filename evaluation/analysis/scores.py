@@ -5,34 +5,16 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 
-class ScoreHistogram(NamedTuple):
-  """True and false positives by score.
-
-  Attributes:
-    edges: float [21], the limits of the bins, 0 to 1.
-    true_positives: int [20].
-    false_positives: int [20].
-  """
-
-  edges: np.ndarray
-  true_positives: np.ndarray
-  false_positives: np.ndarray
-
-
 class Calibration(NamedTuple):
-  """How far scores are the share of what is right.
+  """How far scores are the share of what is right, in bins of 0.1.
 
   Attributes:
-    edges: float [11], the limits of the bins of scores, 0 to 1.
-    counts: int [10].
     scores: float [10], the mean score; NaN in an empty bin.
     precisions: float [10], the share of what is right; NaN in an empty bin.
     error: the expected calibration error, the mean of |score - precision| over
       bins, weighted by their counts; NaN of nothing.
   """
 
-  edges: np.ndarray
-  counts: np.ndarray
   scores: np.ndarray
   precisions: np.ndarray
   error: float
@@ -63,30 +45,23 @@ def best_f1(
   return float(f1[best]), float(scores[ends[best]])
 
 
-def histogram(scores: np.ndarray, is_true: np.ndarray) -> ScoreHistogram:
-  """Counts n detections by score; scores beyond 1 are in the last bin."""
-  edges = np.linspace(0, 1, 21)
+def histogram(scores: np.ndarray, is_true: np.ndarray) -> np.ndarray:
+  """Counts in 20 bins from 0 to 1, int [2, 20]: what is right, and wrong.
+
+  Scores beyond 1 are in the last bin.
+  """
   scores = np.clip(scores, 0, 1)
-  return ScoreHistogram(
-    edges,
-    np.histogram(scores[is_true], edges)[0],
-    np.histogram(scores[~is_true], edges)[0],
-  )
+  parts = scores[is_true], scores[~is_true]
+  return np.array([np.histogram(part, 20, (0, 1))[0] for part in parts])
 
 
 def calibration(scores: np.ndarray, is_true: np.ndarray) -> Calibration:
   """Compares n scores with what is right (https://arxiv.org/abs/1706.04599)."""
-  edges = np.linspace(0, 1, 11)
   scores = np.clip(scores, 0, 1)
   counts, sums, num_true = (
-    np.histogram(scores, edges, weights=weights)[0]
+    np.histogram(scores, 10, (0, 1), weights=weights)[0]
     for weights in (None, scores, is_true.astype(float))
   )
   with np.errstate(invalid='ignore'):
-    return Calibration(
-      edges,
-      counts,
-      sums / counts,
-      num_true / counts,
-      float(np.abs(sums - num_true).sum() / np.float64(counts.sum())),
-    )
+    error = np.abs(sums - num_true).sum() / np.float64(counts.sum())
+    return Calibration(sums / counts, num_true / counts, float(error))

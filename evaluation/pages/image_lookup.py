@@ -15,8 +15,8 @@ Lookup = Callable[[int], Optional[Image.Image]]
 
 
 def lookup(
-  where: Optional[str],
-  annotations: Dict[str, Any],
+  where: str,
+  annotations: Optional[Dict[str, Any]],
   wanted: Iterable[int],
   regenerate_source_id: bool = False,
 ) -> Lookup:
@@ -24,37 +24,36 @@ def lookup(
 
   Args:
     where: a folder of image files, which go by their `file_name`, or pattern
-      of TFRecords; None: there are no images.
-    annotations: in COCO's format.
+      of TFRecords.
+    annotations: in COCO's format; None if the images are not of one.
     wanted: ids of the images that are asked for.
     regenerate_source_id: whether ids are hashes of the records' images.
 
   Raises:
     errors.DataError: none of the images is there.
   """
-  wanted = set(wanted)
-  if where is None or not wanted:
-    return lambda image_id: None
-  entries = {e['id']: e for e in annotations['images'] if e['id'] in wanted}
+  images = annotations['images'] if annotations else ()
+  entries = {e['id']: e for e in images}
+  wanted = {image_id: entries.get(image_id, {}) for image_id in wanted}
   if tf.io.gfile.isdir(where):
-    paths = {i: _path(where, e.get('file_name')) for i, e in entries.items()}
+    paths = {i: _path(where, e.get('file_name')) for i, e in wanted.items()}
     found = {i: path for i, path in paths.items() if path}
     load = _read
   else:
     found = _read_records(where, wanted, regenerate_source_id)
     load = io.BytesIO
   if not found:
-    example = next(iter(entries.values()))
+    image_id, example = next(iter(wanted.items()))
     raise errors.DataError(
       f"--images: '{where}' holds none of {len(wanted)} images, such as "
-      f'{errors.shown(example.get("file_name", example["id"]))}. Give the '
+      f'{errors.shown(example.get("file_name", image_id))}. Give the '
       "folder of the annotations' files, or a glob of TFRecords."
     )
 
   def image(image_id: int) -> Optional[Image.Image]:
     if image_id not in found:
       return None
-    entry = entries[image_id]
+    entry = wanted[image_id]
     try:
       picture = Image.open(load(found[image_id]))
       # Annotations are of the upright image if they have its size.

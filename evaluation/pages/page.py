@@ -14,7 +14,7 @@ from utils import files
 # Pixels of the longer side of a picture on a page.
 _MAX_SIDE = 900
 _JPEG_QUALITY = 78
-# Of a page's pictures, as text.
+# Of pictures and what is drawn on them, as text.
 MAX_BYTES = 20 * 10**6
 
 
@@ -56,43 +56,53 @@ class Item(NamedTuple):
 
 
 class Pictures:
-  """The images of a page, each once, and as many as fit."""
+  """The images of a page, each once, and as many as fit.
+
+  Attributes:
+    encoded: `width`, `height` and `data` of each, in base64.
+    num_left_out: how many could not be read, or did not fit.
+  """
 
   def __init__(self):
     self._num_bytes = 0
     self._numbers: Dict[Any, Optional[int]] = {}
     self.encoded: List[Dict[str, Any]] = []
+    self.num_left_out = 0
 
-  def add(self, key: Any, image: Image.Image) -> Optional[int]:
+  def add(self, key: Any, image: Optional[Image.Image]) -> Optional[int]:
     """Takes an image and returns its number; None if the page is full.
 
     Args:
       key: an image of the same key is not taken again.
-      image: whose pixels boxes refer to.
+      image: whose pixels boxes refer to; None if it cannot be read.
     """
     if key not in self._numbers:
-      size = {'width': image.width, 'height': image.height}
-      small = image.convert('RGB')
-      small.thumbnail((_MAX_SIDE, _MAX_SIDE))
-      buffer = io.BytesIO()
-      small.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-      data = base64.b64encode(buffer.getvalue()).decode('ascii')
       self._numbers[key] = None
-      if self._num_bytes + len(data) <= MAX_BYTES:
-        self._num_bytes += len(data)
+      data = _encoded(image) if image else None
+      if self.takes(data):
         self._numbers[key] = len(self.encoded)
+        size = {'width': image.width, 'height': image.height}
         self.encoded.append({**size, 'data': data})
     return self._numbers[key]
 
-  @property
-  def num_left_out(self) -> int:
-    """How many images did not fit."""
-    return len(self._numbers) - len(self.encoded)
+  def takes(self, text: Optional[str]) -> bool:
+    """Makes room for a text, if there is as much."""
+    if text is None or self._num_bytes + len(text) > MAX_BYTES:
+      self.num_left_out += 1
+      return False
+    self._num_bytes += len(text)
+    return True
 
 
-def write(
-  path: str, template: str, pictures: Optional[Pictures] = None, **context: Any
-) -> None:
+def _encoded(image: Image.Image) -> str:
+  small = image.convert('RGB')
+  small.thumbnail((_MAX_SIDE, _MAX_SIDE))
+  buffer = io.BytesIO()
+  small.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
+  return base64.b64encode(buffer.getvalue()).decode('ascii')
+
+
+def write(path: str, template: str, pictures: Pictures, **context: Any) -> None:
   """Writes a page.
 
   Args:
@@ -114,7 +124,7 @@ def write(
   text = environment.get_template(template).render(
     # Scripts that a name smuggles in lack it, and do not run.
     nonce=secrets.token_urlsafe(16),
-    pictures=pictures.encoded if pictures else [],
+    pictures=pictures,
     **context,
   )
   files.write_text(path, text)

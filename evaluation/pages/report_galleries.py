@@ -1,6 +1,7 @@
 """Pictures of a report: worst images, dearest errors, missed objects."""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+import json
+from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
 from pycocotools import mask as mask_lib
@@ -14,21 +15,8 @@ NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
 # Of an image, what is drawn.
 _LEAST_SCORE, _MOST_DRAWN = 0.05, 100
 
-
-class Galleries(NamedTuple):
-  """Items of the galleries of a report, in order of value.
-
-  Attributes:
-    worst: images with the most errors.
-    false_positives: those of the highest scores of each type.
-    missed: objects of each class.
-    num_left_out: images that could not be read, or did not fit on the page.
-  """
-
-  worst: List[page.Item]
-  false_positives: List[page.Item]
-  missed: List[page.Item]
-  num_left_out: int
+# Items by the title of their gallery.
+Galleries = Dict[str, List[page.Item]]
 
 
 class Scenes:
@@ -43,113 +31,59 @@ class Scenes:
     self, analysis: analysis_lib.Analysis, results: run_results.Results
   ):
     self._analysis = analysis
-    self._rows = results.annotations['annotations']
-    self._detections = results.predictions
+    self._annotations = results.annotations['annotations']
+    self._predictions = results.predictions
     self._images = {e['id']: e for e in results.annotations['images']}
-    self._names = {entry.id: entry.name for entry in analysis.classes}
-    self._crowds: Dict[int, List[Dict[str, Any]]] = {}
-    for row in self._rows:
-      if row.get('iscrowd'):
-        self._crowds.setdefault(row['image_id'], []).append(row)
 
   def name(self, image: int) -> str:
     """The file name, or the id, of an image by its position."""
     image_id = int(self._analysis.images.ids[image])
     return self._images[image_id].get('file_name') or str(image_id)
 
-  def _class_name(self, position: int) -> str:
-    return self._analysis.classes[position].name
-
-  def truth(self, position: int) -> page.Box:
-    """Box of an object by its position in `Objects`."""
-    objects = self._analysis.objects
-    kind = 'truth' if objects.kept[position] else 'missed'
-    return self._box(self._rows[objects.rows[position]], kind)
-
-  def found(self, position: int) -> page.Box:
-    """Box of a detection by its position in `Detections`."""
-    detections = self._analysis.detections
-    kind = ('good', 'ignored', 'bad')[min(detections.types[position], 2)]
-    return self._box(self._detections[detections.rows[position]], kind)
-
   def truths(self, image: int) -> List[page.Box]:
     """All boxes of the groundtruth of an image, by its position."""
-    crowds = self._crowds.get(int(self._analysis.images.ids[image]), ())
-    return [self._box(row, 'ignored') for row in crowds] + [
-      self.truth(i)
-      for i in np.flatnonzero(self._analysis.objects.images == image)
-    ]
-
-  def all_found(self, image: int) -> List[page.Box]:
-    """Likewise of detections, those of the highest scores."""
-    detections = self._analysis.detections
-    rows = np.flatnonzero(
-      (detections.images == image)
-      & (detections.kept | (detections.scores >= _LEAST_SCORE))
-    )
-    rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
-    return [self.found(i) for i in rows[:_MOST_DRAWN]]
-
-  def worst(self, image: int) -> Any:
-    """All of an image: caption, sides, tags and focus of an item."""
-    images = self._analysis.images
-    caption = '{}: {} right, {} wrong, {} missed'.format(
-      self.name(image),
-      images.true_positives[image],
-      images.false_positives[image],
-      images.false_negatives[image],
-    )
-    truths = self.truths(image)
-    not_found = [box for box in truths if box.kind == 'missed']
-    return caption, (truths, not_found + self.all_found(image)), {}, None
-
-  def false_positive(self, position: int) -> Any:
-    """Likewise of a detection, by its position in `Detections`."""
-    detections, objects = self._analysis.detections, self._analysis.objects
-    error = error_types.TYPES[detections.types[position]]
-    box = self.found(position)
-    caption = f'{error}: {box.label}'
-    if detections.objects[position] >= 0:
-      of = self._class_name(objects.classes[detections.objects[position]])
-      caption += f', IoU {detections.ious[position]:.2f} with {of}'
-    name = self._class_name(detections.classes[position])
-    truths = self.truths(detections.images[position])
-    return caption, (truths, [box]), {'type': error, 'class': name}, box.bbox
-
-  def missed(self, position: int) -> Any:
-    """Likewise of an object, by its position in `Objects`."""
     objects = self._analysis.objects
-    box, name = (
-      self.truth(position),
-      self._class_name(objects.classes[position]),
-    )
-    how = 'by nothing' if objects.detections[position] < 0 else 'by a low score'
-    side = objects.areas[position] ** 0.5
-    return (
-      f'{name}, about {side:.0f} pixels, found {how}',
-      ([box], [box, *self.all_found(objects.images[position])]),
-      {'class': name, 'found': how},
-      box.bbox,
-    )
+    return [self.truth(i) for i in np.flatnonzero(objects.images == image)]
 
-  def _box(self, row: Dict[str, Any], kind: str) -> page.Box:
-    name, score = self._names[row['category_id']], row.get('score')
-    outline = ''
+  def detections(self, image: int) -> List[page.Box]:
+    """Likewise of detections, those of the highest scores, which come first."""
+    found = self._analysis.detections
+    shown = self._analysis.kept | (found.scores >= _LEAST_SCORE)
+    rows = np.flatnonzero((found.images == image) & shown)
+    return [self.detection(i) for i in rows[:_MOST_DRAWN]]
+
+  def truth(self, i: int) -> page.Box:
+    """The box of an object, by its position."""
+    entry = self._analysis.objects[i]
+    kind = 'truth' if self._analysis.found[i] else 'missed'
+    kind = 'ignored' if entry.is_crowd else kind
+    return self._box(entry, self._annotations, kind)
+
+  def detection(self, i: int) -> page.Box:
+    """The box of a detection, by its position."""
+    kind = ('good', 'ignored', 'bad')[min(self._analysis.verdicts.types[i], 2)]
+    return self._box(self._analysis.detections[i], self._predictions, kind)
+
+  def _box(self, entry, rows, kind) -> page.Box:
+    row, label = rows[entry.rows], self._analysis.classes[entry.classes]['name']
+    score, bbox, outline = row.get('score'), row.get('bbox'), ''
+    if score is not None:
+      label += f' {100 * score:.0f}%'
     if self._analysis.iou_type == 'segm':
       image = self._images[row['image_id']]
       rle = mask_utils.to_rle(
         row['segmentation'], image['height'], image['width']
       )
       outline = _outline(rle)
-      bbox = mask_lib.toBbox(rle).tolist()
-    bbox = row.get('bbox') or bbox
-    return page.Box(
-      [round(edge, 1) for edge in bbox],
-      name if score is None else f'{name} {100 * score:.0f}%',
-      kind,
-      score,
-      outline,
-    )
+      bbox = bbox or mask_lib.toBbox(rle).tolist()
+    bbox = [round(edge, 1) for edge in bbox]
+    return page.Box(bbox, label, kind, score, outline)
+
+  def item(self, image, caption, truths, found, **more: Any) -> page.Item:
+    """Objects beside detections, in an image by its position."""
+    sides = [('Groundtruth', truths), ('Detections', found)]
+    image_id = int(self._analysis.images.ids[image])
+    return page.Item(image_id, caption, sides, **more)
 
 
 def _outline(rle: Dict[str, Any]) -> str:
@@ -163,81 +97,94 @@ def _outline(rle: Dict[str, Any]) -> str:
   )
 
 
-class Choice(NamedTuple):
-  """What galleries show: positions of images, detections and objects."""
-
-  worst: List[int]
-  false_positives: List[int]
-  missed: List[int]
-
-
-def choose(analysis: analysis_lib.Analysis) -> Choice:
-  """Chooses what a reader learns most from."""
-  images, detections = analysis.images, analysis.detections
-  objects = analysis.objects
-  wrong = images.false_positives + images.false_negatives
-  worst = [i for i in np.lexsort([-wrong, images.f1]) if wrong[i]]
-  by_score = np.argsort(-detections.scores, kind='stable')
-  false_positives = [
-    i
-    for error in error_types.ERRORS[:-1]
-    for i in by_score[
-      detections.types[by_score] == error_types.TYPES.index(error)
-    ][:_NUM_OF_TYPE]
-  ]
-  not_found = np.flatnonzero(~objects.kept)
-  # The large ones of each class in turns: whoever looks sees what they are.
-  not_found = not_found[np.argsort(-objects.areas[not_found], kind='stable')]
-  turns: List[Tuple[int, int]] = []
-  counts: Dict[int, int] = {}
-  for i in not_found:
-    class_id = int(objects.classes[i])
-    counts[class_id] = counts.get(class_id, 0) + 1
-    turns.append((counts[class_id], int(i)))
-  missed = [i for turn, i in sorted(turns) if turn <= _NUM_OF_CLASS]
-  return Choice(worst[:NUM_WORST], false_positives, missed[:_NUM_MISSED])
-
-
 def build(
-  analysis: analysis_lib.Analysis,
-  results: run_results.Results,
-  pictures: page.Pictures,
+  analysis: analysis_lib.Analysis, results: run_results.Results
 ) -> Galleries:
-  """Makes the items of galleries; those without a picture are absent.
+  """What a reader learns most from; `picture` of an item is an image's id."""
+  scenes = Scenes(analysis, results)
+  return {
+    'Worst images': list(_worst(analysis, scenes)),
+    'Dearest false positives': list(_false_positives(analysis, scenes)),
+    'Missed objects': list(_missed(analysis, scenes)),
+  }
 
-  Args:
-    analysis: of the run.
-    results: what it was made from.
-    pictures: gets the images.
+
+def _worst(analysis, scenes) -> Iterator[page.Item]:
+  images = analysis.images
+  wrong = images.wrong + images.missed
+  order = np.lexsort([-wrong, images.f1])
+  for i in order[wrong[order] > 0][:NUM_WORST]:
+    caption = '{}: {} right, {} wrong, {} missed'.format(
+      scenes.name(i), *(images[i][k] for k in ('right', 'wrong', 'missed'))
+    )
+    truths = scenes.truths(i)
+    not_found = [box for box in truths if box.kind == 'missed']
+    yield scenes.item(i, caption, truths, not_found + scenes.detections(i))
+
+
+def _false_positives(analysis, scenes) -> Iterator[page.Item]:
+  """Of the highest scores of each type."""
+  detections, verdicts = analysis.detections, analysis.verdicts
+  by_score = np.argsort(-detections.scores, kind='stable')
+  for error in error_types.ERRORS[:-1]:
+    is_error = verdicts.types[by_score] == error_types.TYPES.index(error)
+    for i in by_score[is_error][:_NUM_OF_TYPE]:
+      box, image = scenes.detection(i), detections.images[i]
+      caption, about = f'{error}: {box.label}', verdicts.objects[i]
+      if about >= 0:
+        name = analysis.classes[analysis.objects.classes[about]]['name']
+        caption += f', IoU {verdicts.ious[i]:.2f} with {name}'
+      name = analysis.classes[detections.classes[i]]['name']
+      yield scenes.item(
+        image,
+        caption,
+        scenes.truths(image),
+        [box],
+        tags={'type': error, 'class': name},
+        focus=box.bbox,
+      )
+
+
+def _missed(analysis, scenes) -> Iterator[page.Item]:
+  """The large ones of each class in turns: one sees what they are."""
+  objects = analysis.objects
+  missed = np.flatnonzero(~analysis.found & ~objects.is_crowd)
+  missed = missed[np.lexsort((-objects.areas[missed], objects.classes[missed]))]
+  classes = objects.classes[missed]
+  turns = np.arange(len(missed)) - np.searchsorted(classes, classes)
+  order = np.argsort(turns, kind='stable')
+  for i in missed[order][turns[order] < _NUM_OF_CLASS][:_NUM_MISSED]:
+    box, image = scenes.truth(i), objects.images[i]
+    how = 'nothing' if analysis.verdicts.finders[i] < 0 else 'a low score'
+    side = objects.areas[i] ** 0.5
+    caption = f'{box.label}, about {side:.0f} pixels, found by {how}'
+    tags = {'class': box.label, 'found': f'by {how}'}
+    found = [box, *scenes.detections(image)]
+    yield scenes.item(image, caption, [box], found, tags=tags, focus=box.bbox)
+
+
+def with_pictures(
+  galleries: Galleries, results: run_results.Results, pictures: page.Pictures
+) -> Galleries:
+  """Gives items the numbers of their pictures; those without are left out.
 
   Raises:
     errors.DataError: none of the images is where they should be.
   """
-  choice, scenes = choose(analysis), Scenes(analysis, results)
-  wrong, missed = choice.false_positives, choice.missed
-  shown = (
-    (choice.worst, choice.worst, scenes.worst),
-    (wrong, analysis.detections.images[wrong], scenes.false_positive),
-    (missed, analysis.objects.images[missed], scenes.missed),
-  )
-  ids = analysis.images.ids
+  ids = [item.picture for items in galleries.values() for item in items]
+  if results.images is None or not ids:
+    return {}
   image_of = image_lookup.lookup(
-    results.images,
-    results.annotations,
-    [int(ids[image]) for _, images, _ in shown for image in images],
-    results.regenerate_source_id,
+    results.images, results.annotations, ids, results.regenerate_source_id
   )
   numbers: Dict[int, Optional[int]] = {}
-
-  def items(positions, images, describe) -> Iterator[page.Item]:
-    for position, image_id in zip(positions, ids[list(images)].tolist()):
-      if image_id not in numbers:
-        loaded = image_of(image_id)
-        numbers[image_id] = loaded and pictures.add(image_id, loaded)
-      if numbers[image_id] is not None:
-        caption, sides, tags, focus = describe(position)
-        titled = list(zip(('Groundtruth', 'Detections'), sides))
-        yield page.Item(numbers[image_id], caption, titled, tags, focus)
-
-  made = [list(items(*of_gallery)) for of_gallery in shown]
-  return Galleries(*made, list(numbers.values()).count(None))
+  shown: Galleries = {}
+  for title, items in galleries.items():
+    shown[title] = []
+    for item in items:
+      key = item.picture
+      if key not in numbers:
+        numbers[key] = pictures.add(key, image_of(key))
+      if numbers[key] is not None and pictures.takes(json.dumps(item)):
+        shown[title].append(item._replace(picture=numbers[key]))
+  return shown

@@ -1,5 +1,6 @@
 """What a report is made from: results of a run and what is known of it."""
 
+import itertools
 import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -19,7 +20,7 @@ class Results(NamedTuple):
     predictions: detections in COCO's result format with compressed run
       lengths, or what `ClassificationEvaluator` writes.
     annotations: groundtruth in COCO's format; None of classes of images.
-    names: of classes by id; {}: those of the annotations.
+    names: of classes of images by id.
     images: folder or pattern of TFRecords; None: no pictures.
     params: the whole config, if known.
     model_dir: of the run, or ''.
@@ -78,15 +79,13 @@ def of_model_dir(model_dir: str, params: Optional[Any] = None) -> Results:
   return results._replace(
     title=os.path.basename(os.path.normpath(model_dir)) + step,
     predictions=predictions,
-    annotations=_groundtruth(results, predictions),
+    annotations=_groundtruth(results, predictions, names),
     names=names,
     images=settings.eval_file_pattern,
   )
 
 
-def _groundtruth(
-  results: Results, predictions: List[Dict[str, Any]]
-) -> Optional[Dict[str, Any]]:
+def _groundtruth(results, predictions, names) -> Optional[Dict[str, Any]]:
   """What the evaluator had, of the images that it evaluated."""
   settings = results.params.eval
   if 'predicted' in predictions[0]:
@@ -103,21 +102,20 @@ def _groundtruth(
       results.regenerate_source_id,
     )
     limit = factory.parser_settings(results.params).max_num_instances
-    content['annotations'] = _first(content['annotations'], limit)
+    # Labels have room for the first ones of an image.
+    content['annotations'] = [
+      row
+      for _, of_image in itertools.groupby(
+        content['annotations'], key=lambda row: row['image_id']
+      )
+      for row in itertools.islice(of_image, limit)
+    ]
   evaluated = {row['image_id'] for row in predictions}
-  content['images'] = [e for e in content['images'] if e['id'] in evaluated]
-  content['annotations'] = [
-    row for row in content['annotations'] if row['image_id'] in evaluated
-  ]
+  for key, name in (('images', 'id'), ('annotations', 'image_id')):
+    content[key] = [row for row in content[key] if row[name] in evaluated]
+  for entry in content['categories']:
+    entry['name'] = names.get(entry['id'], entry.get('name'))
   return content
-
-
-def _first(rows: List[Dict[str, Any]], limit: int) -> List[Dict[str, Any]]:
-  """The objects that labels have room for, the first ones of an image."""
-  counts: Dict[int, int] = {}
-  for row in rows:
-    counts[row['image_id']] = row['number'] = counts.get(row['image_id'], 0) + 1
-  return [row for row in rows if row.pop('number') <= limit]
 
 
 def facts(results: Results) -> Dict[str, Any]:

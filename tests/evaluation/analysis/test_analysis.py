@@ -41,7 +41,8 @@ def small():
 
 
 def test_classes(small):
-  assert [c[:3] for c in small.classes] == [
+  numbers = [tuple(c.values()) for c in small.classes]
+  assert [c[:3] for c in numbers] == [
     (1, 'class a', 2),
     (2, 'class b', 1),
     (3, 'class c', 1),
@@ -49,36 +50,35 @@ def test_classes(small):
   ]
   # Class a: wrong, right, wrong, wrong, one of two found.
   half = 0.5 * 51 / 101
-  assert small.classes[0][3:] == pytest.approx(
+  assert numbers[0][3:] == pytest.approx(
     (half, half, half, 0.5, 2 / 4, 0.9), abs=1e-7
   )
-  assert small.classes[1][3:] == pytest.approx((1, 1, 1, 1, 1, 0.85))
+  assert numbers[1][3:] == pytest.approx((1, 1, 1, 1, 1, 0.85))
   # Nothing is right: cut where all classes together are best.
-  assert small.classes[2][3:] == pytest.approx((0, 0, 0, 0, 0, 0.85))
-  assert small.classes[3][3:] == pytest.approx((-1, -1, -1, -1, 0, 0.85))
+  assert numbers[2][3:] == pytest.approx((0, 0, 0, 0, 0, 0.85))
+  assert numbers[3][3:] == pytest.approx((-1, -1, -1, -1, 0, 0.85))
   assert small.metrics['AP'] == pytest.approx((half + 1) / 3, abs=1e-7)
   assert pytest.approx((half + 1) / 3) == small.errors.AP50
 
 
 def test_sizes(small):
-  assert [size[:2] for size in small.sizes] == [
-    ('small', 3),
-    ('medium', 0),
-    ('large', 1),
+  assert [tuple(size.values())[:3] for size in small.sizes] == [
+    ('small', 3, 2),
+    ('medium', 0, 0),
+    ('large', 1, 0),
   ]
-  assert [size.found for size in small.sizes] == [2, 0, 0]
-  assert [size.AP for size in small.sizes] == [
+  assert [size['AP'] for size in small.sizes] == [
     small.metrics[name] for name in ('APs', 'APm', 'APl')
   ]
-  assert small.sizes[1].AR == -1
+  assert small.sizes[1]['AR'] == -1
 
 
 def test_curves(small):
-  assert list(small.precision_recall) == [None, 1, 2, 3]
+  assert list(small.precision_recall) == [1, 2, 3, None]
   curve = small.precision_recall[1]
-  assert curve.iou_50.tolist() == 51 * [0.5] + 50 * [0]
-  assert curve.mean == pytest.approx(curve.iou_50)
-  over_all = small.precision_recall[None].iou_75
+  assert curve[0].tolist() == 51 * [0.5] + 50 * [0]
+  assert curve[2] == pytest.approx(curve[0])
+  over_all = small.precision_recall[None][1]
   assert over_all == pytest.approx(51 * [0.5] + 50 * [1 / 3])
 
 
@@ -99,10 +99,10 @@ def test_confusion_where_nothing_is_right():
     (1, 2, _A, 0.9), (1, 2, _B, 0.8), (1, 1, _C, 0.7), (1, 2, _C, 0.6)
   )
   numbers = analysis.analyse(truth, found)
-  assert [entry.best_score for entry in numbers.classes] == [0.8, 0.8]
+  assert [entry['best_score'] for entry in numbers.classes] == [0.8, 0.8]
   assert numbers.confusion.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 0]]
   nothing = analysis.analyse(truth, [])
-  assert [entry.best_score for entry in nothing.classes] == [np.inf, np.inf]
+  assert [entry['best_score'] for entry in nothing.classes] == [np.inf, np.inf]
   assert nothing.confusion.tolist() == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]
   assert np.isnan(nothing.calibration.error)
   assert nothing.images.f1.tolist() == [0]
@@ -113,25 +113,24 @@ def test_entries(small):
   assert found.rows.tolist() == [0, 1, 3, 2, 4, 5, 6, 7]
   assert found.images.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
   assert found.scores[:3].tolist() == [0.99, 0.9, 0.85]
-  assert found.objects.tolist() == [-1, 0, 2, 1, 0, 3, -1, -1]
-  assert found.ious == pytest.approx([0, 1, 1, 1, 1, 0.99, 0, 0])
-  assert found.kept.tolist() == [True] * 3 + [False] * 2 + [True] + [False] * 2
-  assert small.objects.rows.tolist() == [0, 1, 2, 4]  # Without the crowd.
-  assert small.objects.areas.tolist() == [100, 100, 100, 10000]
-  assert small.objects.detections.tolist() == [1, -1, 2, -1]
-  assert small.objects.kept.tolist() == [True, False, True, False]
-  assert not small.objects.missed.any()
-  assert small.images.ids.tolist() == [1, 2, 3]
-  assert small.images.true_positives.tolist() == [2, 0, 0]
-  assert small.images.false_positives.tolist() == [0, 1, 0]
-  assert small.images.false_negatives.tolist() == [1, 1, 0]
-  assert small.images.f1.tolist() == [0.8, 0, 1]
+  # Of the objects, the one at 3 is the crowd.
+  assert small.verdicts.objects.tolist() == [-1, 0, 2, 1, 0, 4, -1, -1]
+  assert small.verdicts.ious == pytest.approx([0, 1, 1, 1, 1, 0.99, 0, 0])
+  assert small.kept.tolist() == [True] * 3 + [False] * 2 + [True] + [False] * 2
+  assert small.objects.rows.tolist() == [0, 1, 2, 3, 4]
+  assert small.objects.areas.tolist() == [100, 100, 100, 2500, 10000]
+  assert small.verdicts.finders.tolist() == [1, -1, 2, -1, -1]
+  assert small.found.tolist() == [True, False, True, False, False]
+  assert not small.verdicts.missed.any()
+  assert small.images.tolist() == [
+    (1, 2, 0, 1, 0.8),
+    (2, 0, 1, 1, 0),
+    (3, 0, 0, 0, 1),
+  ]
 
 
 def test_scores_leave_out_what_lies_in_crowds(small):
-  assert small.histogram.true_positives.sum() == 2
-  assert small.histogram.false_positives.sum() == 5
-  assert small.calibration.counts.sum() == 7
+  assert small.histogram.sum(axis=1).tolist() == [2, 5]
 
 
 def test_a_groundtruth_without_classes_is_told():
@@ -154,21 +153,19 @@ def _noisy(share, num_images=30):
 
 def test_differences_are_of_the_same_resamples():
   half, most = _noisy(0.5), _noisy(0.6)
-  found = comparison.compare(half, most)
-  recall = found['ARmax100']
-  assert recall[:3] == pytest.approx((0.5, 0.6, 0.1), abs=0.01)
+  of_metrics, of_classes = comparison.compare(half, most)
+  found = {entry.name: entry[1:] for entry in of_metrics}
+  assert found['ARmax100'][:3] == pytest.approx((0.5, 0.6, 0.1), abs=0.01)
+  least, most_of_it = found['ARmax100'][3]
   # The better run finds all that the other does, so that it is never worse.
-  assert 0 <= recall.interval[0] < 0.1 < recall.interval[1] < 0.25
+  assert 0 <= least < 0.1 < most_of_it < 0.25
   low, high = half.intervals['ARmax100']
-  assert recall.interval[1] - recall.interval[0] < 0.8 * (high - low)
+  assert most_of_it - least < 0.8 * (high - low)
   assert found['APm'] == (-1, -1, 0, (-1, -1))
-  same = comparison.compare(half, half)
-  assert same['AP'].difference == 0
-  assert same['AP'].interval == (0, 0)
-  of_classes = comparison.compare_classes(half, most)
-  assert list(of_classes) == [1, 2]
-  assert of_classes[1].difference == pytest.approx(
-    most.classes[0].AP - half.classes[0].AP
+  assert comparison.compare(half, half)[0][0][3:] == (0, (0, 0))
+  assert [entry.name for entry in of_classes] == ['class a', 'class b']
+  assert of_classes[0].difference == pytest.approx(
+    most.classes[0]['AP'] - half.classes[0]['AP']
   )
 
 
@@ -200,27 +197,25 @@ def test_published_metrics_come_out_and_all_numbers_agree(kind, num_errors):
     os.path.join(_folder(), 'instances_val2014_100.json'), kind == 'segm'
   )
   found = _load(f'detections_{kind}.json')
-  result = sets.coco_result(truth, found, kind)
-  numbers = analysis.analyse(truth, found, kind, result=result)
+  numbers = analysis.analyse(truth, found, kind)
   published = _load('published_metrics.json')[kind]
   assert {name: f'{v:.3f}' for name, v in numbers.metrics.items()} == {
     name: f'{value:.3f}' for name, value in published.items()
   }
   weights = np.ones([1, 100], np.uint8)
-  again = bootstrap.replicates(sets.match(truth, found, kind), weights)
-  assert np.float32(again.metrics[0]).tolist() == list(numbers.metrics.values())
+  again, _ = bootstrap.replicates(sets.match(truth, found, kind), weights)
+  assert np.float32(again[0]).tolist() == list(numbers.metrics.values())
   assert pytest.approx(numbers.metrics['AP50'], abs=1e-6) == numbers.errors.AP50
   assert all(low < high for low, high in numbers.intervals.values())
-  curve = numbers.precision_recall[None]
-  assert np.mean(curve.mean) == pytest.approx(numbers.metrics['AP'], abs=1e-6)
-  assert np.mean(curve.iou_75) == pytest.approx(
-    numbers.metrics['AP75'], abs=1e-6
+  means = numbers.precision_recall[None].mean(axis=1)
+  assert means == pytest.approx(
+    [numbers.metrics[name] for name in ('AP50', 'AP75', 'AP')], abs=1e-6
   )
-  objects = sum(c.objects for c in numbers.classes)
-  assert objects == len(numbers.objects.rows) == 830
+  objects = sum(c['objects'] for c in numbers.classes)
+  assert objects == np.sum(~numbers.objects.is_crowd) == 830
   assert numbers.confusion[:-1].sum() == objects
-  assert numbers.confusion[:-1, :-1].trace() == numbers.objects.kept.sum()
-  assert numbers.images.true_positives.sum() == numbers.objects.kept.sum()
-  counts = np.bincount(numbers.detections.types, minlength=7)
-  assert list(numbers.errors.counts.values()) == num_errors
+  assert numbers.confusion[:-1, :-1].trace() == numbers.found.sum()
+  assert numbers.images.right.sum() == numbers.found.sum()
+  counts = np.bincount(numbers.verdicts.types, minlength=7)
+  assert numbers.errors.counts.sum(axis=0).tolist() == num_errors
   assert counts[2:].tolist() == num_errors[:-1]

@@ -19,16 +19,14 @@ def test_the_metrics_of_matches_are_those_of_coco(iou_type):
   matches = sets.match(truth, found, iou_type)
   assert matches.objects.is_crowd.sum() > 10
   assert len(matches.detections.rows) < len(found)  # More than 100 of a class.
-  numbers = bootstrap.replicates(matches, np.ones([1, 40], np.uint8))
+  metrics, class_ap = bootstrap.replicates(matches, np.ones([1, 40], np.uint8))
   expected = list(coco_metrics.coco_metrics(result).values())
-  assert (
-    np.nan_to_num(np.float32(numbers.metrics[0]), nan=-1).tolist() == expected
-  )
+  assert np.nan_to_num(np.float32(metrics[0]), nan=-1).tolist() == expected
   of_classes = coco_metrics.category_metrics(result, {})
   expected = [of_classes[f'Precision mAP ByCategory/{i}'] for i in (1, 2, 3, 4)]
   assert expected[-1] == -1  # Detections without any object.
   np.testing.assert_allclose(
-    np.nan_to_num(numbers.class_ap[0], nan=-1), expected, atol=6e-8
+    np.nan_to_num(class_ap[0], nan=-1), expected, atol=6e-8
   )
 
 

@@ -11,7 +11,13 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from evaluation import detection_file
-from evaluation.pages import image_lookup, page, report_page, run_results
+from evaluation.pages import (
+  compare_page,
+  image_lookup,
+  page,
+  report_page,
+  run_results,
+)
 from tests import chromium, programs, record_factory
 from tests.evaluation.pages import shown_metrics
 from tools import score_detections
@@ -263,6 +269,18 @@ def test_masks(tmp_path):
   # The outline of the first cat.
   assert '"M10 10 10 50 50 50 50 10Z"' in output.read_text()
 
+  # Where one run has boxes alone, those are compared.
+  boxes = results._replace(
+    title='boxes', predictions=json.loads(json.dumps(_FOUND))
+  )
+  compare_page.write(str(output), results, boxes)
+  assert (
+    '4 images.' in output.read_text() and ', masks' not in output.read_text()
+  )
+  classes = run_results.Results('classes', [])
+  with pytest.raises(errors.DataError, match='need boxes, or masks'):
+    compare_page.write(str(output), results, classes)
+
 
 def test_nothing_is_found(tmp_path):
   nothing = _box(1, 1, 0, 0, 0, 0, score=0.0)
@@ -336,6 +354,7 @@ def test_classifier(tmp_path):
   assert shown_metrics.read(output) == metrics
   captions = re.findall('"caption": "(.*?)"', output.read_text())
   assert captions == ['red, taken for blue 90%', 'red, taken for blue 60%']
+  assert '>2</td><td style="--share: 0.500"' in output.read_text()
 
 
 @pytest.mark.parametrize(
@@ -382,3 +401,8 @@ def test_full_page_leaves_images_out(monkeypatch):
   assert pictures.add('a', images[0]) == 0
   assert pictures.add('c', images[2]) is None
   assert pictures.num_left_out == 1
+  # What is drawn counts, too.
+  assert pictures.takes(int(0.4 * size) * 'x') and not pictures.takes(
+    size * 'x'
+  )
+  assert pictures.num_left_out == 2
