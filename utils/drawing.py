@@ -1,6 +1,8 @@
 """Drawing of boxes and masks with labels."""
 
+import base64
 import colorsys
+import io
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import cv2
@@ -220,3 +222,15 @@ def _draw_label(draw, place, text, font, color) -> None:
     font=font,
     fill='black' if luminance > 130 else 'white',
   )
+
+
+def svg_path(polygons: Iterable[Sequence[int]]) -> str:
+  """Returns polygons x0, y0, x1, y1, ... as data of an SVG path."""
+  return ''.join(f'M{" ".join(map(str, polygon))}Z' for polygon in polygons)
+
+
+def base64_jpeg(image: Image.Image) -> str:
+  """Returns an image as a page holds it."""
+  buffer = io.BytesIO()
+  image.save(buffer, 'JPEG', quality=80)
+  return base64.b64encode(buffer.getvalue()).decode('ascii')

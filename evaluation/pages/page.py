@@ -1,7 +1,5 @@
 """A page of one file: theme, pictures, galleries."""
 
-import base64
-import io
 import os
 import secrets
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -9,11 +7,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import jinja2
 from PIL import Image
 
-from utils import files
+from utils import drawing, files
 
 # Pixels of the longer side of a picture on a page.
 _MAX_SIDE = 900
-_JPEG_QUALITY = 78
 # Of pictures and what is drawn on them, as text.
 MAX_BYTES = 20 * 10**6
 
@@ -78,7 +75,11 @@ class Pictures:
     """
     if key not in self._numbers:
       self._numbers[key] = None
-      data = _encoded(image) if image else None
+      data = None
+      if image:
+        small = image.convert('RGB')
+        small.thumbnail((_MAX_SIDE, _MAX_SIDE))
+        data = drawing.base64_jpeg(small)
       if self.takes(data):
         self._numbers[key] = len(self.encoded)
         size = {'width': image.width, 'height': image.height}
@@ -92,14 +93,6 @@ class Pictures:
       return False
     self._num_bytes += len(text)
     return True
-
-
-def _encoded(image: Image.Image) -> str:
-  small = image.convert('RGB')
-  small.thumbnail((_MAX_SIDE, _MAX_SIDE))
-  buffer = io.BytesIO()
-  small.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-  return base64.b64encode(buffer.getvalue()).decode('ascii')
 
 
 def write(path: str, template: str, pictures: Pictures, **context: Any) -> None:

@@ -9,7 +9,7 @@ from pycocotools import mask as mask_lib
 from evaluation.analysis import analysis as analysis_lib
 from evaluation.analysis import error_types
 from evaluation.pages import image_lookup, page, run_results
-from utils import mask_utils
+from utils import drawing, mask_utils
 
 NUM_WORST, _NUM_OF_TYPE, _NUM_OF_CLASS, _NUM_MISSED = 60, 24, 12, 120
 # Of an image, what is drawn.
@@ -91,10 +91,7 @@ def _outline(rle: Dict[str, Any]) -> str:
   x, y, width, height = (int(edge) for edge in mask_lib.toBbox(rle))
   pixels = mask_lib.decode(rle)[y : y + height, x : x + width]
   window = mask_utils.MaskWindow(y, x, np.ascontiguousarray(pixels))
-  return ''.join(
-    'M{}Z'.format(' '.join(map(str, polygon)))
-    for polygon in mask_utils.window_polygons(window)
-  )
+  return drawing.svg_path(mask_utils.window_polygons(window))
 
 
 def build(

@@ -1,7 +1,5 @@
 """Page with all images and their detections."""
 
-import base64
-import io
 import os
 import secrets
 import tempfile
@@ -18,7 +16,6 @@ LEAST_SCORE = 0.05
 # Sides of the pictures, so that a page of hundreds opens.
 _LARGE = 1280
 _THUMBNAIL = 400
-_JPEG_QUALITY = 80
 _TEMPLATE = 'page.html'
 
 
@@ -72,13 +69,13 @@ class HtmlWriter(writers.TextWriter):
         if masks is not None:
           color = _hex(drawing.mask_color(class_id, row))
           outlines.append(
-            [color, _svg_path(mask_utils.window_polygons(masks[row]))]
+            [color, drawing.svg_path(mask_utils.window_polygons(masks[row]))]
           )
     large = Image.fromarray(result.pixels)
     large.thumbnail((_LARGE, _LARGE))
     small = large.copy()
     small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    encoded = [_base64_jpeg(picture) + '\n' for picture in (small, large)]
+    encoded = [drawing.base64_jpeg(each) + '\n' for each in (small, large)]
     self._images.append(
       {
         'name': result.name,
@@ -152,15 +149,3 @@ def _common_folder(names: List[str]) -> str:
 
 def _hex(color: Tuple[int, int, int]) -> str:
   return '#{:02x}{:02x}{:02x}'.format(*color)
-
-
-def _svg_path(polygons: List[List[int]]) -> str:
-  return ''.join(
-    'M{}Z'.format(' '.join(map(str, polygon))) for polygon in polygons
-  )
-
-
-def _base64_jpeg(image: Image.Image) -> str:
-  buffer = io.BytesIO()
-  image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-  return base64.b64encode(buffer.getvalue()).decode('ascii')
