@@ -178,10 +178,19 @@ class Runner:
           raise
         _log.warning('%s was deleted before it was evaluated.', path)
         continue
-      if checkpoint.step_of(path) >= self._params.train.total_steps or (
+      step, last = checkpoint.step_of(path), self._params.train.total_steps
+      if step >= last or (
         best_checkpoint.is_kept_one(self._model_dir) or self._is_stopped_early()
       ):
         return self._ended(metrics)
+      if step == checkpoint.latest_step(self._model_dir):
+        # The training may have been stopped for good.
+        self._report()
+        _log.info(
+          'Waiting for what is after step %d, up to %d (train.total_steps).',
+          step,
+          last,
+        )
     if not metrics:
       raise errors.UserError(
         f"No checkpoint appeared in model_dir '{self._model_dir}' within "
@@ -285,9 +294,12 @@ class Runner:
     """Shows the metrics of the last checkpoint beside those of the best."""
     step = checkpoint.latest_step(self._model_dir)
     best_checkpoint.BestCheckpoint(self._params).print_beside(metrics, step)
+    self._report()
+    return metrics
+
+  def _report(self) -> None:
     if self._reports:
       evaluation_lib.write_report(self._params)
-    return metrics
 
   def _evaluate(self, path: Optional[str] = None) -> Dict[str, float]:
     """Evaluates a checkpoint, by default the latest."""

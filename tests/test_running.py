@@ -229,6 +229,24 @@ def test_eval_mode_ends_at_the_last_step(trained):
   _check_report(model_dir / 'eval_last')
 
 
+@pytest.mark.slow
+def test_eval_mode_reports_before_it_waits(trained, caplog, monkeypatch):
+  model_dir, records, _ = trained
+  params = tiny_run.resolve(
+    model_dir, records, {'train': {'total_steps': 9}, 'eval': {'suffix': '_9'}}
+  )
+  waited = []
+  monkeypatch.setattr(
+    evaluation,
+    'write_report',
+    lambda params: waited.append('No new checkpoint' in caplog.text),
+  )
+  with caplog.at_level('INFO'):
+    runner_lib.Runner(params, trains=False, reports=True).evaluate()
+  assert 'after step 3, up to 9 (train.total_steps)' in caplog.text
+  assert waited == [False, True]
+
+
 def test_eval_mode_without_checkpoint_times_out(tmp_path, caplog):
   params = tiny_run.resolve(
     tmp_path / 'model',

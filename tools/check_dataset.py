@@ -40,11 +40,11 @@ def _table(findings: List[Any]) -> Any:
   import rich.table
 
   table = rich.table.Table()
-  table.add_column('finding', ratio=2)
+  table.add_column('finding', ratio=2, overflow='fold')
   for name in ('severity', 'set', 'count'):
     table.add_column(name)
   table.add_column('example', ratio=2, overflow='fold')
-  table.add_column('what to do', ratio=3)
+  table.add_column('what to do', ratio=3, overflow='fold')
   for found in findings:
     example = _LONG_NAME.sub(r'\1', found.example)
     table.add_row(

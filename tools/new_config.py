@@ -65,7 +65,11 @@ def main(argv: List[str]) -> None:
   if FLAGS.images_per_second:
     rate = speed.told(FLAGS.images_per_second, data.num_classes)
   else:
-    print('Measuring training steps ...', flush=True)
+    print(
+      'Measuring training steps, half a minute on a quiet machine; '
+      '--images_per_second does without ...',
+      flush=True,
+    )
     rate = speed.measured(data, candidates, FLAGS.minutes)
   chosen, longer = (
     plan.choose(data, candidates, minutes, rate)

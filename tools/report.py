@@ -31,9 +31,9 @@ def main(argv):
   if len(arguments) != 1 + FLAGS.compare + (not are_runs):
     raise errors.ConfigError(
       'Needed are {} and one of annotations, or {}; given: {}.'.format(
-        *('two files of predictions', 'two model_dirs')
+        *('two files of predictions', 'two existing model_dirs')
         if FLAGS.compare
-        else ('a file of predictions', 'a model_dir'),
+        else ('a file of predictions', 'an existing model_dir'),
         ' '.join(arguments) or 'nothing',
       )
     )

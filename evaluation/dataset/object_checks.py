@@ -301,8 +301,8 @@ CHECKS = [
   Check(
     WARNING,
     'classes without objects, or in one set alone',
-    'Nothing is learned, or measured, of them: split by class '
-    '(tools/create_tf_record.py --split), or lower architecture.num_classes.',
+    'Nothing is learned, or measured, of them. Are class ids shifted by one? '
+    'If not, split by class (tools/create_tf_record.py --split).',
     _missing_classes,
     sampled=False,
   ),

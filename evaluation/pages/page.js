@@ -53,7 +53,9 @@ function draw(parent, item, boxes, threshold, isLarge) {
   const svg = make('svg', {class: 'picture', viewBox: isLarge ? `0 0 ${width} ${height}` : view(item, width, height)}, parent);
   make('image', {width, height, href: 'data:image/jpeg;base64,' + source.textContent}, svg);
   // The highest scores come last, so that they end up on top.
-  const shown = boxes.filter(box => box.score === null || box.score >= threshold);
+  // What a thumbnail is about is there whatever its score.
+  const shown = boxes.filter(box =>
+    box.score === null || box.score >= threshold || String(box.bbox) === String(item.focus));
   for (const box of shown.sort((a, b) => a.score - b.score)) {
     const [x, y, w, h] = box.bbox;
     const group = make('g', {class: box.kind}, svg);

@@ -360,7 +360,7 @@ def test_classifier(tmp_path):
 @pytest.mark.parametrize(
   'arguments, message',
   [
-    ([], 'one of annotations, or a model_dir; given: nothing.'),
+    ([], 'one of annotations, or an existing model_dir; given: nothing.'),
     (['found.json', 'truth.json', '--images=.'], "'.' holds none of 3 images"),
     (['.'], "params.yaml' cannot be read"),
   ],
