@@ -1,7 +1,7 @@
 """Reader of image files of any kind."""
 
 import io
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -23,6 +23,9 @@ _JPEG_FORMATS = ('JPEG', 'MPO')
 FORMATS_OF_TRAINING = (*_JPEG_FORMATS, 'PNG', 'BMP', 'GIF')
 # Of larger JPEGs TensorFlow decodes an eighth, but not always the whole.
 _MAX_SMALL = 2**26
+# Of images that are decoded at a time.
+_MAX_TOGETHER = 2**24
+_SIZE_IN_PNG = 16  # Its position in the file.
 _FORMATS_OF_RECORDS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG'}
 
 
@@ -100,12 +103,21 @@ class Decoder:
     self._bound_name = bound_name
     with tf.Graph().as_default() as graph:
       encoded = tf.placeholder(tf.string, [])
-      fetches = (image_decoding.decode_image(encoded), _stored_shape(encoded))
+      paths = tf.placeholder(tf.string, [None])
+      fetches = [
+        (image_decoding.decode_image(encoded), encoded),
+        (_stored_shape(encoded), encoded),
+        (tf.map_fn(_read_file, paths, (tf.string, tf.int32)), paths),
+      ]
     session = tf.Session(
-      graph=graph, config=tf.ConfigProto(device_count={'GPU': 0})
+      graph=graph,
+      # Each caller's thread does its own work.
+      config=tf.ConfigProto(
+        device_count={'GPU': 0}, inter_op_parallelism_threads=-1
+      ),
     )
-    self._decode, self._stored_shape = (
-      session.make_callable(fetch, [encoded]) for fetch in fetches
+    self._decode, self._stored_shape, self._read_files = (
+      session.make_callable(fetch, [feed]) for fetch, feed in fetches
     )
 
   def open(self, encoded: bytes, as_in_training: bool = False) -> Opened:
@@ -156,13 +168,29 @@ class Decoder:
       turn == 1 and (_is_plain(image) or _is_plain_png(image, encoded)),
     )
 
-  def encode_for_record(self, encoded: bytes) -> Encoded:
+  def read_files(
+    self, paths: Sequence[str]
+  ) -> List[Tuple[bytes, Optional[np.ndarray]]]:
+    """Reads several files by all cores, as arguments of `encode_for_record`.
+
+    Raises:
+      tf.errors.OpError: one of them cannot be read or decoded as it is.
+    """
+    return [
+      (encoded, shape if shape.all() else None)
+      for encoded, shape in zip(*self._read_files(list(paths)))
+    ]
+
+  def encode_for_record(
+    self, encoded: bytes, stored_shape: Optional[np.ndarray] = None
+  ) -> Encoded:
     """Returns what training decodes to the pixels of this reader.
 
     These are the bytes themselves if possible, else an RGB PNG of the pixels.
 
     Args:
       encoded: content of an image file.
+      stored_shape: by `read_files`, which takes less time.
 
     Raises:
       DataError: it is no image, damaged, or too large.
@@ -172,7 +200,11 @@ class Decoder:
     for format_name, start in _FORMATS_OF_RECORDS.items():
       if opened.orientation == 1 and encoded.startswith(start):
         stored_as = format_name
-    if stored_as and opened.is_plain and self._is_whole(encoded, opened):
+    if (
+      stored_as
+      and opened.is_plain
+      and self._is_whole(encoded, opened, stored_shape)
+    ):
       return Encoded(encoded, stored_as, *opened.size)
     picture = opened.decode()
     height, width = picture.pixels.shape[:2]
@@ -195,15 +227,18 @@ class Decoder:
     except errors.DataError:
       return False
 
-  def _is_whole(self, encoded: bytes, opened: Opened) -> bool:
+  def _is_whole(
+    self, encoded: bytes, opened: Opened, shape: Optional[np.ndarray]
+  ) -> bool:
     """Whether training decodes a plain image, to the size of its header."""
     is_small = opened.num_pixels <= _MAX_SMALL
     is_jpeg = encoded.startswith(_FORMATS_OF_RECORDS['JPEG'])
     scale = 8 if is_small and is_jpeg else 1
     try:
-      shape = (
-        self._stored_shape(encoded) if is_small else self._decode(encoded).shape
-      )
+      if not is_small:
+        shape = self._decode(encoded).shape
+      elif shape is None:
+        shape = self._stored_shape(encoded)
     except tf.errors.OpError:
       return False
     height, width, _ = shape
@@ -223,6 +258,38 @@ def _stored_shape(encoded: tf.Tensor) -> tf.Tensor:
     lambda: tf.shape(tf.image.decode_jpeg(encoded, 3, ratio=8)),
     lambda: tf.shape(image_decoding.decode_image(encoded)),
   )
+
+
+def _read_file(path: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+  """Content and `_stored_shape`, which is 0 if that takes much memory."""
+  encoded = tf.io.read_file(path)
+
+  def shape_if_small(size, decode):
+    return tf.cond(
+      _num_pixels(size) <= _MAX_TOGETHER,
+      lambda: tf.shape(decode()),
+      lambda: tf.zeros([3], tf.int32),
+    )
+
+  def of_jpeg():
+    return shape_if_small(
+      tf.image.extract_jpeg_shape(encoded),
+      lambda: tf.image.decode_jpeg(encoded, 3, ratio=8),
+    )
+
+  def of_png():
+    size = tf.strings.substr(encoded, _SIZE_IN_PNG, 8)
+    return shape_if_small(
+      tf.io.decode_raw(size, tf.int32, little_endian=False),
+      lambda: image_decoding.decode_image(encoded),
+    )
+
+  return encoded, tf.cond(tf.image.is_jpeg(encoded), of_jpeg, of_png)
+
+
+def _num_pixels(size: tf.Tensor) -> tf.Tensor:
+  """Height times width of int32 [2 or more]."""
+  return tf.reduce_prod(tf.cast(size[:2], tf.int64))
 
 
 class explaining:

@@ -196,6 +196,31 @@ def test_records_of_formats_that_training_cannot_read(decoder):
 
 
 @pytest.mark.filterwarnings('ignore:Corrupt EXIF')
+def test_files_are_read_together_but_large_ones(tmp_path):
+  images = {
+    'small.jpg': _encode(_picture(), 'JPEG'),
+    'small.png': _encode(_picture(), 'PNG'),
+    'large.jpg': _encode(Image.new('RGB', (5000, 4000)), 'JPEG'),
+    'large.png': _encode(Image.new('L', (5000, 4000)), 'PNG'),
+  }
+  paths = [tmp_path / name for name in images]
+  for path, encoded in zip(paths, images.values()):
+    path.write_bytes(encoded)
+  decoder = image_reader.Decoder(max_pixels=20_000_000)
+  contents, shapes = zip(*decoder.read_files([str(path) for path in paths]))
+  assert contents == tuple(images.values())
+  # An eighth of 12 x 20, and all.
+  assert shapes[0].tolist() == [2, 3, 3] and shapes[1].tolist() == [12, 20, 3]
+  assert shapes[2:] == (None, None)
+  for content, shape in zip(contents, shapes):
+    encoded = decoder.encode_for_record(content, shape)
+    assert encoded == decoder.encode_for_record(content)
+    assert encoded.data == content
+  paths[1].write_bytes(images['small.png'][:-40])
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    decoder.read_files([str(path) for path in paths])
+
+
 def test_damaged_metadata_do_not_matter(decoder):
   encoded = _encode(_picture(), 'JPEG', exif=b'Exif\0\0MM\0*\xff\xff\xff\xff')
   plain = _encode(_picture(), 'JPEG')

@@ -4,7 +4,15 @@ import collections
 import concurrent.futures
 import functools
 import os
-from typing import Callable, Iterator, Optional, Sequence, TypeVar
+from typing import (
+  Callable,
+  Iterator,
+  List,
+  Optional,
+  Sequence,
+  Tuple,
+  TypeVar,
+)
 
 import tensorflow.compat.v1 as tf
 
@@ -13,8 +21,9 @@ from tools.record_sources import annotations
 from tools.record_sources import report as report_lib
 from utils import errors
 
-# Images that are read ahead; bounds the memory.
-_NUM_AHEAD = 64
+# Images that are read at once, and how often that is ahead; bounds the memory.
+_NUM_AT_ONCE = 8
+_NUM_AHEAD = 8
 # Remote files come slowly, but several at a time.
 _NUM_THREADS = max(3, os.cpu_count() or 1)
 _MAX_PIXELS = 2**28
@@ -30,14 +39,15 @@ def shared_decoder() -> image_reader.Decoder:
 
 
 def work_ahead(
-  work: Callable[[_Item], _Result], items: Sequence[_Item]
+  work: Callable[[List[_Item]], _Result], items: Sequence[_Item]
 ) -> Iterator[_Result]:
-  """Yields what `work` makes of each item, in order, by threads."""
+  """Yields what `work` makes of a few items each, in order, by threads."""
   pending = collections.deque()
   with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
     try:
-      for item in items:
-        pending.append(pool.submit(work, item))
+      for start in range(0, len(items), _NUM_AT_ONCE):
+        few = items[start : start + _NUM_AT_ONCE]
+        pending.append(pool.submit(work, few))
         if len(pending) == _NUM_AHEAD:
           yield pending.popleft().result()
       while pending:
@@ -47,28 +57,48 @@ def work_ahead(
         future.cancel()
 
 
-def read_image(
-  image: annotations.AnnotatedImage,
+def read_images(
+  images: Sequence[annotations.AnnotatedImage],
   decoder: image_reader.Decoder,
   report: report_lib.Report,
-) -> Optional[image_reader.Encoded]:
-  """Returns what a record holds of an image; None, reported, if unreadable.
+) -> Iterator[Tuple[annotations.AnnotatedImage, image_reader.Encoded]]:
+  """Yields what records hold of the images that can be read; reports others."""
+  try:
+    contents = decoder.read_files([image.path for image in images])
+  except tf.errors.OpError:
+    # One by one it shows which, and what can be done about it.
+    contents = [()] * len(images)
+  for image, content in zip(images, contents):
+    lost = '' if image.class_name else f'; {len(image.boxes)} boxes'
+    try:
+      if content:
+        encoded = decoder.encode_for_record(*content)
+      else:
+        encoded = _read_first(image, decoder)
+    except errors.DataError as error:
+      kind = 'unreadable_image'
+      if isinstance(error, image_reader.UnknownFormatError):
+        kind = 'unknown_format'
+      reason = str(error).splitlines()[0]
+      report.add(kind, image.file_name, f'{reason}{lost}')
+      continue
+    if encoded is None:
+      report.add('missing_image', image.file_name, f'{image.path}{lost}')
+      continue
+    yield image, encoded
 
-  Takes the first of the image's paths that exists.
-  """
-  lost = '' if image.class_name else f'; {len(image.boxes)} boxes'
+
+def _read_first(
+  image: annotations.AnnotatedImage, decoder: image_reader.Decoder
+) -> Optional[image_reader.Encoded]:
+  """Returns what is at the first of the image's paths that exists."""
   for path in (image.path, *image.other_paths):
     try:
       with tf.io.gfile.GFile(path, 'rb') as source:
         content = source.read()
-      return decoder.encode_for_record(content)
     except tf.errors.NotFoundError:
       continue
-    except (errors.DataError, tf.errors.OpError) as error:
-      is_unknown = isinstance(error, image_reader.UnknownFormatError)
-      kind = 'unknown_format' if is_unknown else 'unreadable_image'
-      reason = str(error).splitlines()[0]
-      report.add(kind, image.file_name, f'{reason}{lost}')
-      return None
-  report.add('missing_image', image.file_name, f'{image.path}{lost}')
+    except tf.errors.OpError as error:
+      raise errors.DataError(str(error)) from error
+    return decoder.encode_for_record(content)
   return None

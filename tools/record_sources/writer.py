@@ -61,19 +61,21 @@ def write_records(
   decoder = images.shared_decoder()
 
   def make_entries(
-    image: annotations.AnnotatedImage,
-  ) -> Tuple[List[record_kind.Entry], report_lib.Report]:
+    few: List[annotations.AnnotatedImage],
+  ) -> Tuple[int, List[record_kind.Entry], report_lib.Report]:
     findings = report_lib.Report()
-    encoded = images.read_image(image, decoder, findings)
-    if encoded is None:
-      return [], findings
-    return list(kind.entries(image, encoded, class_ids, findings)), findings
+    entries = [
+      entry
+      for image, encoded in images.read_images(few, decoder, findings)
+      for entry in kind.entries(image, encoded, class_ids, findings)
+    ]
+    return len(few), entries, findings
 
   name = os.path.basename(output_prefix)
   with shards.ShardedWriter(output_prefix, num_shards) as writer, tqdm.tqdm(
     total=len(annotated.images), desc=name, unit='image', disable=None
   ) as progress:
-    for entries, findings in images.work_ahead(
+    for count, entries, findings in images.work_ahead(
       make_entries, kind.in_order(annotated.images)
     ):
       report.extend(findings)
@@ -82,7 +84,7 @@ def write_records(
         # Features have no order of their own.
         writer.write(entry.example.SerializeToString(deterministic=True))
         _add_to_coco(coco, entry)
-      progress.update()
+      progress.update(count)
     written_set.check(coco, report, kind)
   return WrittenSet(writer.file_names, coco, kind.counted)
 
