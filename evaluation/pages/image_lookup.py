@@ -131,6 +131,12 @@ def _read_records(
         image_id, encoded = session.run(record)
       except tf.errors.OutOfRangeError:
         break
+      except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise errors.DataError(
+          f"--images: '{pattern}' holds no TFRecords of images "
+          f'({error.message.splitlines()[0]}). Give the folder of the '
+          "annotations' files, or a glob of TFRecords."
+        ) from error
       if int(image_id) in missing:
         missing.remove(int(image_id))
         yield int(image_id), encoded

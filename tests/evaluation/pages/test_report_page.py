@@ -368,6 +368,10 @@ def test_classifier(tmp_path):
     ([], 'one of annotations, or an existing model_dir; given: nothing.'),
     (['found.json', 'truth.json', '--images=.'], "'.' holds none of 3 images"),
     (['found.json', 'truth.json', '--images=a*'], "No file matches 'a*'"),
+    (
+      ['found.json', 'truth.json', '--images=truth.json'],
+      "'truth.json' holds no TFRecords of images (corrupted record at 0",
+    ),
     (['found.json', 'truth.json', '--output=.'], "'.' is a folder"),
     (['.', '.'], 'or an existing model_dir; given: . .'),
     (['.'], "params.yaml' cannot be read"),
