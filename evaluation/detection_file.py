@@ -43,17 +43,7 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
     DataError: the file is something else, or empty.
     ConfigError: it cannot be read.
   """
-  try:
-    detections = json.loads(files.read_text(path))
-  except json.JSONDecodeError as error:
-    raise errors.DataError(
-      f"'{path}' is not JSON: {error}. Is it cut off?"
-    ) from error
-  if not isinstance(detections, list) or not detections:
-    raise errors.DataError(
-      f"'{path}' has to hold a list of detections, not "
-      f'{errors.shown(detections)}.'
-    )
+  detections = read_rows(path)
   for number, detection in enumerate(detections):
     try:
       is_detection = (
@@ -72,6 +62,24 @@ def read_detections(path: str) -> List[Dict[str, Any]]:
         f'score, not {errors.shown(detection)}.'
       )
   return detections
+
+
+def read_rows(path: str) -> List[Dict[str, Any]]:
+  """Reads a file of predictions of any kind, and raises as `read_detections`.
+
+  Of its rows it checks that there are some.
+  """
+  try:
+    rows = json.loads(files.read_text(path))
+  except json.JSONDecodeError as error:
+    raise errors.DataError(
+      f"'{path}' is not JSON: {error}. Is it cut off?"
+    ) from error
+  if not isinstance(rows, list) or not rows:
+    raise errors.DataError(
+      f"'{path}' has to hold a list of detections, not {errors.shown(rows)}."
+    )
+  return rows
 
 
 def _is_box(bbox: Any) -> bool:

@@ -70,6 +70,7 @@ def main(argv: List[str]) -> None:
 
   from configs import resolver
   from evaluation.dataset import data_check, dataset_page, statistics
+  from evaluation.pages import page
   from executor import hardware
 
   params = resolver.resolve(
@@ -96,8 +97,8 @@ def main(argv: List[str]) -> None:
   ]
   num_errors = sum(found.is_error for found in findings)
   print(
-    f'{", ".join(sets)}: {len(findings)} findings, {num_errors} of them '
-    f'errors. Wrote {path}.json and {path}.html.'
+    f'{", ".join(sets)}: {page.counted(len(findings), "finding")}, '
+    f'{page.counted(num_errors, "error")}. Wrote {path}.json and {path}.html.'
   )
   if num_errors:
     sys.exit(1)

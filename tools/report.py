@@ -14,7 +14,7 @@ import os
 
 from absl import flags
 
-from utils import errors, program
+from utils import errors, files, program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -27,8 +27,22 @@ flags.DEFINE_bool('compare', False, 'Compare two runs.')
 
 def main(argv):
   arguments = argv[1:]
-  are_runs = all(os.path.isdir(argument) for argument in arguments)
-  if len(arguments) != 1 + FLAGS.compare + (not are_runs):
+  are_runs = len(arguments) == 1 + FLAGS.compare
+  program.quieten_tensorflow()
+  import tensorflow.compat.v1 as tf
+
+  from configs import resolver
+  from evaluation import detection_file
+  from evaluation.pages import (
+    compare_page,
+    image_lookup,
+    report_page,
+    run_results,
+  )
+
+  if len(arguments) != 1 + FLAGS.compare + (not are_runs) or any(
+    tf.io.gfile.isdir(argument) != are_runs for argument in arguments
+  ):
     raise errors.ConfigError(
       'Needed are {} and one of annotations, or {}; given: {}.'.format(
         *('two files of predictions', 'two existing model_dirs')
@@ -37,16 +51,11 @@ def main(argv):
         ' '.join(arguments) or 'nothing',
       )
     )
-  program.quieten_tensorflow()
-  from configs import resolver
-  from evaluation import detection_file
-  from evaluation.pages import compare_page, report_page, run_results
-
+  params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
   if are_runs:
-    results = list(map(run_results.of_model_dir, arguments))
+    results = [run_results.of_model_dir(path, params) for path in arguments]
   else:
     *paths, annotation_path = arguments
-    params = FLAGS.config and resolver.resolve(config_file=FLAGS.config).params
     results = [
       run_results.Results(
         os.path.basename(path),
@@ -57,12 +66,36 @@ def main(argv):
     ]
   if FLAGS.images:
     results = [run._replace(images=FLAGS.images) for run in results]
-  if FLAGS.compare:
-    compare_page.write(FLAGS.output or 'compare.html', *results)
+  if len({run.title for run in results}) < len(results):
+    results = [r._replace(title=path) for r, path in zip(results, arguments)]
+  # What can be wrong shows before the work.
+  for run in results:
+    if run.images is not None:
+      image_lookup.check(
+        run.images,
+        run.annotations,
+        {row['image_id'] for row in run.predictions},
+        run.regenerate_source_id,
+      )
+  default = results[0].directory if are_runs and not FLAGS.compare else ''
+  name = 'compare.html' if FLAGS.compare else 'report.html'
+  output = FLAGS.output or os.path.join(default, name)
+  _check_can_be_written(output)
+  write = compare_page.write if FLAGS.compare else report_page.write
+  write(output, *results)
+
+
+def _check_can_be_written(path: str) -> None:
+  """Raises what the page at the end of the work would."""
+  if files.is_remote(path):
     return
-  (run,) = results
-  default = run.directory if run.model_dir else ''
-  report_page.write(FLAGS.output or os.path.join(default, 'report.html'), run)
+  if os.path.isdir(path):
+    raise errors.ConfigError(f"--output: '{path}' is a folder. Give a file.")
+  unfinished = files.Unfinished(path)
+  try:
+    open(unfinished.temporary, 'w').close()
+  finally:
+    unfinished.discard()
 
 
 if __name__ == '__main__':

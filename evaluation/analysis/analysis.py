@@ -19,6 +19,9 @@ from evaluation.analysis import (
 )
 from utils import errors
 
+# Numbers of fewer are hardly more than chance.
+FEW_OBJECTS = 20
+
 
 class Analysis(NamedTuple):
   """All numbers of a run, of boxes or of masks.
@@ -35,7 +38,8 @@ class Analysis(NamedTuple):
       the one that is best over all classes, and if nothing is right in any,
       the one that leaves as many detections as there are objects.
     sizes: small, medium and large objects: `name`, `objects`, how many of them
-      are `found` by any detection, `AP` and `AR`.
+      are `found` by any detection, `AP`, `AR`, and as `rare` the classes with
+      some, but fewer than `FEW_OBJECTS`: (name, number), fewest first.
     precision_recall: float [3, 101], precision at the recalls 0, 0.01, ..., 1:
       at IoU 0.5, at 0.75, and over 0.5, 0.55, ..., 0.95; by class id, and by
       None over all classes. Classes without objects are absent.
@@ -118,7 +122,7 @@ def analyse(
     dict(zip(metrics, map(bootstrap.interval, replicates[0].T))),
     replicates,
     classes,
-    _sizes(metrics, matches, verdicts),
+    _sizes(metrics, matches, verdicts, classes),
     _precision_recall(result),
     confusion.count(matches, verdicts, kept),
     scores.histogram(found.scores[counts], is_true[counts]),
@@ -154,17 +158,23 @@ def _classes(result, found, is_true, names) -> List[Dict[str, Any]]:
   return classes
 
 
-def _sizes(metrics, matches, verdicts) -> List[Dict[str, Any]]:
-  return [
-    {
+def _sizes(metrics, matches, verdicts, classes) -> List[Dict[str, Any]]:
+  sizes = []
+  for name, ignored in zip(('small', 'medium', 'large'), matches.ignored[1:]):
+    counts = np.bincount(
+      matches.objects.classes[~ignored], minlength=len(classes)
+    )
+    rare = [i for i in np.argsort(counts) if 0 < counts[i] < FEW_OBJECTS]
+    entry = {
       'name': name,
       'objects': int(np.sum(~ignored)),
       'found': int(np.sum(~ignored & (verdicts.finders >= 0))),
       'AP': metrics['AP' + name[0]],
       'AR': metrics['AR' + name[0]],
+      'rare': [(classes[i]['name'], int(counts[i])) for i in rare],
     }
-    for name, ignored in zip(('small', 'medium', 'large'), matches.ignored[1:])
-  ]
+    sizes.append(entry)
+  return sizes
 
 
 def _precision_recall(result) -> Dict[Optional[int], np.ndarray]:

@@ -1,6 +1,6 @@
 """Differences of two runs on the same images."""
 
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from evaluation.analysis import analysis, bootstrap
 from utils import errors
@@ -24,24 +24,34 @@ class Difference(NamedTuple):
   interval: Tuple[float, float]
 
 
+def check_same(first: Dict[str, Any], second: Dict[str, Any]) -> None:
+  """Checks that groundtruth in COCO's format is of the same objects.
+
+  Raises:
+    errors.DataError: it is not.
+  """
+  keys = [
+    [
+      sorted(entry['id'] for entry in of['images']),
+      sorted(entry['id'] for entry in of['categories']),
+      sorted((e['image_id'], e['category_id']) for e in of['annotations']),
+    ]
+    for of in (first, second)
+  ]
+  if keys[0] != keys[1]:
+    raise errors.DataError(
+      f'The runs, of {len(keys[0][0])} and {len(keys[1][0])} images, do not '
+      'have the same groundtruth. Compare detections of the same annotations.'
+    )
+
+
 def compare(
   first: analysis.Analysis, second: analysis.Analysis
 ) -> Tuple[List[Difference], List[Difference]]:
   """Returns the differences of two runs in metrics, and in AP of each class.
 
-  Raises:
-    errors.DataError: the runs are not of the same groundtruth.
+  They are of the same groundtruth, as `check_same` sees it.
   """
-  keys = [
-    [*run.images.ids, *(c['id'] for c in run.classes), *run.objects.images]
-    for run in (first, second)
-  ]
-  if keys[0] != keys[1]:
-    raise errors.DataError(
-      f'The runs, of {len(first.images)} and {len(second.images)} images, do '
-      'not have the same groundtruth. Compare detections of the same '
-      'annotations.'
-    )
   of_metrics, of_classes = (
     (second.replicates[i] - first.replicates[i]).T for i in (0, 1)
   )

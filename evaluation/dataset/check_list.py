@@ -8,6 +8,7 @@ from configs import factory
 from dataloader import record_contents, record_reader
 from evaluation.dataset import pictures as pictures_lib
 from evaluation.dataset import record_scan
+from utils import errors
 
 ERROR, WARNING = 'error', 'warning'
 TRAINING, EVALUATION = 'training', 'evaluation'
@@ -96,11 +97,13 @@ class Part(NamedTuple):
   def place(self, image: int) -> str:
     """Where an image is stored, for a person."""
     contents = self.contents
-    return record_reader.place(
+    place = record_reader.place(
       contents.files[contents.file_indices[image]],
       contents.record_indices[image],
       contents.source_ids[image],
     )
+    name = contents.file_names[image]
+    return f'{place}, {errors.shown(name)}' if name else place
 
   def of_images(
     self, wrong: np.ndarray, tell: Callable[[int], str] = lambda index: ''

@@ -82,12 +82,12 @@ def _item(
   pictures: page.Pictures,
 ) -> Optional[page.Item]:
   """The picture of a finding; None if it cannot be drawn or does not fit."""
-  file_name, number = place = _place(part, index)
+  key = file_name, number = _place(part, index)
   try:
-    image = Image.open(io.BytesIO(images[place])).convert('RGB')
+    image = Image.open(io.BytesIO(images[key])).convert('RGB')
   except Exception:  # Of damaged bytes, which may be what was found.
     return None
-  picture = pictures.add(place, image)
+  picture = pictures.add(key, image)
   if picture is None:
     return None
   contents, boxes = part.contents, []
@@ -100,6 +100,7 @@ def _item(
       kind = 'bad' if row in concerned else 'truth'
       label = part.data.name(int(contents.classes[row]))
       boxes.append(page.Box(box.round(1).tolist(), label, kind))
-  name = contents.source_ids[index] or f'record {number}'
+  names = contents.file_names[index], contents.source_ids[index]
+  name = ', '.join(dict.fromkeys(filter(None, names))) or f'record {number}'
   title = f'{os.path.basename(file_name)}, record {number}'
   return page.Item(picture, f'{name} ({part.name})', [(title, boxes)])

@@ -42,6 +42,7 @@ class SetContents(NamedTuple):
     file_indices: int32 [N], of `files`.
     record_indices: int32 [N], positions in these files.
     source_ids: N texts, as stored.
+    file_names: N texts, `image/filename`; '' without.
     hashes: uint64 [N], of the encoded images.
     sizes: int32 [N, 2], height and width of the images by their heads, as
       stored, which EXIF may turn; 0 where it is no image.
@@ -62,6 +63,7 @@ class SetContents(NamedTuple):
   file_indices: np.ndarray
   record_indices: np.ndarray
   source_ids: List[str]
+  file_names: List[str]
   hashes: np.ndarray
   sizes: np.ndarray
   stated_sizes: np.ndarray
@@ -140,6 +142,8 @@ def _row(record: record_reader.Record, encoded: bytes) -> Tuple[Any, ...]:
   def first(key, default):
     return next(iter(feature[key].int64_list.value), default)
 
+  # No run reads it, so that it may be anything.
+  file_name = b''.join(feature['image/filename'].bytes_list.value[:1])
   size, kind = (0, 0), ''
   try:
     image = image_reader.open_header(encoded)
@@ -151,6 +155,7 @@ def _row(record: record_reader.Record, encoded: bytes) -> Tuple[Any, ...]:
   return (
     record.index,
     record.source_id,
+    file_name.decode('utf-8', 'replace'),
     hashlib.blake2b(encoded, digest_size=8).digest(),
     size,
     (first('image/height', 0), first('image/width', 0)),
@@ -168,8 +173,8 @@ def _contents(
   problems: List[record_reader.Problem],
   rows: List[Tuple[Any, ...]],
 ) -> SetContents:
-  columns = zip(*rows) if rows else [()] * 11
-  file_indices, record_indices, ids, hashes, sizes, *columns = columns
+  columns = zip(*rows) if rows else [()] * 12
+  file_indices, record_indices, ids, names, hashes, sizes, *columns = columns
   stated_sizes, formats, labels, boxes, classes, is_crowd = columns
   return SetContents(
     files=list(files),
@@ -178,6 +183,7 @@ def _contents(
     file_indices=np.array(file_indices, np.int32),
     record_indices=np.array(record_indices, np.int32),
     source_ids=list(ids),
+    file_names=list(names),
     hashes=np.frombuffer(b''.join(hashes), np.uint64),
     sizes=np.array(sizes, np.int32).reshape([-1, 2]),
     stated_sizes=np.array(stated_sizes, np.int64).reshape([-1, 2]),

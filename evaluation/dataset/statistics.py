@@ -36,7 +36,10 @@ def summary(
           for key in ('severity', 'title', 'count', 'of', 'example', 'remedy')
         },
         'set': found.part.name,
-        'source_ids': [found.part.contents.source_ids[i] for i in found.images],
+        **{
+          key: [getattr(found.part.contents, key)[i] for i in found.images]
+          for key in ('source_ids', 'file_names')
+        },
         **found.details,
       }
       for found in findings

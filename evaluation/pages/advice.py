@@ -7,14 +7,16 @@ import numpy as np
 
 from evaluation.analysis import analysis as analysis_lib
 from evaluation.analysis import error_types
+from evaluation.analysis.analysis import FEW_OBJECTS
 
 # Pixels of a side at the model's input; a stride of 8 sees two cells of it.
 _SMALL_SIDE = 16
 # Of a rule, what it needs to speak up: cases, their share, AP50 lost.
 _CASES, _SHARE, _LOST = 10, 0.1, 0.02
-_FEW_OBJECTS = 20
 # Of AP50 and AP.
 _FOUND, _RISE = 0.05, 0.02
+# Above the least score that is kept.
+_NEAR = 0.05
 
 
 class Facts(NamedTuple):
@@ -80,7 +82,7 @@ def _objects(facts):
 def _never_found(facts):
   classes = facts.analysis.classes
   lost = [
-    c for c in classes if c['objects'] >= _FEW_OBJECTS and c['AP50'] < _FOUND
+    c for c in classes if c['objects'] >= FEW_OBJECTS and c['AP50'] < _FOUND
   ]
   if not lost:
     return None
@@ -131,6 +133,29 @@ def _dear(error, facts):
   return (count, lost) if lost >= _LOST and count >= _CASES else None
 
 
+def _missed(is_cut, facts):
+  """What is missed, where many of the least scores are right, or are not.
+
+  Then lower ones would be, too, unless training is to change all scores.
+  """
+  values = _dear('missed', facts)
+  if values is None:
+    return None
+  scores, types = (
+    facts.analysis.detections.scores,
+    facts.analysis.verdicts.types,
+  )
+  least = scores.min(initial=1.0)
+  if facts.params:
+    least = facts.params.lookup('postprocess.score_threshold')
+  is_low = scores < least + _NEAR
+  right = int((types[is_low] == error_types.TRUE).sum())
+  carries = right >= max(_CASES, _SHARE * is_low.sum())
+  if is_cut != (carries and not _course(True, facts)):
+    return None
+  return (*values, right, is_low.sum(), least + _NEAR)
+
+
 def _course(is_rising, facts):
   """Whether AP still rises at the end, or has fallen since its best."""
   values = [(e['metrics'].get('AP'), e['step']) for e in facts.history]
@@ -147,11 +172,17 @@ def _course(is_rising, facts):
 
 def _few_objects(facts):
   classes = facts.analysis.classes
-  few = [c for c in classes if 0 < c['objects'] < _FEW_OBJECTS]
+  few = [c for c in classes if 0 < c['objects'] < FEW_OBJECTS]
   if not few:
     return None
   least = min(few, key=lambda entry: entry['objects'])
-  return len(few), len(classes), _FEW_OBJECTS, least['name'], least['objects']
+  return (
+    len(few),
+    len(classes),
+    FEW_OBJECTS,
+    least['name'],
+    least['objects'],
+  )
 
 
 _RULES = (
@@ -214,11 +245,18 @@ _RULES = (
     'anchor.aspect_ratios',
   ),
   Advice(
-    functools.partial(_dear, 'missed'),
-    '{:,} objects are found by no detection at all, which costs {:.3f} AP50.',
-    'Lower the least score, and see whether anchors meet these objects '
-    '(tools/check_dataset.py).',
+    functools.partial(_missed, True),
+    '{:,} objects are found by no detection at all, which costs {:.3f} AP50, '
+    'and {:,} of {:,} detections scored below {:.2f} are right.',
+    'Lower the least score.',
     'postprocess.score_threshold',
+  ),
+  Advice(
+    functools.partial(_missed, False),
+    '{:,} objects are found by no detection at all, which costs {:.3f} AP50.',
+    'See whether anchors meet these objects (tools/check_dataset.py), and '
+    'train longer.',
+    'anchor.anchor_size',
   ),
   Advice(
     functools.partial(_course, True),

@@ -27,14 +27,15 @@ def write(
       nor masks in common.
   """
   runs = first, second
-  found = [{a.iou_type: a for a in report_page.analyses(run)} for run in runs]
-  kinds = [kind for kind in found[0] if kind in found[1]]
-  if not kinds:
+  kinds = [report_page.kinds(run) for run in runs]
+  shared = [kind for kind in kinds[0] if kind in kinds[1]]
+  if not shared:
     raise errors.DataError(
       '--compare: both runs need boxes, or masks; give model_dirs or files of '
       'detections.'
     )
-  analyses = [of_run[kinds[-1]] for of_run in found]
+  comparison.check_same(first.annotations, second.annotations)
+  analyses = [report_page.analyse(run, shared[-1]) for run in runs]
   metrics, classes = comparison.compare(*analyses)
   keys, others = (
     dict(run.params.leaves()) if run.params else {} for run in runs
@@ -73,8 +74,7 @@ def _changed_images(runs, analyses) -> Iterator[page.Item]:
     sides += [
       (run.title, scene.detections(i)) for run, scene in zip(runs, scenes)
     ]
-    caption = '{}: {} errors, then {}'.format(
-      scenes[0].name(i), wrong[0][i], wrong[1][i]
-    )
+    errors_then = page.counted(wrong[0][i], 'error')
+    caption = f'{scenes[0].name(i)}: {errors_then}, then {wrong[1][i]}'
     tags = {'change': 'better' if change[i] > 0 else 'worse'}
     yield page.Item(int(before.ids[i]), caption, sides, tags)

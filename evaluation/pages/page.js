@@ -62,8 +62,10 @@ function draw(parent, item, boxes, threshold, isLarge) {
     if (box.outline) make('path', {d: box.outline}, group);
     make('rect', {x, y, width: Math.max(w, 0), height: Math.max(h, 0)}, group);
     const size = Math.max(width, height) / 38;
+    // A label starts where its box does, or ends there, so that it is not cut off.
+    const at = x > 0.7 * width ? {x: Math.min(x + w, width), 'text-anchor': 'end'} : {x: Math.max(x, 0)};
     if (isLarge && byId('large-labels').checked)
-      make('text', {x: Math.max(x, 0), y: y > size ? y - size / 4 : y + size, 'font-size': size}, group, box.label);
+      make('text', {...at, y: y > size ? y - size / 4 : y + size, 'font-size': size}, group, box.label);
   }
 }
 // The surroundings of what a thumbnail is about.
@@ -138,6 +140,7 @@ function show(index) {
   const {item} = visible[current];
   // Labels of very many boxes would hide the picture.
   if (!dialog.open) byId('large-labels').checked = item.sides.every(([, boxes]) => boxes.length <= MANY_BOXES);
+  byId('large-labels').parentNode.hidden = item.sides.every(([, boxes]) => !boxes.length);
   byId('large-caption').textContent = item.caption;
   byId('large-position').textContent = `${current + 1} of ${visible.length}`;
   byId('large-sides').replaceChildren();

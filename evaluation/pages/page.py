@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import jinja2
 from PIL import Image
 
+from evaluation.analysis import analysis
 from utils import drawing, files
 
 # Pixels of the longer side of a picture on a page.
@@ -95,6 +96,11 @@ class Pictures:
     return True
 
 
+def counted(count: int, what: str, ending: str = 's') -> str:
+  """Returns '1 image', or '2,000 images'."""
+  return f'{count:,} {what}{"" if count == 1 else ending}'
+
+
 def write(path: str, template: str, pictures: Pictures, **context: Any) -> None:
   """Writes a page.
 
@@ -112,8 +118,8 @@ def write(path: str, template: str, pictures: Pictures, **context: Any) -> None:
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.globals['infinity'] = float('inf')
-  environment.filters['item'] = lambda item: item._asdict()
+  environment.globals.update(infinity=float('inf'), few=analysis.FEW_OBJECTS)
+  environment.filters.update(item=lambda item: item._asdict(), counted=counted)
   text = environment.get_template(template).render(
     # Scripts that a name smuggles in lack it, and do not run.
     nonce=secrets.token_urlsafe(16),

@@ -74,13 +74,18 @@ def _of_classes(results) -> Dict[str, Any]:
   }
 
 
-def analyses(results: run_results.Results) -> List[analysis_lib.Analysis]:
-  """Numbers of boxes, and of masks where there are any."""
+def kinds(results: run_results.Results) -> List[str]:
+  """Of 'bbox' and 'segm', what was detected."""
   return [
-    analysis_lib.analyse(results.annotations, results.predictions, kind)
+    kind
     for kind, key in (('bbox', 'bbox'), ('segm', 'segmentation'))
     if any(key in row for row in results.predictions)
   ]
+
+
+def analyse(results: run_results.Results, kind: str) -> analysis_lib.Analysis:
+  """Numbers of boxes, or of masks."""
+  return analysis_lib.analyse(results.annotations, results.predictions, kind)
 
 
 def usual_score(analysis: analysis_lib.Analysis) -> float:
@@ -90,7 +95,7 @@ def usual_score(analysis: analysis_lib.Analysis) -> float:
 
 
 def _of_detections(results, evaluations) -> Dict[str, Any]:
-  found = analyses(results)
+  found = [analyse(results, kind) for kind in kinds(results)]
   # Where there are masks, they are what the errors are of.
   analysis = found[-1]
   names = [c['name'] for c in analysis.classes]

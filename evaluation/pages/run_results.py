@@ -2,14 +2,31 @@
 
 import itertools
 import json
+import logging
 import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 from configs import factory, params_dict, resolver
-from evaluation import annotation_file, record_annotations, report
+from evaluation import (
+  annotation_file,
+  detection_file,
+  record_annotations,
+  report,
+)
 from utils import errors, files, label_map
+
+_log = logging.getLogger(__name__)
+
+# What reading a file raises that anyone may have written.
+_NOT_OF_A_RUN = (
+  errors.UserError,
+  AttributeError,
+  LookupError,
+  TypeError,
+  ValueError,
+)
 
 
 class Results(NamedTuple):
@@ -57,7 +74,7 @@ def of_model_dir(model_dir: str, params: Optional[Any] = None) -> Results:
 
   Raises:
     errors.UserError: there is no evaluation.
-    errors.DataError: the groundtruth cannot be read.
+    errors.DataError: they, or the groundtruth, cannot be read.
   """
   if params is None:
     params = resolver.resolve(
@@ -69,7 +86,7 @@ def of_model_dir(model_dir: str, params: Optional[Any] = None) -> Results:
     raise errors.UserError(
       f"'{path}' is absent. Evaluate the run first (main.py --mode=eval)."
     )
-  predictions = json.loads(files.read_text(path))
+  predictions = detection_file.read_rows(path)
   settings = params.eval
   names = {}
   if settings.label_map_file and tf.io.gfile.exists(settings.label_map_file):
@@ -134,23 +151,56 @@ def facts(results: Results) -> Dict[str, Any]:
   if not directory:
     return found
   found['evaluations'] = report.read_history(results.directory)
-  lines = _read(directory, 'history.jsonl').splitlines()
-  entries = [json.loads(line) for line in lines]
-  found['starts'] = [e for e in entries if e.get('event') == 'start']
-  statistics = _read(directory, 'train_model_stats.json')
-  found['statistics'] = json.loads(statistics or '{}')
-  # tools/check_dataset.py writes it beside the run, or beside the records.
   records = os.path.dirname(results.images or '')
-  for place in (records, directory):
-    content = json.loads(_read(place, 'dataset.json') or '{}')
-    if 'sets' in content:
-      found['dataset'] = content
+  readers = (
+    ('starts', directory, 'history.jsonl', _starts),
+    ('statistics', directory, 'train_model_stats.json', _statistics),
+    # tools/check_dataset.py writes it beside the run, or beside the records.
+    ('dataset', records, 'dataset.json', _dataset),
+    ('dataset', directory, 'dataset.json', _dataset),
+  )
+  for key, place, name, parse in readers:
+    path = os.path.join(place, name)
+    if not tf.io.gfile.exists(path):
+      continue
+    try:
+      found[key] = parse(files.read_text(path))
+    except _NOT_OF_A_RUN as error:
+      what = "'%s' is damaged or of something else, and is left out (%r)."
+      _log.warning(what, path, error)
   return found
 
 
-def _read(directory: str, name: str) -> str:
-  path = os.path.join(directory, name)
-  return files.read_text(path) if tf.io.gfile.exists(path) else ''
+def _starts(text: str) -> List[Dict[str, Any]]:
+  entries = map(json.loads, text.splitlines())
+  told = 'time', 'step', 'host', 'versions', 'revision', 'command'
+  return [
+    {key: entry[key] for key in told}
+    for entry in entries
+    if entry.get('event') == 'start'
+  ]
+
+
+def _statistics(text: str) -> Dict[str, float]:
+  return {key: float(value) for key, value in dict(json.loads(text)).items()}
+
+
+def _dataset(text: str) -> Dict[str, Any]:
+  """What a page shows of it."""
+  content = json.loads(text)
+  counts = 'images', 'objects', 'images_without_objects'
+  told = 'set', 'title', 'count', 'remedy'
+  return {
+    'sets': {
+      name: {
+        key: int(part[key]) for key in counts if key in part or key == 'images'
+      }
+      for name, part in dict(content['sets']).items()
+    },
+    'findings': [
+      {key: found[key] for key in told} for found in content['findings']
+    ],
+  }
 
 
 def _changes(params: Any) -> List[Any]:

@@ -71,6 +71,11 @@ def test_sizes(small):
     small.metrics[name] for name in ('APs', 'APm', 'APl')
   ]
   assert small.sizes[1]['AR'] == -1
+  assert [size['rare'] for size in small.sizes] == [
+    [('class b', 1), ('class a', 2)],
+    [],
+    [('class c', 1)],
+  ]
 
 
 def test_curves(small):
@@ -170,8 +175,15 @@ def test_differences_are_of_the_same_resamples():
 
 
 def test_runs_on_other_images_are_not_compared():
-  with pytest.raises(errors.DataError, match='30 and 20 images, do not'):
-    comparison.compare(_noisy(1), _noisy(1, num_images=20))
+  one, same = (sets.groundtruth((1, 1, _A), (2, 2, _A)) for _ in range(2))
+  comparison.check_same(one, same)
+  for other in (
+    sets.groundtruth((1, 1, _A), (2, 2, _A), num_images=9),
+    sets.groundtruth((1, 1, _A), (2, 1, _A)),
+    sets.groundtruth((1, 1, _A)),
+  ):
+    with pytest.raises(errors.DataError, match=' images, do not'):
+      comparison.check_same(one, other)
 
 
 def _folder():

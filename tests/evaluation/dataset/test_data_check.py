@@ -505,7 +505,12 @@ def test_statistics(tmp_path):
 def test_page_shows_what_was_found_once(tmp_path):
   """The wrong object is marked, and a picture that does not decode left out."""
   wrong = [
-    _record(3, classes=[9, 1], boxes=[[0.1, 0.2, 0.6, 0.7]] * 2),
+    _record(
+      3,
+      classes=[9, 1],
+      boxes=[[0.1, 0.2, 0.6, 0.7]] * 2,
+      filename=[b'a.png'],
+    ),
     _record(4, encoded=b'GIF89a<script>'),
   ]
   params = _write(
@@ -529,9 +534,12 @@ def test_page_shows_what_was_found_once(tmp_path):
     for item in json.loads(part)
   ]
   assert [item['caption'] for item in items] == [
-    *['3 (training)'] * 2,
+    *['a.png, 3 (training)'] * 2,
     *['13 (evaluation)', '2 (training)'],
   ]
+  names = {entry['title']: entry['file_names'] for entry in summary['findings']}
+  assert names['class ids outside of what the model has'] == ['a.png']
+  assert "(source id '3'), 'a.png': class id 9" in text.replace('&#39;', "'")
   assert [box[2] for box in items[0]['sides'][0][1]] == ['bad', 'truth']
   np.testing.assert_allclose(items[0]['sides'][0][1][0][0], [12, 4, 30, 20])
   # Each image once, though it is shown twice.
@@ -561,8 +569,7 @@ eval: {eval_file_pattern: eval.tfrecord}
   assert process.returncode == 1, process.stderr
   assert ' train.tfrecord, ' in process.stdout
   assert (
-    '3 images of training, 2 images of evaluation: 1 findings, 1 of them '
-    'errors.'
+    '3 images of training, 2 images of evaluation: 1 finding, 1 error. Wrote '
   ) in process.stdout
   assert 'Traceback' not in process.stderr
   (finding,) = json.loads((tmp_path / 'dataset.json').read_text())['findings']
@@ -578,7 +585,8 @@ def test_scan_gives_arrays(tmp_path):
   files = [
     record_factory.write_records(tmp_path / 'a', [_record(1), b'\x07hm']),
     record_factory.write_records(
-      tmp_path / 'b', [_crowded(5, 2, 1), _record(6, height=[7])]
+      tmp_path / 'b',
+      [_crowded(5, 2, 1), _record(6, height=[7], filename=[b'b.png'])],
     ),
   ]
   contents = record_scan.scan(record_files.find_files(','.join(files)))
@@ -587,6 +595,7 @@ def test_scan_gives_arrays(tmp_path):
   assert contents.file_indices.tolist() == [0, 1, 1]
   assert contents.record_indices.tolist() == [0, 0, 1]
   assert contents.source_ids == ['1', '5', '6']
+  assert contents.file_names == ['', '', 'b.png']
   assert contents.sizes.tolist() == [[40, 60]] * 3
   assert contents.stated_sizes.tolist() == [[40, 60], [40, 60], [7, 60]]
   assert contents.classes.tolist() == [2, 1, 1, 1]

@@ -24,7 +24,14 @@ def _of_two_classes(count):
   types = np.array([error_types.TRUE] * 50 + [_WRONG_CLASS] * count)
   about = np.array([*range(50), *range(count)])
   verdicts = error_types.Verdicts(types, about, None, None, None)
-  return {'verdicts': verdicts, 'kept': types >= 0}
+  return {'verdicts': verdicts, 'kept': types >= 0, **_scored(types.size)}
+
+
+def _scored(count, num_low=0):
+  """Scores from 0.2 to 0.9, and some right above 0.05."""
+  scores = np.linspace(0.2, 0.9, count)
+  scores[:num_low] = 0.06
+  return {'detections': np.rec.fromarrays([scores], names='scores')}
 
 
 def _class(name, objects, ap_50=0.7):
@@ -109,7 +116,7 @@ _CASES = [
       (
         'missed',
         '10 objects are found by no detection at all, which costs 0.021 AP50.',
-        'postprocess.score_threshold',
+        'anchor.anchor_size',
       ),
       (
         'localisation',
@@ -183,6 +190,29 @@ def test_advice(carries, does_not, evidence, key):
   (found,) = advice.advise(carries)
   assert (found.evidence, found.key) == (evidence, key)
   assert advice.advise(does_not) == []
+
+
+def _about_missed(num_low, history=()):
+  facts = _facts(
+    _PARAMS,
+    history,
+    errors=_errors(missed=(0.021, 10)),
+    **_scored(50, num_low),
+  )
+  (found,) = [a for a in advice.advise(facts) if 'no detection' in a.evidence]
+  return found.evidence, found.key
+
+
+def test_lower_scores_help_where_the_least_ones_are_right():
+  missed = '10 objects are found by no detection at all, which costs 0.021 AP50'
+  assert _about_missed(10) == (
+    f'{missed}, and 10 of 10 detections scored below 0.10 are right.',
+    'postprocess.score_threshold',
+  )
+  other = f'{missed}.', 'anchor.anchor_size'
+  assert _about_missed(9) == other
+  # All scores are still to change.
+  assert _about_missed(10, _course(0.1, 0.2, 0.25)) == other
 
 
 def test_keys_exist():

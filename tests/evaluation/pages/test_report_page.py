@@ -13,8 +13,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 from evaluation import detection_file
 from evaluation.pages import (
   compare_page,
-  image_lookup,
-  page,
   report_page,
   run_results,
 )
@@ -290,13 +288,19 @@ def test_nothing_is_found(tmp_path):
     str(output), run_results.Results('nothing', [nothing], truth)
   )
   assert shown_metrics.read(output)['AP'] == 0
-  assert 'None: no images were given' in output.read_text()
+  text = output.read_text()
+  assert 'None: no images were given' in text
+  few = "2 of 2 classes have fewer than 20 medium ones, such as 'cat' with 4."
+  assert f'APm and ARm hang on few objects: {few}' in text
+  assert 'No object is small. No object is large.' in text
 
 
 def test_comparison(tmp_path):
   found, truth = _written(tmp_path)
   better = [*_FOUND, _box(4, 1, 10, 10, 40, 40, score=0.9)]
-  other = tmp_path / 'other.json'
+  # Files of one name go by their paths.
+  other = tmp_path / 'other' / 'found.json'
+  other.parent.mkdir()
   other.write_text(json.dumps(better))
   run = programs.run(
     'tools/report.py',
@@ -307,6 +311,7 @@ def test_comparison(tmp_path):
   )
   assert run.returncode == 0, run.stderr
   text = (tmp_path / 'both.html').read_text()
+  assert f'<h1>{found} and {other}</h1>' in text
   first, second = (
     score_detections.score(rows, json.loads(json.dumps(_TRUTH)))['AP']
     for rows in (json.loads(json.dumps(_FOUND)), better)
@@ -326,7 +331,7 @@ def test_images_that_cannot_be_read_are_counted(tmp_path):
   )
   report_page.write(str(output), results)
   text = output.read_text()
-  assert '1 images are left out' in text
+  assert 'Left out: 1 image that' in text
   assert 'image3.png' not in text and 'image4.png' in text
 
 
@@ -362,7 +367,16 @@ def test_classifier(tmp_path):
   [
     ([], 'one of annotations, or an existing model_dir; given: nothing.'),
     (['found.json', 'truth.json', '--images=.'], "'.' holds none of 3 images"),
+    (['found.json', 'truth.json', '--images=a*'], "No file matches 'a*'"),
+    (
+      ['found.json', 'truth.json', '--images=truth.json'],
+      "'truth.json' holds no TFRecords of images (corrupted record at 0",
+    ),
+    (['found.json', 'truth.json', '--output=.'], "'.' is a folder"),
+    (['.', '.'], 'or an existing model_dir; given: . .'),
     (['.'], "params.yaml' cannot be read"),
+    # A URL, as of a bucket.
+    (['file:///dev'], "'file:///dev/params.yaml' cannot be read"),
   ],
 )
 def test_errors(tmp_path, arguments, message):
@@ -375,34 +389,3 @@ def test_errors(tmp_path, arguments, message):
   assert run.returncode not in (0, None)
   assert message in run.stderr and 'Traceback' not in run.stderr
   assert not (tmp_path / 'empty' / 'report.html').exists()
-
-
-def test_images_of_records(tmp_path):
-  records = record_factory.write_records(
-    tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(4))
-  )
-  truth = {'images': [{'id': i, 'height': 40, 'width': 60} for i in range(4)]}
-  found = image_lookup.lookup(records, truth, [2, 9])
-  np.testing.assert_array_equal(found(2), record_factory.pixels(seed=2))
-  assert found(1) is None and found(9) is None
-  with pytest.raises(
-    errors.DataError, match='holds none of 1 images, such as 3'
-  ):
-    image_lookup.lookup(str(tmp_path), truth, [3])
-
-
-def test_full_page_leaves_images_out(monkeypatch):
-  pictures = page.Pictures()
-  images = [Image.fromarray(record_factory.pixels(seed=i)) for i in range(3)]
-  assert pictures.add('a', images[0]) == 0
-  size = len(pictures.encoded[0]['data'])
-  monkeypatch.setattr(page, 'MAX_BYTES', int(2.5 * size))
-  assert pictures.add('b', images[1]) == 1
-  assert pictures.add('a', images[0]) == 0
-  assert pictures.add('c', images[2]) is None
-  assert pictures.num_left_out == 1
-  # What is drawn counts, too.
-  assert pictures.takes(int(0.4 * size) * 'x') and not pictures.takes(
-    size * 'x'
-  )
-  assert pictures.num_left_out == 2
