@@ -105,7 +105,7 @@ def _check_something(
   if min(names, default=0) < 1:
     raise errors.DataError(
       f'The classes are {errors.shown(names)}: there has to be one, and ids '
-      'start at 1, since 0 is the background. Give ids with --label_map.'
+      'start at 1, since 0 is the background: add one to each of --label_map.'
     )
   found = {
     box.class_name
