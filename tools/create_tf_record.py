@@ -170,6 +170,14 @@ _GO_WITH = {
   'split_seed': 'split',
   'crop_margin': 'crop_boxes',
 }
+for _flag, _other in _GO_WITH.items():
+  flags.register_multi_flags_validator(
+    [_flag, _other],
+    lambda values, flag=_flag, other=_other: (
+      values[other] or values[flag] == FLAGS[flag].default
+    ),
+    f'--{_flag} has no effect without --{_other}. Leave it out.',
+  )
 # Flags that one source alone has.
 _OF_SOURCE = {
   'voc_split_file': 'voc',
@@ -183,14 +191,6 @@ _SOURCES = {
   'classification_dir': 'class_folders',
   'instance_masks_dir': 'instance_masks',
 }
-for _flag, _other in _GO_WITH.items():
-  flags.register_multi_flags_validator(
-    [_flag, _other],
-    lambda values, flag=_flag, other=_other: (
-      values[other] or values[flag] == FLAGS[flag].default
-    ),
-    f'--{_flag} has no effect without --{_other}. Leave it out.',
-  )
 
 
 @flags.multi_flags_validator(

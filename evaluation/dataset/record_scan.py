@@ -127,12 +127,9 @@ def scan(
     rows.append((indices[record.file_name], *_row(record, encoded)))
     if on_image:
       on_image(encoded)
-  num_records = len(rows) + len(problems)
-  if most:
-    # Counting reads the whole of a file in a bucket.
-    num_records = None
-    if not is_remote:
-      num_records = sum(record_index.count_records(files, is_strict=False))
+  num_records = None
+  if not (most and is_remote):
+    num_records = sum(record_index.count_records(files, is_strict=False))
   return _contents(files, num_records, problems, rows)
 
 
