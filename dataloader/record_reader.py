@@ -207,10 +207,12 @@ def _chunks(file_name: str, most: Optional[int]) -> Iterator[_Chunk]:
         chunk.append(next(records))
       except StopIteration:
         is_over = True
+        if start + len(chunk) == most:
+          break
         # TensorFlow takes the head of a record for the end of the file if that
-        # is cut off there.
+        # is cut off there. Counting reads all of a file in a bucket.
         (count,) = record_index.count_records([file_name], is_strict=False)
-        if start + len(chunk) < min(count, most or count):
+        if start + len(chunk) < count:
           damage = 'its end'
         break
       except tf.errors.OpError as error:

@@ -282,7 +282,8 @@ def checkpoints_to_score(params: Any) -> List[str]:
   """Checkpoints that an evaluation begins with, oldest first.
 
   They are those of the model directory that were not scored since they were
-  saved, as `history.json` knows, and the last one in any case.
+  saved, as `history.json` knows, and the last one in any case. Of step 0, where
+  nothing is learned yet, it is scored only if there is no other.
   """
   prefixes = checkpoint.find_all(params.model_dir)
   scored = {
@@ -298,7 +299,8 @@ def checkpoints_to_score(params: Any) -> List[str]:
       report.TIME_FORMAT
     )
 
-  return [p for p in prefixes[:-1] if not is_scored(p)] + prefixes[-1:]
+  trained = [p for p in prefixes[:-1] if checkpoint.step_of(p)]
+  return [p for p in trained if not is_scored(p)] + prefixes[-1:]
 
 
 def directory_of(params: Any) -> str:

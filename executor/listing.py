@@ -41,8 +41,8 @@ def _presets() -> Iterator[Tuple[str, ...]]:
     yield (
       preset.relative_path,
       '{}x{}'.format(*factory.parser_settings(params).output_size),
-      f'{preset.parameters:.1f}',
-      f'{preset.multiply_adds:.1f}',
+      f'{preset.parameters:.1f}M',
+      f'{preset.multiply_adds:.1f}B',
       preset.purpose,
     )
 
@@ -66,8 +66,8 @@ def print_choices() -> None:
   for title, columns, rows in (
     ('Parts', ('config key', 'values'), _choices()),
     (
-      'Presets (--config_file)',
-      ('file', 'image', 'M\nparams', 'B mult-\nadds', 'for'),
+      'Presets (--config_file); MACs: multiply-adds for an image',
+      ('file', 'image', 'params', 'MACs', 'for'),
       _presets(),
     ),
     ('Programs (--help)', ('file', 'what it does'), _programs()),
@@ -82,7 +82,7 @@ def print_choices() -> None:
     for column in columns:
       table.add_column(
         column,
-        justify='right' if column[:2] in ('M\n', 'B ') else 'left',
+        justify='right' if column in ('params', 'MACs') else 'left',
         # Paths are there to be copied: never cut short.
         no_wrap=column == 'file',
       )

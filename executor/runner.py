@@ -103,7 +103,8 @@ class Runner:
     if mode != 'eval':
       step = checkpoint.latest_step(self._model_dir)
       start = run_start.find(self._params, step)
-      learned = training_set.look(self._params)
+      if self._checks_data:
+        learned = training_set.look(self._params)
     table = plan.plan_table(self._params, self._hardware, mode, start, learned)
     rich.console.Console(soft_wrap=True).print(table)
 

@@ -135,7 +135,7 @@ def test_evaluation_follows_checkpoints_until_the_last_step(
 
 def test_checkpoints_that_are_there_come_first(trained, monkeypatch, tmp_path):
   base = str(tmp_path / 'model.ckpt-')
-  for step in (10, 9, 2):
+  for step in (10, 9, 2, 0):
     (tmp_path / f'model.ckpt-{step}.index').write_text('')
   directory = str(tmp_path / 'eval')
   params = tiny_run.resolve(tmp_path, trained.records)

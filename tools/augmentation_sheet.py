@@ -132,21 +132,35 @@ def draw(
     side = math.ceil(math.sqrt(len(rows)))
     originals = [(f'id {row.source_id}', row.original) for row in rows]
     lines = [originals[i : i + side] for i in range(0, len(rows), side)]
-  cell = tile_size + _MARGIN
-  sheet = Image.new(
-    'RGB',
-    (len(lines[0]) * cell + _MARGIN, len(lines) * (cell + _HEADER) + _MARGIN),
-    'white',
-  )
+  tiles = [
+    [
+      (caption, _tile(picture, tile_size, label_map))
+      for caption, picture in line
+    ]
+    for line in lines
+  ]
+  # Rows and columns are as large as what is in them.
+  heights = [
+    max(tile.height for _, tile in line) + _HEADER + _MARGIN for line in tiles
+  ]
+  widths = [
+    max(tile.width for _, tile in filter(None, column)) + _MARGIN
+    for column in itertools.zip_longest(*tiles)
+  ]
+  size = (sum(widths) + _MARGIN, sum(heights) + _MARGIN)
+  sheet = Image.new('RGB', size, 'white')
   canvas = ImageDraw.Draw(sheet)
-  for line_index, line in enumerate(lines):
-    for column, (caption, picture) in enumerate(line):
-      x, y = _MARGIN + column * cell, _MARGIN + line_index * (cell + _HEADER)
+  y = _MARGIN
+  for line, height in zip(tiles, heights):
+    x = _MARGIN
+    for (caption, tile), width in zip(line, widths):
       font = fonts.load(12, caption)
-      while len(caption) > 4 and font.getlength(caption) > tile_size:
+      while len(caption) > 4 and font.getlength(caption) > width - _MARGIN:
         caption = caption[:-4] + '...'
       canvas.text((x, y), caption, font=font, fill='black')
-      sheet.paste(_tile(picture, tile_size, label_map), (x, y + _HEADER))
+      sheet.paste(tile, (x, y + _HEADER))
+      x += width
+    y += height
   return sheet
 
 

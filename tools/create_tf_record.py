@@ -166,7 +166,6 @@ flags.mark_flags_as_mutual_exclusive(
 )
 _GO_WITH = {
   'source': 'annotations',
-  'class_names': 'annotations',
   'mask_class': 'instance_masks_dir',
   'split_seed': 'split',
   'crop_margin': 'crop_boxes',
@@ -179,6 +178,19 @@ for _flag, _other in _GO_WITH.items():
     ),
     f'--{_flag} has no effect without --{_other}. Leave it out.',
   )
+# Flags that one source alone has.
+_OF_SOURCE = {
+  'voc_split_file': 'voc',
+  'voc_one_based': 'voc',
+  'class_names': 'open_images',
+}
+# Flags of annotations, each with their source.
+_SOURCES = {
+  'coco_json': 'coco',
+  'voc_annotation_dir': 'voc',
+  'classification_dir': 'class_folders',
+  'instance_masks_dir': 'instance_masks',
+}
 
 
 @flags.multi_flags_validator(
@@ -209,6 +221,12 @@ def _has_masks(values: Dict[str, Any]) -> bool:
 )
 def _are_named(values: Dict[str, Any]) -> bool:
   names = values['name'] or []
+  if len(names) > 1 and not values['split']:
+    each = ', then '.join(f'--name={name}' for name in names)
+    raise flags.ValidationError(
+      'Several names go with --split=0.8,0.2, which splits a whole set. One '
+      f'that has splits is converted a split at a time: {each}.'
+    )
   shares = [numerals.number(text) or 0 for text in values['split'] or '1']
   return (
     min(shares) > 0
@@ -224,27 +242,26 @@ def _read(report: Any) -> Any:
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
-  if FLAGS.classification_dir:
-    return class_folders.read_class_folders(
-      FLAGS.classification_dir, report, names
-    )
-  if FLAGS.instance_masks_dir:
-    return instance_masks.read_instance_masks(
-      FLAGS.instance_masks_dir,
-      FLAGS.image_dir,
-      report,
-      FLAGS.mask_class,
-      names,
-    )
   split = 'all'
-  if FLAGS.coco_json:
-    found = sources.Found('coco', FLAGS.coco_json)
-  elif FLAGS.voc_annotation_dir:
-    found = sources.Found('voc', FLAGS.voc_annotation_dir)
-  else:
+  if FLAGS.annotations:
     found = sources.recognise(FLAGS.annotations, FLAGS.source)
     print(f'Reading {found.source} annotations of {found.path}.')
     split = 'all' if FLAGS.split else FLAGS.name[0]
+  else:
+    flag = next(flag for flag in _SOURCES if FLAGS[flag].value)
+    found = sources.Found(_SOURCES[flag], FLAGS[flag].value)
+  for flag, source in _OF_SOURCE.items():
+    if FLAGS[flag].value and found.source != source:
+      raise errors.ConfigError(
+        f'--{flag} is for {source} alone, but {found.path} is {found.source}. '
+        'Leave it out.'
+      )
+  if FLAGS.classification_dir:
+    return class_folders.read_class_folders(found.path, report, names)
+  if FLAGS.instance_masks_dir:
+    return instance_masks.read_instance_masks(
+      found.path, FLAGS.image_dir, report, FLAGS.mask_class, names
+    )
   return sources.read(
     found,
     FLAGS.image_dir,

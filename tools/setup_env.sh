@@ -91,7 +91,8 @@ install() {
   # shellcheck disable=SC2046
   "$VENV_PYTHON" -m pip install -qq \
     $(pins | grep -E '^(pip|setuptools|wheel)==')
-  echo "setup: installing $LOCK (about a minute)"
+  echo "setup: installing the $(pins | wc -l) packages of $LOCK, TensorFlow" \
+    'among them: a minute or more, without a word until it is done'
   "$VENV_PYTHON" -m pip install -qq -r "$LOCK" ||
     fail "installing $LOCK failed, see pip's message above (TensorFlow 1.15.0" \
       "has packages for x86_64 only; this machine is $(uname -m))."

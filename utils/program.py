@@ -5,6 +5,7 @@ themselves instead of a traceback.
 """
 
 import logging
+import math
 import os
 import sys
 import warnings
@@ -96,6 +97,11 @@ def _parse_flags(argv: List[str]) -> List[str]:
       if not files.is_text(argument):
         raise flags.Error(f'{errors.shown(argument)} is no text in UTF-8.')
     arguments = FLAGS(argv)
+    for name in FLAGS:
+      value = FLAGS[name].value
+      # Which no limit of a flag keeps out.
+      if isinstance(value, float) and not math.isfinite(value):
+        raise flags.Error(f'--{name}={value} is no number to work with.')
     # Of other flags the last counts, as scripts expect that add their own.
     if 'params_override' in FLAGS and FLAGS['params_override'].present > 1:
       raise flags.Error(

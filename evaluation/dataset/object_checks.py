@@ -34,26 +34,43 @@ _MOST_UNMET = 0.01
 _SIZES = (('small', 0, 32), ('medium', 32, 96), ('large', 96, np.inf))
 
 
+def _shift(part: Part) -> str:
+  """What to do if all ids would fit as the next or the previous ones; ''."""
+  num_classes = part.data.params.architecture.num_classes
+  known = set(part.data.names) or range(part.data.first_class, num_classes)
+  used = set(part.classes[part.classes != NO_CLASS].tolist())
+  if {i + 1 for i in used} <= {*known}:
+    return 'All ids seem one too low: add one to each, or mend the label map.'
+  if {i - 1 for i in used} <= {*known}:
+    return (
+      'All ids seem one too high: subtract one, or give the label map and '
+      'architecture.num_classes that they are of.'
+    )
+  return ''
+
+
 def _class_ids(part: Part) -> Optional[Finding]:
   num_classes = part.data.params.architecture.num_classes
   first, classes = part.data.first_class, part.classes
   is_outside = (classes < first) | (classes >= num_classes)
-  return part.of_classes(
+  found = part.of_classes(
     is_outside & (classes != NO_CLASS),
     lambda i: (
       f'class id {classes[i]} is outside of {first} to {num_classes - 1} '
       f'(architecture.num_classes is {num_classes})'
     ),
   )
+  return found and found._replace(remedy=_shift(part))
 
 
 def _unnamed(part: Part) -> Optional[Finding]:
   names, classes = part.data.names, part.classes
   is_unknown = (classes >= part.data.first_class) & bool(names)
-  return part.of_classes(
+  found = part.of_classes(
     is_unknown & ~np.isin(classes, list(names)),
     lambda i: f'class id {classes[i]} has no name',
   )
+  return found and found._replace(remedy=_shift(part))
 
 
 def _excess(boxes: np.ndarray) -> np.ndarray:

@@ -13,12 +13,14 @@ def test_lists_parts_presets_and_programs(flag):
   of_file = {line.split()[0]: line.split() for line in lines if line.strip()}
   for preset in presets.find_presets():
     path, _, parameters, multiply_adds, *purpose = of_file[preset.relative_path]
-    assert parameters == f'{preset.parameters:.1f}'
-    assert multiply_adds == f'{preset.multiply_adds:.1f}'
+    assert parameters == f'{preset.parameters:.1f}M'
+    assert multiply_adds == f'{preset.multiply_adds:.1f}B'
     assert ' '.join(purpose) == preset.purpose
   assert ' '.join(of_file['configs/yaml/bccd_resnet10.yaml'][1:]) == (
-    '256x320 5.3 1.9 BCCD, on a CPU'
+    '256x320 5.3M 1.9B BCCD, on a CPU'
   )
+  assert ' '.join(of_file['file'][1:]) == 'what it does'
+  assert 'file image params MACs for' in {' '.join(x.split()) for x in lines}
   assert ' '.join(of_file['tools/serve.py'][1:]) == (
     'Serves an exported model over HTTP.'
   )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from executor import hardware, run_check
+from executor import hardware, run_check, runner
 from tests import golden_numbers, record_factory, tiny_run
 from utils import errors
 
@@ -16,6 +16,16 @@ def test_first_records_end_a_training(tmp_path):
   with pytest.raises(errors.DataError, match='record 3 .*class id 9.*nocheck'):
     run_check.check(params, trains=True, evaluates=False)
   run_check.check(params, trains=True, evaluates=False, checks_data=False)
+
+
+@pytest.mark.parametrize('checks_data', [True, False])
+def test_a_plan_reads_records_unless_told_not_to(checks_data, tmp_path, capsys):
+  records = tiny_run.write_data(tmp_path)
+  params = tiny_run.resolve(tmp_path / 'model', records)
+  runner.Runner(params, checks_data=checks_data)._print_plan('train')
+  output = capsys.readouterr().out
+  assert 'training images' in output
+  assert ('none cut' in output) == checks_data
 
 
 def test_warnings_are_lines_of_the_log(tmp_path, caplog):

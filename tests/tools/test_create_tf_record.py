@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from tests import programs
-from tests.tools import annotated_images
+from tests.tools import annotated_images, source_folders
 from tools.record_sources import (
   classification_records,
   images,
@@ -204,3 +204,21 @@ def test_a_split_has_files_of_its_own_and_one_label_map(tmp_path):
     refused = _run_program(*args, *wrong)
     assert refused.returncode == 2, wrong
     assert '--split' in refused.stderr
+    told = '--name=train, then --name=val.' in refused.stderr
+    assert told == (wrong == ('--name=train,val',))
+
+
+@pytest.mark.parametrize(
+  'flag', ['--voc_split_file=a', '--voc_one_based', '--class_names=a']
+)
+def test_a_flag_of_another_source(flag, tmp_path):
+  source_folders.yolo(tmp_path)
+  refused = _run_program(
+    *(f'--annotations={tmp_path}', f'--output_dir={tmp_path}/out'),
+    *('--name=train', flag),
+  )
+  assert refused.returncode == 2
+  name, source = flag.split('=')[0], 'open_images' if 'cl' in flag else 'voc'
+  assert f'{name} is for {source} alone, but {tmp_path} is yolo.' in (
+    refused.stderr
+  )

@@ -77,6 +77,9 @@ def test_measured_steps(records, tmp_path):
     ([], '0 arguments are not flags'),
     (['a', 'b'], '2 arguments are not flags'),
     (['absent'], "'absent' is no folder of records"),
+    (['absent', '--minutes=nan'], '--minutes=nan is no number'),
+    (['absent', '--minutes=0'], 'minutes'),
+    (['absent', '--images_per_second=inf'], '--images_per_second=inf is no'),
   ],
 )
 def test_what_cannot_be_read(tmp_path, arguments, message):

@@ -170,12 +170,12 @@ def test_images_are_taken_at_random_and_the_sheet_holds_all(tmp_path):
     10 * i + j for i in range(3) for j in range(9)
   ]
 
-  # Originals alone stand in a grid of 3 and 2.
+  # Originals alone stand in a grid of 3 and 2, each 64 x 43 there.
   plain = augmentation_sheet.draw(rows, 64, {1: 'cell'})
-  assert plain.size == (3 * 72 + 8, 2 * 90 + 8)
+  assert plain.size == (3 * 72 + 8, 2 * 69 + 8)
   rows = augmentation_sheet.sample_rows(paths, params, 3, 1)
   sheet = augmentation_sheet.draw(rows, 64, {1: 'cell'})
-  assert sheet.size == (2 * 72 + 8, 3 * 90 + 8)
+  assert sheet.size == (2 * 72 + 8, 3 * 69 + 8)
 
 
 def test_images_with_a_class_show_its_name(tmp_path):

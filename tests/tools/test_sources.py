@@ -374,7 +374,10 @@ def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
   )
   (image,) = _read(folder, split='val').images
   assert image.file_name == 'pet_11.jpg'
-  assert len(_read(folder, split='all').images) == 2
+  report = report_lib.Report()
+  assert len(_read(folder, report, split='all').images) == 2
+  (joined,) = report.as_dict()['joined_splits']['findings']
+  assert joined['detail'] == 'train, val' and not report.num_problems
   with pytest.raises(errors.DataError, match='into train, val; .*--name=all'):
     _read(folder, split='mine')
 

@@ -16,7 +16,7 @@ from tools.record_sources import (
   writer,
 )
 from tools.record_sources import report as report_lib
-from utils import errors, files, label_map
+from utils import errors, files, label_map, numerals
 
 # Classes that a message lists.
 _NUM_SHOWN = 4
@@ -105,7 +105,24 @@ def _check_something(
   if min(names, default=0) < 1:
     raise errors.DataError(
       f'The classes are {errors.shown(names)}: there has to be one, and ids '
-      'start at 1, since 0 is the background. Give ids with --label_map.'
+      'start at 1, since 0 is the background: add one to each of --label_map.'
+    )
+  found = {
+    box.class_name
+    for part in splits.values()
+    for image in part.images
+    for box in image.boxes
+  }
+  if found and not found & set(names.values()):
+    numbers = {numerals.integer(name) for name in found}
+    why = 'Write the names of the one into the other.'
+    if None not in numbers:
+      why = 'Classes are found by name, not by id: write names in place of ids.'
+      if min(numbers) == 0:
+        why += ' Ids that count from 0 are those of --label_map less one.'
+    raise errors.DataError(
+      f'No class of the annotations, {errors.shown(sorted(found))}, is in '
+      f'--label_map, {errors.shown(names)}. {why}'
     )
 
 

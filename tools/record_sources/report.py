@@ -29,7 +29,10 @@ _KINDS = {
   'duplicate_image': _Kind('image occurs again', 'repetition left out'),
   'unknown_image_id': _Kind('box of an image not listed', 'left out; list it'),
   'unknown_class': _Kind(
-    'class is not in the label map', 'box left out; --label_map?'
+    'class without a name, or not in the label map', 'box left out; name it'
+  ),
+  'joined_splits': _Kind(
+    'source is split already', 'read as one; --name=SPLIT reads one', False
   ),
   'ids_from_zero': _Kind('category ids start at 0', 'one added to each', False),
   'malformed_line': _Kind('line that cannot be used', 'left out; mend it'),

@@ -88,7 +88,7 @@ def read(
       path, image_dir, report, class_names, label_map
     )
   if source == 'voc':
-    split_file = split_file or _voc_split_file(root, split)
+    split_file = split_file or _voc_split_file(root, split, report)
     return voc.read_voc(
       path, image_dir, report, split_file, label_map, one_based
     )
@@ -187,10 +187,12 @@ def _image_dir(root: str, path: str) -> Optional[str]:
   return next((place for place in places if tf.io.gfile.isdir(place)), None)
 
 
-def _voc_split_file(root: str, split: str) -> Optional[str]:
+def _voc_split_file(
+  root: str, split: str, report: report_lib.Report
+) -> Optional[str]:
   """Returns the list of a split in ImageSets/Main, if there are such."""
   folder = os.path.join(root, 'ImageSets', 'Main')
-  if split == subsets.ALL or not tf.io.gfile.isdir(folder):
+  if not tf.io.gfile.isdir(folder):
     return None
   # With an underscore it is of one class, such as dog_train.
   splits = {
@@ -198,4 +200,8 @@ def _voc_split_file(root: str, split: str) -> Optional[str]:
     for name in folders.list_folder(folder, _FLAG)
     if name.endswith('.txt') and '_' not in name
   }
-  return subsets.choose(splits, split, root)[0] if splits else None
+  if not splits:
+    return None
+  chosen = subsets.choose(splits, split, root, report)
+  # Images that no list names are of the whole, too.
+  return None if split == subsets.ALL else chosen[0]

@@ -2,6 +2,7 @@
 
 from typing import Dict, List, TypeVar
 
+from tools.record_sources import report as report_lib
 from utils import errors
 
 ALL = 'all'
@@ -11,7 +12,9 @@ USUAL = ('train', *_VALIDATION, 'test')
 _T = TypeVar('_T')
 
 
-def choose(splits: Dict[str, _T], wanted: str, path: str) -> List[_T]:
+def choose(
+  splits: Dict[str, _T], wanted: str, path: str, report: report_lib.Report
+) -> List[_T]:
   """Returns what is to be read of a source.
 
   Args:
@@ -20,11 +23,14 @@ def choose(splits: Dict[str, _T], wanted: str, path: str) -> List[_T]:
       same. Where there is one only, any name that is not that of another
       usual split stands for it.
     path: of the source, for the message.
+    report: is told of splits that are read as one.
 
   Raises:
     errors.DataError: none of the splits is called so.
   """
   if wanted == ALL:
+    if len(splits) > 1:
+      report.add('joined_splits', path, ', '.join(sorted(splits)))
     return list(splits.values())
   for name in (wanted, *(_VALIDATION if wanted in _VALIDATION else ())):
     if name in splits:

@@ -69,7 +69,9 @@ def read_yolo(
   names = _class_names(content, root, path)
   sources = [image_dir] if image_dir else []
   if not image_dir:
-    stated = sum(subsets.choose(_splits(content, root), split, path), [])
+    stated = sum(
+      subsets.choose(_splits(content, root), split, path, report), []
+    )
     sources = [_resolved(source, content, root) for source in stated]
   pictures: Dict[str, Tuple[str, Optional[str]]] = {}
   for source in sources:
@@ -87,7 +89,7 @@ def read_yolo(
   if all(tf.io.gfile.isdir(source) for source in sources):
     _report_other_labels(labels, root, report)
   ids = image_files.image_ids(list(pictures))
-  images = []
+  images, used = [], set()
   for name, (picture, label) in pictures.items():
     boxes: List[annotations.Box] = []
     if label is None:
@@ -95,7 +97,8 @@ def read_yolo(
     else:
       place = os.path.relpath(label, root)
       try:
-        boxes = _objects(label, place, names, 'kpt_shape' in content, report)
+        has_keypoints = 'kpt_shape' in content
+        boxes = _objects(label, place, names, has_keypoints, used, report)
       except errors.DataError as error:
         report.add('unreadable_annotation', place, str(error))
         continue
@@ -103,6 +106,12 @@ def read_yolo(
       annotations.AnnotatedImage(
         ids[name], name, picture, boxes, is_normalized=True
       )
+    )
+  if names and min(used, default=0) == 1 and max(used) == max(names) + 1:
+    raise errors.DataError(
+      f'{_FLAG}={path}: the labels have classes 1 to {max(used):g}, never 0, '
+      f'but YOLO counts from 0, and has names for 0 to {max(names)}. Take one '
+      'from each class, or put a name for 0 before the others.'
     )
   own = {number + 1: name for number, name in names.items()}
   return annotations.AnnotatedSet(images, label_map or own)
@@ -113,9 +122,13 @@ def _objects(
   place: str,
   names: Dict[int, str],
   has_keypoints: bool,
+  used: Set[float],
   report: report_lib.Report,
 ) -> List[annotations.Box]:
-  """Returns the objects of a label file, which the report calls `place`."""
+  """Returns the objects of a label file, which the report calls `place`.
+
+  Class ids, known or not, are added to `used`.
+  """
   boxes = []
   lines = files.read_unicode(path, 'label file').splitlines()
   for number, line in enumerate(lines, 1):
@@ -128,7 +141,9 @@ def _objects(
       what = f'line {number}: {line[:_NUM_SHOWN]!r}; needed are numbers: class '
       what += 'x y width height, or class and the points of a polygon'
       report.add('malformed_line', place, what)
-    elif class_id not in names:
+      continue
+    used.add(class_id)
+    if class_id not in names:
       what = f'line {number}: class {class_id:g}; there are {len(names)} names'
       report.add('unknown_class', place, what)
     elif is_polygon:

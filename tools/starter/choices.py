@@ -22,6 +22,8 @@ _PATIENT = 8
 # Steps that moving averages of the weights look back: this share of all.
 _AVERAGED = 0.05
 _MOST_DETECTIONS = 100
+# What a trained backbone decides.
+_OF_BACKBONE = ('resnet.resnet_depth', 'architecture.backbone')
 # Where comments begin.
 _COLUMN = 40
 # In a mirror they are another class, or letters that are none.
@@ -31,11 +33,13 @@ _SIDED = re.compile(r'(^|[^a-z])(left|right)([^a-z]|$)|^[a-z0-9]$', re.I)
 def choose(facts: Facts, plan: Plan) -> Choices:
   """Returns the parameters in the order of a file."""
   network = plan.network
-  why = f'as in {network.preset.name}.yaml'
+  whys = dict.fromkeys(network.settings, f'as in {network.preset.name}.yaml')
+  if network.checkpoint:
+    whys.update(dict.fromkeys(_OF_BACKBONE, 'that of the trained backbone'))
   return {
     **_network(facts.num_classes, plan),
     **_input(facts, plan),
-    **{path: (value, why) for path, value in network.settings.items()},
+    **{path: (value, whys[path]) for path, value in network.settings.items()},
     **_training(facts.files.train_file_pattern, plan),
     **_evaluation(facts, plan),
   }
@@ -120,9 +124,8 @@ def _training(file_pattern: str, plan: Plan) -> Choices:
   if plan.evaluations >= _PATIENT:
     patience = plan.evaluations // 2, 'half of all without a better one'
     chosen['train.early_stop_evaluations'] = patience
-  if network.checkpoint:
-    path = network.checkpoint, 'the trained backbone'
-    chosen['train.checkpoint.path'] = path
+  for key, value in network.checkpoint.items():
+    chosen['train.checkpoint.' + key] = value, 'the trained backbone'
   return chosen
 
 

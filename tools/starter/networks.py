@@ -24,9 +24,12 @@ _FROM_SCRATCH = (
 # By the scope of a trained backbone a preset, and the key of what is in braces.
 _WARM = (
   (r'resnet(10|14|18|26|34)/', 'small_cpu', 'resnet.resnet_depth'),
-  (r'resnet(\d+)/', 'retinanet_resnet50', 'resnet.resnet_depth'),
+  (r'resnet(50|101|152|200)/', 'retinanet_resnet50', 'resnet.resnet_depth'),
   (r'(efficientnet-\w+)/', 'retinanet_efficientnetb0', 'architecture.backbone'),
 )
+# Kernels that a ResNet has beyond its depth: one more in each of four groups,
+# and none of its dense layer among these.
+_KERNEL, _MORE_KERNELS = re.compile(r'conv2d(_\d+)?/kernel$'), 3
 # What the data and the time decide anew.
 _REPLACED = re.compile(
   r'type$|anchor\.|eval\.|architecture\.(num_classes|min_level|max_level)$|'
@@ -42,14 +45,15 @@ class Network(NamedTuple):
     settings: by dotted key, what the preset says and data and time do not.
     schedule: the preset's `train.*` by dotted key, defaults included.
     finest: finest levels that it can have, the usual one first.
-    checkpoint: of its backbone, '' if that is trained from scratch.
+    checkpoint: parameters of `train.checkpoint` for a trained backbone; empty
+      if that is trained from scratch.
   """
 
   preset: presets.Preset
   settings: Dict[str, Any]
   schedule: Dict[str, Any]
   finest: Sequence[int]
-  checkpoint: str
+  checkpoint: Dict[str, str]
 
   @property
   def batch(self) -> int:
@@ -67,7 +71,9 @@ class Network(NamedTuple):
 
 
 def of_preset(
-  name: str, changes: Optional[Dict[str, Any]] = None, checkpoint: str = ''
+  name: str,
+  changes: Optional[Dict[str, Any]] = None,
+  checkpoint: Optional[Dict[str, str]] = None,
 ) -> Network:
   """The network of a preset, with changes by dotted key."""
   (preset,) = presets.find_presets([name])
@@ -81,7 +87,7 @@ def of_preset(
     {k: v for k, v in params.leaves() if k.startswith('train.')},
     # The blocks of a SpineNet begin at level 3.
     (3,) if backbone.startswith('spinenet') else (3, 2),
-    checkpoint,
+    checkpoint or {},
   )
 
 
@@ -95,10 +101,18 @@ def candidates(checkpoint: str = '') -> List[Network]:
     return [of_preset(name) for name in _FROM_SCRATCH]
   prefix = checkpoint_lib.resolve_checkpoint(checkpoint)
   names = [name for name, _ in tf.train.list_variables(prefix)]
-  for scope, preset, key in _WARM:
-    for match in filter(None, (re.match(scope, name) for name in names)):
-      value = yaml_loader.load(match.group(1))
-      return [of_preset(preset, {key: value}, checkpoint)]
+  # As published, a ResNet has no scope.
+  depth = len([*filter(_KERNEL.match, names)]) - _MORE_KERNELS
+  prefix = f'resnet{depth}/'
+  for name in (*names, prefix):
+    for scope, preset, key in _WARM:
+      match = re.match(scope, name)
+      if match:
+        start = {'path': checkpoint}
+        if name is prefix:
+          start['prefix'] = prefix
+        value = yaml_loader.load(match.group(1))
+        return [of_preset(preset, {key: value}, start)]
   raise errors.UserError(
     f"--checkpoint: '{checkpoint}' holds no backbone of a ResNet or "
     f'EfficientNet, but {errors.shown(names[:3])}. Set train.checkpoint.path '

@@ -125,7 +125,9 @@ def test_early_stop_once_there_are_evaluations_enough():
 
 def test_checkpoint_of_a_warm_start():
   assert 'train.checkpoint.path' not in _values()
-  assert _values(checkpoint='a/b')['train.checkpoint.path'] == 'a/b'
+  values = _values(checkpoint={'path': 'a/b', 'prefix': 'c/'})
+  assert values['train.checkpoint.path'] == 'a/b'
+  assert values['train.checkpoint.prefix'] == 'c/'
 
 
 def test_reasons_stand_behind():

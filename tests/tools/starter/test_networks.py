@@ -29,7 +29,17 @@ def test_the_backbone_of_a_checkpoint(tmp_path, scope, preset, key, value):
   (network,) = networks.candidates(path)
   assert network.preset.name == preset
   assert network.settings[key] == value
-  assert network.checkpoint == path
+  assert network.checkpoint == {'path': path}
+
+
+def test_a_resnet_without_a_scope(tmp_path):
+  # Kernels of 9 layers and 4 projections, as published.
+  names = ['conv2d/kernel', *(f'conv2d_{i}/kernel' for i in range(1, 13))]
+  path = _checkpoint(tmp_path, *names, 'conv2d/kernel_1', 'dense/kernel')
+  (network,) = networks.candidates(path)
+  assert network.preset.name == 'small_cpu'
+  assert network.settings['resnet.resnet_depth'] == 10
+  assert network.checkpoint == {'path': path, 'prefix': 'resnet10/'}
 
 
 def test_other_backbones_are_told(tmp_path):

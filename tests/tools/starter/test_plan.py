@@ -64,7 +64,7 @@ def test_time_bounds_the_image():
   assert slow.batch == 8
   assert slow.size < (480, 640)
   # With a trained backbone half of the steps are enough, for level 2 here.
-  warm = networks.of_preset('small_cpu', checkpoint='resnet10')
+  warm = networks.of_preset('small_cpu', checkpoint={'path': 'resnet10'})
   chosen = _choose(facts, 150_000, 30, [warm])
   assert (slow.block.min_level, slow.steps) == (3, 640)
   assert (chosen.block.min_level, chosen.steps) == (2, 320)
