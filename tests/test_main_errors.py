@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from dataloader import record_check, tf_example_decoder
 from executor import failures
 from executor import runner as runner_lib
-from tests import programs, record_factory, small_disk, tiny_run
+from tests import programs, record_factory, small_disk, tiny_export, tiny_run
 from utils import errors
 
 # The message of TensorFlow's parser would quote it, and crash Python.
@@ -19,9 +19,9 @@ _BROKEN_JPEG = b'\xff\xd8\xff no image'
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-  """A run whose checkpoint can be evaluated."""
-  return tiny_run.train(tmp_path_factory.mktemp('trained'))
+def checkpoint(tmp_path_factory):
+  """A checkpoint that can be evaluated."""
+  return tiny_export.make(tmp_path_factory.mktemp('model'))
 
 
 def _main(*arguments):
@@ -106,12 +106,13 @@ def test_program_names_a_record_that_is_no_example(tmp_path):
   ids=['no example', 'no image', 'class id', 'box'],
 )
 def test_bad_record_of_an_evaluation_is_named(
-  trained, tmp_path, monkeypatch, bad_record, words
+  checkpoint, tmp_path, monkeypatch, bad_record, words
 ):
   records = tiny_run.write_data(tmp_path, bad_record=bad_record)
   params = tiny_run.resolve(
-    trained.model_dir,
-    trained.records,
+    checkpoint.directory,
+    'none',
+    tiny_export.SMALL,
     {'eval': {'eval_file_pattern': records, 'suffix': '_bad'}},
   )
   searched = []
@@ -165,13 +166,14 @@ def test_malformed_annotations_stop_before_training(tmp_path, text):
 @pytest.mark.parametrize('use_json_file', [True, False])
 @pytest.mark.slow
 def test_more_objects_than_fit_are_told_of_once(
-  trained, tmp_path, capfd, caplog, use_json_file
+  checkpoint, tmp_path, capfd, caplog, use_json_file
 ):
   boxes = [[0.01 * i, 0.1, 0.01 * i + 0.5, 0.6] for i in range(12)]
   crowded = record_factory.make_record(b'55', boxes=boxes, classes=(1,) * 12)
   params = tiny_run.resolve(
-    trained.model_dir,
-    trained.records,
+    checkpoint.directory,
+    'none',
+    tiny_export.SMALL,
     {
       'eval': {
         'eval_file_pattern': tiny_run.write_data(tmp_path, bad_record=crowded),

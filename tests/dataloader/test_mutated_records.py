@@ -158,10 +158,11 @@ _FILES = st.sampled_from(sorted(_RECORDS)).flatmap(
 def _params(name):
   parser = {'mask_rcnn': 'maskrcnn'}.get(name, name) + '_parser'
   changes = {'max_num_instances': 3, 'aug_scale_min': 0.1, 'aug_scale_max': 2.0}
+  levels = {'min_level': 4, 'max_level': 5} if name == 'retinanet' else {}
   return golden_numbers.make_params(
     {
       'type': name,
-      'architecture': {'num_classes': _NUM_CLASSES},
+      'architecture': {'num_classes': _NUM_CLASSES, **levels},
       parser: {
         'output_size': _SIZE,
         **({} if name == 'classification' else changes),
@@ -178,14 +179,11 @@ class _Pipeline:
     self.contents = record_check.to_learn(self.params)
     with tf.Graph().as_default():
       self._file = tf.placeholder(tf.string, [])
-      options = tf.data.Options()
-      # Which would take longer than the work.
-      options.experimental_optimization.apply_default_optimizations = False
       self._iterators = [
         tf.data.make_initializable_iterator(
-          input_reader.InputFn('', self.params, mode)
-          .batches(tf.data.TFRecordDataset(self._file), 1)
-          .with_options(options)
+          input_reader.InputFn('', self.params, mode).batches(
+            tf.data.TFRecordDataset(self._file), 1
+          )
         )
         for mode in (mode_keys.TRAIN, mode_keys.EVAL)
       ]

@@ -175,33 +175,35 @@ def _history(model_dir):
   return [json.loads(line) for line in lines]
 
 
+_TERM, _KILL, _INT = signal.SIGTERM, signal.SIGKILL, signal.SIGINT
+# In which step which signal comes, and the last checkpoint of each start.
+_INTERRUPTED = [(3, _INT, 5), (0, 0, 6)]
+# Of SIGKILL the step is lost that was not saved.
+_ALL_SIGNALS = [(0, _TERM, 2), (2, _KILL, 2), (3, _INT, 5), (0, 0, 6)]
+
+
 @pytest.mark.parametrize(
-  'make',
+  'make,starts',
   [
-    _classifier,
-    *(pytest.param(m, marks=pytest.mark.slow) for m in (_detector, _masks)),
+    (_classifier, _INTERRUPTED),
+    *(
+      pytest.param(make, _ALL_SIGNALS, marks=pytest.mark.slow)
+      for make in (_classifier, _detector, _masks)
+    ),
   ],
 )
-def test_three_signals_change_no_bit(tmp_path, make):
+def test_signals_change_no_bit(tmp_path, make, starts):
   override = make(tmp_path)
   unbroken = _start(tmp_path / 'unbroken', override, '--mode=train')
   stopped = tmp_path / 'stopped'
-  starts = []
-  for step, number in (
-    (0, signal.SIGTERM),
-    (2, signal.SIGKILL),
-    (3, signal.SIGINT),
-    (0, 0),
-  ):
+  for step, number, saved in starts:
     process = _start(
       stopped, override, step, int(number), '--mode=train', program=_STOPPED
     )
     code, output = _end(process)
-    expected = -number if number == signal.SIGKILL else number and 128 + number
+    expected = -number if number == _KILL else number and 128 + number
     assert code == expected, output
-    starts.append(checkpoint.latest_step(str(stopped)))
-  # Of SIGKILL the step is lost that was not saved.
-  assert starts == [2, 2, 5, 6]
+    assert checkpoint.latest_step(str(stopped)) == saved
   code, output = _end(unbroken)
   assert code == 0, output
   _assert_same_bits(stopped, tmp_path / 'unbroken')

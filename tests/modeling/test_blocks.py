@@ -295,16 +295,6 @@ def test_fpn_outside_of_the_backbone():
       },
       19,
     ),
-    (
-      {
-        'architecture': {
-          'backbone': 'spinenet_mbconv',
-          'multilevel_features': 'identity',
-        },
-        'spinenet_mbconv': {'model_id': '49XS'},
-      },
-      0,
-    ),
   ],
 )
 def test_dropblock_is_where_it_belongs(override, count):

@@ -17,12 +17,18 @@ from utils import errors
 
 _BACKBONES = ('spinenet', 'spinenet_mbconv')
 _SMALLEST = {'spinenet': '49S', 'spinenet_mbconv': '49XS'}
+# Which spinenet_mbconv does not have.
+_DROPBLOCK = {
+  'spinenet': {},
+  'spinenet_mbconv': {'dropblock_keep_prob': 0.9, 'dropblock_size': 2},
+}
 
 
 def _backbone(name, architecture=None, **settings):
   settings = {'model_id': _SMALLEST[name], **settings}
   params = golden_numbers.make_params(
     {
+      'dropblock': _DROPBLOCK[name],
       'architecture': {
         'backbone': name,
         'multilevel_features': 'identity',
@@ -53,13 +59,18 @@ def _outputs(name, height, width, **settings):
     return session.run(features), types.count('ResizeNearestNeighbor')
 
 
+# Squares of 737 to 744 pixels and odd rectangles have maps whose sizes are no
+# multiples of each other, which spinenet_mbconv refuses.
+_SIZES = {'spinenet': (738, 738), 'spinenet_mbconv': (128, 256)}
+
+
 class _Built:
-  """The graph of a backbone in training on 128 x 256 pixels."""
+  """The graph of a backbone in training."""
 
   def __init__(self, name, architecture=None):
     with tf.Graph().as_default() as self.graph:
       self.backbone = _backbone(name, architecture, init_drop_connect_rate=0.32)
-      self.shapes = _shapes(self.backbone, 128, 256, is_training=True)
+      self.shapes = _shapes(self.backbone, *_SIZES[name], is_training=True)
       self.variables = [v.op.name for v in tf.global_variables()]
 
 
@@ -77,8 +88,9 @@ def test_gives_the_wanted_levels(name, levels, built):
   network = built[name]
   if levels != (3, 7):
     network = _Built(name, {'min_level': levels[0], 'max_level': levels[1]})
+  height, width = _SIZES[name]
   assert network.shapes == {
-    level: [2, 128 >> level, 256 >> level, channels]
+    level: [2, -(-height // 2**level), -(-width // 2**level), channels]
     for level in range(levels[0], levels[1] + 1)
   }
   assert all(v.startswith(name + '/') for v in network.variables)
@@ -122,11 +134,8 @@ def test_refuses_images_of_unknown_size(name):
       _backbone(name)(images, False)
 
 
-# Squares of 737 to 744 pixels and odd rectangles have maps whose sizes are no
-# multiples of each other.
-@pytest.mark.parametrize(
-  'size', [(738, 738), pytest.param((64, 200), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('size', [(128, 256), (64, 200)])
 def test_spinenet_takes_any_size(size):
   with tf.Graph().as_default():
     shapes = _shapes(_backbone('spinenet'), *size, is_training=True)
@@ -179,6 +188,9 @@ def test_drop_connect_grows_with_depth(name, built):
   types = [op.type for op in built[name].graph.get_operations()]
   # Every block but the stem's has one branch in these variants.
   assert types.count('Floor') == count
+  operations = built[name].graph.get_operations()
+  draws = [op.name for op in operations if op.type == 'RandomUniform']
+  assert len([name for name in draws if 'Initializer' not in name]) == count
 
 
 @pytest.mark.slow

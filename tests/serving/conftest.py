@@ -1,10 +1,10 @@
-"""Small checkpoints, for all tests that serve one."""
+"""What several tests of serving share: small checkpoints and a browser."""
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from modeling.architecture import registries
-from tests import tiny_export, tiny_run
+from tests import chromium, tiny_export, tiny_run
 
 
 class _Stem:
@@ -44,3 +44,9 @@ def resnet_model(tmp_path_factory):
 @pytest.fixture(scope='session')
 def records(tmp_path_factory):
   return tiny_run.write_data(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(scope='module')
+def browser():
+  with chromium.browser() as driver:
+    yield driver

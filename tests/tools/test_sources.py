@@ -8,15 +8,10 @@ from PIL import Image
 from pycocotools import mask as mask_lib
 
 from tests import programs
-from tests.tools import annotated_images, source_folders
+from tests.tools import annotated_images, malformed_sources, source_folders
 from tools.record_sources import detection_records, sources
 from tools.record_sources import report as report_lib
 from utils import errors
-
-_YOLO = 'labels/train/pet_03.txt'
-_LINE = '1 0.3 0.35 0.4 0.5'
-_ROW = 'pet_03.jpg,40,30,dog,4,3,20,18\n'
-_PLACE = '/m/dog,1,0.1,0.5,0.1,0.6'
 
 
 @pytest.fixture
@@ -24,6 +19,18 @@ def folder(tmp_path):
   folder = tmp_path / 'in'
   folder.mkdir()
   return folder
+
+
+def _make(source, changes, folder):
+  """Path of a source with some files that are others, or gone: None."""
+  path = source_folders.SOURCES[source](folder)
+  root = path if path.is_dir() else folder
+  for name, content in changes.items():
+    if content is None:
+      (root / name).unlink()
+    else:
+      source_folders.write(root, {name: content})
+  return path
 
 
 def _read(path, report=None, image_dir=None, source=None, **wanted):
@@ -73,160 +80,13 @@ def test_every_source_gives_the_same_boxes(name, folder, tmp_path):
   )
 
 
-def _shape(**changes):
-  shape = {'label': 'dog', 'points': [[4, 3], [20, 18]]}
-  shape = {**shape, 'shape_type': 'rectangle', **changes}
-  content = {'shapes': [shape], 'imagePath': '../photos/pet_03.jpg'}
-  return {'pet_03.json': json.dumps(content)}
-
-
-def _csv(*rows):
-  return {'labels.csv': source_folders.CSV + ''.join(rows)}
-
-
-def _open_images(row):
-  return {'train-annotations-bbox.csv': source_folders.OPEN_IMAGES + row}
-
-
-# Source, its files that are others, the findings of each kind, what the first
-# one says, and the objects that are left in pet_03 and pet_11: None if the
-# image is left out.
-_MALFORMED = [
-  ('yolo', {_YOLO: ''}, {}, '', 0, 1),
-  ('yolo', {_YOLO: f'\ufeff \r\n\r\n{_LINE}\r\n'}, {}, '', 1, 1),
-  ('yolo', {_YOLO: _LINE.encode('utf-16')}, {}, '', 1, 1),
-  ('yolo', {_YOLO: None}, {'no_label_file': 1}, 'pet_03.jpg', 0, 1),
-  (
-    'yolo',
-    {_YOLO: _LINE.encode() + b'\xe9'},
-    {'unreadable_annotation': 1},
-    f'{_YOLO}: .* byte 18.* Save it as UTF-8',
-    *(None, 1),
-  ),
-  *(
-    (
-      'yolo',
-      {_YOLO: f'{_LINE}\n{line}'},
-      {'malformed_line': 1},
-      f'{_YOLO}: line 2: .*class x y width height',
-      *(1, 1),
-    )
-    for line in (
-      *('1 0.3 0.35 0.4', '1 0.3 0.35 0.4 0.5 0.9', 'dog 0.3 0.35 0.4 0.5'),
-      *('1 0,3 0,35 0,4 0,5', '1,0.3,0.35,0.4,0.5', '1 nan 0.35 0.4 0.5', 'x'),
-      *('1 inf 0 0 0', '1 0 0 1 0 1 1 0', '1' * 5000),
-    )
-  ),
-  *(
-    ('yolo', {_YOLO: f'{_LINE}\n{line}'}, {kind: 1}, message, 1, 1)
-    for line, kind, message in (
-      ('2 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class 2; there are 2'),
-      ('-1 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class -1'),
-      ('1.5 0.3 0.35 0.4 0.5', 'unknown_class', 'line 2: class 1.5'),
-      (_LINE, 'duplicate_box', _YOLO),
-      ('1 12 10.5 16 15', 'box_of_pixels', r'dog \[4, 3, 20, 18\]'),
-      ('0 0.5 0.5 0 0', 'box_without_area', 'cat'),
-    )
-  ),
-  ('yolo', {_YOLO: f'{_LINE}\n0 0.95 0.5 0.2 0.2'}, {'box_clipped': 1})
-  + ('cat', 2, 1),
-  ('yolo', {_YOLO[:-6] + '99.txt': _LINE}, {'label_without_image': 1})
-  + ('pet_99.txt', 1, 1),
-  (
-    'yolo of CVAT for Ultralytics',
-    {
-      'train.txt': 'x/images/train/pet_03.jpg\n' * 2 + 'images/train/pet_11.jpg'
-    },
-    {'duplicate_image': 1},
-    'images/train/pet_03.jpg: in ',
-    *(1, 1),
-  ),
-  ('csv', _csv('\n', ',,,,,,,\n'), {}, '', 1, 1),
-  ('csv', _csv('pet_03.jpg,,0,cat,1,2,13,14\n'), {}, '', 2, 1),
-  ('csv', {'labels.csv': source_folders.CSV.encode('utf-16')}, {}, '', 1, 1),
-  ('csv', _csv('pet_04.jpg,40,30,,,,,\n'), {'missing_image': 1})
-  + ('images/pet_04.jpg', 1, 1),
-  *(
-    ('csv', _csv(row), {kind: 1}, message, 1, 1)
-    for row, kind, message in (
-      ('pet_03.jpg,40,30,cat,1,5,4,9,5\n', 'malformed_line', 'line 4: 9 cells'),
-      ('pet_03.jpg\n', 'malformed_line', 'line 4: 1 cells, not 8'),
-      (',40,30,cat,1,2,3,4\n', 'malformed_line', 'line 4: no file name'),
-      ('pet_03.jpg,40,30,,1,2,3,4\n', 'malformed_line', 'line 4: no class'),
-      ('"pet_03.jpg,40\n\n', 'malformed_line', 'line 4 up to 6: .*quote'),
-      (
-        'pet_03.jpg,30,40,cat,1,2,3,4\n',
-        'malformed_line',
-        'line 4: image size',
-      ),
-      ('pet_03.jpg,40,30,cat,1,"2,5",3,4\n', 'malformed_box', 'line 4: .*2,5'),
-      ('pet_03.jpg,40,30,cat,1,,3,4\n', 'malformed_box', 'line 4: .*numbers'),
-      (_ROW, 'duplicate_box', 'dog'),
-      ('pet_03.jpg,40,30,cat,0.1,0.1,0.5,0.5\n', 'box_of_shares', 'cat'),
-      ('pet_03.jpg,40,30,cat,9,9,3,4\n', 'box_without_area', 'cat'),
-    )
-  ),
-  *(
-    ('open_images', _open_images(row), {kind: 1}, message, 1, 1)
-    for row, kind, message in (
-      (f'pet_9,x,{_PLACE},0\npet_8,x,{_PLACE},0\n', 'other_images', '2 boxes'),
-      ('pet_03,x,/m/dog,1,left,0.5,0.1,0.6,0\n', 'malformed_box', 'line 4'),
-      (f'pet_03,x,{_PLACE}\n', 'malformed_line', 'line 4: 8 cells, not 9'),
-    )
-  ),
-  *(
-    ('labelme', _shape(**changes), {kind: 1}, message, 0, 1)
-    for changes, kind, message in (
-      ({'shape_type': 'line'}, 'other_shape', r"shape 1 \(dog\): 'line'"),
-      ({'shape_type': ['line']}, 'other_shape', 'shape 1'),
-      ({'label': None}, 'malformed_box', 'shape 1 .*`label`'),
-      ({'points': [[4, 3]]}, 'malformed_box', 'shape 1 .*`points`'),
-      ({'points': [4, 3, 20, 18]}, 'malformed_box', 'shape 1'),
-      ({'points': [['4,5', 3], [20, 18]]}, 'malformed_box', 'shape 1'),
-      ({'points': [[4, float('nan')], [20, 18]]}, 'malformed_box', 'shape 1'),
-      ({'points': [[4, 3], [4, 3]]}, 'box_without_area', 'dog'),
-    )
-  ),
-  *(
-    (
-      'labelme',
-      {'pet_03.json': text},
-      {'unreadable_annotation': 1},
-      f'pet_03.json: {message}',
-      *(None, 1),
-    )
-    for text, message in (
-      ('', 'no JSON.* cut off'),
-      ('{"shapes": [', 'no JSON'),
-      ('[]', 'not of LabelMe.*`shapes`'),
-      ('{"shapes": [], "imagePath": 3.5}', 'not of LabelMe.*`imagePath`'),
-      ('{"imagePath": "a.jpg"}', 'not of LabelMe'),
-      (b'{"imagePath": "\xe9"}', '.*Save it as UTF-8'),
-    )
-  ),
-  (
-    'labelme',
-    {'pet_12.json': '{"shapes": [], "imagePath": "../photos/pet_03.jpg"}'},
-    {'duplicate_image': 1},
-    'pet_12.json: ../photos/pet_03.jpg',
-    *(1, 1),
-  ),
-]
-
-
 @pytest.mark.parametrize(
-  'source, changes, kinds, message, num_03, num_11', _MALFORMED
+  'source, changes, kinds, message, num_03, num_11', malformed_sources.CASES
 )
 def test_what_is_malformed_is_counted_and_named(
   source, changes, kinds, message, num_03, num_11, folder, tmp_path
 ):
-  path = source_folders.SOURCES[source](folder)
-  root = path if path.is_dir() else folder
-  for name, content in changes.items():
-    if content is None:
-      (root / name).unlink()
-    else:
-      source_folders.write(root, {name: content})
+  path = _make(source, changes, folder)
   report = report_lib.Report()
   annotated = _read(path, report)
   written = annotated_images.convert(annotated, report, tmp_path)
@@ -250,7 +110,7 @@ def test_polygons_become_masks(source, folder, tmp_path):
   shapes = [{'label': 'dog', 'points': corners}]
   content = {'shapes': shapes, 'imagePath': '../photos/pet_03.jpg'}
   if source == 'yolo':
-    source_folders.write(folder, {_YOLO: '1 ' + shares})
+    source_folders.write(folder, {malformed_sources.YOLO: '1 ' + shares})
   else:
     source_folders.write(path, {'pet_03.json': json.dumps(content)})
   report = report_lib.Report()
@@ -269,8 +129,8 @@ def test_groups_of_open_images_are_crowds_and_codes_have_names(
   folder, tmp_path
 ):
   path = source_folders.open_images(folder)
-  rows = f'pet_03,x,{_PLACE},1\npet_11,x,/m/cow,1,0,1,0,1,0\n'
-  source_folders.write(folder, _open_images(rows))
+  rows = f'pet_03,x,{malformed_sources.PLACE},1\npet_11,x,/m/cow,1,0,1,0,1,0\n'
+  source_folders.write(folder, malformed_sources.open_images(rows))
   names = tmp_path / 'names.csv'
   names.write_text('/m/dog,Dog\n/m/cat,"Cat, domestic"\nx\n\n')
   report = report_lib.Report()
@@ -311,7 +171,9 @@ def test_a_split_is_found_by_its_name(name, stems, has_yaml, folder):
   for path in (folder / 'valid').glob('*/*'):
     path.unlink()
   annotated_images.save_image(folder / 'valid/images/pet_05.jpg')
-  source_folders.write(folder, {'valid/labels/pet_05.txt': _LINE})
+  source_folders.write(
+    folder, {'valid/labels/pet_05.txt': malformed_sources.LINE}
+  )
   if not has_yaml:
     (folder / 'data.yaml').unlink()
     source_folders.write(folder, {'classes.txt': 'cat\ndog\n'})
@@ -399,7 +261,10 @@ def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
     ),
     (
       'yolo',
-      {_YOLO: None, _YOLO.replace('03', '11'): None},
+      {
+        malformed_sources.YOLO: None,
+        malformed_sources.YOLO.replace('03', '11'): None,
+      },
       'none of the 2 images .* has a label file: labels/NAME.txt',
     ),
     ('csv', {'labels.csv': source_folders.CSV.encode() + b'\xe9'}, 'as UTF-8'),
@@ -413,13 +278,7 @@ def test_the_split_of_a_voc_folder_is_that_of_its_lists(folder):
 def test_a_source_that_cannot_be_used_is_refused(
   source, changes, message, folder
 ):
-  path = source_folders.SOURCES[source](folder)
-  root = path if path.is_dir() else folder
-  for name, content in changes.items():
-    if content is None:
-      (root / name).unlink()
-    else:
-      source_folders.write(root, {name: content})
+  path = _make(source, changes, folder)
   with pytest.raises(errors.DataError, match=message) as caught:
     _read(path, split='train')
   assert str(folder) in str(caught.value)

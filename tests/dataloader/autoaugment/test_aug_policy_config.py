@@ -126,7 +126,7 @@ def test_a_wrong_policy_ends_a_run_before_there_is_a_graph(mode):
 def _batches(path, policy, count=1, batch_size=4, **override):
   params = golden_numbers.make_params(
     {
-      'architecture': {'num_classes': 4},
+      'architecture': {'num_classes': 4, 'min_level': 4, 'max_level': 5},
       'retinanet_parser': {
         'output_size': [128, 256],
         'aug_policy': policy,
@@ -175,7 +175,7 @@ def test_evaluation_is_not_augmented():
   for policy in ('', _SMALL):
     params = golden_numbers.make_params(
       {
-        'architecture': {'num_classes': 4},
+        'architecture': {'num_classes': 4, 'min_level': 5, 'max_level': 5},
         'retinanet_parser': {'output_size': [128, 256], 'aug_policy': policy},
       }
     )

@@ -302,7 +302,11 @@ def tpu_run(tmp_path, monkeypatch):
       {
         'use_tpu': True,
         'platform': platform,
-        'architecture': {'use_bfloat16': False},
+        'architecture': {
+          # A graph that is built soon.
+          **{'min_level': 4, 'max_level': 4, 'multilevel_features': 'identity'},
+          'use_bfloat16': False,
+        },
         'train': {'transpose_input': False},
       },
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests import chromium, record_factory
+from tests import record_factory
 from tests.serving.http import serving_run
 
 
@@ -20,12 +20,6 @@ def server(tmp_path_factory):
   )
   with serving_run.serving(model, directory) as running:
     yield running
-
-
-@pytest.fixture(scope='module')
-def browser():
-  with chromium.browser() as driver:
-    yield driver
 
 
 @pytest.fixture

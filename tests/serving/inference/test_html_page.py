@@ -12,7 +12,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from serving.inference import detection_files, html_page
 from serving.predictors import predictor
-from tests import chromium
 from tests.serving.inference import results
 from utils import drawing
 
@@ -42,12 +41,6 @@ def _without_dog(name):
   result = results.result(name)
   found = predictor.ImageDetections(*(f[:1] for f in result.detections[:3]))
   return result._replace(detections=found)
-
-
-@pytest.fixture(scope='module')
-def browser():
-  with chromium.browser() as driver:
-    yield driver
 
 
 @pytest.fixture

@@ -120,9 +120,8 @@ def _random(seed, num_boxes=60, num_classes=3, batch=2, ties=False):
 
 @pytest.mark.parametrize('version', _VERSIONS)
 @pytest.mark.parametrize('ties', [False, True])
-@pytest.mark.parametrize('seed', range(4))
-def test_random_boxes(version, ties, seed):
-  got = _check(*_random(seed, ties=ties), version)
+def test_random_boxes(version, ties):
+  got = _check(*_random(0, batch=8, ties=ties), version)
   assert got['num_detections'].min() > 3
 
 
