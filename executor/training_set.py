@@ -5,7 +5,12 @@ from typing import Any, Dict
 import numpy as np
 
 from dataloader import record_files
-from evaluation.dataset import check_list, data_check, object_checks
+from evaluation.dataset import (
+  anchor_fit,
+  check_list,
+  data_check,
+  object_checks,
+)
 from utils import files as file_lib
 
 # Reading more would hold up the first step for seconds.
@@ -19,7 +24,8 @@ def look(params: Any) -> Dict[str, str]:
   Returns:
     'classes': names and numbers of objects; 'images': what there is to say
     beside their number; 'objects': how many are learned from, left out and cut;
-    'anchors': the share of objects that they meet. Only what there is.
+    'anchors': the share of objects that they meet, and the class that is far
+    below it. Only what there is.
 
   Raises:
     DataError: there are none.
@@ -41,9 +47,11 @@ def look(params: Any) -> Dict[str, str]:
   words['objects'] = _objects(part) + sample
   found = object_checks.met(part)
   if found and len(found[0]):
-    _, _, is_met, threshold = found
+    rows, _, is_met, threshold = found
+    worst = anchor_fit.worst_class(is_met, contents.classes[rows])
+    but = f', but {worst[1]:.0%} of {part.data.name(worst[0])}' if worst else ''
     words['anchors'] = (
-      f'meet {is_met.mean():.1%} of the objects (IoU {threshold:g})'
+      f'meet {is_met.mean():.1%} of the objects{but} (IoU {threshold:g})'
     )
   return words
 

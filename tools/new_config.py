@@ -93,11 +93,8 @@ def main(argv: List[str]) -> None:
   _print_row('network of', *(p.network.preset.name for p in (chosen, longer)))
   for key in {**made, **other}:
     _print_row(key, *(c[key][0] if key in c else '' for c in (made, other)))
-  if chosen.small < plan.SMALL * 2**chosen.block.min_level:
-    print(
-      f'Objects of {chosen.small:.0f} pixels are too small for the strides, '
-      'and larger images too slow: give more --minutes for better results.'
-    )
+  for text in plan.shortcomings(data, chosen):
+    print(text)
   print(f'{FLAGS.output} says why. Next:\n\n  {command}')
 
 

@@ -21,6 +21,9 @@ _SIZES = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 _MOST_TRIED = 2000
 _TOLERANCE = 0.01
 _ROUNDS = 20
+# A class is far below the rest if anchors meet less than so many times the
+# share that they meet of all objects.
+_FAR_BELOW = 0.5
 # Factors within which a shape is as good as a square, or as another one.
 _SQUARE, _ALIKE = 1.15, 1.3
 
@@ -117,6 +120,26 @@ def met(
     union = area + np.prod(high - low, axis=0) - shared
     best = np.maximum(best, shared / union)
   return (area > 0) & (best >= np.float32(threshold))
+
+
+def worst_class(
+  is_met: np.ndarray, classes: np.ndarray
+) -> Optional[Tuple[int, float]]:
+  """The class that anchors meet least, if that is far below the rest.
+
+  Args:
+    is_met: bool [M], as of `met`.
+    classes: int [M].
+
+  Returns:
+    Its id, and the share of its objects that they meet; None if they meet all
+    classes alike.
+  """
+  shares = {i: float(is_met[classes == i].mean()) for i in np.unique(classes)}
+  worst = min(shares, key=shares.get, default=None)
+  if worst is None or shares[worst] >= _FAR_BELOW * is_met.mean():
+    return None
+  return int(worst), shares[worst]
 
 
 def fit(

@@ -53,6 +53,13 @@ def test_what_a_detector_learns_from(records, tmp_path):
     'objects': '4, 1 crowds left out, none cut',
     'anchors': 'meet 75.0% of the objects (IoU 0.5)',
   }
+  params.train.train_file_pattern = record_factory.write_records(
+    tmp_path / 'b.tfrecord',
+    [_record(1, [_LARGE] * 3 + [_SMALL], [1] * 3 + [2])],
+  )
+  assert training_set.look(params)['anchors'] == (
+    'meet 75.0% of the objects, but 0% of WBC (IoU 0.5)'
+  )
   params.retinanet_parser.match_threshold = 0.65
   assert training_set.look(params)['anchors'] == (
     'meet 0.0% of the objects (IoU 0.65)'

@@ -20,6 +20,7 @@ class Facts(NamedTuple):
     image_sizes: int32 [N, 2], height and width in pixels.
     boxes: float32 [M, 4], `[ymin, xmin, ymax, xmax]`, shares of the sides.
     box_image_sizes: int32 [M, 2], of the image of each box.
+    box_classes: int64 [M].
     most_objects: of an image of either split.
     num_classes: with the background.
     names: of the classes, by id.
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
   image_sizes: np.ndarray
   boxes: np.ndarray
   box_image_sizes: np.ndarray
+  box_classes: np.ndarray
   most_objects: int
   num_classes: int
   names: Dict[int, str]
@@ -76,6 +78,7 @@ def read(files: record_sets.RecordSets) -> Facts:
     image_sizes=train.sizes[np.all(train.sizes > 0, axis=1)],
     boxes=train.boxes[is_good],
     box_image_sizes=sizes[is_good],
+    box_classes=train.classes[is_good],
     most_objects=int(max(train.counts.max(), evaluated.counts.max(initial=0))),
     num_classes=max(*classes, *names, 1) + 1,
     names=names,

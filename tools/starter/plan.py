@@ -1,7 +1,7 @@
 """Network, image size, anchors and batch that a time holds."""
 
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _MEMORY = 0.5
 _SHARE = 0.95
 # Their side, in strides of the finest level: what anchors can just meet, and
 # what they meet well, which waits until there are so many times the steps.
-SMALL, _WELL, _PLENTY = 2.5, 4.0, 4
+_SMALL, _WELL, _PLENTY = 2.5, 4.0, 4
 # Image sizes are multiples of it, and no smaller than that.
 _STRIDE, _SMALLEST = 32, 128
 # Images of which share may be smaller than the model's; of which share have to
@@ -132,6 +132,26 @@ def time_for(
   return max(left, 0) * images_per_second, number
 
 
+def shortcomings(facts: Facts, plan: Plan) -> Iterator[str]:
+  """Says what the time is too short for, and what to do."""
+  if plan.small < _SMALL * 2**plan.block.min_level:
+    yield (
+      f'Objects of {plan.small:.0f} pixels are too small for the strides, and '
+      'larger images too slow: give more --minutes for better results.'
+    )
+  boxes = anchor_fit.in_model(facts.boxes, facts.box_image_sizes, plan.size)
+  is_met = anchor_fit.met(plan.block.anchors(plan.size), boxes, _MATCH)
+  worst = anchor_fit.worst_class(is_met, facts.box_classes)
+  if worst:
+    class_id, share = worst
+    yield (
+      f'Anchors meet {share:.0%} of {facts.names.get(class_id, class_id)} in '
+      f'images of {plan.size[0]} x {plan.size[1]}: give more --minutes, or '
+      'enlarge retinanet_parser.output_size and fit the anchors by '
+      'tools/check_dataset.py.'
+    )
+
+
 class _Search:
   """Image size and anchors of a network for some data, minutes and speed."""
 
@@ -169,7 +189,7 @@ class _Search:
       time = time_for(self._minutes, rate, self._facts.num_evaluated)
       if plan:
         strides = plan.small / 2**finest
-        needed = steps if strides < SMALL else steps * _PLENTY
+        needed = steps if strides < _SMALL else steps * _PLENTY
         if strides >= _WELL or time[0] < needed * _BATCH:
           break
       boxes = self._boxes(size)

@@ -20,6 +20,17 @@ def _iou_matrix(a, b):
   return shared / (areas[0][:, np.newaxis] + areas[1] - shared)
 
 
+def test_class_far_below_the_rest():
+  classes = np.array([1] * 8 + [3] * 4)
+  is_met = np.array([True] * 8 + [True] + [False] * 3)
+  # 25 %, of 75 % of all.
+  assert anchor_fit.worst_class(is_met, classes) == (3, 0.25)
+  is_met[9] = True
+  # 50 %, of 83 %.
+  assert anchor_fit.worst_class(is_met, classes) is None
+  assert anchor_fit.worst_class(is_met[:0], classes[:0]) is None
+
+
 def test_nearest_anchor_decides():
   anchors = anchors_lib.Anchors(3, 5, 2, [1.0, 2.0, 0.5], 3.0, (96, 160))
   boxes = _random_boxes(300, 96, 160)

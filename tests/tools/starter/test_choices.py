@@ -17,6 +17,7 @@ def _facts(**changes):
     image_sizes=np.int32([[480, 640]]),
     boxes=np.zeros([0, 4]),
     box_image_sizes=np.zeros([0, 2]),
+    box_classes=np.zeros([0], int),
     most_objects=28,
     num_classes=4,
     names={1: 'RBC'},

@@ -31,6 +31,7 @@ def test_facts_of_records(tmp_path):
     found.boxes, np.float32([[0.1, 0.2, 0.6, 0.7], [0, 0, 0.5, 1]])
   )
   np.testing.assert_array_equal(found.box_image_sizes, [[20, 40], [40, 60]])
+  np.testing.assert_array_equal(found.box_classes, [1, 2])
   assert (found.most_objects, found.num_classes) == (3, 4)
   assert found.names == {1: 'cat', 3: 'left shoe', 2: 'dog'}
 

@@ -18,6 +18,7 @@ def _facts(sides, image_size=(480, 640), num_images=200):
     image_sizes=image_sizes,
     boxes=np.float32(np.hstack([start, start + size]) / (image_size * 2)),
     box_image_sizes=image_sizes,
+    box_classes=np.resize([1, 2], num_images),
     most_objects=1,
     num_classes=4,
     names={},
@@ -68,6 +69,24 @@ def test_time_bounds_the_image():
   chosen = _choose(facts, 150_000, 30, [warm])
   assert (slow.block.min_level, slow.steps) == (3, 640)
   assert (chosen.block.min_level, chosen.steps) == (2, 320)
+
+
+def test_class_that_the_size_leaves_without_anchors():
+  # Every tenth object is small, and of a class of its own.
+  is_small = np.arange(200) % 10 == 9
+  facts = _facts(np.where(is_small, 6, 80))
+  facts = facts._replace(
+    box_classes=np.where(is_small, 3, 1), names={3: 'Platelets'}
+  )
+  chosen = _choose(facts, 100_000)
+  height, width = chosen.size
+  assert list(plan.shortcomings(facts, chosen))[-1] == (
+    f'Anchors meet 0% of Platelets in images of {height} x {width}: give more '
+    '--minutes, or enlarge retinanet_parser.output_size and fit the anchors by '
+    'tools/check_dataset.py.'
+  )
+  facts = _facts([80])
+  assert not list(plan.shortcomings(facts, _choose(facts, 100_000)))
 
 
 def test_images_are_not_enlarged_and_keep_their_shape():
