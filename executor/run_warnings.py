@@ -27,7 +27,6 @@ def find(params: Any, start: run_start.Start) -> Iterator[str]:
     start: of the run.
   """
   yield from _of_rate(params.train)
-  yield from _of_classes(params)
   epochs = start.num_epochs(params)
   if epochs and epochs > _MOST_EPOCHS:
     yield (
@@ -68,18 +67,6 @@ def _of_rate(settings: Any) -> Iterator[str]:
       'train.total_steps: {}; there the learning rate never falls.'.format(
         ', '.join(map(str, late)) + (' is' if len(late) == 1 else ' are'), total
       )
-    )
-
-
-def _of_classes(params: Any) -> Iterator[str]:
-  names = run_start.class_names(params)
-  num_classes = params.architecture.num_classes
-  if names and max(names) + 1 != num_classes:
-    yield (
-      f'architecture.num_classes: {num_classes} does not fit '
-      f"eval.label_map_file '{params.eval.label_map_file}', whose class ids "
-      f'go up to {max(names)}; with the background it would be '
-      f'{max(names) + 1}.'
     )
 
 

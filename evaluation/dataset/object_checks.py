@@ -1,6 +1,6 @@
 """Checks of objects: their classes, boxes and anchors."""
 
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Set, Tuple
 
 import numpy as np
 import yaml
@@ -15,6 +15,7 @@ from evaluation.dataset.check_list import (
   TRAINING,
   WARNING,
   Check,
+  Data,
   Finding,
   Part,
 )
@@ -34,19 +35,30 @@ _MOST_UNMET = 0.01
 _SIZES = (('small', 0, 32), ('medium', 32, 96), ('large', 96, np.inf))
 
 
-def _shift(part: Part) -> str:
-  """What to do if all ids would fit as the next or the previous ones; ''."""
-  num_classes = part.data.params.architecture.num_classes
-  known = set(part.data.names) or range(part.data.first_class, num_classes)
-  used = set(part.classes[part.classes != NO_CLASS].tolist())
-  if {i + 1 for i in used} <= {*known}:
+def shift(data: Data, used: Set[int]) -> str:
+  """What to do if the label map, or all ids that are used, are one off; ''."""
+  first, num_classes = data.first_class, data.params.architecture.num_classes
+  zero = data.names.get(0, 'background')
+  if data.learns_objects and 'background' not in zero.casefold():
+    also = ', and to those of the objects' if 0 in used else ''
+    return (
+      f"The label map calls 0 '{zero}', but 0 is the background: add one to "
+      f'each of its ids{also}.'
+    )
+  known = {i for i in data.names or range(num_classes) if i >= first}
+  if {i + 1 for i in used} <= known:
     return 'All ids seem one too low: add one to each, or mend the label map.'
-  if {i - 1 for i in used} <= {*known}:
+  if {i - 1 for i in used} <= known:
     return (
       'All ids seem one too high: subtract one, or give the label map and '
       'architecture.num_classes that they are of.'
     )
   return ''
+
+
+def _shift(part: Part) -> str:
+  used = set(part.classes[part.classes != NO_CLASS].tolist())
+  return shift(part.data, used)
 
 
 def _class_ids(part: Part) -> Optional[Finding]:
@@ -167,12 +179,16 @@ def _unmet(part: Part) -> Optional[Finding]:
   }
   output_size = factory.parser_settings(part.data.params).output_size
   best = anchor_fit.fit(boxes, tuple(output_size), threshold)
-  remedy = ''
+  larger = f'{part.data.params.architecture.parser}.output_size'
+  remedy = f'Enlarge {larger}: at this one, fitted anchors meet no more.'
   if best.share > is_met.mean():
     text = yaml.safe_dump(
       best.changes(), default_flow_style=True, sort_keys=False, width=1000
     )
-    remedy = f'{text.strip()[1:-1]} would meet {best.share:.1%}.'
+    remedy = (
+      f'Enlarge {larger}, or fit the anchors: {text.strip()[1:-1]} would meet '
+      f'{best.share:.1%}.'
+    )
   told = part.of_objects(
     np.isin(np.arange(len(part.contents.classes)), rows[~is_met])
   )
@@ -224,6 +240,26 @@ def class_counts(part: Part) -> Dict[int, int]:
   return dict(zip(ids.tolist(), counts.tolist()))
 
 
+def _num_classes(part: Part) -> Optional[Finding]:
+  data, num_classes = part.data, part.data.params.architecture.num_classes
+  # Once is enough.
+  if part.training or not data.names:
+    return None
+  named = max(data.names) + 1
+  # Other checks tell of classes that the label map lacks.
+  used = set().union(*map(class_counts, data.parts))
+  needed = max(named, max(used, default=0) + 1)
+  if num_classes in (named, needed):
+    return None
+  return Finding(
+    part,
+    num_classes,
+    'with the background',
+    f'the largest id is {needed - 1}',
+    remedy=f'architecture.num_classes: {needed} would fit.',
+  )
+
+
 def _missing_classes(part: Part) -> Optional[Finding]:
   data = part.data
   # Without names, nobody knows which ids are meant to be there.
@@ -251,6 +287,12 @@ CHECKS = [
     'class ids that the label map lacks',
     'Give the label map of the same data (eval.label_map_file).',
     _unnamed,
+  ),
+  Check(
+    WARNING,
+    'a number of classes that does not fit the label map',
+    'architecture.num_classes is the largest id plus one.',
+    _num_classes,
   ),
   _box_check(
     ERROR,
@@ -310,7 +352,7 @@ CHECKS = [
   Check(
     WARNING,
     'objects that no anchor meets',
-    'Each gets only the one anchor that is nearest.',
+    'Enlarge output_size of the parser, or fit the anchors.',
     _unmet,
     TRAINING,
     sampled=False,

@@ -95,21 +95,6 @@ def test_more_epochs_than_anybody_means():
   assert '463 would be 100' in line
 
 
-@pytest.mark.parametrize('num_classes,num_lines', [(4, 0), (3, 1), (91, 1)])
-def test_classes_of_the_label_map(tmp_path, num_classes, num_lines):
-  path = tmp_path / 'label_map.txt'
-  path.write_text('1:cat\n3:dog\n')
-  settings = {
-    'architecture': {'num_classes': num_classes},
-    'eval': {'label_map_file': str(path)},
-  }
-  lines = _warnings(settings)
-  assert len(lines) == num_lines
-  for line in lines:
-    assert f'num_classes: {num_classes} does' in line
-    assert 'up to 3; with the background it would be 4' in line
-
-
 def test_a_resumed_run_with_another_config(tmp_path):
   model_dir = {'model_dir': str(tmp_path)}
   before = {**model_dir, 'eval': {'suffix': '_old'}}

@@ -51,14 +51,23 @@ def test_classes_of_another_label_map(names, label_map, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-  'class_ids, remedy',
+  'class_ids, label_map, remedy',
   [
-    ((0, 1), 'All ids seem one too low: add one'),
-    ((2, 3), 'All ids seem one too high: subtract one'),
-    ((0, 3), 'architecture.num_classes is the largest id plus one'),
+    ((0, 1), '', 'All ids seem one too low: add one'),
+    ((2, 3), '', 'All ids seem one too high: subtract one'),
+    ((0, 3), '', 'architecture.num_classes is the largest id plus one'),
+    (
+      (1, 2),
+      '0:cat\n1:dog',
+      "The label map calls 0 'cat', but 0 is the background: add one to each "
+      'of its ids.',
+    ),
+    ((0, 1), '0:cat\n1:dog', 'each of its ids, and to those of the objects.'),
+    ((2, 3), '0:background\n1:cat\n2:dog', 'ids seem one too high: subtract'),
+    ((1, 3), '0:background\n1:cat\n2:dog', 'num_classes is the largest id'),
   ],
 )
-def test_ids_of_records(class_ids, remedy, tmp_path):
+def test_ids_of_records(class_ids, label_map, remedy, tmp_path):
   image = record_factory.encode(record_factory.pixels())
   records = [
     record_factory.make_record(b'%d' % i, image, [[0, 0, 0.5, 0.5]], [class_id])
@@ -68,6 +77,9 @@ def test_ids_of_records(class_ids, remedy, tmp_path):
   params = golden_numbers.make_params(
     {'architecture': {'num_classes': 3}, 'train': {'train_file_pattern': path}}
   )
+  if label_map:
+    params.eval.label_map_file = str(tmp_path / 'label_map.txt')
+    (tmp_path / 'label_map.txt').write_text(label_map)
   with pytest.raises(errors.DataError) as caught:
     data_check.check_first_records(params, trains=True, evaluates=False)
   assert remedy in str(caught.value)
