@@ -13,8 +13,8 @@ from utils import errors, label_map
 _log = logging.getLogger(__name__)
 
 _NUM_IMAGES = 64
-# Converters leave out an odd box, and cut others at the edges.
-_TOLERATED_SHARE = 0.1
+# Of images; converters leave out an odd box, and cut others at the edges.
+TOLERATED_SHARE = 0.1
 _LEAST_OVERLAP = 0.5
 _NUM_EXAMPLES = 3
 
@@ -60,8 +60,8 @@ def check(
     content = annotation_file.load_annotations(val_json_file, require_masks)
     source = f"eval.val_json_file '{val_json_file}'"
     _check_ids(source, content, records)
-    for what, examples in _differences(content, records).items():
-      if len(examples) > _TOLERATED_SHARE * len(records['images']):
+    for what, examples in differences(content, records).items():
+      if len(examples) > TOLERATED_SHARE * len(records['images']):
         _log.warning(
           '%s does not fit eval.eval_file_pattern: %s differ in %d of the '
           'first %d images, for instance %s. Metrics will be too low; give '
@@ -70,7 +70,7 @@ def check(
           what,
           len(examples),
           len(records['images']),
-          examples[0],
+          next(iter(examples.values())),
         )
   if label_map_file:
     _compare_names(label_map_file, source, content)
@@ -96,16 +96,26 @@ def _check_ids(source: str, content: Any, records: Any) -> None:
     )
 
 
-def _differences(content: Any, records: Any) -> Dict[str, List[str]]:
-  """What differs, with an example for each image where it does."""
+def differences(
+  content: Dict[str, Any], records: Dict[str, Any]
+) -> Dict[str, Dict[int, str]]:
+  """Compares sizes, numbers of objects by class, and boxes of images.
+
+  Args:
+    content: of an annotation file; it has all images of `records`.
+    records: COCO's images and annotations of records.
+
+  Returns:
+    By what differs, of each image id where it does, both sides in words.
+  """
   known = {category['id'] for category in content['categories']}
   images = {image['id']: image for image in content['images']}
   of_file, of_records = _boxes(content), _boxes(records)
-  found: Dict[str, List[str]] = collections.defaultdict(list)
+  found: Dict[str, Dict[int, str]] = collections.defaultdict(dict)
 
   def add(what, image_id, there, here):
     text = 'image {} has {} there and {} in its record'
-    found[what].append(text.format(image_id, there, here))
+    found[what][image_id] = text.format(image_id, there, here)
 
   for image in records['images']:
     key = image['id']

@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from configs import factory
-from evaluation.dataset import pictures
+from evaluation import groundtruth_agreement
+from evaluation.dataset import object_checks, pictures
 from evaluation.dataset.check_list import (
   ERROR,
   EVALUATION,
@@ -82,6 +83,78 @@ def _unrecorded(part: Part) -> Optional[Finding]:
   )
 
 
+def _misnumbered(part: Part) -> Optional[Finding]:
+  data = part.data
+  if data.annotations is None:
+    return None
+  ids = set(range(1, data.params.architecture.num_classes))
+  known = ids.intersection(data.names or ids)
+  entries = data.annotations['annotations']
+  found = part.of_texts(
+    [
+      'category_id {category_id} of image {image_id}'.format(**entry)
+      for entry in entries
+      if entry['category_id'] not in known
+    ],
+    f'of {len(entries):,} annotations',
+  )
+  used = {entry['category_id'] for entry in entries}
+  return found and found._replace(remedy=object_checks.shift(data, used))
+
+
+def _differing(part: Part) -> Optional[Finding]:
+  known = _annotated_ids(part)
+  if known is None:
+    return None
+  records = _as_coco(part, known)
+  found = groundtruth_agreement.differences(part.data.annotations, records)
+  texts = {
+    image_id: f'{what}: {text}'
+    for what, examples in found.items()
+    for image_id, text in examples.items()
+  }
+  ids = _image_ids(part)
+  told = part.of_images(
+    np.array([i in texts for i in ids], bool), lambda i: texts[ids[i]]
+  )
+  most = groundtruth_agreement.TOLERATED_SHARE * len(ids)
+  if not told or told.count > most:
+    return told
+  return told._replace(
+    severity=WARNING,
+    remedy='Converters leave out an odd box. Are these meant?',
+  )
+
+
+def _as_coco(part: Part, known: set) -> Dict[str, Any]:
+  """COCO's format of what records hold, of images of an annotation file."""
+  contents, ids = part.contents, _image_ids(part)
+  rows, sizes = contents.image_indices, contents.sizes
+  low, high = np.split(contents.boxes * np.tile(sizes[rows], [1, 2]), 2, axis=1)
+  boxes = np.hstack([low, high - low])[:, [1, 0, 3, 2]]
+  columns = zip(
+    *(each.tolist() for each in (rows, contents.classes, contents.is_crowd)),
+    boxes.tolist(),
+  )
+  return {
+    'images': [
+      {'id': image_id, 'height': height, 'width': width}
+      for image_id, (height, width) in zip(ids, sizes.tolist())
+      # One whose size is unknown does not decode.
+      if image_id in known and height
+    ],
+    'annotations': [
+      {
+        'image_id': ids[row],
+        'category_id': class_id,
+        'iscrowd': is_crowd,
+        'bbox': box,
+      }
+      for row, class_id, is_crowd, box in columns
+    ],
+  }
+
+
 def _shared(part: Part) -> Optional[Finding]:
   if not part.training:
     return None
@@ -150,6 +223,22 @@ CHECKS = [
     _unrecorded,
     EVALUATION,
     sampled=False,
+  ),
+  Check(
+    ERROR,
+    'classes of the annotation file that the model or the label map lacks',
+    'Number its categories as the records do, from 1, below '
+    'architecture.num_classes and with the names of the label map.',
+    _misnumbered,
+    EVALUATION,
+  ),
+  Check(
+    ERROR,
+    'images whose annotations differ from their records',
+    'Metrics will be too low: give the annotations that the records were made '
+    'from (eval.val_json_file).',
+    _differing,
+    EVALUATION,
   ),
   Check(
     WARNING,

@@ -50,6 +50,102 @@ def test_broken_evaluation_set(tmp_path, name):
   assert example in told[0][4]
 
 
+def _annotated(categories, **changes):
+  """Of the 12 records of `_told`, by the category of each."""
+  content = checked_sets.annotations(range(11, 23), **changes)
+  for entry, category in zip(content['annotations'], categories):
+    entry['category_id'] = category
+  content['categories'] = [{'id': i} for i in (1, 2, 3)]
+  return content
+
+
+def _told(folder, content, num_classes=4, label_map='1:a\n2:b\n3:c\n'):
+  params = checked_sets.write(
+    folder,
+    test=[checked_sets.record(i) for i in range(13, 23)],
+    texts={'val_json_file': content, 'label_map_file': label_map},
+    architecture={'num_classes': num_classes},
+  )
+  return [
+    (found.severity, found.title.split()[0], found.count, found)
+    for found in checked_sets.check(params, decode_images=False)[1]
+    if found.part.name == 'evaluation' and 'annotation' in found.title
+  ]
+
+
+def test_annotations_of_other_classes(tmp_path):
+  # Images 11, 12, ... have one object of class 2, 1, ... each.
+  assert not _told(tmp_path, _annotated([2, 1] * 6))
+  (only,) = _told(tmp_path, _annotated([3, 2] * 6))
+  assert only[:3] == ('error', 'images', 12)
+  assert only[3].example.endswith(
+    'numbers of objects by class: image 11 has {3: 1} there and {2: 1} in its '
+    'record'
+  )
+  unknown, differing = _told(
+    tmp_path,
+    _annotated([3, 2] * 6),
+    num_classes=3,
+    label_map='1:a\n2:b\n',
+  )
+  assert unknown[:3] == ('error', 'classes', 6)
+  assert unknown[3].amount == '6 of 12 annotations'
+  assert unknown[3].example == 'category_id 3 of image 11'
+  assert unknown[3].remedy.startswith('All ids seem one too high: subtract one')
+  assert differing[:3] == ('error', 'images', 12)
+
+
+def test_a_class_that_only_the_label_map_lacks(tmp_path):
+  unknown, _ = _told(
+    tmp_path, _annotated([2, 1] * 5 + [1, 3]), label_map='1:a\n2:b\n'
+  )
+  assert unknown[:3] == ('error', 'classes', 1)
+  assert unknown[3].example == 'category_id 3 of image 22'
+  assert unknown[3].remedy.startswith('Number its categories')
+
+
+def test_an_odd_difference_is_a_warning(tmp_path):
+  (only,) = _told(tmp_path, _annotated([3] + [1, 2] * 5 + [1]))
+  assert only[:3] == ('warning', 'images', 1)
+  assert 'odd box' in only[3].remedy
+
+
+def test_annotations_of_images_of_another_size(tmp_path):
+  content = _annotated([2, 1] * 6)
+  for image in content['images']:
+    image['width'] = 120
+  (only,) = _told(tmp_path, content)
+  assert only[:3] == ('error', 'images', 12)
+  assert 'image 11 has 120 x 40 there and 60 x 40' in only[3].example
+
+
+@pytest.mark.parametrize(
+  'num_classes,label_map,example,remedy',
+  [
+    (9, '1:a\n2:b\n', 'the largest id is 2', 'num_classes: 3 would fit'),
+    (3, '1:a\n2:b\n3:c\n', 'the largest id is 3', 'num_classes: 4 would fit'),
+    (4, '1:a\n2:b\n3:c\n', None, None),
+    # The records' classes do, and what is wrong is the label map.
+    (3, '0:a\n1:b\n', None, None),
+  ],
+)
+def test_number_of_classes(tmp_path, num_classes, label_map, example, remedy):
+  params = checked_sets.write(
+    tmp_path,
+    texts={'label_map_file': label_map},
+    architecture={'num_classes': num_classes},
+  )
+  found = [
+    each
+    for each in checked_sets.check(params, decode_images=False)[1]
+    if each.title.startswith('a number of classes')
+  ]
+  assert len(found) == bool(example)
+  for each in found:
+    assert each.severity == 'warning' and each.example == example
+    assert remedy in each.remedy
+
+
 def test_label_map_lacks_a_class(tmp_path):
   params = checked_sets.write(tmp_path, texts={'label_map_file': '1:a\n'})
   told = checked_sets.told(params)
