@@ -65,7 +65,7 @@ def test_report_shows_the_evaluation_and_the_run(trained):
   _check_report(model_dir / 'eval')
   text = (model_dir / 'eval' / 'report.html').read_text()
   assert '<code>train.total_steps</code></td><td class="text">3</td>' in text
-  assert 'num trainable params million' in text
+  assert 'million trained parameters' in text
   assert '2,019' in text and 'train: Broken (3). Mend.' in text
   # A picture of each image, with its object.
   assert text.count('data:image/jpeg') == 1  # In the script alone.
