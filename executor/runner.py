@@ -188,7 +188,8 @@ class Runner:
         # The training may have been stopped for good.
         self._report()
         _log.info(
-          'Waiting for what is after step %d, up to %d (train.total_steps).',
+          'Waiting for what is after step %d, up to %d (train.total_steps)'
+          + self._time_limit(),
           step,
           last,
         )
@@ -200,18 +201,20 @@ class Runner:
     _log.info('No new checkpoint for %s s.', timeout)
     return self._ended(metrics)
 
+  def _time_limit(self) -> str:
+    timeout = self._params.eval.eval_timeout
+    limit = 'without end' if timeout is None else f'{timeout} s at most'
+    return f', {limit} (eval.eval_timeout).'
+
   def _checkpoints(self) -> Iterator[str]:
     """Those that are not scored yet, then those that appear."""
     settings = self._params.eval
-    _log.info(
-      "Waiting for checkpoints in '%s', %s.",
-      self._model_dir,
-      'without end (eval.eval_timeout)'
-      if settings.eval_timeout is None
-      else f'{settings.eval_timeout} s at most for each',
-    )
     waiting = evaluation_lib.checkpoints_to_score(self._params)
     names = {os.path.basename(path) for path in waiting}
+    what = "Evaluating %s of '%s'.", ', '.join(map(os.path.basename, waiting))
+    if not waiting:
+      what = "Waiting for %s in '%s'" + self._time_limit(), 'checkpoints'
+    _log.info(*what, self._model_dir)
     appearing = checkpoint.appearing(
       self._model_dir, settings.min_eval_interval, settings.eval_timeout
     )

@@ -65,7 +65,7 @@ def test_report_shows_the_evaluation_and_the_run(trained):
   _check_report(model_dir / 'eval')
   text = (model_dir / 'eval' / 'report.html').read_text()
   assert '<code>train.total_steps</code></td><td class="text">3</td>' in text
-  assert 'num trainable params million' in text
+  assert 'million trained parameters' in text
   assert '2,019' in text and 'train: Broken (3). Mend.' in text
   # A picture of each image, with its object.
   assert text.count('data:image/jpeg') == 1  # In the script alone.
@@ -211,7 +211,7 @@ def test_train_and_eval_runs_every_step(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_eval_mode_ends_at_the_last_step(trained):
+def test_eval_mode_ends_at_the_last_step(trained, caplog):
   model_dir, records, _ = trained
   params = tiny_run.resolve(
     model_dir,
@@ -226,7 +226,10 @@ def test_eval_mode_ends_at_the_last_step(trained):
     },
   )
   runner = runner_lib.Runner(params, trains=False, reports=True)
-  assert 'AP' in runner.evaluate()
+  with caplog.at_level('INFO'):
+    assert 'AP' in runner.evaluate()
+  assert f"Evaluating model.ckpt-3 of '{model_dir}'." in caplog.text
+  assert 'Waiting for' not in caplog.text
   _check_report(model_dir / 'eval_last')
 
 
@@ -257,4 +260,7 @@ def test_eval_mode_without_checkpoint_times_out(tmp_path, caplog):
   with caplog.at_level('INFO'):
     with pytest.raises(errors.UserError, match='eval.eval_timeout'):
       runner_lib.Runner(params).evaluate()
-  assert 'Waiting for checkpoints in' in caplog.text
+  assert (
+    f"Waiting for checkpoints in '{tmp_path}/model', 1 s at most "
+    '(eval.eval_timeout).' in caplog.text
+  )

@@ -45,7 +45,9 @@ Exit code: 0, or 1 if the data cannot be used; with --strict also 1 if anything
 had to be left out or changed.
 """
 
+import contextlib
 import os
+import shlex
 import sys
 from typing import Any, Dict, List, Optional
 
@@ -274,6 +276,21 @@ def _read(report: Any) -> Any:
   )
 
 
+def _next(prefixes: List[str], num_classes: int) -> str:
+  from tools.starter import record_sets
+
+  if not (FLAGS.classification_dir or FLAGS.crop_boxes or FLAGS.include_masks):
+    # Another set may be missing yet.
+    with contextlib.suppress(errors.UserError):
+      record_sets.find(FLAGS.output_dir)
+      folder = shlex.quote(FLAGS.output_dir)
+      return f'new_config.py {folder} --minutes=15 --output=my.yaml'
+  patterns = ','.join(prefix + '-*.tfrecord' for prefix in prefixes)
+  return (
+    f"check_records.py --file_pattern='{patterns}' --num_classes={num_classes}"
+  )
+
+
 def main(argv: List[str]) -> None:
   del argv  # Unused.
   # Imports TensorFlow, which is quiet only if logging is set up before.
@@ -310,11 +327,7 @@ def main(argv: List[str]) -> None:
   if FLAGS.instance_masks_dir and not FLAGS.include_masks:
     print('Only boxes of the masks were written; --include_masks adds them.')
   prefixes = [os.path.join(FLAGS.output_dir, name) for name in FLAGS.name]
-  patterns = ','.join(prefix + '-*.tfrecord' for prefix in prefixes)
-  print(
-    f"Next: python tools/check_records.py --file_pattern='{patterns}' "
-    f'--num_classes={1 + max(annotated.label_map)}'
-  )
+  print('Next: python tools/' + _next(prefixes, 1 + max(annotated.label_map)))
   if report.num_problems:
     reports = ' and '.join(prefix + '_report.json' for prefix in prefixes)
     print(f'Problems: {report.num_problems}, all listed in {reports}')

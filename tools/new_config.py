@@ -75,8 +75,11 @@ def main(argv: List[str]) -> None:
     plan.choose(data, candidates, minutes, rate)
     for minutes in (FLAGS.minutes, 2 * FLAGS.minutes)
   )
+  stem = os.path.splitext(os.path.basename(FLAGS.output))[0]
+  model_dir = 'model' if stem == 'my' else stem + '_model'
   command = (
-    'python main.py --mode=train_and_eval --report --model_dir=model '
+    'python main.py --mode=train_and_eval --report '
+    f'--model_dir={shlex.quote(model_dir)} '
     f'--config_file={shlex.quote(FLAGS.output)}'
   )
   header = [

@@ -118,8 +118,9 @@ def check_first_records(
   )
   more = sum(found.is_error for found in findings[1:])
   if trains and findings and findings[0].is_error:
+    others = f' And {more} more error{"s" if more > 1 else ""}.' if more else ''
     raise errors.DataError(
-      f'{findings[0]}{f" And {more} more errors." if more else ""} '
+      f'{findings[0]}{others} '
       'tools/check_dataset.py shows all; --nocheck_data trains all the same.'
     )
   return [str(found) for found in findings]

@@ -174,6 +174,7 @@ def test_a_split_has_files_of_its_own_and_one_label_map(tmp_path):
   assert '8 images with 9 boxes' in run.stdout
   assert '2 images with 2 boxes' in run.stdout
   out = tmp_path / 'out'
+  assert f'Next: python tools/new_config.py {out} --minutes=15' in run.stdout
   assert sorted(path.name for path in out.iterdir()) == [
     'label_map.txt',
     'train-00000-of-00001.tfrecord',

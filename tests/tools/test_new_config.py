@@ -41,7 +41,7 @@ def test_config_for_a_folder(records, tmp_path):
   assert 'training    12 images' in run.stdout
   assert 'groundtruth the records' in run.stdout
   assert 'with twice the time' in run.stdout
-  assert f'--config_file={output}' in run.stdout
+  assert f'--model_dir=model --config_file={output}' in run.stdout
   config = yaml.safe_load(output.read_text())
   assert config['architecture']['num_classes'] == 3
   assert config['retinanet_parser']['output_size'] == [96, 128]
@@ -64,9 +64,10 @@ def test_config_for_a_folder(records, tmp_path):
 
 @pytest.mark.slow
 def test_measured_steps(records, tmp_path):
-  output = tmp_path / 'my.yaml'
+  output = tmp_path / 'my pets.yaml'
   run = _new_config(records, '--minutes=10', f'--output={output}')
   assert run.returncode == 0, run.stderr
+  assert "--model_dir='my pets_model' --config_file='" in run.stdout
   assert 'Measuring training steps' in run.stdout
   assert yaml.safe_load(output.read_text())['train']['total_steps'] >= 50
 

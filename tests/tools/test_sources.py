@@ -182,6 +182,26 @@ def test_a_split_is_found_by_its_name(name, stems, has_yaml, folder):
   assert sorted(re.findall(r'pet_\d\d', ' '.join(names))) == stems
 
 
+@pytest.mark.parametrize('place', ['images', 'elsewhere'])
+def test_splits_below_image_dir_are_not_mixed_unsaid(place, folder):
+  source_folders.yolo(folder)
+  (folder / 'images/val').mkdir()
+  annotated_images.save_image(folder / 'images/val/pet_05.jpg')
+  source_folders.write(
+    folder, {'labels/val/pet_05.txt': malformed_sources.LINE}
+  )
+  (folder / 'images').rename(folder / place)
+  for split in ('val', 'valid'):
+    (image,) = _read(folder, image_dir=folder / place, split=split).images
+    assert image.file_name == 'val/pet_05.jpg' and len(image.boxes) == 1
+  report = report_lib.Report()
+  train = _read(folder, report, folder / place / 'train', split='train')
+  assert len(train.images) == 2 and 'joined_splits' not in report.as_dict()
+  assert len(_read(folder, report, folder / place, split='all').images) == 3
+  (joined,) = report.as_dict()['joined_splits']['findings']
+  assert joined['detail'] == 'train, val'
+
+
 @pytest.mark.parametrize('source', ['yolo', 'csv', 'open_images', 'labelme'])
 def test_names_in_any_script_and_paths_of_windows(source, folder, tmp_path):
   path = source_folders.SOURCES[source](folder)

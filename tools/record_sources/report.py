@@ -32,7 +32,9 @@ _KINDS = {
     'class without a name, or not in the label map', 'box left out; name it'
   ),
   'joined_splits': _Kind(
-    'source is split already', 'read as one; --name=SPLIT reads one', False
+    'source is split already',
+    'read as one; --name=SPLIT alone reads one',
+    False,
   ),
   'ids_from_zero': _Kind('category ids start at 0', 'one added to each', False),
   'malformed_line': _Kind('line that cannot be used', 'left out; mend it'),

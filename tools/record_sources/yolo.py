@@ -55,7 +55,8 @@ def read_yolo(
 
   Args:
     path: data.yaml, or the folder of the data set.
-    image_dir: folder of all images; None: where the layout has them.
+    image_dir: folder of the images, in which splits may have folders of their
+      own; None: where the layout has them.
     report: receives what cannot be used.
     split: that is wanted, as of `subsets.choose`, if there are several.
     label_map: class ids by name. Default: those of YOLO, which start at 0, plus
@@ -68,11 +69,13 @@ def read_yolo(
   content = _read_yaml(path)
   names = _class_names(content, root, path)
   sources = [image_dir] if image_dir else []
-  if not image_dir:
-    stated = sum(
-      subsets.choose(_splits(content, root), split, path, report), []
-    )
-    sources = [_resolved(source, content, root) for source in stated]
+  # Folders below --image_dir are splits as those of the data set are.
+  top, described = (image_dir, {}) if image_dir else (root, content)
+  splits = _splits(described, top, ('{}',) if image_dir else ())
+  if not image_dir or len(splits) > 1:
+    stated = sum(subsets.choose(splits, split, image_dir or path, report), [])
+    if not image_dir or split != subsets.ALL:
+      sources = [_resolved(source, described, top) for source in stated]
   pictures: Dict[str, Tuple[str, Optional[str]]] = {}
   for source in sources:
     for name, *found in _pictures(source, root, image_dir, split):
@@ -171,14 +174,15 @@ def _pictures(
     names = [line.strip() for line in lines if line.strip()]
     places = image_files.places(names, os.path.dirname(source))
     paths = [_first(places[name]) or places[name][0] for name in names]
-  for name, path in zip(names, paths):
+  for path in paths:
+    shown = os.path.relpath(path, image_dir or root)
     beside = os.path.splitext(path)[0] + '.txt'
     candidates = ['/labels/'.join(beside.rsplit('/images/', 1)), beside]
     for layout in (*_LAYOUTS, 'images', '') if image_dir else ():
       folder = layout.replace('images', 'labels').format(split)
-      within = os.path.splitext(name)[0] + '.txt'
+      within = os.path.splitext(shown)[0] + '.txt'
       candidates.append(os.path.join(root, folder, within))
-    yield os.path.relpath(path, image_dir or root), path, _first(candidates)
+    yield shown, path, _first(candidates)
 
 
 def _first(paths: List[str]) -> Optional[str]:
@@ -248,7 +252,9 @@ def _class_names(
   return by_id
 
 
-def _splits(content: Dict[str, Any], root: str) -> Dict[str, List[str]]:
+def _splits(
+  content: Dict[str, Any], root: str, more_layouts: Tuple[str, ...]
+) -> Dict[str, List[str]]:
   """Returns where each split has its images, by data.yaml or by the folders."""
   stated = {key: content.get(key, '') for key in subsets.USUAL}
   splits = {
@@ -258,7 +264,7 @@ def _splits(content: Dict[str, Any], root: str) -> Dict[str, List[str]]:
   }
   in_folders = {
     key: [layout.format(key)]
-    for layout in _LAYOUTS
+    for layout in (*more_layouts, *_LAYOUTS)
     for key in subsets.USUAL
     if tf.io.gfile.isdir(os.path.join(root, layout.format(key)))
   }

@@ -131,7 +131,8 @@ def _training(file_pattern: str, plan: Plan) -> Choices:
 
 def _evaluation(facts: Facts, plan: Plan) -> Choices:
   files, number = facts.files, plan.evaluations
-  each = math.ceil(plan.steps / number), f'{number} evaluations in all'
+  often = '1 evaluation' if number == 1 else f'{number} evaluations'
+  each = math.ceil(plan.steps / number), f'{often} in all'
   found = {
     'eval.val_json_file': (files.val_json_file, 'found beside them'),
     'eval.label_map_file': (files.label_map_file, 'found beside them'),

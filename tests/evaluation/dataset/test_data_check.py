@@ -243,7 +243,7 @@ def test_first_records_stop_a_training_or_warn(tmp_path):
     f"objects), such as TFRecord file '{tmp_path}/train.tfrecord', record 2 "
     "(source id '3'): class id 9 is outside of 1 to 2 (architecture."
     'num_classes is 3). architecture.num_classes is the largest id plus one; 0 '
-    'is the background. And 1 more errors. tools/check_dataset.py shows all; '
+    'is the background. And 1 more error. tools/check_dataset.py shows all; '
     '--nocheck_data trains all the same.'
   )
   assert data_check.check_first_records(params, False, True) == []
