@@ -18,7 +18,6 @@ def _quick_sessions():
   if 'tensorflow' not in sys.modules:
     return
   import tensorflow.compat.v1 as tf
-  from tensorflow.python.data.experimental.ops import optimization_options
   from tensorflow.python.util import deprecation
 
   # As in the programs: every operation would look for deprecated arguments.
@@ -34,6 +33,3 @@ def _quick_sessions():
     init(self, target, graph, quick)
 
   tf.Session.__init__ = quick_init
-  # Data sets, too.
-  options = optimization_options.OptimizationOptions
-  options._static_optimizations = lambda self: []

@@ -72,7 +72,7 @@ def make_record(
     features=tf.train.Features(
       feature={'image/' + k: _feature(v) for k, v in content.items()}
     )
-  ).SerializeToString()
+  ).SerializeToString(deterministic=True)
 
 
 def with_mask(number):

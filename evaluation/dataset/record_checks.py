@@ -133,7 +133,7 @@ CHECKS = [
     'images that do not decode',
     'Only JPEG, PNG, BMP and GIF images that are not animated do; '
     'tools/create_tf_record.py re-encodes others. In training, '
-    'train.skip_broken_images: true leaves them out.',
+    'train.skip_broken_images=true leaves them out.',
     _images,
   ),
   Check(

@@ -286,6 +286,7 @@ def _resolved(stated: str, content: Dict[str, Any], root: str) -> str:
   if path is None:
     raise errors.DataError(
       f'{root}: data.yaml names {errors.shown(stated)}, but there is no '
-      f'{" nor ".join(parts[:2])} in that folder. Mend it, or give --image_dir.'
+      f'{" nor ".join(map(errors.shown, parts[:2]))} in that folder. Mend it, '
+      'or give --image_dir.'
     )
   return path

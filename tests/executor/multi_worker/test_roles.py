@@ -80,6 +80,7 @@ def test_no_one_evaluates_unasked(tmp_path, records, set_task, monkeypatch):
 @pytest.mark.slow
 def test_an_evaluator_does_not_train(tmp_path, set_task, monkeypatch, capsys):
   trained = tiny_run.train(tmp_path)
+  capsys.readouterr()
   set_task('evaluator', 0)
   done = _do_nothing_but_note(monkeypatch)
   params = tiny_run.resolve(trained.model_dir, trained.records)
