@@ -1,10 +1,11 @@
 """Detections and groundtruth of a batch, as rows in COCO's format."""
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Tuple
 
 import numpy as np
 from pycocotools import mask as mask_lib
 
+from evaluation import entries
 from utils import errors, mask_utils
 
 _PREDICTION_FIELDS = (
@@ -18,52 +19,14 @@ _GROUNDTRUTH_FIELDS = ('source_id', 'height', 'width', 'boxes', 'classes')
 _COUNT_FIELDS = ('num_detections', 'num_groundtruths')
 
 
-class BatchDetections(NamedTuple):
-  """Detections of B images, N rows each.
-
-  Attributes:
-    image_ids: B ids.
-    boxes: float64 [B, N, 4], xmin, ymin, width and height in pixels of the
-      original image.
-    classes: int [B, N].
-    scores: float32 [B, N].
-    masks: [B][N] compressed RLE in the size of the original image, as text, or
-      None where there is no mask; None as a whole without.
-  """
-
-  image_ids: List[int]
-  boxes: np.ndarray
-  classes: np.ndarray
-  scores: np.ndarray
-  masks: Optional[List[Any]] = None
-
-  def as_coco(self) -> List[Dict[str, Any]]:
-    """Returns one object in COCO's result format for each row."""
-    results = []
-    for row, image_id in enumerate(self.image_ids):
-      # Python numbers, not NumPy's, so that they can be written as JSON.
-      columns = zip(
-        self.boxes[row].tolist(),
-        self.classes[row].tolist(),
-        self.scores[row].tolist(),
-      )
-      for position, (box, category_id, score) in enumerate(columns):
-        result = {
-          'image_id': image_id,
-          'category_id': category_id,
-          'bbox': box,
-          'score': score,
-        }
-        if self.masks and self.masks[row][position]:
-          result['segmentation'] = self.masks[row][position]
-        results.append(result)
-    return results
-
-
 def read_detections(
   predictions: Dict[str, Any], need_rescale_bboxes: bool, include_mask: bool
-) -> BatchDetections:
-  """Reads a batch of predictions, see `COCOEvaluator.update`."""
+) -> Tuple[List[int], np.ndarray]:
+  """Reads a batch of B predictions, see `COCOEvaluator.update`.
+
+  Returns:
+    Image ids [B] and records [B, N] of `entries.DTYPE`.
+  """
   required = list(_PREDICTION_FIELDS)
   if include_mask:
     required.append('detection_masks')
@@ -85,20 +48,26 @@ def read_detections(
   if need_rescale_bboxes:
     info = np.asarray(predictions['image_info'])[rows]
     boxes = boxes / np.tile(info[:, 2:3, :], [1, 1, 2]).astype(boxes.dtype)
-  masks = None
-  if include_mask and are_pasted:
-    masks = [
-      [
-        mask and mask_utils.as_text(mask)
-        for mask in predictions['detection_masks'][row]
+  detections = np.zeros(classes.shape, entries.DTYPE)
+  detections['image_id'] = np.reshape(image_ids, [-1, 1])
+  detections['category_id'] = classes
+  detections['score'] = scores
+  detections['bbox'] = to_coco_boxes(boxes)
+  detections['area'] = detections['bbox'][..., 2:].prod(axis=-1)
+  if include_mask:
+    masks = predictions['detection_masks']
+    if are_pasted:
+      masks = [
+        [m and mask_utils.as_text(m) for m in masks[row]] for row in rows
       ]
-      for row in rows
-    ]
-  elif include_mask:
-    masks = _paste_and_encode(predictions, rows, boxes)
-  return BatchDetections(
-    image_ids, to_coco_boxes(boxes), classes, scores, masks
-  )
+    else:
+      masks = _paste_and_encode(predictions, rows, boxes)
+    detections['segmentation'] = np.array(masks, object).reshape(classes.shape)
+    exists = detections['segmentation'].astype(bool)
+    detections['area'][exists] = mask_lib.area(
+      detections['segmentation'][exists].tolist()
+    )
+  return image_ids, detections
 
 
 def _paste_and_encode(predictions, rows, boxes) -> List[List[Any]]:

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import json
 import logging
 from typing import Any, Dict, List, Optional
 
@@ -13,6 +14,7 @@ from evaluation import annotation_file as annotation_file_lib
 from evaluation import (
   batches,
   coco_metrics,
+  entries,
   evaluator_registry,
   groundtruth_agreement,
 )
@@ -102,7 +104,7 @@ class COCOEvaluator:
 
   def reset(self) -> None:
     """Forgets all detections, and groundtruth that came with them."""
-    self._detections: List[batches.BatchDetections] = []
+    self._detections: List[np.ndarray] = []
     self._image_ids: Dict[int, None] = {}  # in the order of arrival
     self._groundtruth = batches.StreamedGroundtruth()
 
@@ -141,16 +143,16 @@ class COCOEvaluator:
         'groundtruths: needed, since there is no annotation file to take the '
         'groundtruth from.'
       )
-    detections = batches.read_detections(
+    image_ids, detections = batches.read_detections(
       predictions, self._need_rescale_bboxes, self._include_mask
     )
-    self._check_image_ids(detections.image_ids)
-    if self._annotations and detections.masks:
+    self._check_image_ids(image_ids)
+    if self._annotations and self._include_mask:
       self._check_sizes(detections)
     if self._annotations is None:
       self._groundtruth.add(groundtruths, self._include_mask)
-    self._detections.append(detections)
-    self._image_ids.update(dict.fromkeys(detections.image_ids))
+    self._detections.append(detections.ravel())
+    self._image_ids.update(dict.fromkeys(image_ids))
 
   def evaluate(self) -> Dict[str, np.float32]:
     """Scores the images of all batches so far, then forgets them.
@@ -171,13 +173,10 @@ class COCOEvaluator:
       groundtruth = self._groundtruth.as_coco(self._image_ids)
       self._warn_of_truncation()
     self._log_objects(groundtruth)
-    results = self._results()
-    batches.add_areas(results)
     self.class_scores = {}
-    metrics = self._score(groundtruth, results, 'bbox', '')
+    metrics = self._score(groundtruth, 'bbox', '')
     if self._include_mask:
-      results = [result for result in results if 'segmentation' in result]
-      metrics.update(self._score(groundtruth, results, 'segm', 'mask_'))
+      metrics.update(self._score(groundtruth, 'segm', 'mask_'))
     self.reset()
     return metrics
 
@@ -189,20 +188,21 @@ class COCOEvaluator:
         bbox (xmin, ymin, width, height in pixels of the original image),
         score and, with masks, segmentation.
     """
-    files.write_json(path, self._results())
+    # Rows of all batches at once would take many times the memory of the text.
+    parts = map(_results, self._detections)
+    texts = (json.dumps(part, allow_nan=False)[1:-1] for part in parts)
+    files.write_text(path, '[{}]'.format(', '.join(filter(None, texts))))
 
-  def _results(self) -> List[Dict[str, Any]]:
-    return [
-      result
-      for detections in self._detections
-      for result in detections.as_coco()
-    ]
-
-  def _score(
-    self, groundtruth, results, iou_type, prefix
-  ) -> Dict[str, np.float32]:
+  def _score(self, groundtruth, iou_type, prefix) -> Dict[str, np.float32]:
+    detections = np.concatenate([entries.NOTHING, *self._detections])
+    if iou_type == 'segm':
+      detections = detections[detections['segmentation'].astype(bool)]
     result = coco_metrics.match(
-      groundtruth, results, list(self._image_ids), iou_type, self._backend
+      groundtruth,
+      detections,
+      self._image_ids,
+      iou_type,
+      self._backend,
     )
     metrics = coco_metrics.coco_metrics(result)
     of_classes = coco_metrics.category_metrics(
@@ -249,7 +249,8 @@ class COCOEvaluator:
       )
     if self._annotations is None:
       return
-    unknown = counts.keys() - self._known_sizes
+    # A difference of sets would go through all that are known.
+    unknown = [i for i in counts if i not in self._known_sizes]
     if unknown:
       raise errors.DataError(
         f'{self._annotation_file}: {len(unknown)} evaluated images are not '
@@ -258,18 +259,18 @@ class COCOEvaluator:
         'records, or none to have it made from them.'
       )
 
-  def _check_sizes(self, detections: batches.BatchDetections) -> None:
-    for image_id, masks in zip(detections.image_ids, detections.masks):
+  def _check_sizes(self, detections: np.ndarray) -> None:
+    for row in detections[detections['segmentation'].astype(bool)]:
+      image_id, size = row['image_id'], row['segmentation']['size']
       known = self._known_sizes[image_id]
-      for mask in masks:
-        if mask and mask['size'] != known:
-          raise errors.DataError(
-            '{}: image {} has {} x {} pixels there, and {} x {} where it was '
-            'evaluated; masks need the same. Give the annotations that the '
-            'records were made from.'.format(
-              self._annotation_file, image_id, *known[::-1], *mask['size'][::-1]
-            )
+      if size != known:
+        raise errors.DataError(
+          '{}: image {} has {} x {} pixels there, and {} x {} where it was '
+          'evaluated; masks need the same. Give the annotations that the '
+          'records were made from.'.format(
+            self._annotation_file, image_id, *known[::-1], *size[::-1]
           )
+        )
 
   def _check_coverage(self) -> None:
     missing = sorted(self._known_sizes.keys() - self._image_ids.keys())
@@ -292,6 +293,16 @@ class COCOEvaluator:
         len(truncated),
         self._groundtruth.max_num_instances,
       )
+
+
+def _results(detections: np.ndarray) -> List[Dict[str, Any]]:
+  """Records in COCO's format for results."""
+  names = 'image_id', 'category_id', 'bbox', 'score', 'segmentation'
+  rows = list(entries.to_rows(detections, names))
+  for row in rows:
+    if not row['segmentation']:
+      del row['segmentation']
+  return rows
 
 
 def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:

@@ -5,14 +5,18 @@ precision and recall; the metrics are means over parts of these arrays.
 """
 
 import contextlib
+import gc
 import io
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterable, NamedTuple
 
 import faster_coco_eval
 import numpy as np
+from faster_coco_eval import faster_eval_api_cpp
+from faster_coco_eval import mask_api_new_cpp as mask_api
 from pycocotools import coco as pycoco
 from pycocotools import cocoeval as pycocoeval
 
+from evaluation import entries
 from utils import registry
 
 BACKENDS = registry.Registry('eval.backend')
@@ -39,20 +43,32 @@ class MatchingResult(NamedTuple):
   num_objects: Dict[int, int]
 
 
+@contextlib.contextmanager
+def _collector_paused():
+  """Rows are many and in no cycles; looking for some takes half the time."""
+  was_enabled = gc.isenabled()
+  gc.disable()
+  try:
+    yield
+  finally:
+    if was_enabled:
+      gc.enable()
+
+
+@_collector_paused()
 def match(
   groundtruth: Dict[str, Any],
-  detections: List[Dict[str, Any]],
-  image_ids: Sequence[int],
+  detections: np.ndarray,
+  image_ids: Iterable[int],
   iou_type: str = 'bbox',
   backend: str = 'faster_coco_eval',
 ) -> MatchingResult:
   """Matches detections to groundtruth, per class and image.
 
   Args:
-    groundtruth: images, annotations and categories in COCO's format. Its
-      annotations are numbered anew, and the backend may add keys of its own.
-    detections: in COCO's result format, each with an `area` in pixels^2.
-      Those of a class that the groundtruth does not list do not count.
+    groundtruth: images, annotations and categories in COCO's format.
+    detections: records of `entries.DTYPE`, in these images. Those of a class
+      that the groundtruth does not list do not count.
     image_ids: the images to take into account.
     iou_type: 'bbox' or 'segm'.
     backend: a name in `BACKENDS`.
@@ -64,27 +80,35 @@ def match(
     errors.ConfigError: the backend is unknown.
   """
   run = BACKENDS.get(backend)
+  image_ids = set(image_ids)
   num_objects = count_objects(groundtruth, image_ids)
-  category_ids = list(num_objects)
-  if not category_ids or not len(image_ids):
-    return MatchingResult(
-      -np.ones([10, 101, len(category_ids), 4, 3]),
-      -np.ones([10, len(category_ids), 4, 3]),
-      num_objects,
-    )
-  known = set(category_ids)
-  detections = [d for d in detections if d['category_id'] in known]
-  # Matching takes the id 0 for "not matched", and ids need not be unique.
-  for annotations in (groundtruth['annotations'], detections):
-    for number, annotation in enumerate(annotations, start=1):
-      annotation['id'] = number
-  results = {
-    'images': groundtruth['images'],
-    'categories': groundtruth['categories'],
-    'annotations': detections,
-  }
-  arrays = run(groundtruth, results, sorted(image_ids), category_ids, iou_type)
-  return MatchingResult(arrays['precision'], arrays['recall'], num_objects)
+  precision = -np.ones([10, 101, len(num_objects), 4, 3])
+  recall = -np.ones([10, len(num_objects), 4, 3])
+  images = [e for e in groundtruth['images'] if e['id'] in image_ids]
+  objects = entries.from_coco(groundtruth['annotations'], images, iou_type)
+  parts = [
+    part[np.lexsort((-part['score'], part['image_id'], part['category_id']))]
+    for part in (objects, detections)
+  ]
+  keys = np.array(list(num_objects), np.int64)
+  spans = [_spans(part['category_id'], keys) for part in parts]
+  # Alone, a class takes little memory, and most classes are in few images.
+  for position, count in enumerate(num_objects.values()):
+    if count:
+      of_class = [part[slice(*at[position])] for part, at in zip(parts, spans)]
+      ids = np.unique(np.concatenate([part['image_id'] for part in of_class]))
+      for part in of_class:
+        part['image_id'] = np.searchsorted(ids, part['image_id'])
+      result = run(*of_class, list(range(len(ids))), iou_type)
+      precision[:, :, position] = result['precision'][:, :, 0]
+      recall[:, position] = result['recall'][:, 0]
+  return MatchingResult(precision, recall, num_objects)
+
+
+def _spans(values, keys) -> np.ndarray:
+  """Where each key begins and ends in rising values, int [keys, 2]."""
+  sides = [np.searchsorted(values, keys, side) for side in ('left', 'right')]
+  return np.transpose(sides)
 
 
 def count_objects(
@@ -107,44 +131,60 @@ def count_objects(
 
 
 @BACKENDS.register('faster_coco_eval')
-def _match_in_cpp(groundtruth, results, image_ids, category_ids, iou_type):
-  evaluation = faster_coco_eval.COCOeval_faster(
-    _index(faster_coco_eval.COCO(), groundtruth),
-    _index(faster_coco_eval.COCO(), results),
-    iouType=iou_type,
-    print_function=_discard,
+def _match_in_cpp(objects, detections, images, iou_type):
+  params = faster_coco_eval.COCOeval_faster(iouType=iou_type).params
+  params.imgIds, params.catIds = images, [0]
+  spans = [_spans(part['image_id'], images) for part in (detections, objects)]
+  datasets = [_dataset(part) for part in (objects, detections)]
+  key = entries.KEYS[iou_type]
+  found, others = detections[key].tolist(), objects[key].tolist()
+  crowds = objects['iscrowd'].tolist()
+  ious = [
+    [mask_api.iou(found[a:b], others[c:d], crowds[c:d])]
+    if a < b and c < d
+    else [[]]
+    for a, b, c, d in np.hstack(spans).tolist()
+  ]
+  del found, others  # Of one class alone, they are large.
+  return faster_eval_api_cpp.COCOevalEvaluateAccumulate(
+    params, ious, *datasets, params.imgIds, params.catIds, True
   )
-  return _run(evaluation, image_ids, category_ids)
+
+
+def _dataset(part) -> faster_eval_api_cpp.Dataset:
+  dataset = faster_eval_api_cpp.Dataset()
+  names = 'image_id', 'area', 'score', 'iscrowd'
+  rows = zip(*(part[name].tolist() for name in names))
+  # Matching takes the id 0 for "not matched".
+  for n, (image, area, score, c) in enumerate(rows, start=1):
+    row = {'id': n, 'area': area, 'score': score, 'iscrowd': c, 'ignore': c}
+    dataset.append(image, 0, row)
+  return dataset
 
 
 @BACKENDS.register('pycocotools')
-def _match_in_python(groundtruth, results, image_ids, category_ids, iou_type):
+def _match_in_python(objects, detections, images, iou_type):
   # It reports its progress on the standard output.
   with contextlib.redirect_stdout(io.StringIO()):
     evaluation = pycocoeval.COCOeval(
-      _index(pycoco.COCO(), groundtruth),
-      _index(pycoco.COCO(), results),
-      iouType=iou_type,
+      *(_index(part, images) for part in (objects, detections)), iou_type
     )
-    return _run(evaluation, image_ids, category_ids)
-
-
-def _index(api, dataset):
-  api.dataset = dataset
-  api.createIndex()
-  return api
-
-
-def _run(evaluation, image_ids, category_ids):
-  evaluation.params.imgIds = image_ids
-  evaluation.params.catIds = category_ids
-  evaluation.evaluate()
-  evaluation.accumulate()
+    evaluation.evaluate()
+    evaluation.accumulate()
   return evaluation.eval
 
 
-def _discard(*unused_args) -> None:
-  """Takes the place of `print`."""
+def _index(part, images) -> pycoco.COCO:
+  api = pycoco.COCO()
+  rows = entries.to_rows(part, entries.DTYPE.names)
+  # Run lengths know the sizes of images.
+  api.dataset = {
+    'images': [{'id': image, 'height': 0, 'width': 0} for image in images],
+    'categories': [{'id': key} for key in set(part['category_id'].tolist())],
+    'annotations': [dict(row, id=n) for n, row in enumerate(rows, start=1)],
+  }
+  api.createIndex()
+  return api
 
 
 def coco_metrics(result: MatchingResult) -> Dict[str, np.float32]:

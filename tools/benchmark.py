@@ -1,4 +1,4 @@
-"""Measures conversion, input, networks, memory, masks, runs, graphs here.
+"""Measures conversion, input, networks, memory, scores, runs, graphs here.
 
   make bench
   python tools/benchmark.py --figure=graphs --presets=retinanet_demo --steps=1
@@ -30,6 +30,7 @@ _FIGURES = {
   'memory': ('training', 'measure_memory'),
   'summaries': ('training', 'measure_summaries'),
   'formats': ('formats', 'measure'),
+  'scoring': ('scoring', 'measure'),
   'masks': ('masks', 'measure'),
   'runs': ('runs', 'measure'),
   'graphs': ('training', 'measure_graphs'),

@@ -29,7 +29,7 @@ def score(
   per_category_metrics: bool = False,
 ) -> Dict[str, float]:
   """Returns metrics of boxes and, with `mask_` before, of masks by name."""
-  from evaluation import batches, coco_metrics
+  from evaluation import batches, coco_metrics, entries
 
   batches.add_areas(detections)
   names = {
@@ -39,13 +39,11 @@ def score(
   if len(set(names.values())) < len(names):
     names = {}  # Ids tell classes of the same name apart.
   metrics = {}
-  for key, iou_type, prefix in (
-    ('bbox', 'bbox', ''),
-    ('segmentation', 'segm', 'mask_'),
-  ):
-    scored = [detection for detection in detections if key in detection]
-    if scored:
-      image_ids = [image['id'] for image in annotations['images']]
+  images = annotations['images']
+  for iou_type, prefix in (('bbox', ''), ('segm', 'mask_')):
+    scored = entries.from_coco(detections, images, iou_type)
+    if len(scored):
+      image_ids = [image['id'] for image in images]
       result = coco_metrics.match(annotations, scored, image_ids, iou_type)
       found = coco_metrics.coco_metrics(result)
       if per_category_metrics:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from evaluation import batches, coco_metrics
+from evaluation import batches, coco_metrics, entries
 from evaluation.analysis import (
   bootstrap,
   confusion,
@@ -102,7 +102,7 @@ def analyse(
       'classes. Give groundtruth with objects.'
     )
   batches.add_areas(detections)
-  scored = [e for e in detections if matching.KEYS[iou_type] in e]
+  scored = entries.from_coco(detections, groundtruth['images'], iou_type)
   result = coco_metrics.match(groundtruth, scored, ids, iou_type)
   metrics = {k: float(v) for k, v in coco_metrics.coco_metrics(result).items()}
   matches = matching.match(

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 from pycocotools import mask as mask_lib
 
+from evaluation import entries
 from utils import mask_utils
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -19,7 +20,6 @@ MAX_DETECTIONS = 100  # of a class in an image
 LEAST_OVERLAP = 0.1
 
 _PAIR = ['detections', 'objects', 'ious']
-KEYS = {'bbox': 'bbox', 'segm': 'segmentation'}
 
 
 # A detection or an object; see `Matches`.
@@ -86,7 +86,7 @@ def match(
     class_ids: of all categories, rising.
     iou_type: 'bbox' or 'segm'.
   """
-  key = KEYS[iou_type]
+  key = entries.KEYS[iou_type]
   images = {image_id: position for position, image_id in enumerate(image_ids)}
   classes = {class_id: position for position, class_id in enumerate(class_ids)}
   annotations = groundtruth['annotations']
@@ -98,8 +98,8 @@ def match(
   if iou_type == 'segm':
     sizes = {e['id']: (e['height'], e['width']) for e in groundtruth['images']}
   shapes = [
-    _shapes([rows[row] for row in entries.rows], key, sizes)
-    for rows, entries in ((detections, found), (annotations, objects))
+    _shapes([rows[row] for row in part.rows], key, sizes)
+    for rows, part in ((detections, found), (annotations, objects))
   ]
   pairs = _overlaps(found, objects, shapes, len(image_ids))
   least, most = AREA_RANGES[:, :1], AREA_RANGES[:, 1:]

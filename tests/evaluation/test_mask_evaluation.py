@@ -12,7 +12,7 @@ from pycocotools import coco, cocoeval
 from pycocotools import mask as mask_lib
 
 from configs import factory
-from evaluation import coco_evaluator, coco_metrics
+from evaluation import coco_evaluator, coco_metrics, entries
 from tests import record_factory
 from tests.evaluation import hand_made_batches
 from utils import errors, mask_utils
@@ -178,7 +178,9 @@ def test_agreement_with_pycocotools(made, backend, tmp_path):
       assert metrics[key] == np.float32(precision[precision > -1].mean())
     result = coco_metrics.match(
       reference.cocoGt.dataset,
-      reference_results,
+      entries.from_coco(
+        reference_results, reference.cocoGt.dataset['images'], iou_type
+      ),
       batch['source_id'].tolist(),
       iou_type,
       backend,

@@ -3,7 +3,7 @@
 import numpy as np
 from pycocotools import mask as mask_lib
 
-from evaluation import batches, coco_metrics
+from evaluation import batches, coco_metrics, entries
 from evaluation.analysis import matching
 
 # A box of 10 x 10 pixels, and its parts with an IoU of 0.6, 0.4 and 0.2.
@@ -62,6 +62,7 @@ def coco_result(truth, found, iou_type='bbox'):
   """What COCO's own program makes of a set."""
   batches.add_areas(found)
   ids = [entry['id'] for entry in truth['images']]
+  found = entries.from_coco(found, truth['images'], iou_type)
   return coco_metrics.match(truth, found, ids, iou_type)
 
 
