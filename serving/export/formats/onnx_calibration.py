@@ -68,8 +68,18 @@ def quantize(
     method,
     ', '.join(f'{e:.2%} ({name})' for name, (e, _) in found.items()),
   )
-  groups = [chosen[:1]]
-  groups += [onnx_int8.last_convolutions(model, name) for name in outputs]
+  chosen = _without_harmful(chosen, error, ranges, comparison)
+  return onnx_int8.quantize(model, chosen, ranges)
+
+
+def _without_harmful(
+  chosen: List[str],
+  error: float,
+  ranges: onnx_int8.Ranges,
+  comparison: '_Comparison',
+) -> List[str]:
+  """Leaves out the convolutions that stay float, and tells which and why."""
+  groups = [chosen[:1], *comparison.last_convolutions()]
   tried = set().union(*groups)
   worst = comparison.most_harmful(chosen, ranges)
   groups += [[c] for c in worst if c not in tried][:_NUM_BETWEEN]
@@ -87,7 +97,7 @@ def quantize(
         100 * left,
       )
       chosen, error = fewer, left
-  return onnx_int8.quantize(model, chosen, ranges)
+  return chosen
 
 
 class _Comparison:
@@ -104,6 +114,12 @@ class _Comparison:
   ):
     self._model, self._outputs, self._batches = model, outputs, batches
     self._expected = self._run(model, outputs)
+
+  def last_convolutions(self) -> List[List[str]]:
+    """Names of those that each output ends with."""
+    return [
+      onnx_int8.last_convolutions(self._model, name) for name in self._outputs
+    ]
 
   def error(self, chosen: Collection[str], ranges: onnx_int8.Ranges) -> float:
     """Deviation from the outputs of floats, as a share of their own; mean."""
