@@ -65,12 +65,11 @@ def _define_flags():
   flags.DEFINE_list(
     'tflite_types', 'float32', 'TFLite: of float32, float16 and int8.'
   )
+  flags.DEFINE_list('onnx_types', 'float32', 'ONNX: of float32 and int8.')
   flags.DEFINE_string(
-    'representative_file_pattern', '', 'TFLite int8: TFRecords to calibrate.'
+    'representative_file_pattern', '', 'int8: TFRecords to calibrate with.'
   )
-  flags.DEFINE_integer(
-    'representative_images', 100, 'TFLite int8: how many of them.'
-  )
+  flags.DEFINE_integer('representative_images', 100, 'int8: how many of them.')
   flags.DEFINE_integer('onnx_opset', 13, 'ONNX: version of its operators.')
 
 

@@ -15,6 +15,7 @@ PROBABILITIES = 'probabilities'  # [batch, classes], of the whole image
 RAW_BOXES = 'raw_boxes'
 RAW_ENCODED_BOXES = 'raw_encoded_boxes'
 RAW_SCORES = 'raw_scores'
+DECODED_BOXES = (BOXES, RAW_BOXES)
 IMAGE_INFO = 'image_info'  # [batch, 4, 2], how the image was resized
 
 # Of the classes of a whole image, the most probable ones that are told.

@@ -24,6 +24,7 @@ class ExportOptions(NamedTuple):
     representative_file_pattern: TFRecords that int8 is calibrated with.
     representative_images: how many of them.
     onnx_opset: version of ONNX's operators.
+    onnx_types: of float32 and int8.
   """
 
   input_type: str = 'raw_image_tensor'
@@ -40,3 +41,4 @@ class ExportOptions(NamedTuple):
   representative_file_pattern: str = ''
   representative_images: int = 100
   onnx_opset: int = 13
+  onnx_types: Sequence[str] = ('float32',)

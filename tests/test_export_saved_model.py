@@ -33,6 +33,7 @@ _DEFAULTS = {
   'representative_file_pattern': '',
   'representative_images': 100,
   'onnx_opset': 13,
+  'onnx_types': ['float32'],
 }
 # Parses a command line and prints what the exporter would be called with.
 _PARSED = """
@@ -97,6 +98,7 @@ def test_each_flag_reaches_the_exporter(tmp_path):
     'representative_file_pattern': 'r',
     'representative_images': 5,
     'onnx_opset': 11,
+    'onnx_types': ['int8'],
   }
   assert set(given) == set(_DEFAULTS) - {'export_dir', 'checkpoint_path'}
   arguments = [

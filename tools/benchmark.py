@@ -83,7 +83,7 @@ def _write_records(directory: str) -> str:
 
 def _measure(figure: str, directory: str) -> None:
   """Measures one figure, in this process."""
-  if figure in ('input', 'runs') and not FLAGS.file_pattern:
+  if figure in ('input', 'runs', 'formats') and not FLAGS.file_pattern:
     FLAGS.file_pattern = _write_records(directory)
   module, function = _FIGURES[figure]
   arguments = [_annotated_set(directory)] if figure == 'conversion' else []

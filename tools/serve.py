@@ -4,9 +4,8 @@
   python tools/serve.py MODEL_DIR --host=0.0.0.0 --port=8501 --model_name=cells
 
 It speaks the REST API of TensorFlow Serving, and shows a page at / where a
-picture can be tried out. MODEL_DIR is an export directory with a SavedModel, or
-a directory of such, called by the numbers of their versions. docs/serving.md
-has examples.
+picture can be tried out. MODEL_DIR is an export directory, or a directory of
+such, called by the numbers of their versions. docs/serving.md has examples.
 """
 
 import re
@@ -21,6 +20,13 @@ flags.DEFINE_string(
   'host', '127.0.0.1', 'Address to serve at; 0.0.0.0: all of this machine.'
 )
 flags.DEFINE_integer('port', 8501, 'Port; 0 takes any that is free.', 0, 65535)
+flags.DEFINE_string(
+  'format',
+  None,
+  'Which format of the export: saved_model, onnx, ...; by default the '
+  'SavedModel, else the first.',
+)
+flags.DEFINE_string('variant', '', 'Which variant of the format: int8, ...')
 flags.DEFINE_string(
   'model_name', None, "Name in URLs; by default that of the model's directory."
 )
@@ -75,6 +81,8 @@ def main(argv: List[str]) -> None:
         max_image_pixels=int(FLAGS.max_image_megapixels * 1e6),
         body_timeout=FLAGS.body_timeout,
       ),
+      FLAGS.format,
+      FLAGS.variant,
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs model.onnx of --input_type=raw_image_tensor or image_bytes.
+"""Runs ONNX, float or int8, of --input_type=raw_image_tensor or image_bytes.
 
   python onnx_client.py EXPORT_DIR IMAGE
 
@@ -52,8 +52,9 @@ def load(export_dir):
   """
   with open(os.path.join(export_dir, 'assets.extra/contract.json')) as source:
     contract = json.load(source)
+  files = [a['path'] for a in contract['artefacts'] if a['format'] == 'onnx']
   session = onnxruntime.InferenceSession(
-    os.path.join(export_dir, 'model.onnx'), providers=['CPUExecutionProvider']
+    os.path.join(export_dir, files[0]), providers=['CPUExecutionProvider']
   )
   names = [output.name for output in session.get_outputs()]
 

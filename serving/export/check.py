@@ -8,15 +8,25 @@ import numpy as np
 import rich.console
 import rich.table
 
+from modeling import served_output
 from ops import preprocess_ops
 from serving import contract
-from serving.export import detection_difference, request, sample_images
-from serving.predictors import checkpoint, exported, preprocessing
+from serving.export import (
+  average_precision,
+  detection_difference,
+  request,
+  sample_images,
+)
+from serving.predictors import (
+  checkpoint,
+  exported,
+  predictor,
+  preprocessing,
+)
 from utils import errors
 
 _log = logging.getLogger(__name__)
 
-_NUM_IMAGES = 4
 _ERRORS = ('box_error', 'score_error', 'mean_score_error', 'mask_error')
 
 
@@ -47,6 +57,7 @@ TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
   ('saved_model', ''): Tolerance(0.05, 0.001, 0.0001, 0.95, 0.98),
   ('frozen_graph', ''): Tolerance(0.05, 0.001, 0.0001, 0.95, 0.98),
   ('onnx', ''): Tolerance(0.1, 0.002, 0.0002, 0.95, 0.98),
+  ('onnx', 'int8'): Tolerance(32.0, 0.5, 0.05, 0.8, 0.6),
   ('tflite', ''): Tolerance(0.1, 0.002, 0.0002, 0.95, 0.98),
   ('tflite', 'float16'): Tolerance(8.0, 0.02, 0.002, 0.9, 0.9),
   # A few scores move far; the mean tells whether the calibration suits.
@@ -103,8 +114,9 @@ def check(
   """Runs a few images through the checkpoint and through each artefact.
 
   They come from `eval.eval_file_pattern`, else from the option
-  `representative_file_pattern`, else they are made up. The differences are
-  logged as a table.
+  `representative_file_pattern`, where calibration leaves the first ones out,
+  else they are made up. The differences are logged as a table; so is the AP of
+  a model of integers in ONNX where records of the evaluation are there.
 
   Args:
     export_request: what was exported.
@@ -119,6 +131,7 @@ def check(
   references: Dict[str, checkpoint.CheckpointPredictor] = {}
   expected: Dict[bool, List] = {}
   comparisons = []
+  quantized: Dict[str, predictor.Predictor] = {}
   for artefact in written.artefacts:
     # The caller of an image_tensor resizes, and rounds; that is no difference.
     is_fitted = artefact.input_type == 'image_tensor'
@@ -149,6 +162,11 @@ def check(
       settings=export_request.params.get('postprocess'),
     )
     comparisons.append(Comparison(artefact.name, measured, allowed))
+    if (artefact.format, artefact.variant) == ('onnx', 'int8'):
+      quantized = {
+        'checkpoint': references[fitting.image_fit],
+        artefact.name: model,
+      }
   _log.info('%s', _table(comparisons, len(images), origin))
   unknown = [c.name for c in comparisons if not c.measured.num_compared]
   if unknown:
@@ -160,7 +178,24 @@ def check(
       origin,
     )
   _raise_what_differs(comparisons)
+  _log_average_precision(quantized, export_request)
   return comparisons
+
+
+def _log_average_precision(
+  predictors: Dict[str, predictor.Predictor],
+  export_request: request.ExportRequest,
+) -> None:
+  pattern = export_request.params.eval.eval_file_pattern
+  if not pattern or served_output.BOXES not in export_request.kinds:
+    return
+  found = average_precision.measure(predictors, pattern)
+  if found:
+    _log.info(
+      'AP of up to %d images of eval.eval_file_pattern: %s.',
+      average_precision.MOST_IMAGES,
+      ', '.join(f'{name} {value:.4f}' for name, value in found.items()),
+    )
 
 
 def _raise_what_differs(comparisons: Sequence[Comparison]) -> None:
@@ -185,7 +220,9 @@ def _images(
     ('representative_file_pattern', options.representative_file_pattern),
   ):
     try:
-      images = sample_images.from_records(pattern, _NUM_IMAGES, key)
+      images = sample_images.from_records(
+        pattern, sample_images.NUM_CHECKED, key
+      )
       images = list(images) if pattern else []
     except errors.UserError:
       # A checkpoint is often exported far from its data.
@@ -196,7 +233,7 @@ def _images(
   made_up = [
     image
     for size in ((height, width), (height, 2 * width))
-    for image in sample_images.made_up(_NUM_IMAGES // 2, *size)
+    for image in sample_images.made_up(sample_images.NUM_CHECKED // 2, *size)
   ]
   return made_up, 'made up'
 

@@ -14,6 +14,7 @@ _FORMAT_OF_OPTION = {
   'use_tpu': 'saved_model',
   'freeze': 'saved_model',
   'tflite_types': 'tflite',
+  'onnx_types': 'onnx',
   'onnx_opset': 'onnx',
 }
 _SIGNATURE_KEY = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
@@ -76,12 +77,12 @@ class ExportRequest(NamedTuple):
     for name, format_name in _FORMAT_OF_OPTION.items():
       if format_name not in formats:
         self._check_not_given(name, 'export_format: ' + format_name)
-    if 'tflite' not in formats or 'int8' not in options.tflite_types:
-      self._check_not_given('representative_images', 'tflite_types: int8')
+    types = {*options.tflite_types, *options.onnx_types}
+    if 'int8' not in types:
+      needed = 'onnx_types or tflite_types: int8'
+      self._check_not_given('representative_images', needed)
       if not is_compared:
-        self._check_not_given(
-          'representative_file_pattern', 'tflite_types: int8'
-        )
+        self._check_not_given('representative_file_pattern', needed)
 
   def _check_not_given(self, name: str, needed: str) -> None:
     value = getattr(self.options, name)

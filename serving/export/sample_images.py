@@ -1,7 +1,6 @@
 """Sample images from TFRecords, or made up."""
 
-import itertools
-from typing import Iterator, Sequence
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,10 +11,16 @@ from dataloader import image_reader, record_files
 from utils import errors
 
 _MAX_PIXELS = 10**8
+# Images at the start of records that an export is checked on.
+NUM_CHECKED = 4
 
 
 def from_records(
-  file_pattern: str, count: int, key: str
+  file_pattern: str,
+  count: int,
+  key: str,
+  skipped: int = 0,
+  num_classes: Optional[int] = None,
 ) -> Iterator[np.ndarray]:
   """Yields the first images of TFRecords; those that are damaged are skipped.
 
@@ -23,28 +28,46 @@ def from_records(
     file_pattern: paths and globs, separated by commas.
     count: at most so many.
     key: where the user gave the pattern, for messages.
+    skipped: images before the first one.
+    num_classes: of the model, with background; None: objects may be of any.
 
   Yields:
     uint8 [height, width, 3], RGB.
 
   Raises:
+    DataError: no file matches, or an object is of a class that is not there.
+  """
+  for number, (image, features) in enumerate(records(file_pattern, key)):
+    if number >= skipped + count:
+      return
+    labels = features['image/object/class/label'].int64_list.value
+    if num_classes and max(labels, default=0) >= num_classes:
+      raise errors.DataError(
+        f"{key}: '{file_pattern}' has objects of class {max(labels)}, but the "
+        f'model has classes 1 to {num_classes - 1}. Give records of its own '
+        'classes.'
+      )
+    if number >= skipped:
+      yield image
+
+
+def records(file_pattern: str, key: str) -> Iterator[Tuple[np.ndarray, Any]]:
+  """Yields images as `from_records` does, with the features of their records.
+
+  Raises:
     DataError: no file matches.
   """
-  files = record_files.find_files(file_pattern, key)
-  yield from itertools.islice(_readable(files), count)
-
-
-def _readable(files: Sequence[str]) -> Iterator[np.ndarray]:
   decoder = image_reader.Decoder(_MAX_PIXELS)
-  for path in files:
+  for path in record_files.find_files(file_pattern, key):
     try:
       for record in tf.python_io.tf_record_iterator(path):
         features = tf.train.Example.FromString(record).features.feature
         encoded = b''.join(features['image/encoded'].bytes_list.value[:1])
         try:
-          yield decoder.open(encoded, as_in_training=True).decode().pixels
+          image = decoder.open(encoded, as_in_training=True).decode().pixels
         except errors.DataError:
           continue
+        yield image, features
     except (tf.errors.OpError, message.DecodeError):
       continue
 

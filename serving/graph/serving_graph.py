@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from configs import params_dict
 from modeling import checkpoint as checkpoint_lib
 from modeling import factory, served_output, weight_averages
+from ops import preprocess_ops
 from serving import contract, export_options
 from serving.graph import serving_inputs, signature, tpu_graph
 from utils import mode_keys
@@ -96,7 +97,7 @@ def build(
       options.input_type,
       options.batch_size,
       options.image_size,
-      model.stride,
+      preprocess_ops.padded_size(options.image_size, model.stride),
       model.image_fit,
     )
     images = tf.identity(inputs.images, 'NetworkImages')

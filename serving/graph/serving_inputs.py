@@ -68,7 +68,7 @@ def build(
   input_type: str,
   batch_size: Optional[int],
   image_size: Size,
-  stride: int,
+  padded_size: Size,
   image_fit: str = preprocess_ops.WHOLE,
 ) -> ServingInputs:
   """Adds placeholder and preprocessing to the default graph.
@@ -81,15 +81,16 @@ def build(
       `tf_example`: string [batch], each with a feature `image/encoded`.
     batch_size: images at once; None for any number.
     image_size: (height, width) in pixels that images are fitted into.
-    stride: the sides of the network's image are multiples of it.
+    padded_size: (height, width) of the network's image.
     image_fit: how encoded images are, a key of `preprocess_ops.FITS`.
 
   An image size that `check` refuses for `raw_image_tensor` is that of the image
   within a padded one.
   """
   make = INPUT_TYPES.get(input_type)
-  padded_size = preprocess_ops.padded_size(image_size, stride)
-  return make(_Layout(batch_size, tuple(image_size), padded_size, image_fit))
+  return make(
+    _Layout(batch_size, tuple(image_size), tuple(padded_size), image_fit)
+  )
 
 
 @INPUT_TYPES.register(_RAW)

@@ -7,8 +7,6 @@ import tensorflow.compat.v1 as tf
 from modeling import served_output
 from serving import export_options
 
-_DECODED_BOXES = (served_output.BOXES, served_output.RAW_BOXES)
-
 
 def named_outputs(
   outputs: Dict[str, tf.Tensor],
@@ -37,7 +35,10 @@ def named_outputs(
     if key not in outputs:
       continue
     tensor = outputs[key]
-    if options.output_normalized_coordinates and kind in _DECODED_BOXES:
+    if (
+      options.output_normalized_coordinates
+      and kind in served_output.DECODED_BOXES
+    ):
       tensor = _normalize(tensor, image_info)
     if is_cast.get(kind):
       tensor = tf.cast(tensor, tf.float32)

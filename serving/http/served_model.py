@@ -1,21 +1,22 @@
-"""The SavedModel behind a server."""
+"""The model behind a server."""
 
 import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from google.protobuf import json_format, message
-from tensorflow.core.protobuf import saved_model_pb2
+import tensorflow.compat.v1 as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import contract as contract_lib
-from serving.predictors import exported, runtimes
+from serving.predictors import encoded_inputs, exported, runtimes
 from utils import errors
 
 SIGNATURE_NAME = 'serving_default'
 DEFAULT_NAME = 'detector'
-FORMAT = 'saved_model'
-_GRAPH_FILE = 'saved_model.pb'
+# Their models cannot decode images.
+_FORMATS_OF_PIXELS = ('onnx', 'tflite')
 
 # Of one example, by signature key; arrays without the batch dimension.
 Outputs = Dict[str, np.ndarray]
@@ -44,21 +45,20 @@ def locate(path: str, name: Optional[str] = None) -> Location:
     name: of the model; by default that of the directory, without the version.
 
   Raises:
-    UserError: there is no SavedModel.
+    UserError: there is no export.
   """
   path = os.path.abspath(path)
-  if not os.path.isfile(os.path.join(path, _GRAPH_FILE)):
+  if not _is_export(path):
     versions = [
       entry
       for entry in (os.listdir(path) if os.path.isdir(path) else [])
-      if entry.isdigit()
-      and os.path.isfile(os.path.join(path, entry, _GRAPH_FILE))
+      if entry.isdigit() and _is_export(os.path.join(path, entry))
     ]
     if not versions:
       raise errors.UserError(
-        f"'{path}' holds no SavedModel, neither '{_GRAPH_FILE}' itself nor in "
-        'a directory of versions (1, 2, ...). Give a directory that '
-        'export_saved_model.py wrote with saved_model among its formats.'
+        f"'{path}' holds no model, neither itself nor in a directory of "
+        'versions (1, 2, ...). Give a directory that export_saved_model.py '
+        'wrote.'
       )
     path = os.path.join(path, max(versions, key=int))
   parent, last = os.path.split(path)
@@ -70,33 +70,57 @@ def locate(path: str, name: Optional[str] = None) -> Location:
   return Location(path, name or last or DEFAULT_NAME, version)
 
 
+def _is_export(path: str) -> bool:
+  return os.path.isfile(
+    os.path.join(path, contract_lib.DIRECTORY, contract_lib.FILE_NAME)
+  )
+
+
 class ServedModel:
-  """A loaded SavedModel; safe to call from several threads.
+  """A loaded model; safe to call from several threads.
+
+  Where it takes normalised pixels for want of a decoder, clients send encoded
+  images all the same.
 
   Args:
     directory: the export directory.
+    format_name: which of its formats; see `exported.load`.
+    variant: of the format.
 
   Attributes:
     contract: of the export.
-    artefact: what the contract says of the SavedModel.
-    input: what the contract says of its only input.
+    artefact: what is run, as clients see it.
+    input: its only input.
     signature: the SignatureDef as JSON, as TensorFlow Serving shows it.
     predictor: the same model, of images.
 
   Raises:
+    ConfigError: there is no such format.
     UserError: it is no export, or it cannot be loaded.
   """
 
-  def __init__(self, directory: str):
+  def __init__(
+    self,
+    directory: str,
+    format_name: Optional[str] = None,
+    variant: str = '',
+  ):
     self.contract = contract_lib.read(directory)
-    self.artefact = self.contract.artefact(FORMAT)
-    (self.input,) = self.artefact.inputs
-    self.signature = _signature(directory)
+    self.artefact = exported.choose(self.contract, format_name, variant)
     self._run = runtimes.load(directory, self.artefact)
     # Weights are in memory once.
     self.predictor = exported.ExportedPredictor(
       directory, self.contract, self.artefact, self._run
     )
+    if (
+      self.artefact.format in _FORMATS_OF_PIXELS
+      and self.artefact.input_type == 'raw_image_tensor'
+    ):
+      self.artefact, self._run = encoded_inputs.added(
+        self.contract, self.artefact, self._run
+      )
+    (self.input,) = self.artefact.inputs
+    self.signature = _signature(self.artefact)
 
   def warm_up(self) -> None:
     """Runs one image: a session optimises its graph at its first call."""
@@ -128,19 +152,25 @@ class ServedModel:
     ]
 
 
-def _signature(directory: str) -> Dict[str, Any]:
+def _signature(artefact: contract_lib.Artefact) -> Dict[str, Any]:
   """The default signature as JSON."""
-  saved_model = saved_model_pb2.SavedModel()
-  with open(os.path.join(directory, _GRAPH_FILE), 'rb') as source:
-    try:
-      saved_model.ParseFromString(source.read())
-    except message.DecodeError as error:
-      raise errors.UserError(
-        f"'{source.name}' is no SavedModel, or damaged."
-      ) from error
-  # The one for a TPU, if there is any, has the same inputs and outputs.
+  inputs, outputs = (
+    {
+      spec.key: meta_graph_pb2.TensorInfo(
+        name=spec.name,
+        dtype=tf.as_dtype(spec.dtype).as_datatype_enum,
+        tensor_shape=tf.TensorShape(spec.shape).as_proto(),
+      )
+      for spec in specs
+    }
+    for specs in (artefact.inputs, artefact.outputs)
+  )
   return json_format.MessageToDict(
-    saved_model.meta_graphs[0].signature_def[SIGNATURE_NAME],
+    meta_graph_pb2.SignatureDef(
+      inputs=inputs,
+      outputs=outputs,
+      method_name=tf.saved_model.signature_constants.PREDICT_METHOD_NAME,
+    ),
     including_default_value_fields=True,
     preserving_proto_field_name=True,
   )

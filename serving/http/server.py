@@ -109,7 +109,11 @@ def _logged(app: Callable[..., Awaitable[None]]) -> Any:
 
 
 def serve(
-  location: served_model.Location, bound: socket.socket, limits: Limits
+  location: served_model.Location,
+  bound: socket.socket,
+  limits: Limits,
+  format_name: Optional[str] = None,
+  variant: str = '',
 ) -> None:
   """Loads a model, runs it once, and answers requests until SIGINT or SIGTERM.
 
@@ -120,11 +124,13 @@ def serve(
     location: of the model.
     bound: socket of `bind`.
     limits: of the server.
+    format_name: which format of the export; see `exported.load`.
+    variant: of the format.
 
   Raises:
     UserError: the model cannot be loaded.
   """
-  model = served_model.ServedModel(location.directory)
+  model = served_model.ServedModel(location.directory, format_name, variant)
   model.warm_up()
   detection_app = app_lib.DetectionApp(location, model, limits)
   host, port = bound.getsockname()[:2]
@@ -141,9 +147,10 @@ def serve(
       server_header=False,
       timeout_graceful_shutdown=_PATIENCE,
     ),
-    "'{}', version {}, input {}, at http://{}:{}/".format(
+    "'{}', version {}, {}, input {}, at http://{}:{}/".format(
       location.name,
       location.version,
+      model.artefact.name,
       model.artefact.input_type,
       f'[{host}]' if ':' in host else host,
       port,

@@ -88,17 +88,25 @@ def load(
       damaged.
   """
   contract = contract_lib.read(export_dir)
+  artefact = choose(contract, format_name, variant)
+  return ExportedPredictor(export_dir, contract, artefact)
+
+
+def choose(
+  contract: contract_lib.Contract,
+  format_name: Optional[str],
+  variant: str = '',
+) -> contract_lib.Artefact:
+  """Returns what `load` loads; arguments and errors as there."""
   if format_name is not None:
     runtimes.RUNTIMES.get(format_name)
-    artefact = contract.artefact(format_name, variant)
-  elif variant:
+    return contract.artefact(format_name, variant)
+  if variant:
     raise errors.ConfigError(
       f'variant: {variant!r} does not say of which format; give the format, '
       f'too. The export holds {contract.listing()}.'
     )
-  else:
-    artefact = min(contract.artefacts, key=lambda a: a.format != 'saved_model')
-  return ExportedPredictor(export_dir, contract, artefact)
+  return min(contract.artefacts, key=lambda a: a.format != 'saved_model')
 
 
 def _feed_of(

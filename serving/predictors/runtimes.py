@@ -1,9 +1,10 @@
 """Runtimes of the formats: an array in, arrays by signature key out."""
 
 import contextlib
+import logging
 import os
 import threading
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Union
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -11,6 +12,8 @@ from google.protobuf import message
 
 from serving import contract as contract_lib
 from utils import errors, registry
+
+_log = logging.getLogger(__name__)
 
 Run = Callable[[np.ndarray], Dict[str, np.ndarray]]
 
@@ -80,21 +83,34 @@ def _session_run(session: tf.Session, artefact: contract_lib.Artefact) -> Run:
   )
 
 
-@RUNTIMES.register('onnx')
-def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
+def onnx_session(model: Union[str, bytes]) -> Any:
+  """Returns an onnxruntime.InferenceSession of a file or of its content."""
   # The other formats do without it.
   import onnxruntime
-  from onnxruntime.capi import onnxruntime_pybind11_state as state
 
   options = onnxruntime.SessionOptions()
-  options.intra_op_num_threads = os.cpu_count() or 1
+  # One for each core that this process may use.
+  options.intra_op_num_threads = len(os.sched_getaffinity(0))
   # Errors become exceptions; warnings are about weights that nothing reads.
   options.log_severity_level = 3
+  return onnxruntime.InferenceSession(
+    model, options, providers=['CPUExecutionProvider']
+  )
+
+
+@RUNTIMES.register('onnx')
+def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
+  from onnxruntime.capi import onnxruntime_pybind11_state as state
+
   with _damage_explained(
     path, state.InvalidProtobuf, state.InvalidGraph, state.Fail
   ):
-    session = onnxruntime.InferenceSession(
-      path, options, providers=['CPUExecutionProvider']
+    session = onnx_session(path)
+  if artefact.variant == 'int8' and not _has_integer_products():
+    _log.warning(
+      'This processor has no VNNI: int8 is slower here, and sums of 8-bit '
+      'products may be cut off, which changes scores. The float32 model of the '
+      'export (onnx without a variant) is exact.'
     )
   (placeholder,) = artefact.inputs
   keys = [spec.key for spec in artefact.outputs]
@@ -104,6 +120,16 @@ def _onnx(path: str, artefact: contract_lib.Artefact) -> Run:
     return dict(zip(keys, session.run(names, {placeholder.name: batch})))
 
   return run
+
+
+def _has_integer_products() -> bool:
+  """Whether a processor sums products of 8 bits in one step; ARM's do."""
+  try:
+    with open('/proc/cpuinfo', encoding='ascii') as source:
+      flags = set(source.read().split())
+  except OSError:
+    return True
+  return 'flags' not in flags or bool(flags & {'avx512_vnni', 'avx_vnni'})
 
 
 @RUNTIMES.register('tflite')

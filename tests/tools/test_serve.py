@@ -9,9 +9,9 @@ from tests import programs
 from utils import errors
 
 
-def _saved_model(directory):
-  directory.mkdir(parents=True)
-  (directory / 'saved_model.pb').write_bytes(b'\x08\x01')
+def _export(directory):
+  (directory / 'assets.extra').mkdir(parents=True)
+  (directory / 'assets.extra' / 'contract.json').write_text('{}')
   return str(directory)
 
 
@@ -25,7 +25,7 @@ def _saved_model(directory):
   ],
 )
 def test_names_and_versions(tmp_path, path, name, expected):
-  _saved_model(tmp_path / path)
+  _export(tmp_path / path)
   location = served_model.locate(str(tmp_path / path) + '/', name)
   directory, *others = expected
   assert location == (str(tmp_path / directory), *others)
@@ -33,9 +33,9 @@ def test_names_and_versions(tmp_path, path, name, expected):
 
 def test_the_highest_version_is_served(tmp_path):
   for version in ('2', '10', '9'):
-    _saved_model(tmp_path / 'cells' / version)
+    _export(tmp_path / 'cells' / version)
   # An export that is under way, and a directory without a model.
-  _saved_model(tmp_path / 'cells' / '.11.tmp')
+  _export(tmp_path / 'cells' / '.11.tmp')
   (tmp_path / 'cells' / '12').mkdir()
   assert served_model.locate(str(tmp_path / 'cells')) == (
     str(tmp_path / 'cells' / '10'),
@@ -46,13 +46,13 @@ def test_the_highest_version_is_served(tmp_path):
 
 def test_a_model_is_missing(tmp_path):
   for path in (tmp_path, tmp_path / 'nosuch'):
-    with pytest.raises(errors.UserError, match='holds no SavedModel'):
+    with pytest.raises(errors.UserError, match='holds no model'):
       served_model.locate(str(path))
 
 
 def test_a_model_of_another_program_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match='export_saved_model.py wrote'):
-    served_model.ServedModel(_saved_model(tmp_path / 'model'))
+    served_model.ServedModel(_export(tmp_path / 'model'))
 
 
 @pytest.mark.parametrize('host', ['203.0.113.1', '300.1.1.1'])
@@ -68,7 +68,7 @@ def _run(*arguments):
 
 
 def test_a_port_in_use_is_refused(tmp_path):
-  model = _saved_model(tmp_path / 'model')
+  model = _export(tmp_path / 'model')
   with socket.socket() as taken:
     taken.bind(('127.0.0.1', 0))
     taken.listen(1)

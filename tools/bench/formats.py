@@ -1,113 +1,165 @@
-"""One image through every format of an export.
+"""One image through the formats of an export, and servers of two of them.
 
-ResNet-50 FPN and 91 classes, random weights with spread scores. Every format
-takes a normalised float tensor, so that preprocessing is the same for all: what
-the project does in TensorFlow, from the pixels of a photograph. The network is
-a model with raw outputs; NMS is the difference to one with detections, or for
-TFLite, which has none, the project's own.
+91 classes, random weights with spread scores, int8 calibrated with the
+photographs of the benchmark. Every format takes a normalised float tensor and
+ends with NMS, which for TFLite is the project's own. Servers get a photograph
+from several clients at once, by turns.
 """
 
+import contextlib
+import functools
 import os
+import re
+import subprocess
+import sys
 import tempfile
-from typing import Any, Dict, Hashable
+import threading
+from concurrent import futures
+from typing import Any, Iterator
+from urllib import request
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
+from dataloader import record_files
 from serving import contract as contract_lib
 from serving import export_options
-from serving.export import export, sample_images
+from serving.export import export
 from serving.graph import serving_graph
-from serving.predictors import preprocessing, runtimes, suppression
+from serving.predictors import runtimes, suppression
 from tools.bench import network, turns
 
 _ROUNDS, _SIZE = 15, 640
-_FORMATS = ('saved_model', 'frozen_graph', 'onnx', 'tflite')
-# Of the photograph, relative to the model's image.
-_HEIGHT, _WIDTH = 0.75, 1.0
-_RAW = {'postprocess': {'apply_nms': False}}
+_FORMATS = (('saved_model', ''), ('onnx', ''), ('onnx', 'int8'), ('tflite', ''))
+_CONFIGS = {
+  'R50-FPN': '',
+  'SpineNet-49S': 'configs/spinenet/spinenet49S_retinanet.yaml',
+}
+_NUM_CALIBRATED, _CLIENTS, _REQUESTS = 16, 8, 16
 
 
-def _write_checkpoint(size: int, depth: int, directory: str) -> None:
-  """Writes random weights with their params.yaml."""
+@contextlib.contextmanager
+def _exported(
+  config: str, options: Any, formats: Any, **flags: Any
+) -> Iterator[str]:
+  """Yields an export directory of random weights."""
+  size = options.size or _SIZE
   blocks = {'architecture': {'num_classes': 91}}
   params = resolver.resolve(
-    params_override=turns.override(size, depth, **blocks),
+    config_file=config and os.path.join(turns.ROOT, config),
+    params_override=turns.override(size, options.depth, **blocks),
     flags={'use_tpu': False},
     mode='export',
   ).params
-  options = export_options.ExportOptions(image_size=(size, size))
-  built = serving_graph.build(params, options)
-  with built.graph.as_default(), tf.Session() as session:
-    session.run(tf.global_variables_initializer())
-    # The prior is 0.01; some hundreds of candidates pass the threshold.
-    network.spread_scores(session, 3e3)
-    path = os.path.join(directory, 'model.ckpt')
-    tf.train.Saver().save(session, path, write_meta_graph=False)
-  resolver.save_params(params, directory)
-
-
-def _jobs(size: int, with_nms: str, raw: str) -> Dict[Hashable, turns.Job]:
-  """What to time, by format and part."""
-  (photograph,) = sample_images.made_up(
-    1, int(_HEIGHT * size), int(_WIDTH * size)
+  built = serving_graph.build(
+    params, export_options.ExportOptions(image_size=(size, size))
   )
-  preprocessor = preprocessing.Preprocessor((size, size), (size, size))
-  batch = preprocessor.prepare(photograph).pixels[np.newaxis]
-  calls = {'preprocessing': lambda: preprocessor.prepare(photograph)}
-  for name in _FORMATS:
-    for directory, part in ((raw, 'network'), (with_nms, 'network and NMS')):
-      contract = contract_lib.read(directory)
-      artefact = contract.artefact(name)
-      run = runtimes.load(directory, artefact)
-      if part != 'network' and not artefact.has_nms:
-        suppress = suppression.Suppression(directory, contract, artefact)
-        calls[name, part] = lambda run=run, end=suppress, a=artefact: end(
-          a.by_kind(run(batch))
-        )
-      else:
-        calls[name, part] = lambda run=run: run(batch)
-  return {name: turns.timed(call) for name, call in calls.items()}
+  with tempfile.TemporaryDirectory() as directory:
+    with built.graph.as_default(), tf.Session() as session:
+      session.run(tf.global_variables_initializer())
+      # The prior is 0.01; some hundreds of candidates pass the threshold.
+      network.spread_scores(session, 3e3)
+      path = os.path.join(directory, 'model.ckpt')
+      tf.train.Saver().save(session, path, write_meta_graph=False)
+    resolver.save_params(params, directory)
+    export_dir = os.path.join(directory, 'export')
+    export.export(
+      export_dir,
+      path,
+      export_format=formats,
+      onnx_types=('float32', 'int8'),
+      representative_file_pattern=options.file_pattern,
+      representative_images=_NUM_CALIBRATED,
+      check=False,
+      **flags,
+    )
+    yield export_dir
+
+
+def _with_nms(run, artefact, suppress, batch):
+  return suppress(artefact.by_kind(run(batch)))
+
+
+def _measure_formats(name: str, export_dir: str, rounds: int) -> None:
+  contract = contract_lib.read(export_dir)
+  shape = contract.artefact('onnx').inputs[0].shape
+  batch = np.float32(np.random.RandomState(0).randn(*shape))
+  jobs, sizes = {}, {}
+  for variant in _FORMATS:
+    artefact = contract.artefact(*variant)
+    run = runtimes.load(export_dir, artefact)
+    if not artefact.has_nms:
+      end = suppression.Suppression(export_dir, contract, artefact)
+      run = functools.partial(_with_nms, run, artefact, end)
+    jobs[artefact.name] = turns.timed(lambda run=run: run(batch))
+    sizes[artefact.name] = artefact.num_bytes
+  results = turns.measure(jobs, rounds, warm_up=1)
+  turns.print_table(
+    (name, 'ms', 'of onnx'),
+    (
+      (job, 1e3 * results.median(job), results.ratio(job, 'onnx'))
+      for job in jobs
+    ),
+  )
+  share = sizes['onnx int8'] / sizes['onnx']
+  print(f'bytes, int8 / onnx {share:.3f} (at most 0.3; time at most 0.45)')
+
+
+@contextlib.contextmanager
+def _server(export_dir: str, *flags: str) -> Iterator[str]:
+  """Yields the URL of a server in a process of its own."""
+  command = [sys.executable, '-W', 'ignore', 'tools/serve.py', export_dir]
+  with subprocess.Popen(
+    [*command, '--port=0', *flags],
+    cwd=turns.ROOT,
+    env=dict(os.environ, PYTHONPATH=turns.ROOT),
+    stderr=subprocess.PIPE,
+    universal_newlines=True,
+  ) as process:
+    urls = (re.search(r'http://\S+', line) for line in process.stderr)
+    url = next(filter(None, urls)).group()
+    # A full pipe would stop it.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    yield url
+    process.terminate()
+
+
+def _measure_servers(export_dir: str, options: Any) -> None:
+  path = record_files.find_files(options.file_pattern)[0]
+  record = next(tf.python_io.tf_record_iterator(path))
+  features = tf.train.Example.FromString(record).features.feature
+  (picture,) = features['image/encoded'].bytes_list.value
+  with _server(export_dir) as saved_model, _server(
+    export_dir, '--format=onnx', '--variant=int8'
+  ) as int8, futures.ThreadPoolExecutor(_CLIENTS) as clients:
+
+    def ask(url):
+      return request.urlopen(url + 'detect', picture).read()
+
+    urls = {'saved_model': saved_model, 'onnx int8': int8}
+    jobs = {
+      name: turns.timed(
+        lambda url=url: list(clients.map(ask, [url] * _REQUESTS))
+      )
+      for name, url in urls.items()
+    }
+    results = turns.measure(jobs, options.rounds or _ROUNDS // 3, warm_up=1)
+  for name in jobs:
+    print(f'server of {name}: {_REQUESTS / results.median(name):.2f} images/s')
+  ratio = results.ratio('saved_model', 'onnx int8')
+  print(f'server, int8 / saved_model {ratio:.2f} (at least 2)')
 
 
 def measure(options: Any) -> None:
-  """Prints a table of the formats, and how they compare."""
-  size = options.size or _SIZE
-  with tempfile.TemporaryDirectory() as directory:
-    checkpoint_dir, with_nms, raw = (
-      os.path.join(directory, name) for name in ('checkpoint', 'nms', 'raw')
-    )
-    os.mkdir(checkpoint_dir)
-    _write_checkpoint(size, options.depth, checkpoint_dir)
-    for export_dir, params_override in ((with_nms, ''), (raw, _RAW)):
-      export.export(
-        export_dir,
-        checkpoint_dir,
-        params_override=params_override,
-        image_size=(size, size),
-        input_type='raw_image_tensor',
-        export_format=_FORMATS,
-        check=False,
-      )
-    jobs = _jobs(size, with_nms, raw)
-    results = turns.measure(jobs, options.rounds or _ROUNDS, warm_up=1)
-  before = 1e3 * np.array(results.values('preprocessing'))
-  medians, rows = {}, []
-  for name in _FORMATS:
-    alone = 1e3 * np.array(results.values((name, 'network')))
-    both = 1e3 * np.array(results.values((name, 'network and NMS')))
-    whole = both + before
-    medians[name] = np.median(whole)
-    parts = (np.median(part) for part in (before, alone, both - alone))
-    rows.append((name, *parts, medians[name], np.percentile(whole, 90)))
-  turns.print_table(
-    ('ms an image', 'preprocessing', 'network', 'NMS', 'median', '90 %'), rows
-  )
-  fastest = min(medians, key=medians.get)
-  others = ', '.join(
-    f'{name} {value / medians[fastest]:.2f} times its time'
-    for name, value in medians.items()
-    if name != fastest
-  )
-  print(f'fastest: {fastest}; {others}')
+  """Prints a table of the formats for each network, and how servers compare."""
+  formats = ('saved_model', 'onnx', 'tflite')
+  for name, config in _CONFIGS.items():
+    with _exported(
+      config, options, formats, input_type='raw_image_tensor'
+    ) as export_dir:
+      _measure_formats(name, export_dir, options.rounds or _ROUNDS)
+  with _exported(
+    '', options, formats[:2], input_type='image_bytes', batch_size=-1
+  ) as export_dir:
+    _measure_servers(export_dir, options)

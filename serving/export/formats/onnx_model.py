@@ -12,11 +12,18 @@ from modeling import served_output
 from ops import portability, postprocess_ops
 from serving import contract
 from serving.export import request
-from serving.export.formats import onnx_nms, tensor_inputs
+from serving.export.formats import (
+  number_types,
+  onnx_calibration,
+  onnx_nms,
+  representative,
+  tensor_inputs,
+)
 from serving.graph import frozen
 from utils import errors
 
 FORMAT = 'onnx'
+TYPES = ('float32', 'int8')
 # Says how often it rewrote which operator.
 logging.getLogger('tf2onnx').setLevel(logging.WARNING)
 # Squeeze, Unsqueeze and Split take their axes as inputs since the first one;
@@ -44,12 +51,15 @@ def check(export_request: request.ExportRequest) -> None:
       f'the model {export_request.params.type!r}, which suppresses boxes image '
       'by image. Give the number of images.'
     )
+  number_types.check(export_request, 'onnx_types', TYPES)
 
 
 def write(
   export_request: request.ExportRequest, directory: str
 ) -> List[contract.Artefact]:
-  """Writes `model.onnx`; inputs and outputs are named as the signature's keys.
+  """Writes `model.onnx` (float32) and `model_int8.onnx`.
+
+  Inputs and outputs are float32 in both, and named as the signature's keys.
 
   Raises:
     UserError: the checkpoint does not fit the model, or an operation of it has
@@ -60,24 +70,38 @@ def write(
   )
   with portability.required():
     frozen_model = onnx_request.frozen()
-  model = _convert(frozen_model, onnx_request)
-  outputs = _renamed(frozen_model.outputs)
-  if (
-    tensor_inputs.ends_raw(export_request)
-    and export_request.params.postprocess.apply_nms
-  ):
-    outputs = _append_nms(model, outputs, export_request)
-  return [
-    request.write_file(
-      directory,
-      'model.onnx',
-      model.SerializeToString(),
-      format=FORMAT,
-      input_type=onnx_request.options.input_type,
-      inputs=_renamed(frozen_model.inputs),
-      outputs=outputs,
+  converted = _convert(frozen_model, onnx_request)
+  artefacts = []
+  for name in onnx_request.options.onnx_types:
+    outputs = _renamed(frozen_model.outputs)
+    if name == number_types.INT8:
+      model = onnx_calibration.quantize(
+        converted,
+        [s.key for s in outputs if s.kind in number_types.INT8_KINDS],
+        representative.batches(onnx_request),
+      )
+    else:
+      model = onnx.ModelProto()
+      model.CopyFrom(converted)
+    if (
+      tensor_inputs.ends_raw(export_request)
+      and export_request.params.postprocess.apply_nms
+    ):
+      outputs = _append_nms(model, outputs, export_request)
+    variant = '' if name == TYPES[0] else name
+    artefacts.append(
+      request.write_file(
+        directory,
+        'model{}.onnx'.format(variant and '_' + variant),
+        model.SerializeToString(),
+        format=FORMAT,
+        input_type=onnx_request.options.input_type,
+        inputs=_renamed(frozen_model.inputs),
+        outputs=outputs,
+        variant=variant,
+      )
     )
-  ]
+  return artefacts
 
 
 def _renamed(specs: List[contract.TensorSpec]) -> List[contract.TensorSpec]:

@@ -13,8 +13,11 @@ from utils import errors
 def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   """Yields images of `representative_file_pattern`, as they are stored.
 
+  The first ones are left to the check of the export.
+
   Raises:
-    ConfigError: there is no image that can be read.
+    ConfigError: there is no image that can be read, or an object is of a class
+      that the model does not have.
   """
   options = export_request.options
   pattern, count = (
@@ -24,7 +27,11 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   is_empty = True
   try:
     for image in sample_images.from_records(
-      pattern, count, 'representative_file_pattern'
+      pattern,
+      count,
+      'representative_file_pattern',
+      sample_images.NUM_CHECKED,
+      export_request.params.architecture.num_classes,
     ):
       is_empty = False
       yield image
@@ -33,7 +40,8 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   if is_empty:
     raise errors.ConfigError(
       f'representative_file_pattern: {pattern!r} holds no image that can be '
-      f'read, or representative_images: {count} is below 1.'
+      f'read behind the first {sample_images.NUM_CHECKED}, which the check '
+      f'takes, or representative_images: {count} is below 1.'
     )
 
 
@@ -41,24 +49,29 @@ def batches(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
   """Yields batches as a model is fed; the last one is filled up.
 
   Args:
-    export_request: with the input type raw_image_tensor and a static batch
-      size.
+    export_request: with the input type raw_image_tensor or image_tensor; where
+      any number is taken at once, it is 1.
 
   Raises:
     ConfigError: there is no image that can be read.
   """
   options = export_request.options
+  size = options.batch_size or 1
+  takes_pixels = options.input_type == 'image_tensor'
+  stride = 1 if takes_pixels else export_request.model.stride
   preprocessor = preprocessing.Preprocessor(
     options.image_size,
-    preprocess_ops.padded_size(options.image_size, export_request.model.stride),
+    preprocess_ops.padded_size(options.image_size, stride),
     export_request.model.image_fit,
   )
   waiting = []
   for image in images(export_request):
-    waiting.append(preprocessor.prepare(image).pixels)
-    if len(waiting) == options.batch_size:
+    prepared = preprocessor.prepare(image).pixels
+    waiting.append(
+      preprocessing.to_pixels(prepared) if takes_pixels else prepared
+    )
+    if len(waiting) == size:
       yield np.stack(waiting)
       waiting = []
   if waiting:
-    missing = options.batch_size - len(waiting)
-    yield np.stack(waiting + waiting[-1:] * missing)
+    yield np.stack(waiting + waiting[-1:] * (size - len(waiting)))

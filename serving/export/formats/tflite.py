@@ -16,7 +16,11 @@ from tensorflow.lite.python import convert
 from modeling import served_output
 from serving import contract
 from serving.export import request
-from serving.export.formats import representative, tensor_inputs
+from serving.export.formats import (
+  number_types,
+  representative,
+  tensor_inputs,
+)
 from serving.graph import frozen
 from utils import errors
 
@@ -36,38 +40,12 @@ def check(export_request: request.ExportRequest) -> None:
         export_request.params.type, ', '.join(sorted(kinds))
       )
     )
-  if not options.tflite_types:
-    raise errors.ConfigError(
-      'tflite_types: nothing is named; known are {}.'.format(', '.join(TYPES))
-    )
-  for name in options.tflite_types:
-    if name not in TYPES:
-      raise errors.ConfigError(
-        "tflite_types: '{}' is unknown; known are {}.{}".format(
-          name, ', '.join(TYPES), errors.did_you_mean(name, TYPES)
-        )
-      )
   if options.batch_size is None:
     raise errors.ConfigError(
       'batch_size: -1 (any number) is not possible with export_format: tflite, '
       'whose models have one size. Give the number of images.'
     )
-  if 'int8' in options.tflite_types:
-    if not options.representative_file_pattern:
-      raise errors.ConfigError(
-        'tflite_types: int8 needs representative_file_pattern: TFRecords of '
-        'images such as the model will see, to find the range of each value.'
-      )
-    if not kinds & {
-      served_output.RAW_ENCODED_BOXES,
-      served_output.PROBABILITIES,
-    }:
-      raise errors.ConfigError(
-        'tflite_types: int8 needs encoded boxes, which the model '
-        f'{export_request.params.type!r} does not put out. Leave int8 out.'
-      )
-    # Before the conversion takes its time.
-    next(representative.images(export_request))
+  number_types.check(export_request, 'tflite_types', TYPES)
 
 
 def write(

@@ -158,9 +158,11 @@ def test_a_verdict_needs_detections(model, written, caplog, checks_quickly):
 
 
 def test_every_variant_has_a_tolerance():
-  first, *others = formats.tflite.TYPES
-  variants = {('tflite', name) for name in others}
-  assert first == 'float32'
+  variants = set()
+  for module in (formats.tflite, formats.onnx_model):
+    first, *others = module.TYPES
+    assert first == 'float32'
+    variants |= {(module.FORMAT, name) for name in others}
   assert set(check.TOLERANCES) == variants | {
     (name, '') for name in formats.FORMATS.names()
   }

@@ -14,6 +14,7 @@ from utils import errors
     ('tflite', {'freeze': True}, 'freeze: True .*saved_model'),
     ('saved_model,onnx', {'tflite_types': ['int8']}, 'tflite_types: int8 .*te'),
     ('tflite', {'onnx_opset': 14}, 'onnx_opset: 14 .*export_format: onnx'),
+    ('tflite', {'onnx_types': ['int8']}, 'onnx_types: int8 .*format: onnx'),
     ('tflite', {'representative_images': 9}, 'images: 9 .*tflite_types: int8'),
     ('onnx', {'representative_file_pattern': 'r'}, 'pattern: r .*int8'),
     ('onnx', {'input_type': 'bytes'}, "input_type: 'bytes' is unknown"),
@@ -90,6 +91,7 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     representative_file_pattern='a',
     representative_images=3,
     onnx_opset=11,
+    onnx_types=['int8'],
     export_format='saved_model,onnx,tflite',
   )
   request, *others = writes_text
@@ -113,6 +115,7 @@ def test_options_reach_the_request(model, tmp_path, writes_text):
     'a',
     3,
     11,
+    ['int8'],
   )
   assert written.coordinates == contract.NORMALIZED
   assert (written.batch_size, written.padded_size) == (None, (48, 80))

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from modeling.models import retinanet
+from ops import preprocess_ops
 from serving import export_options
 from serving.graph import serving_graph, serving_inputs, signature
 from tests import record_factory, tiny_export
@@ -17,7 +18,9 @@ from utils import errors
 def _preprocessed(input_type, fed, image_size=(64, 64)):
   """Images and image_info that a network would get, in a batch of any size."""
   with tf.Graph().as_default(), tf.Session() as session:
-    inputs = serving_inputs.build(input_type, None, image_size, stride=16)
+    inputs = serving_inputs.build(
+      input_type, None, image_size, preprocess_ops.padded_size(image_size, 16)
+    )
     return session.run(inputs[1:], {inputs.placeholder: fed})
 
 

@@ -13,7 +13,7 @@ import pytest
 from configs import params_dict
 from serving import contract
 from serving.export import check, detection_difference, export
-from serving.predictors import checkpoint
+from serving.predictors import checkpoint, runtimes
 from serving.predictors import exported as exported_lib
 from tests import record_factory, tiny_export
 from utils import errors
@@ -38,6 +38,7 @@ def exported(model, records, tmp_path_factory):
     input_type='image_bytes',
     export_format=_ALL,
     tflite_types=('float32', 'float16', 'int8'),
+    onnx_types=('float32', 'int8'),
     representative_file_pattern=records,
     check=False,
   )
@@ -155,9 +156,15 @@ def test_the_check_at_the_end_of_an_export(model, exported, records, caplog):
     r'^│ ([\w ]+?) +│ ok │.* (\d+\.\d)% of (\d+) .*│$', table, re.M
   )
   names = [row[0] for row in rows]
-  assert names == [*_ALL, 'tflite float16', 'tflite int8']
+  assert names == [
+    *_ALL[:3],
+    'onnx int8',
+    *_ALL[3:],
+    'tflite float16',
+    'tflite int8',
+  ]
   assert all(int(row[2]) > 10 for row in rows)
-  assert all(float(row[1]) > 95 for row in rows[:4])
+  assert all(float(row[1]) > 95 for row in rows[:3])
 
 
 def test_weights_of_16_bits(exported, expected):
@@ -191,6 +198,15 @@ def test_integers(request, expected, export_name, size):
   measured = _agreement(found, expected[size], 0.5, score_tolerance=0.1)
   assert measured.matched_share > 0.6
   assert 1e-4 < measured.mean_score_error < 0.1
+
+
+def test_integers_in_onnx(exported, expected, caplog, monkeypatch):
+  monkeypatch.setattr(runtimes, '_has_integer_products', lambda: False)
+  found = exported_lib.load(exported, 'onnx', 'int8').predict(_images())
+  measured = _agreement(found, expected[64, 64], 0.7)
+  assert measured.matched_share > 0.8
+  assert 1e-5 < measured.mean_score_error < 0.02
+  assert 'This processor has no VNNI' in caplog.text
 
 
 def test_any_number_of_images(model, tmp_path, expected):

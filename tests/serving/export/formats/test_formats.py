@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from modeling import served_output
 from ops import preprocess_ops
-from serving.export import formats
+from serving.export import formats, request
 from serving.export.formats import representative, tensor_inputs, tflite
 from tests import record_factory, tiny_export, tiny_run
 from utils import errors
@@ -23,6 +24,8 @@ from utils import errors
       {'tflite_types': ['float23']},
       "'float23' is unknown; .* mean 'float32'",
     ),
+    ('onnx', {'onnx_types': ['float16']}, "'float16' is unknown; .* int8"),
+    ('onnx', {'onnx_types': ['int8']}, 'onnx_types: int8 needs repr'),
     ('tflite', {'batch_size': None}, 'batch_size: -1 .* tflite'),
     (
       'tflite',
@@ -70,15 +73,42 @@ def test_batches_that_calibrate(model, tmp_path):
     batch_size=2,
   )
   batches = list(representative.batches(changed))
-  assert [batch.shape for batch in batches] == [(2, 64, 64, 3)] * 3
-  np.testing.assert_array_equal(batches[2][0], batches[2][1])
+  # Of seven images four are left to the check.
+  assert [batch.shape for batch in batches] == [(2, 64, 64, 3)] * 2
+  np.testing.assert_array_equal(batches[1][0], batches[1][1])
   # The images of 60 x 40 pixels fill the width; below is padding.
-  image = record_factory.pixels(seed=0)
+  image = record_factory.pixels(seed=4)
   corner = (image[0, 0] / 255.0 - preprocess_ops.MEAN_RGB) / (
     preprocess_ops.STDDEV_RGB
   )
   np.testing.assert_allclose(batches[0][0, 0, 0], corner, atol=1e-5)
   assert np.all(batches[0][0, 43:] == 0)
+
+
+def test_records_of_other_classes(model, tmp_path):
+  records = [record_factory.make_record(classes=(c,)) for c in (1, 1, 1, 1, 9)]
+  changed = tiny_export.request_of(
+    model,
+    representative_file_pattern=record_factory.write_records(
+      tmp_path / 'set', records
+    ),
+    onnx_types=['int8'],
+  )
+  with pytest.raises(
+    errors.ConfigError, match='objects of class 9, .* has classes 1 to 2'
+  ):
+    formats.FORMATS.get('onnx').check(changed)
+
+
+def test_a_model_in_two_stages_has_no_integers(model, monkeypatch):
+  monkeypatch.setattr(
+    request.ExportRequest, 'kinds', {served_output.BOXES, served_output.MASKS}
+  )
+  changed = tiny_export.request_of(
+    model, onnx_types=['int8'], representative_file_pattern='r'
+  )
+  with pytest.raises(errors.ConfigError, match="'retinanet' is neither"):
+    formats.FORMATS.get('onnx').check(changed)
 
 
 def test_what_a_converter_says_is_told(model, tmp_path, monkeypatch):
