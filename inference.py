@@ -89,6 +89,13 @@ _DETECTOR = (
 
 
 def main(argv):
+  arguments = argv[1:] + FLAGS.image_file_pattern
+  if not arguments:
+    raise errors.ConfigError(
+      'No image: name files, folders or patterns after the flags, or as '
+      '--image_file_pattern.'
+    )
+  # Takes seconds.
   program.quieten_tensorflow()
   from serving.inference import (
     image_ids,
@@ -99,12 +106,6 @@ def main(argv):
   )
   from utils import label_map
 
-  arguments = argv[1:] + FLAGS.image_file_pattern
-  if not arguments:
-    raise errors.ConfigError(
-      'No image: name files, folders or patterns after the flags, or as '
-      '--image_file_pattern.'
-    )
   files = sources.find_files(arguments)
   paths = {flag: FLAGS[flag].value for flag in _OUTPUTS}
   outputs.check(paths, files, FLAGS.annotation_file, FLAGS.label_map_file)

@@ -4,6 +4,7 @@ Quiet start of TensorFlow, log lines for a person, and errors that explain
 themselves instead of a traceback.
 """
 
+import gc
 import logging
 import math
 import os
@@ -44,8 +45,13 @@ def quieten_tensorflow() -> None:
   """
   if FLAGS.debug:
     return
+  # Nothing that TensorFlow makes when it is imported is ever garbage.
+  gc.disable()
   import tensorflow.compat.v1 as tf
   from tensorflow.python.util import deprecation
+
+  gc.freeze()
+  gc.enable()
 
   deprecation._PRINT_DEPRECATION_WARNINGS = False
   # Estimators log each exception as an error before they raise it.
