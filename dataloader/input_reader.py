@@ -138,8 +138,12 @@ class InputFn:
       dataset = dataset.concatenate(
         _map(padding, lambda _: parser.padding_element())
       )
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    return _map(dataset, parser.finish_batch).prefetch(1)
+    # Images are made while labels are computed, each on one processor.
+    dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(1)
+    dataset = _map(dataset, parser.finish_batch).prefetch(1)
+    options = tf.data.Options()
+    options.experimental_threading.max_intra_op_parallelism = 1
+    return dataset.with_options(options)
 
   def _read_records(
     self, seed: int, part: int, num_parts: int, position: int = 0
