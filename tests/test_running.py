@@ -229,7 +229,10 @@ def test_eval_mode_ends_at_the_last_step(trained, caplog):
   runner = runner_lib.Runner(params, trains=False, reports=True)
   with caplog.at_level('INFO'):
     assert 'AP' in runner.evaluate()
-  assert f"Evaluating model.ckpt-3 of '{model_dir}'." in caplog.text
+  # Other tests of this module train it further.
+  assert re.search(
+    rf"Evaluating model\.ckpt-3(, model\.ckpt-5)? of '{model_dir}'", caplog.text
+  )
   assert 'Waiting for' not in caplog.text
   _check_report(model_dir / 'eval_last')
 
