@@ -77,7 +77,15 @@ def _convert(read, folder, include_masks=False):
   assert not list(folder.glob('out/.*'))
 
 
-@mutations.mutated(mutations.json_files(_COCO))
+_LONG_NAME = json.dumps(
+  {
+    **_COCO,
+    'images': [{'id': 1, 'file_name': '[' * 5000, 'height': 9, 'width': 9}],
+  }
+).encode()
+
+
+@mutations.mutated(mutations.json_files(_COCO), [_LONG_NAME])
 def test_coco_json(content, folder):
   path = str(folder / 'in.json')
   (folder / 'in.json').write_bytes(content)

@@ -6,6 +6,8 @@ from typing import Any, Container, Dict, List, NamedTuple, Sequence
 from rich import table as rich_table
 
 _NUM_EXAMPLES = 3
+# Characters of one; a path is shorter.
+_MOST_SHOWN = 500
 
 
 class _Kind(NamedTuple):
@@ -171,4 +173,5 @@ class Report:
 
 def _describe(finding: Dict[str, str]) -> str:
   parts: List[str] = [finding['file'], finding['detail']]
-  return ': '.join(part for part in parts if part)
+  text = ': '.join(part for part in parts if part)
+  return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + '...'
