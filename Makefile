@@ -15,7 +15,7 @@ setup: ## Make .venv with Python 3.7 and install requirements.lock
 demo: setup ## Train a small detector on synthetic images (about 6 minutes)
 	$(PYTHON) tools/demo.py
 
-test: setup ## Run the quick tests (5 to 6 minutes on 2 cores)
+test: setup ## Run the quick tests (about 6 minutes on 2 cores)
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: setup ## Run all tests, also those that take minutes

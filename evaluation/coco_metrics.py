@@ -5,7 +5,6 @@ precision and recall; the metrics are means over parts of these arrays.
 """
 
 import contextlib
-import gc
 import io
 from typing import Any, Dict, Iterable, NamedTuple
 
@@ -17,7 +16,7 @@ from pycocotools import coco as pycoco
 from pycocotools import cocoeval as pycocoeval
 
 from evaluation import entries
-from utils import registry
+from utils import garbage_collection, registry
 
 BACKENDS = registry.Registry('eval.backend')
 
@@ -43,19 +42,8 @@ class MatchingResult(NamedTuple):
   num_objects: Dict[int, int]
 
 
-@contextlib.contextmanager
-def _collector_paused():
-  """Rows are many and in no cycles; looking for some takes half the time."""
-  was_enabled = gc.isenabled()
-  gc.disable()
-  try:
-    yield
-  finally:
-    if was_enabled:
-      gc.enable()
-
-
-@_collector_paused()
+# Rows are many and in no cycles; looking for some takes half the time.
+@garbage_collection.paused()
 def match(
   groundtruth: Dict[str, Any],
   detections: np.ndarray,

@@ -1,13 +1,10 @@
 """Operations of a TPU graph without kernel of XLA or without static shape."""
 
-import contextlib
 import functools
-import gc
 import time
 from typing import (
   Any,
   Dict,
-  Iterator,
   List,
   NamedTuple,
   Optional,
@@ -19,7 +16,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import kernels
 
 from executor.tpu.preflight import layout, tpu_graph
-from utils import errors
+from utils import errors, garbage_collection
 
 # XLA's compiler for a CPU, which shares the kernels of the one for a TPU.
 _COMPILER = 'XLA_CPU_JIT'
@@ -93,7 +90,8 @@ def check(
     What was found, and the graph, None if it cannot be built.
   """
   start = time.perf_counter()
-  with _no_garbage_collection():
+  # What a graph is made of stays: looking for garbage in it costs a tenth.
+  with garbage_collection.paused():
     try:
       params = layout.with_batches_that_divide(params)
       graph = tpu_graph.build(params, mode)
@@ -110,18 +108,6 @@ def check(
     len(no_shape),
     _summaries(mode, no_kernel + no_shape),
   ), graph
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-  """What a graph is made of stays: looking for garbage in it costs a tenth."""
-  was_enabled = gc.isenabled()
-  gc.disable()
-  try:
-    yield
-  finally:
-    if was_enabled:
-      gc.enable()
 
 
 def without_kernel(operations: Sequence[tf.Operation]) -> List[Offender]:
