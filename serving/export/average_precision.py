@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
-from evaluation import coco_metrics
+from evaluation import coco_metrics, entries
 from serving.export import sample_images
 from serving.predictors import predictor as predictor_lib
 from utils import errors
@@ -49,14 +49,16 @@ def measure(
     return {}
   if not annotations:
     return {}
-  class_ids = sorted({entry['category_id'] for entry in annotations})
+  class_ids = sorted({row['category_id'] for row in annotations})
   truth = {
     'images': images,
     'annotations': annotations,
     'categories': [{'id': class_id} for class_id in class_ids],
   }
   matched = {
-    name: coco_metrics.match(truth, rows, range(len(images)))
+    name: coco_metrics.match(
+      truth, entries.from_coco(rows, images, 'bbox'), range(len(images))
+    )
     for name, rows in found.items()
   }
   return {
