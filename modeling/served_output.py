@@ -10,6 +10,12 @@ CLASSES = 'classes'  # int32 [batch, n]
 SCORES = 'scores'  # [batch, n]
 MASKS = 'masks'  # [batch, n, height, width], within its box
 PROBABILITIES = 'probabilities'  # [batch, classes], of the whole image
+LOGITS = 'logits'  # [batch, h, w, classes], of the cells of the padded image
+# Of models that are fed encoded images: PNGs [batch] of the original image's
+# size, of classes and of their scores, 255 being 1.
+CLASS_MAPS = 'class_maps'
+CLASS_MAP_SCORES = 'class_map_scores'
+KEY = 'key'  # string [batch], as it was fed
 # Without suppression: [batch, n, 1, 4], [batch, n, 4] relative to anchors, and
 # [batch, n, classes].
 RAW_BOXES = 'raw_boxes'
