@@ -38,7 +38,7 @@ class SegmentationModel(base_model.Model):
     **kwargs: of `Model`.
   """
 
-  predicted = ('class_map',)
+  predicted = ('class_map', 'image_info')
   served_outputs = {'logits': _Served('Logits', served_output.LOGITS)}
 
   def __init__(
@@ -138,9 +138,9 @@ class SegmentationModel(base_model.Model):
     return {'model_loss': loss}
 
   def predictions(self, outputs: Tensors, labels: Tensors) -> Tensors:
-    """`class_map` int32 [batch, height, width], of the size of the labels."""
-    logits = _resized(outputs['logits'], labels['masks'])
-    return {'class_map': tf.argmax(logits, axis=3, output_type=tf.int32)}
+    """`class_map` int32 [batch, height, width], of the labels' size; info."""
+    class_map = _classes(outputs, labels)
+    return {'class_map': class_map, 'image_info': labels['image_info']}
 
   def eval_metrics(
     self, outputs: Tensors, labels: Tensors
@@ -164,11 +164,16 @@ class SegmentationModel(base_model.Model):
         values[f'eval/iou_class_{i}'] = ious[i]
       return {name: (value, update) for name, value in values.items()}
 
-    predicted = self.predictions(outputs, labels)['class_map']
+    predicted = _classes(outputs, labels)
     return metrics, [labels['masks'], predicted[..., tf.newaxis]]
 
   def _check_image_size(self, images: tf.Tensor) -> None:
     """The config is checked for what its own neck needs."""
+
+
+def _classes(outputs: Tensors, labels: Tensors) -> tf.Tensor:
+  logits = _resized(outputs['logits'], labels['masks'])
+  return tf.argmax(logits, axis=3, output_type=tf.int32)
 
 
 def _resized(logits: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
