@@ -1,6 +1,6 @@
 """Outputs of a served model, and their kinds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Kinds of outputs. What an export, a predictor, a drawing or a page does with
 # an output follows from its kind alone.
@@ -38,6 +38,18 @@ class ServedOutput(NamedTuple):
 
   node: str
   kind: str
+
+
+class FurtherInput(NamedTuple):
+  """What may be fed beside encoded images.
+
+  Attributes:
+    node: name of its placeholder.
+    default: [1], value of what is not fed, for all images.
+  """
+
+  node: str
+  default: Any
 
 
 # Every served graph may put it out.

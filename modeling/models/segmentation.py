@@ -1,6 +1,6 @@
 """Semantic segmentation."""
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -40,6 +40,18 @@ class SegmentationModel(base_model.Model):
 
   predicted = ('class_map', 'image_info')
   served_outputs = {'logits': _Served('Logits', served_output.LOGITS)}
+  # Keys and nodes are those that clients know, as are the inputs'.
+  encoded_outputs = {
+    'category_bytes': _Served('category_bytes', served_output.CLASS_MAPS),
+    'score_bytes': _Served('score_bytes', served_output.CLASS_MAP_SCORES),
+    'key': _Served('key_1', served_output.KEY),
+    'image_info': _Served('image_info', served_output.IMAGE_INFO),
+  }
+  encoded_input = 'image_bytes'
+  further_inputs = {
+    'key': served_output.FurtherInput('key', ['default']),
+    'score_thresholds': served_output.FurtherInput('Placeholder_1', [0.0]),
+  }
 
   def __init__(
     self,
@@ -141,6 +153,31 @@ class SegmentationModel(base_model.Model):
     """`class_map` int32 [batch, height, width], of the labels' size; info."""
     class_map = _classes(outputs, labels)
     return {'class_map': class_map, 'image_info': labels['image_info']}
+
+  def encode(
+    self,
+    served: Tensors,
+    image_info: tf.Tensor,
+    image_size: Sequence[int],
+    further: Tensors,
+  ) -> Tensors:
+    def pngs(image):
+      maps = class_maps.of_image(
+        *image[:2], padded_size=image_size, threshold=image[2]
+      )
+      return [tf.image.encode_png(each[..., tf.newaxis]) for each in maps]
+
+    classes, scores = tf.map_fn(
+      pngs,
+      (served['logits'], image_info, further['score_thresholds']),
+      dtype=[tf.string, tf.string],
+      back_prop=False,
+    )
+    return {
+      'category_bytes': classes,
+      'score_bytes': scores,
+      'key': further['key'],
+    }
 
   def eval_metrics(
     self, outputs: Tensors, labels: Tensors
