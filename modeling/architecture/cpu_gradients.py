@@ -108,17 +108,16 @@ def _batch_norm_gradient(op, *gradients):
   )
   if not is_plain:
     return nn_grad._FusedBatchNormV3Grad(op, *gradients)
-  # Rows of [1, C], and one constant: each node costs time at every start.
-  row = [1, images.shape.as_list()[-1]]
-  pixels = tf.reshape(images, [-1, row[1]])
-  gradient = tf.reshape(gradients[0], [-1, row[1]])
+  gradient = gradients[0]
+  # Rows of [1, C], and few constants: each node costs time at every start.
+  rows = tf.constant([num_pixels, images.shape.as_list()[-1]])
   ones = tf.ones([1, num_pixels])
   negative_share = tf.constant(-1.0 / num_pixels)
   # Biased mean and variance of the batch, which the forward kernel keeps.
   mean, variance = op.outputs[3:5]
 
-  sum_gradient = tf.matmul(ones, gradient)
-  sum_product = tf.matmul(ones, gradient * pixels)
+  sum_gradient = tf.matmul(ones, tf.reshape(gradient, rows))
+  sum_product = tf.matmul(ones, tf.reshape(gradient * images, rows))
   inverse_deviation = tf.rsqrt(variance + op.get_attr('epsilon'))
   gamma_gradient = (sum_product - mean * sum_gradient) * inverse_deviation
   # The input's gradient is linear in the output gradient and the input:
@@ -126,11 +125,10 @@ def _batch_norm_gradient(op, *gradients):
   scale = gamma * inverse_deviation
   slope = scale * inverse_deviation * gamma_gradient * negative_share
   offset = scale * sum_gradient * negative_share - slope * mean
-  image_gradient = scale * gradient + (slope * pixels + offset)
   return (
-    tf.reshape(image_gradient, images.shape),
-    tf.reshape(gamma_gradient, row[1:]),
-    tf.reshape(sum_gradient, row[1:]),
+    scale * gradient + (slope * images + offset),
+    tf.squeeze(gamma_gradient, 0),
+    tf.squeeze(sum_gradient, 0),
     None,
     None,
   )
