@@ -1,7 +1,7 @@
 """Contents of records beside the image: objects, one class, or a class map."""
 
 import functools
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -89,6 +89,15 @@ def _find_problem_of_boxes(boxes: np.ndarray) -> Optional[str]:
   return None
 
 
+def _image_size(feature: Any) -> Optional[Tuple[int, int]]:
+  """(width, height); None if it is no image."""
+  (encoded,) = feature['image/encoded'].bytes_list.value
+  try:
+    return image_reader.open_header(encoded).size
+  except errors.DataError:
+    return None
+
+
 def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
   problem = _find_problem_of_objects(feature, num_classes)
   if problem:
@@ -102,10 +111,8 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
       'architecture.include_mask=false trains without, eval.type=box evaluates '
       'without.'
     )
-  try:
-    (encoded,) = feature['image/encoded'].bytes_list.value
-    size = image_reader.open_header(encoded).size
-  except errors.DataError:
+  size = _image_size(feature)
+  if size is None:
     return None  # A problem of the image.
   for number, png in enumerate(masks):
     what = f'mask {number} of feature {_MASKS}'
@@ -158,10 +165,8 @@ def _find_problem_of_class_map(
       f'feature {CLASS_MAP_FEATURE} holds {len(maps)} values; an image has '
       'exactly one label map.'
     )
-  try:
-    (encoded,) = feature['image/encoded'].bytes_list.value
-    size = image_reader.open_header(encoded).size
-  except errors.DataError:
+  size = _image_size(feature)
+  if size is None:
     return None  # A problem of the image.
   what = f'the label map (feature {CLASS_MAP_FEATURE})'
   try:

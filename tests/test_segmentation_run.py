@@ -1,6 +1,7 @@
 """A segmentation model from records to what is served."""
 
 import base64
+import functools
 import io
 import json
 
@@ -10,13 +11,12 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 from pycocotools import mask as mask_lib
 
-from configs import resolver
 from dataloader import image_reader
 from executor import runner as runner_lib
 from serving.export import export
 from serving.http import app
 from serving.predictors import checkpoint, class_map, exported
-from tests import programs, record_factory, segmentation_set
+from tests import programs, record_factory, segmentation_set, tiny_run
 from utils import errors
 
 _SMALL = {
@@ -46,15 +46,7 @@ _SMALL = {
 }
 
 
-def _params(model_dir, records, **changes):
-  override = json.loads(json.dumps(_SMALL))
-  for block, values in changes.items():
-    override.setdefault(block, {}).update(values)
-  override['train']['train_file_pattern'] = records
-  override['eval']['eval_file_pattern'] = records
-  return resolver.resolve(
-    params_override=json.dumps(override), flags={'model_dir': str(model_dir)}
-  ).params
+_params = functools.partial(tiny_run.resolved, _SMALL)
 
 
 @pytest.fixture(scope='module')

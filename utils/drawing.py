@@ -108,9 +108,8 @@ def draw_class_map(
   pixels[is_edge & is_on] = colors[values[is_edge & is_on]]
   image = Image.fromarray(pixels)
   names, draw, top = _names(label_map), ImageDraw.Draw(image), 0
-  for class_id in np.argsort(-np.bincount(values[is_on]), kind='stable'):
-    if not np.any(values == class_id):
-      break
+  present, counts = np.unique(values[is_on], return_counts=True)
+  for class_id in present[np.argsort(-counts, kind='stable')]:
     text = names.get(int(class_id), str(class_id))
     font = fonts.load(_font_size(image), text)
     width, height = _label_size(font, text)

@@ -23,11 +23,12 @@ def fuse(features: Dict[int, tf.Tensor], level: int) -> Dict[int, tf.Tensor]:
     math.ceil(side * 2.0 ** (nearest - level))
     for side in features[nearest].shape.as_list()[1:3]
   ]
-  fused = tf.add_n(
-    [
-      tf.image.resize_bilinear(tf.cast(features[present], tf.float32), size)
-      for present in sorted(features)
-    ]
-  )
-  dtype = features[nearest].dtype
-  return {**features, level: tf.cast(fused, dtype)}
+  with tf.name_scope('fusion'):
+    fused = tf.add_n(
+      [
+        tf.image.resize_bilinear(tf.cast(features[present], tf.float32), size)
+        for present in sorted(features)
+      ]
+    )
+    fused = tf.cast(fused, features[nearest].dtype)
+  return {**features, level: fused}
