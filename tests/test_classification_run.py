@@ -1,20 +1,20 @@
 """A classifier from records to what is served, and to a detector."""
 
 import csv
+import functools
 import json
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from configs import resolver
 from dataloader import image_reader
 from executor import runner as runner_lib
 from modeling import checkpoint, factory
 from modeling.training import warm_start
 from serving.export import export
 from serving.predictors import exported
-from tests import classification_set, golden_numbers, programs
+from tests import classification_set, golden_numbers, programs, tiny_run
 from tests.classification_set import NUM_IMAGES
 from tests.evaluation.pages import shown_metrics
 from utils import mode_keys
@@ -40,15 +40,7 @@ _SMALL = {
 }
 
 
-def _params(model_dir, records, **changes):
-  override = json.loads(json.dumps(_SMALL))
-  for block, values in changes.items():
-    override.setdefault(block, {}).update(values)
-  override['train']['train_file_pattern'] = records
-  override['eval']['eval_file_pattern'] = records
-  return resolver.resolve(
-    params_override=json.dumps(override), flags={'model_dir': str(model_dir)}
-  ).params
+_params = functools.partial(tiny_run.resolved, _SMALL)
 
 
 @pytest.fixture(scope='module')

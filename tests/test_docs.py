@@ -36,7 +36,7 @@ def test_links_and_paths_exist(page):
     if page == 'docs/extending.md'
     else re.findall(
       r'\b((?:configs|docs|tools|tests|dataloader|modeling|ops|evaluation|'
-      r'executor|serving|utils)/[\w/.]+\w)(?![\w$])',
+      r'executor|serving|utils)/[\w/.-]+\w)(?![\w$])',
       _TEXTS[page],
     )
   )

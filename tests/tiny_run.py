@@ -33,6 +33,18 @@ _SMALL = {
 }
 
 
+def resolved(small, model_dir, records, **changes):
+  """The params of a nested dict, for one file of records."""
+  override = json.loads(json.dumps(small))
+  for block, values in changes.items():
+    override.setdefault(block, {}).update(values)
+  override['train']['train_file_pattern'] = records
+  override['eval']['eval_file_pattern'] = records
+  return resolver.resolve(
+    params_override=json.dumps(override), flags={'model_dir': str(model_dir)}
+  ).params
+
+
 class TrainedRun(NamedTuple):
   """A run of 3 steps."""
 

@@ -32,7 +32,8 @@ class Picture(NamedTuple):
     boxes: float32 [n, 4], in pixels of this image; [0, 4] if the class is that
       of the whole image.
     classes: int32 [n], or [1].
-    masks: float32 [n, m, m] within the boxes; [0, m, m] if there are none.
+    masks: float32 [n, m, m] within the boxes; [0, m, m] if there are none. Of
+      pixels with classes [1, height, width], these, -1 where none counts.
   """
 
   pixels: np.ndarray
@@ -78,6 +79,10 @@ def sample_rows(
           image_decoding.decode_image(data['encoded']), data
         )
         sample = _classified(_pixels(element), element)
+      elif parser.contents.label == record_contents.CLASS_MAP_FEATURE:
+        ignored = factory.parser_settings(params).ignore_label
+        original = _mapped(data['image'], data['label'], ignored)
+        sample = _mapped(_pixels(element), element['label'], ignored)
       else:
         settings = factory.parser_settings(params)
         skips_crowd = settings.skip_crowd_during_training
@@ -234,6 +239,13 @@ def _classified(pixels: tf.Tensor, data: Dict[str, Any]) -> Picture:
   )
 
 
+def _mapped(pixels: tf.Tensor, label: tf.Tensor, ignored: int) -> Picture:
+  classes = tf.cast(label[tf.newaxis, ..., 0], tf.float32)
+  no_class = tf.fill(tf.shape(classes), -1.0)
+  classes = tf.where(tf.equal(classes, ignored), no_class, classes)
+  return Picture(pixels, tf.zeros([0, 4]), tf.zeros([0]), classes)
+
+
 def _no_masks() -> tf.Tensor:
   return tf.zeros([0, 1, 1])
 
@@ -254,6 +266,11 @@ def _tile(
     (max(round(width * scale), 1), max(round(height * scale), 1)),
     Image.LANCZOS,
   )
+  if len(picture.masks) > len(picture.boxes):
+    class_map = Image.fromarray(picture.masks[0]).resize(
+      tile.size, Image.NEAREST
+    )
+    return drawing.draw_class_map(tile, np.asarray(class_map), label_map)
   boxes, masks = picture.boxes * scale, None
   if len(picture.masks):
     xywh = np.concatenate([boxes[:, 1::-1], boxes[:, :1:-1]], axis=1)

@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 
 from configs import resolver
-from tests import classification_set, golden_numbers, programs, record_factory
+from tests import (
+  classification_set,
+  golden_numbers,
+  programs,
+  record_factory,
+  segmentation_set,
+)
 from tools import augmentation_sheet
 from utils import errors, mask_utils
 
@@ -205,3 +211,25 @@ def test_images_with_a_class_show_its_name(tmp_path):
     for names in (None, {1: 'red', 2: 'green', 3: 'blue'})
   ]
   assert np.abs(sheets[0] - sheets[1]).max() > 60
+
+
+def test_label_maps_follow_the_image(tmp_path):
+  path = segmentation_set.write(tmp_path)
+  params = golden_numbers.make_params(
+    {
+      'type': 'segmentation',
+      'architecture': {'num_classes': 3},
+      'segmentation_parser': {'output_size': [64, 64]},
+    }
+  )
+  rows = augmentation_sheet.sample_rows([path], params, 2, 2)
+  for row in rows:
+    for picture in (row.original, *row.samples):
+      (class_map,) = picture.masks
+      assert class_map.shape == picture.pixels.shape[:2]
+      assert {-1, 0, 1} <= set(np.unique(class_map)) <= {-1, 0, 1, 2}
+      # Class 1 is green.
+      bright = picture.pixels[..., 1] > 150
+      assert bright[class_map == 1].mean() > 0.8
+  sheet = augmentation_sheet.draw(rows, 100, {1: 'leaf', 2: 'stem'})
+  assert sheet.width > 300

@@ -1,5 +1,6 @@
 """Boxes and labels on images."""
 
+import io
 import os
 
 import numpy as np
@@ -197,3 +198,36 @@ def test_labels_hide_no_mask_of_another(monkeypatch):
   drawing.draw_detections(*arguments, masks=masks)
   assert places
   assert most_hidden() < 0.2
+
+
+def test_a_class_map_has_the_colors_of_its_classes_and_a_legend():
+  class_map = np.zeros([200, 300], int)
+  class_map[50:150, 100:200] = 2
+  class_map[170:190, 100:110] = 1
+  class_map[180:, 250:] = -1
+  picture = drawing.draw_class_map(Image.fromarray(_black()), class_map, _NAMES)
+  assert picture.size == (300, 200)
+  pixels = np.asarray(picture)
+  # Edges are in full colour, and the inside is a shade of it.
+  color = np.array(drawing.class_color(2))
+  assert (pixels[100, 100] == color).all()
+  np.testing.assert_allclose(pixels[100, 150], 0.4 * color, atol=1)
+  assert not pixels[100, 90].any()
+  assert (pixels[195, 270] == 120).all()
+  # What has more pixels stands first, and no class 0.
+  is_first = _has_color(picture, drawing.class_color(2))[:12, :30]
+  is_second = _has_color(picture, drawing.class_color(1))[14:26, :30]
+  assert is_first.mean() > 0.5 and is_second.mean() > 0.5
+  assert not pixels[30:45, :30].any()
+
+
+def test_a_png_of_a_class_map_has_classes_as_indices():
+  class_map = np.arange(256, dtype=np.uint8).reshape(16, 16)
+  for is_overlay in (False, True):
+    png = drawing.class_map_png(class_map, is_overlay)
+    with Image.open(io.BytesIO(png)) as image:
+      assert image.mode == 'P'
+      np.testing.assert_array_equal(np.asarray(image), class_map)
+      colors = np.asarray(image.convert('RGBA'))
+    assert tuple(colors[0, 7]) == (*drawing.class_color(7), 255)
+    assert tuple(colors[0, 0]) == (0, 0, 0, 0 if is_overlay else 255)

@@ -2,12 +2,19 @@
 
 import io
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from evaluation.dataset import data_check
-from tests import classification_set, record_factory
+from executor import training_set
+from tests import (
+  classification_set,
+  golden_numbers,
+  record_factory,
+  segmentation_set,
+)
 from tests.evaluation.dataset import checked_sets
 from utils import errors
 
@@ -262,3 +269,30 @@ def test_each_check_has_a_remedy():
       'error',
       'warning',
     )
+
+
+def test_label_maps_are_looked_at(tmp_path):
+  good = segmentation_set.write(tmp_path)
+  bad = record_factory.write_records(
+    tmp_path / 'bad.tfrecord',
+    [
+      segmentation_set.record(1),
+      segmentation_set.record(2, np.full([40, 60], 7, np.uint8)),
+    ],
+  )
+  (tmp_path / 'names.txt').write_text('1:leaf\n2:stem\n')
+  for path, count in ((good, 0), (bad, 1)):
+    params = golden_numbers.make_params(
+      {
+        'type': 'segmentation',
+        'architecture': {'num_classes': 3},
+        'train': {'train_file_pattern': path},
+        'eval': {'label_map_file': str(tmp_path / 'names.txt')},
+      }
+    )
+    findings = data_check.check(data_check.load(params))
+    assert len(findings) == count
+  assert findings[0].title == 'masks or label maps that cannot be used'
+  assert 'label 7, above 2' in findings[0].example
+  # A plan does not decode them all.
+  assert training_set.look(params) == {}
