@@ -128,9 +128,12 @@ class AnchorTargets:
     self, targets: tf.Tensor, batch_size: int, depth: int
   ) -> Dict[int, tf.Tensor]:
     """[rows, ...] to {level: [B, h, w, A * depth]}."""
-    parts = tf.split(
-      targets, [batch_size * len(b) for b in self._anchor_boxes.values()]
-    )
+    sizes = [len(boxes) for boxes in self._anchor_boxes.values()]
+    # Rows are taken together: what begins at a multiple of 64 bytes is split
+    # off without a copy.
+    unit = np.gcd.reduce(sizes)
+    targets = tf.reshape(targets, [-1, batch_size * unit * depth])
+    parts = tf.split(targets, [size // unit for size in sizes])
     depth *= self._anchors.anchors_per_location
     return {
       level: tf.reshape(part, (batch_size,) + size + (depth,))

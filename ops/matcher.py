@@ -130,7 +130,9 @@ class AnchorMatcher:
     Returns:
       int32 [batch], `UNMATCHED` or `IGNORED`.
     """
-    unmatched = tf.fill(tf.shape(num_boxes), UNMATCHED)
+    # Always UNMATCHED, but no constant: what it is repeated to would be folded
+    # into one of a number for each anchor, which takes TensorFlow a second.
+    unmatched = tf.minimum(num_boxes, UNMATCHED)
     if self._unmatched_threshold > 0:
       return unmatched
     return tf.where(

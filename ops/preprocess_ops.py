@@ -129,9 +129,12 @@ def resize_crop_normalize(
     float32 [h, w, 3], h and w at most the desired size.
   """
   image = _resize(image, plan.scaled_size)
-  y, x = tf.unstack(tf.cast(plan.offset, tf.int32), num=2)
-  image = image[y : y + desired_size[0], x : x + desired_size[1]]
-  return normalize_image(image)
+  # Of a matrix, whole rows are copied at once.
+  rows = tf.reshape(image, [-1, plan.scaled_size[1] * 3])
+  size = tf.minimum(plan.scaled_size, desired_size)
+  pixel = tf.constant([1, 3])
+  rows = tf.slice(rows, tf.cast(plan.offset, tf.int32) * pixel, size * pixel)
+  return normalize_image(tf.reshape(rows, tf.concat([size, [3]], axis=0)))
 
 
 def stretch_normalize(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:

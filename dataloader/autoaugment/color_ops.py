@@ -6,14 +6,17 @@ table of 256 entries.
 
 from typing import Union
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dataloader.autoaugment import lookup, regions
 
 _Number = Union[float, tf.Tensor]
 
-# Of red, green and blue in grey, as in `tf.image.rgb_to_grayscale`.
-_GREY_WEIGHTS = (0.2989, 0.587, 0.114)
+# Of red, green and blue in the grey of three channels, as in
+# `tf.image.rgb_to_grayscale`, which scales bytes by 1/255, and back by 255.5.
+_TO_GREY = np.tile(np.float32([[0.2989], [0.587], [0.114]]), 3)
+_TO_GREY *= np.float32(255.5 / 255.0)
 
 
 def _to_uint8(values: tf.Tensor) -> tf.Tensor:
@@ -98,14 +101,10 @@ def solarize_add(
 
 def color(image: tf.Tensor, factor: _Number) -> tf.Tensor:
   """Saturation: 0 is grey, 1 the image, above that more colourful."""
-  # Channel by channel in memory: what follows works on long rows.
-  channels = tf.transpose(tf.reshape(image, [-1, 3]))
-  channels = tf.cast(channels, tf.float32)
-  red, green, blue = tf.unstack(channels * (1.0 / 255.0), num=3)
-  grey = red * _GREY_WEIGHTS[0] + green * _GREY_WEIGHTS[1]
-  grey = tf.floor((grey + blue * _GREY_WEIGHTS[2]) * 255.5)
-  blended = _blend(grey, channels, factor)
-  return tf.reshape(tf.transpose(blended), tf.shape(image))
+  channels = tf.cast(tf.reshape(image, [-1, 3]), tf.float32)
+  # A product is the fastest way to have the grey in each channel.
+  grey = tf.floor(tf.matmul(channels, tf.constant(_TO_GREY)))
+  return tf.reshape(_blend(grey, channels, factor), tf.shape(image))
 
 
 def contrast(image: tf.Tensor, factor: _Number) -> tf.Tensor:

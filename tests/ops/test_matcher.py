@@ -125,3 +125,14 @@ def test_no_anchor_is_background_at_threshold_0():
 def test_thresholds_are_checked(match, unmatched):
   with pytest.raises(ValueError, match='threshold'):
     matcher_lib.AnchorMatcher(_make_anchors(), match, unmatched)
+
+
+def test_background_is_no_constant():
+  # It would be folded into one with a number for each anchor of a batch.
+  num_boxes = tf.placeholder(tf.int32, [2])
+  anchors = anchors_lib.Anchors(3, 3, 1, [1.0], 4.0, (8, 8))
+  background = matcher_lib.AnchorMatcher(anchors).background(num_boxes)
+  assert tf.get_static_value(background) is None
+  with tf.Session() as session:
+    values = session.run(background, {num_boxes: [0, 3]})
+  np.testing.assert_array_equal(values, [-1, -1])
