@@ -20,6 +20,18 @@ SMALL = {
   'shapemask_parser': {'mask_crop_size': 16, 'num_sampled_masks': 4},
   'postprocess': {'max_total_size': 20, 'pre_nms_num_boxes': 300},
 }
+# Of the tiny detector of `tiny_run`, which does without `retinanet_parser`.
+_SIZES = {'mask_crop_size': 8, 'upsample_factor': 2}
+TINY = {
+  'type': 'shapemask',
+  'retinanet_parser': None,
+  'shapemask_head': {'num_downsample_channels': 8, 'num_convs': 1, **_SIZES},
+  'shapemask_parser': {
+    'output_size': [64, 64],
+    'num_sampled_masks': 2,
+    **_SIZES,
+  },
+}
 
 
 def make(params, size, batch_size, seed):

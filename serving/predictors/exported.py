@@ -22,10 +22,12 @@ class _Fed(NamedTuple):
     value: element of the batch.
     scale: [2], (y, x): boxes of the model divided by it are pixels of the
       image.
+    pixel_scale: [2], likewise for pixels of the model's image.
   """
 
   value: Any
   scale: np.ndarray
+  pixel_scale: np.ndarray
 
 
 class ExportedPredictor(predictor.Predictor):
@@ -65,7 +67,9 @@ class ExportedPredictor(predictor.Predictor):
       outputs = self._suppress(outputs)
     return [
       predictor.detections_of_image(
-        {kind: values[row] for kind, values in outputs.items()}, of_image.scale
+        {kind: values[row] for kind, values in outputs.items()},
+        of_image.scale,
+        of_image.pixel_scale,
       )
       for row, of_image in enumerate(fed)
     ]
@@ -123,21 +127,21 @@ def _feed_of(
 
   def feed_encoded(image):
     # The model resizes. Its shares of the original image are made pixels of it.
+    scale = pixel_scale = preprocessor.image_info(image)[2]
     if is_normalized:
       scale = 1 / np.float32(image.shape[:2])
-    else:
-      scale = preprocessor.image_info(image)[2]
     value = _lossless(image)
-    return _Fed(
-      to_example(value) if input_type == 'tf_example' else value, scale
-    )
+    if input_type == 'tf_example':
+      value = to_example(value)
+    return _Fed(value, scale, pixel_scale)
 
   def feed_pixels(image):
     pixels, info = preprocessor.prepare(image)
     if input_type == 'image_tensor':
       pixels = preprocessing.to_pixels(pixels)
     # To the model, what it is fed is the original image.
-    return _Fed(pixels, info[2] / (padded_size if is_normalized else 1))
+    scale = info[2] / (padded_size if is_normalized else 1)
+    return _Fed(pixels, scale, info[2])
 
   return feed_encoded if artefact.inputs[0].dtype == 'string' else feed_pixels
 

@@ -75,7 +75,9 @@ class ImageDetections(NamedTuple):
 
 
 def detections_of_image(
-  outputs: Dict[str, np.ndarray], scale: np.ndarray
+  outputs: Dict[str, np.ndarray],
+  scale: np.ndarray,
+  pixel_scale: Optional[np.ndarray] = None,
 ) -> ImageDetections:
   """Takes what was found in one image out of a model's outputs.
 
@@ -83,6 +85,7 @@ def detections_of_image(
     outputs: by their kinds, see `served_output`; without the batch dimension.
     scale: [2], (y, x) by which boxes are divided to get pixels of the original
       image.
+    pixel_scale: [2], by which pixels of the model's image are; None: as boxes.
   """
   if served_output.PROBABILITIES in outputs:
     scores = outputs[served_output.PROBABILITIES].astype(np.float32)
@@ -93,12 +96,18 @@ def detections_of_image(
   boxes = outputs[served_output.BOXES][:count] / np.tile(scale, 2)
   boxes = boxes.astype(np.float32)
   masks = outputs.get(served_output.MASKS)
+  mask_boxes = boxes
+  if served_output.MASK_BOXES in outputs:
+    mask_boxes = outputs[served_output.MASK_BOXES][:count]
+    mask_boxes = mask_boxes / np.tile(
+      scale if pixel_scale is None else pixel_scale, 2
+    ).astype(np.float32)
   return ImageDetections(
     boxes,
     np.rint(outputs[served_output.CLASSES][:count]).astype(np.int32),
     outputs[served_output.SCORES][:count].astype(np.float32),
     None if masks is None else masks[:count],
-    None if masks is None else boxes,
+    None if masks is None else mask_boxes,
   )
 
 
