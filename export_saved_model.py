@@ -44,7 +44,11 @@ def _define_flags():
     'image_bytes',
     'image_bytes, image_tensor, raw_image_tensor or tf_example.',
   )
-  flags.DEFINE_string('input_name', 'input', "The input's signature key.")
+  flags.DEFINE_string(
+    'input_name',
+    None,
+    "The images' signature key; by default input, or that of the model.",
+  )
   flags.DEFINE_string(
     'input_image_size',
     None,

@@ -62,7 +62,10 @@ flags.DEFINE_string(
   'annotation_file', '', 'COCO json that gives --output_json its image ids.'
 )
 flags.DEFINE_string('output_csv', '', 'Table of the detections.')
-flags.DEFINE_string('output_dir', '', 'Folder for pictures with boxes.')
+flags.DEFINE_string('output_dir', '', 'Folder for pictures with boxes or maps.')
+flags.DEFINE_string(
+  'output_class_maps', '', 'Folder for PNGs of the class of each pixel.'
+)
 flags.DEFINE_string('output_video', '', 'Video with boxes, .mp4 or .avi.')
 flags.DEFINE_string('output_html', '', 'Page with all images.')
 flags.DEFINE_integer('max_images_on_page', 1000, 'Others are left out.', 1)
@@ -71,6 +74,7 @@ _OUTPUTS = (
   'output_json',
   'output_csv',
   'output_dir',
+  'output_class_maps',
   'output_video',
   'output_html',
 )

@@ -28,6 +28,11 @@ _CLASSES = Values('int', 'at least 2', lambda x: x >= 2)
 # The stem that undoes it has a stride of 2.
 _BLOCK = Values('int', '1 or 2', lambda x: x in (1, 2))
 
+# Names of the variables of a ResNet up to level 2.
+RESNET_STEM = (
+  r'(resnet\d+)\/(conv2d(|_([1-9]|10))|batch_normalization(|_([1-9]|10)))\/'
+)
+
 _PLATFORM = block(
   'platform',
   Key('tpu', None, 'TPU name or grpc:// address', TEXT),

@@ -10,6 +10,7 @@ import fnmatch
 import logging
 from typing import Any, Dict, List
 
+from configs import base_config
 from utils import errors
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,10 +65,7 @@ _SPINENET_MODELS = {
 }
 
 _CHANGED_DEFAULTS = {
-  'train.frozen_variable_prefix': (
-    r'(resnet\d+)\/(conv2d(|_([1-9]|10))|'
-    r'batch_normalization(|_([1-9]|10)))\/'
-  ),
+  'train.frozen_variable_prefix': base_config.RESNET_STEM,
   'eval.eval_samples': 5000,
   'enable_summary': True,
   'spinenet.init_drop_connect_rate': 0.2,

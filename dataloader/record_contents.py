@@ -1,5 +1,6 @@
-"""Contents of records beside the image: objects, or one class."""
+"""Contents of records beside the image: objects, one class, or a class map."""
 
+import functools
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -16,6 +17,9 @@ _MASKS = 'image/object/mask'
 # Of Pillow: bits, grey levels. Of a palette decoding gives the colours.
 _MASK_MODES = ('1', 'L')
 _IMAGE_LABEL = 'image/class/label'
+CLASS_MAP_FEATURE = 'image/segmentation/class/encoded'
+# Offset of the byte of a PNG that tells the bits of a channel.
+_PNG_DEPTH = 24
 
 
 class Contents(NamedTuple):
@@ -145,6 +149,62 @@ def _find_problem_of_class(feature: Any, num_classes: int) -> Optional[str]:
   return None
 
 
+def _find_problem_of_class_map(
+  feature: Any, num_classes: int, ignore_label: int
+) -> Optional[str]:
+  maps = feature[CLASS_MAP_FEATURE].bytes_list.value
+  if len(maps) != 1:
+    return (
+      f'feature {CLASS_MAP_FEATURE} holds {len(maps)} values; an image has '
+      'exactly one label map.'
+    )
+  try:
+    (encoded,) = feature['image/encoded'].bytes_list.value
+    size = image_reader.open_header(encoded).size
+  except errors.DataError:
+    return None  # A problem of the image.
+  what = f'the label map (feature {CLASS_MAP_FEATURE})'
+  try:
+    label_map = image_reader.open_header(maps[0])
+    if (label_map.format, label_map.mode, maps[0][_PNG_DEPTH]) != (
+      'PNG',
+      'L',
+      8,
+    ):
+      return (
+        f'{what} is a {label_map.format} of mode {label_map.mode}, not a grey '
+        'PNG of 8 bits. tools/create_tf_record.py makes it of palettes, too.'
+      )
+    if label_map.size != size:
+      return (
+        '{} is {} x {} pixels, the image {} x {} (width x height). It has to '
+        'have the size of its image.'.format(what, *label_map.size, *size)
+      )
+    with image_reader.explaining():
+      labels = np.unique(label_map)
+  except errors.DataError as error:
+    return f'{what} does not decode ({error}).'
+  largest = max(labels[labels != ignore_label], default=0)
+  if largest >= num_classes:
+    return (
+      f'{what} has label {largest}, above {num_classes - 1} '
+      f'(architecture.num_classes is {num_classes}). Labels that do not count '
+      f'have to be {ignore_label} (ignore_label).'
+    )
+  return None
+
+
+def class_map(ignore_label: int) -> Contents:
+  """A class for each pixel, but those of `ignore_label`."""
+  return Contents(
+    'a class for each pixel',
+    CLASS_MAP_FEATURE,
+    {CLASS_MAP_FEATURE: 'bytes_list'},
+    functools.partial(_find_problem_of_class_map, ignore_label=ignore_label),
+    (CLASS_MAP_FEATURE,),
+  )
+
+
 OBJECTS = Contents(
   'objects in boxes',
   _LABEL,
@@ -169,4 +229,4 @@ IMAGE_CLASS = Contents(
   {_IMAGE_LABEL: 'int64_list'},
   _find_problem_of_class,
 )
-ALL = (OBJECTS_WITH_MASKS, OBJECTS, IMAGE_CLASS)
+ALL = (OBJECTS_WITH_MASKS, OBJECTS, IMAGE_CLASS, class_map(255))

@@ -1,6 +1,6 @@
 """Evaluator of classes of whole images."""
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
@@ -28,8 +28,7 @@ class ClassificationEvaluator:
   def __init__(self, num_classes: int, names: Dict[int, str]):
     self.class_names = names
     self.class_scores: Dict[str, float] = {}
-    nameless = 'id {}' if names else '{}'
-    self._names = [names.get(i, nameless.format(i)) for i in range(num_classes)]
+    self._names = all_names(num_classes, names)
     self.reset()
 
   def reset(self) -> None:
@@ -103,15 +102,31 @@ class ClassificationEvaluator:
       metrics[CATEGORY_ACCURACY + names[i]] = (
         confusion[i, i] / confusion[i].sum()
       )
-    metrics[CONFUSION] = {
-      names[i]: {names[j]: int(confusion[i, j]) for j in row.nonzero()[0]}
-      for i, row in ((i, confusion[i]) for i in present)
-    }
+    metrics[CONFUSION] = table(confusion, names)
     self.reset()
     return metrics
 
 
-def _names(params: Any) -> Dict[int, str]:
+def all_names(num_classes: int, names: Dict[int, str]) -> List[str]:
+  """Returns a name for each class, for those without one see above."""
+  nameless = 'id {}' if names else '{}'
+  return [names.get(i, nameless.format(i)) for i in range(num_classes)]
+
+
+def table(
+  confusion: np.ndarray, names: Sequence[str]
+) -> Dict[str, Dict[str, int]]:
+  """Returns counts by true and predicted class, without zeros."""
+  return {
+    names[i]: {
+      names[j]: int(confusion[i, j]) for j in confusion[i].nonzero()[0]
+    }
+    for i in np.flatnonzero(confusion.sum(axis=1))
+  }
+
+
+def names_of(params: Any) -> Dict[int, str]:
+  """Class names by id, of `eval.label_map_file`; none without."""
   path = params.eval.label_map_file
   return label_map.read_label_map(path) if path else {}
 
@@ -119,11 +134,11 @@ def _names(params: Any) -> Dict[int, str]:
 @evaluator_registry.register_evaluator(
   'classification',
   ('class_probabilities',),
-  check=_names,
+  check=names_of,
   metrics=('top_1_accuracy', 'top_5_accuracy'),
 )
 def from_params(params: Any) -> ClassificationEvaluator:
   """The evaluator of classes of whole images."""
   return ClassificationEvaluator(
-    params.architecture.num_classes, _names(params)
+    params.architecture.num_classes, names_of(params)
   )

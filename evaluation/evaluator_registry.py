@@ -22,7 +22,8 @@ class EvaluatorType(NamedTuple):
   An evaluator has `reset()`, `update(predictions, groundtruths)` for a batch,
   `dump_predictions(path)` and `evaluate()`, which gives metrics by name, and
   perhaps tables, dicts, for `metrics.json` alone. It knows `class_names` by id,
-  and `class_scores` that TensorBoard alone gets, by name.
+  and `class_scores` that TensorBoard alone gets, by name; perhaps also `worst`
+  images, which are drawn.
 
   Attributes:
     from_params: makes an evaluator from the whole config.
@@ -33,6 +34,7 @@ class EvaluatorType(NamedTuple):
     streams_groundtruth: of the whole config, whether it scores by the labels
       of batches, which hold a bounded number of objects.
     metrics: names of those over all classes; none if they are not known.
+    has_report: whether a page can be made of its predictions.
   """
 
   from_params: Callable[[Any], Any]
@@ -43,6 +45,7 @@ class EvaluatorType(NamedTuple):
   )
   streams_groundtruth: Callable[[Any], bool] = lambda params: False
   metrics: Sequence[str] = ()
+  has_report: bool = True
 
 
 EVALUATORS = registry.Registry('eval.type', (LOSSES_ALONE,))

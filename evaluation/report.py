@@ -2,7 +2,6 @@
 
 import collections
 import datetime
-import io
 import json
 import math
 import os
@@ -15,8 +14,12 @@ import rich.text
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from evaluation import classification_evaluator, coco_metrics
-from utils import errors, files
+from evaluation import (
+  classification_evaluator,
+  coco_metrics,
+  segmentation_evaluator,
+)
+from utils import drawing, errors, files
 
 _MASK_PREFIX = 'mask_'
 _PLAIN_WIDTH = 110
@@ -24,6 +27,11 @@ _PLAIN_WIDTH = 110
 _MAX_CLASSES, _MAX_CONFUSED = 20, 3
 # Of a metric, above which TensorBoard would drown in charts.
 _MAX_CLASS_SCALARS = 100
+# Tables by key, with what they count.
+_CONFUSIONS = {
+  classification_evaluator.CONFUSION: 'images',
+  segmentation_evaluator.CONFUSION: 'pixels',
+}
 _HISTORY = 'history.json'
 TIME_FORMAT = '%Y-%m-%dT%H:%M:%SZ'
 
@@ -106,13 +114,11 @@ def write_metrics(
     if num_classes[_class_metric(name)] <= _MAX_CLASS_SCALARS:
       summary.value.add(tag=name, simple_value=value)
   for tag, picture in (pictures or {}).items():
-    encoded = io.BytesIO()
-    picture.save(encoded, 'JPEG', quality=90)
     image = tf.Summary.Image(
       height=picture.height,
       width=picture.width,
       colorspace=3,
-      encoded_image_string=encoded.getvalue(),
+      encoded_image_string=drawing.encoded_jpeg(picture, quality=90),
     )
     summary.value.add(tag=tag, image=image)
   # The names of event files have seconds only, evaluations may be closer.
@@ -193,9 +199,9 @@ def print_metrics(
     table = _class_table(metrics, prefix, f'Classes, {name}')
     if table.row_count:
       console.print(table)
-  confusion = metrics.get(classification_evaluator.CONFUSION)
-  if confusion:
-    console.print(_confusion_table(confusion, title))
+  for key, counted in _CONFUSIONS.items():
+    if metrics.get(key):
+      console.print(_confusion_table(metrics, key, counted, title))
   others = {
     name: value for name, value in metrics.items() if not _is_in_table(name)
   }
@@ -270,14 +276,17 @@ def _class_table(metrics, prefix, title) -> rich.table.Table:
   return table
 
 
-def _confusion_table(confusion, title) -> rich.table.Table:
+def _confusion_table(metrics, key, counted, title) -> rich.table.Table:
   """The classes that are known worst, and what they are taken for."""
+  confusion, ious = metrics[key], segmentation_evaluator.CATEGORY_IOU
   correct = {name: row.get(name, 0) for name, row in confusion.items()}
   totals = {name: sum(row.values()) for name, row in confusion.items()}
   worst = sorted(totals, key=lambda name: correct[name] / totals[name])
   if len(worst) > _MAX_CLASSES:
     title += f', the {_MAX_CLASSES} worst of {len(worst)} classes'
-  table = table_of(title, ['class'], ['images', 'accuracy'])
+  has_iou = counted == 'pixels'
+  columns = ['accuracy', 'IoU'] if has_iou else ['accuracy']
+  table = table_of(title, ['class'], [counted, *columns])
   table.add_column('taken for', overflow='fold')
   for name in worst[:_MAX_CLASSES]:
     wrong = collections.Counter(confusion[name])
@@ -286,6 +295,7 @@ def _confusion_table(confusion, title) -> rich.table.Table:
       rich.text.Text(name),
       str(totals[name]),
       f'{correct[name] / totals[name]:.3f}',
+      *([_shown(metrics, ious + name)] if has_iou else []),
       rich.text.Text(
         ', '.join(
           f'{other} {count}'
@@ -305,7 +315,7 @@ def _shown(metrics, key) -> str:
 
 
 def _is_in_table(name: str) -> bool:
-  if name == classification_evaluator.CONFUSION or _class_metric(name):
+  if name in _CONFUSIONS or _class_metric(name):
     return True
   if name.startswith(_MASK_PREFIX):
     name = name[len(_MASK_PREFIX) :]
@@ -318,6 +328,7 @@ def _class_metric(name: str) -> Optional[str]:
     *coco_metrics.CATEGORY_METRICS.values(),
     coco_metrics.CATEGORY_OBJECTS,
     classification_evaluator.CATEGORY_ACCURACY,
+    segmentation_evaluator.CATEGORY_IOU,
   ):
     for prefix in (metric, _MASK_PREFIX + metric):
       if name.startswith(prefix):

@@ -1,7 +1,9 @@
 """Hooks that save checkpoints, and check those that are restored."""
 
+import functools
 import logging
 import os
+import types
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -22,10 +24,10 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
   """Saves at the start of a new run, at intervals and at the end.
 
   It leaves out `graph.pbtxt`, whose text takes seconds to write for a detector;
-  the graph is in the event file and beside each checkpoint (`.meta`). A run
-  that goes on from a checkpoint does not write that one again, which would
-  spoil it if there is no room. A save that fails is a UserError, leaves nothing
-  behind, and the older checkpoints as they are.
+  the graph is in the event file and beside each checkpoint (`.meta`) but that
+  of the start. A run that goes on from a checkpoint does not write that one
+  again, which would spoil it if there is no room. A save that fails is a
+  UserError, leaves nothing behind, and the older checkpoints as they are.
   """
 
   def after_create_session(self, session, coord):
@@ -39,7 +41,15 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     super().end(session)
     signals.be_patient(signals.PATIENCE)
 
+  def _get_saver(self) -> Any:
+    # Nobody wants the graph of a run at its start so much as the first step.
+    save = functools.partial(
+      super()._get_saver().save, write_meta_graph=self._saved_step > 0
+    )
+    return types.SimpleNamespace(save=save)
+
   def _save(self, session: tf.Session, step: Any) -> Any:
+    self._saved_step = step
     # What a signal would cut off is what the run wants to keep.
     signals.be_patient(None)
     try:

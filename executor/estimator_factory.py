@@ -70,10 +70,11 @@ def session_config(
   # A training graph is so large that rewriting it takes seconds for each set
   # of fetches, and on a CPU what comes out is no faster. A network that only
   # predicts is: its convolutions and batch norms are fused.
-  rewrite_options = config.graph_options.rewrite_options
-  rewrite_options.disable_meta_optimizer = (
-    is_training and hardware.kind == hardware_lib.CPU
-  )
+  graph_options = config.graph_options
+  rewrite_options = graph_options.rewrite_options
+  if is_training and hardware.kind == hardware_lib.CPU:
+    rewrite_options.disable_meta_optimizer = True
+    graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
   if is_training and params.train.mixed_precision:
     rewrite_options.auto_mixed_precision = rewriter_config_pb2.RewriterConfig.ON
   return config

@@ -104,6 +104,12 @@ def check_report(params: Any) -> None:
       f'--report: eval.type {params.eval.type!r} has no predictions; use '
       f'{" or ".join(map(repr, config_factory.eval_types(params.type)))}.'
     )
+  if not evaluator_registry.EVALUATORS.get(params.eval.type).has_report:
+    raise errors.ConfigError(
+      f'--report: there is no page for eval.type {params.eval.type!r}; its '
+      f"worst images are drawn in '{shown_images.WORST}' of the evaluation's "
+      'directory. Leave it out.'
+    )
 
 
 def write_report(params: Any) -> None:
@@ -161,7 +167,8 @@ class CheckpointEvaluator(_Evaluator):
 
     Metrics and losses go to TensorBoard, `metrics.json` and `history.json` in
     `model_dir/eval<suffix>`, detections to `predictions.json` there, those of
-    some images to TensorBoard, and a table to the console.
+    some images to TensorBoard, of the worst, where the evaluator knows them, to
+    `worst` there, and a table to the console.
 
     Returns:
       Metrics and losses by name.
@@ -181,6 +188,7 @@ class CheckpointEvaluator(_Evaluator):
       os.path.join(self._directory, 'predictions.json')
     )
     metrics = self._evaluator.evaluate()
+    self._shown.write_worst(self._directory, self._evaluator)
     return _report(
       self._params,
       {**metrics, **losses},

@@ -1,6 +1,7 @@
-"""Eval images as TensorBoard shows them: groundtruth beside detections."""
+"""Eval images as people are shown them: groundtruth beside detections."""
 
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+import os
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from utils import drawing, mask_utils
 _MAX_SIDE, _GAP = 640, 8
 # Of a detection that is drawn; where there is none, the best one is.
 _MIN_SCORE = 0.3
+# Folder of pictures of the worst images.
+WORST = 'worst'
 
 
 class ShownImages:
@@ -28,6 +31,7 @@ class ShownImages:
   """
 
   def __init__(self, params: Any):
+    self._params = params
     self._settings = params.eval
     self.reset()
 
@@ -53,9 +57,13 @@ class ShownImages:
     """
     pictures = {}
     # Predictions and records are in the same order.
-    records = _read(self._settings.eval_file_pattern, len(self._rows))
+    positions = range(len(self._rows))
+    records = _read(self._settings.eval_file_pattern, positions)
     for row, (pixels, pngs) in zip(self._rows, records):
       tag = f'groundtruth and detections/{row["source_id"]}'
+      if 'class_map' in row:
+        pictures[tag] = self._class_maps(pixels, row, names)
+        continue
       sides = _groundtruth(row, pngs), _detections(row, *pixels.shape[:2])
       pictures[tag] = _beside(
         drawing.draw_detections(pixels, label_map=names, **side)
@@ -63,11 +71,54 @@ class ShownImages:
       )
     return pictures
 
+  def write_worst(self, directory: str, evaluator: Any) -> None:
+    """Writes pictures of the images that an evaluator has as its `worst`.
+
+    Args:
+      directory: of the evaluation; its folder `worst` is replaced.
+      evaluator: whose evaluation is done.
+    """
+    worst = getattr(evaluator, 'worst', [])
+    if not worst:
+      return
+    folder = os.path.join(directory, WORST)
+    if tf.io.gfile.exists(folder):
+      tf.io.gfile.rmtree(folder)
+    tf.io.gfile.makedirs(folder)
+    rows = sorted(enumerate(worst, 1), key=lambda item: item[1]['position'])
+    records = _read(
+      self._settings.eval_file_pattern, [row['position'] for _, row in rows]
+    )
+    for (rank, row), (pixels, _) in zip(rows, records):
+      name = '{:02d}_iou-{miou:.3f}_image-{source_id}.jpg'.format(rank, **row)
+      picture = self._class_maps(pixels, row, evaluator.class_names)
+      with tf.io.gfile.GFile(os.path.join(folder, name), 'wb') as target:
+        target.write(drawing.encoded_jpeg(picture, quality=90))
+
+  def _class_maps(
+    self, pixels: np.ndarray, row: Mapping[str, Any], names: Mapping[int, str]
+  ) -> Image.Image:
+    """Both class maps, on the image as the model sees it."""
+    height, width = np.int32(row['image_info'][0] * row['image_info'][2])
+    image = Image.fromarray(pixels).resize((width, height))
+    mask = np.squeeze(row['gt_masks'])
+    # Where nothing counts no class is shown.
+    mask = np.where(mask < self._params.architecture.num_classes, mask, -1)
+    return _beside(
+      drawing.draw_class_map(image, values[:height, :width], names)
+      for values in (mask, row['class_map'])
+    )
+
 
 def _read(
-  file_pattern: str, count: int
+  file_pattern: str, positions: Sequence[int]
 ) -> Iterator[Tuple[np.ndarray, List[bytes]]]:
-  """Images and the masks of their objects, in the order of an evaluation."""
+  """Images and the masks of their objects.
+
+  Args:
+    file_pattern: of the records.
+    positions: rising, in the order of an evaluation.
+  """
   features = {
     'image/encoded': tf.io.FixedLenFeature([], tf.string),
     'image/object/mask': tf.io.VarLenFeature(tf.string),
@@ -75,11 +126,15 @@ def _read(
   config = tf.ConfigProto(device_count={'GPU': 0})
   with tf.Graph().as_default(), tf.Session(config=config) as session:
     records = record_order.once(record_files.find_files(file_pattern))
-    record = tf.data.make_one_shot_iterator(records).get_next()
+    following = tf.data.make_one_shot_iterator(records).get_next()
+    record = tf.placeholder(tf.string, [])
     parsed = tf.io.parse_single_example(record, features)
     image = image_decoding.decode_image(parsed['image/encoded'])
-    for _ in range(count):
-      yield session.run([image, parsed['image/object/mask'].values])
+    outputs = [image, parsed['image/object/mask'].values]
+    for position in range(max(positions, default=-1) + 1):
+      content = session.run(following)
+      if position in positions:
+        yield session.run(outputs, {record: content})
 
 
 def _groundtruth(row: Dict[str, Any], pngs: List[bytes]) -> Dict[str, Any]:

@@ -15,6 +15,7 @@ from executor import (
   early_stop,
   estimator_factory,
   failures,
+  first_step,
   progress,
   run_history,
   sole_training,
@@ -27,7 +28,7 @@ from executor.multi_worker import meeting, step_agreement
 from executor.tpu import preemption
 from modeling import checkpoint, model_builder
 from modeling.training import finite_loss
-from utils import interruption, mode_keys
+from utils import garbage_collection, interruption, mode_keys
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +126,10 @@ class Trainer:
         learning_rate_scale=recovered.learning_rate_scale,
         batches=batches,
       )
-      with self._interrupt.handling_signals(from_first_step=True):
+      # Until the first step little is garbage, and graphs are large.
+      with garbage_collection.paused(), self._interrupt.handling_signals(
+        from_first_step=True
+      ):
         estimator.train(
           input_fn=input_fn,
           hooks=self._hooks(hardware),
@@ -173,6 +177,12 @@ class Trainer:
         ),
         *self._trace_hooks,
       ]
+    # The first step has been shown.
+    hooks.append(
+      first_step.FirstStepHook(
+        self._params.model_dir if hardware.writes else None
+      )
+    )
     if not hardware.cluster:
       # Several workers have to stop at the same step.
       hooks.append(self._interrupt)

@@ -44,6 +44,10 @@ class Model(abc.ABC):
     predicted: keys of `predictions`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
+    encoded_outputs: what it puts out instead, if it is fed encoded images; by
+      `encode`.
+    encoded_input: signature key of encoded images.
+    further_inputs: what may be fed beside them, by signature key.
     image_fit: how images are made to fit outside training, a key of
       `preprocess_ops.FITS`.
     stats: size of the network, once it is built with a known batch size.
@@ -54,6 +58,9 @@ class Model(abc.ABC):
   has_evaluation_losses = True
   predicted: Sequence[str] = ()
   served_outputs: Dict[str, served_output.ServedOutput] = {}
+  encoded_outputs: Dict[str, served_output.ServedOutput] = {}
+  encoded_input = 'input'
+  further_inputs: Dict[str, served_output.FurtherInput] = {}
   image_fit = preprocess_ops.WHOLE
 
   def __init__(
@@ -96,6 +103,23 @@ class Model(abc.ABC):
   @abc.abstractmethod
   def predictions(self, outputs: Tensors, labels: Any) -> Tensors:
     """What evaluators get of a batch: [batch, ...] by name."""
+
+  def encode(
+    self,
+    served: Tensors,
+    image_info: tf.Tensor,
+    image_size: Sequence[int],
+    further: Tensors,
+  ) -> Tensors:
+    """Makes `encoded_outputs`, [batch, ...] by key, on the host of a device.
+
+    Args:
+      served: `served_outputs`.
+      image_info: float32 [batch, 4, 2], how images were resized.
+      image_size: (height, width) of the network's image, pixels.
+      further: `further_inputs`, [batch] by key.
+    """
+    raise NotImplementedError
 
   def eval_metrics(
     self, outputs: Tensors, labels: Any

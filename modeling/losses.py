@@ -1,6 +1,6 @@
-"""Losses: focal and Huber of anchors, cross entropy of images."""
+"""Losses: focal and Huber of anchors, cross entropy of images or pixels."""
 
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -111,19 +111,23 @@ class ClassificationLoss:
 
   Args:
     label_smoothing: share of the target that is spread over all classes.
+    class_weights: factor of the loss of each class; none for 1.
   """
 
-  def __init__(self, label_smoothing: float = 0.0):
+  def __init__(
+    self, label_smoothing: float = 0.0, class_weights: Sequence[float] = ()
+  ):
     self._label_smoothing = float(label_smoothing)
+    self._class_weights = [float(weight) for weight in class_weights]
 
   def __call__(
     self, logits: tf.Tensor, classes: tf.Tensor, normalizer: tf.Tensor
   ) -> tf.Tensor:
-    """Sum over the images of a batch, normalised.
+    """Sum over the images of a batch, or over pixels, normalised.
 
     Args:
-      logits: float32 [batch, num_classes].
-      classes: int32 [batch]; -1 takes no part.
+      logits: float32 [n, num_classes].
+      classes: int32 [n]; -1 takes no part.
       normalizer: scalar, what the sum is divided by.
 
     Returns:
@@ -135,7 +139,10 @@ class ClassificationLoss:
       label_smoothing=self._label_smoothing,
       reduction=tf.losses.Reduction.NONE,
     )
-    return tf.reduce_sum(losses * is_counted(classes)) / normalizer
+    weights = is_counted(classes)
+    if self._class_weights:
+      weights *= tf.gather(self._class_weights, tf.maximum(classes, 0))
+    return tf.reduce_sum(losses * weights) / normalizer
 
 
 def huber_sum(
@@ -160,7 +167,7 @@ def huber_sum(
 
 
 def is_counted(classes: tf.Tensor) -> tf.Tensor:
-  """1.0 for the images of `classes`, [batch], that have one; 0.0 for -1."""
+  """1.0 for the images (pixels) of `classes` that have one; 0.0 for -1."""
   return tf.cast(classes >= 0, tf.float32)
 
 

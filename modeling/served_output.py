@@ -1,6 +1,6 @@
 """Outputs of a served model, and their kinds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Kinds of outputs. What an export, a predictor, a drawing or a page does with
 # an output follows from its kind alone.
@@ -13,6 +13,12 @@ MASKS = 'masks'  # [batch, n, height, width], within its box
 # model's image
 MASK_BOXES = 'mask_boxes'
 PROBABILITIES = 'probabilities'  # [batch, classes], of the whole image
+LOGITS = 'logits'  # [batch, h, w, classes], of the cells of the padded image
+# Of models that are fed encoded images: PNGs [batch] of the original image's
+# size, of classes and of their scores, 255 being 1.
+CLASS_MAPS = 'class_maps'
+CLASS_MAP_SCORES = 'class_map_scores'
+KEY = 'key'  # string [batch], as it was fed
 # Without suppression: [batch, n, 1, 4], [batch, n, 4] relative to anchors, and
 # [batch, n, classes].
 RAW_BOXES = 'raw_boxes'
@@ -35,6 +41,18 @@ class ServedOutput(NamedTuple):
 
   node: str
   kind: str
+
+
+class FurtherInput(NamedTuple):
+  """What may be fed beside encoded images.
+
+  Attributes:
+    node: name of its placeholder.
+    default: [1], value of what is not fed, for all images.
+  """
+
+  node: str
+  default: Any
 
 
 # Every served graph may put it out.

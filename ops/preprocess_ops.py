@@ -41,6 +41,7 @@ def plan_resize(
   desired_size: Sequence[int],
   scale_range: Tuple[float, float] = (1.0, 1.0),
   draws: Optional[tf.Tensor] = None,
+  enlarges: bool = True,
 ) -> ResizePlan:
   """Plans to fit an image into the desired size, keeping its aspect ratio.
 
@@ -54,6 +55,7 @@ def plan_resize(
     scale_range: (1.0, 1.0) for no jitter.
     draws: float32 [3], uniform in [0, 1), independent: of the scale and of the
       crop's y and x. Only for jitter.
+    enlarges: whether an image that is smaller becomes larger.
   """
   desired = tf.constant(desired_size, tf.float32)
   target = desired
@@ -61,7 +63,10 @@ def plan_resize(
   if jitters:
     low, high = scale_range
     target = tf.round((low + draws[0] * (high - low)) * desired)
-  scaled_size = tf.round(image_size * tf.reduce_min(target / image_size))
+  factor = tf.reduce_min(target / image_size)
+  if not enlarges:
+    factor = tf.minimum(factor, 1.0)
+  scaled_size = tf.round(image_size * factor)
   # Of a picture that is very long, the short side would be none.
   scaled_size = tf.maximum(scaled_size, 1.0)
   scale = scaled_size / image_size

@@ -46,7 +46,7 @@ class Artefact(NamedTuple):
     format: saved_model, frozen_graph, tflite or onnx.
     path: relative to the export directory; '.' for the SavedModel.
     input_type: image_bytes, image_tensor, raw_image_tensor or tf_example.
-    inputs: what is fed.
+    inputs: what is fed, the images first; the others have defaults.
     outputs: what comes out.
     variant: what sets it apart from others of its format, e.g. 'float16'.
     num_bytes: size of the file; None of a directory.

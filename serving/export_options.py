@@ -12,7 +12,8 @@ class ExportOptions(NamedTuple):
     batch_size: images at once; None for any number.
     image_size: (height, width) in pixels that images are fitted into; None:
       that of the config's parser, as in evaluation.
-    input_name: signature key of the input.
+    input_name: signature key of the images; None: `input`, or what clients of
+      the model know.
     output_image_info: whether `image_info` is an output.
     output_normalized_coordinates: boxes as shares of the original image's
       sides; otherwise in pixels of the resized image.
@@ -30,7 +31,7 @@ class ExportOptions(NamedTuple):
   input_type: str = 'raw_image_tensor'
   batch_size: Optional[int] = 1
   image_size: Optional[Tuple[int, int]] = None
-  input_name: str = 'input'
+  input_name: Optional[str] = None
   output_image_info: bool = True
   output_normalized_coordinates: bool = False
   cast_num_detections_to_float: bool = False

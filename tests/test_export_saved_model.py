@@ -20,7 +20,7 @@ _DEFAULTS = {
   'use_tpu': False,
   'batch_size': 1,
   'input_type': 'image_bytes',
-  'input_name': 'input',
+  'input_name': None,
   'input_image_size': None,
   'output_image_info': True,
   'output_normalized_coordinates': False,

@@ -11,7 +11,7 @@ from executor import run_check
 from executor import runner as runner_lib
 from tests import record_factory, shapemask_batch, tiny_run
 from tools import make_shape_priors
-from utils import errors, shape_priors
+from utils import errors
 
 _NUM_IMAGES = 7
 
@@ -23,7 +23,7 @@ def test_each_image_is_scored_once(tmp_path):
   )
   path = str(tmp_path / 'priors.npy')
   masks = make_shape_priors.read_masks(records, 16)
-  shape_priors.write(path, make_shape_priors.make(masks, 3, 2, False))
+  np.save(path, make_shape_priors.make(masks, 3, 2, False))
   params = tiny_run.resolve(
     tmp_path / 'model',
     records,
@@ -51,7 +51,7 @@ def test_each_image_is_scored_once(tmp_path):
 
 def test_priors_that_do_not_fit_end_a_training_before_it_starts(tmp_path):
   path = str(tmp_path / 'priors.npy')
-  shape_priors.write(path, np.zeros([4, 2, 8, 8]))
+  np.save(path, np.zeros([4, 2, 8, 8]))
   params = tiny_run.resolve(
     tmp_path / 'model',
     'absent',

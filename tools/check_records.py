@@ -51,7 +51,8 @@ def main(argv: List[str]) -> None:
     print(problem)
   if len(problems) > FLAGS.max_rows:
     print(f'... and {len(problems) - FLAGS.max_rows} more')
-  objection = contents != record_contents.IMAGE_CLASS and whole.objection()
+  has_objects = contents.label == record_contents.OBJECTS.label
+  objection = has_objects and whole.objection()
   if objection:
     print('All records: ' + objection)
   if whole.num_turned:

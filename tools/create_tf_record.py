@@ -28,6 +28,13 @@ detector's set:
   python tools/create_tf_record.py --coco_json=instances_train.json \\
     --image_dir=images --output_dir=crops --name=train --crop_boxes
 
+For a model of pixels, label maps: PNGs named as their images, grey or with a
+palette, whose numbers are the ids of --label_map and 0, the background. From
+annotations as above, --class_maps makes them of the masks of objects.
+
+  python tools/create_tf_record.py --segmentation_dir=labels \
+    --image_dir=images --label_map=classes.txt --output_dir=records --name=train
+
 Each writes to output_dir
 
   train-00000-of-00008.tfrecord ...   train.train_file_pattern
@@ -101,6 +108,14 @@ flags.DEFINE_string(
   'Folder with one folder of pictures for each class to convert.',
 )
 flags.DEFINE_string(
+  'segmentation_dir',
+  None,
+  'Folder of label maps to convert: PNGs of the class of each pixel.',
+)
+flags.DEFINE_integer(
+  'ignore_label', 255, 'Of --segmentation_dir, what does not count.', 0, 255
+)
+flags.DEFINE_string(
   'instance_masks_dir',
   None,
   'Folder of instance masks to convert: label images, or folders with a '
@@ -116,6 +131,9 @@ flags.DEFINE_bool(
   'include_masks',
   False,
   'Write the mask of each object; objects without one are left out.',
+)
+flags.DEFINE_bool(
+  'class_maps', False, 'Write the class of each pixel, by masks of objects.'
 )
 flags.DEFINE_bool(
   'crop_boxes',
@@ -163,12 +181,14 @@ flags.mark_flags_as_mutual_exclusive(
     'voc_annotation_dir',
     'instance_masks_dir',
     'classification_dir',
+    'segmentation_dir',
   ],
   required=True,
 )
 _GO_WITH = {
   'source': 'annotations',
   'mask_class': 'instance_masks_dir',
+  'ignore_label': 'segmentation_dir',
   'split_seed': 'split',
   'crop_margin': 'crop_boxes',
 }
@@ -192,6 +212,7 @@ _SOURCES = {
   'voc_annotation_dir': 'voc',
   'classification_dir': 'class_folders',
   'instance_masks_dir': 'instance_masks',
+  'segmentation_dir': 'label_pngs',
 }
 
 
@@ -207,12 +228,31 @@ def _fit_together(values: Dict[str, Any]) -> bool:
 
 
 @flags.multi_flags_validator(
-  ['include_masks', 'voc_annotation_dir', 'classification_dir', 'crop_boxes'],
-  '--include_masks goes with --annotations, --coco_json and '
-  '--instance_masks_dir, and without --crop_boxes.',
+  ['segmentation_dir', 'label_map', 'crop_boxes'],
+  '--segmentation_dir needs --label_map, a file with a line id:name for each '
+  'class, and goes without --crop_boxes.',
+)
+def _has_classes(values: Dict[str, Any]) -> bool:
+  return not values['segmentation_dir'] or (
+    bool(values['label_map']) and not values['crop_boxes']
+  )
+
+
+@flags.multi_flags_validator(
+  [
+    *('include_masks', 'class_maps', 'voc_annotation_dir', 'crop_boxes'),
+    *('classification_dir', 'segmentation_dir'),
+  ],
+  '--include_masks and --class_maps go with --annotations, --coco_json and '
+  '--instance_masks_dir, without one another and without --crop_boxes.',
 )
 def _has_masks(values: Dict[str, Any]) -> bool:
-  return not values['include_masks'] or sum(map(bool, values.values())) == 1
+  are_used = values['include_masks'] or values['class_maps']
+  return not are_used or sum(map(bool, values.values())) == 1
+
+
+def _has_class_maps() -> bool:
+  return bool(FLAGS.segmentation_dir or FLAGS.class_maps)
 
 
 @flags.multi_flags_validator(
@@ -240,7 +280,12 @@ def _are_named(values: Dict[str, Any]) -> bool:
 
 def _read(report: Any) -> Any:
   """Returns what the flags name, as `annotations.AnnotatedSet`."""
-  from tools.record_sources import class_folders, instance_masks, sources
+  from tools.record_sources import (
+    class_folders,
+    instance_masks,
+    label_pngs,
+    sources,
+  )
   from utils import label_map
 
   names = label_map.read_label_map(FLAGS.label_map) if FLAGS.label_map else None
@@ -260,6 +305,10 @@ def _read(report: Any) -> Any:
       )
   if FLAGS.classification_dir:
     return class_folders.read_class_folders(found.path, report, names)
+  if FLAGS.segmentation_dir:
+    return label_pngs.read_label_pngs(
+      found.path, FLAGS.image_dir, report, names, FLAGS.ignore_label
+    )
   if FLAGS.instance_masks_dir:
     return instance_masks.read_instance_masks(
       found.path, FLAGS.image_dir, report, FLAGS.mask_class, names
@@ -279,7 +328,8 @@ def _read(report: Any) -> Any:
 def _next(prefixes: List[str], num_classes: int) -> str:
   from tools.starter import record_sets
 
-  if not (FLAGS.classification_dir or FLAGS.crop_boxes or FLAGS.include_masks):
+  classes = FLAGS.classification_dir or FLAGS.crop_boxes
+  if not (classes or _has_class_maps() or FLAGS.include_masks):
     # Another set may be missing yet.
     with contextlib.suppress(errors.UserError):
       record_sets.find(FLAGS.output_dir)
@@ -299,6 +349,7 @@ def main(argv: List[str]) -> None:
     classification_records,
     conversion,
     detection_records,
+    segmentation_records,
     split,
   )
   from tools.record_sources import report as report_lib
@@ -309,6 +360,8 @@ def main(argv: List[str]) -> None:
     kind = classification_records.CropRecords(FLAGS.crop_margin)
   elif FLAGS.classification_dir:
     kind = classification_records.ClassificationRecords()
+  elif _has_class_maps():
+    kind = segmentation_records.SegmentationRecords(FLAGS.ignore_label)
   else:
     kind = detection_records.DetectionRecords(FLAGS.include_masks)
   splits = {FLAGS.name[0]: annotated}
@@ -324,7 +377,8 @@ def main(argv: List[str]) -> None:
     kind=kind,
   )
   conversion.print_summary(written, report)
-  if FLAGS.instance_masks_dir and not FLAGS.include_masks:
+  has_masks = FLAGS.include_masks or FLAGS.class_maps
+  if FLAGS.instance_masks_dir and not has_masks:
     print('Only boxes of the masks were written; --include_masks adds them.')
   prefixes = [os.path.join(FLAGS.output_dir, name) for name in FLAGS.name]
   print('Next: python tools/' + _next(prefixes, 1 + max(annotated.label_map)))

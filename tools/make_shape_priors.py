@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from utils import errors, files, program, shape_priors
+from utils import errors, files, program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -139,7 +139,7 @@ def cluster(masks: List[np.ndarray], num_clusters: int) -> np.ndarray:
 def make(
   masks: Masks, num_classes: int, num_clusters: int, is_class_agnostic: bool
 ) -> np.ndarray:
-  """Returns priors [num_classes or 1, num_clusters, size, size].
+  """Returns priors float32 [num_classes or 1, num_clusters, size, size].
 
   Those of the background, and of a class without masks, are zeros.
   """
@@ -163,7 +163,8 @@ def main(argv: List[str]) -> None:
   masks = read_masks(FLAGS.file_pattern, FLAGS.size, FLAGS.num_classes)
   num_classes = FLAGS.num_classes or max(masks) + 1
   priors = make(masks, num_classes, FLAGS.num_clusters, FLAGS.class_agnostic)
-  shape_priors.write(FLAGS.output, priors)
+  with files.Unfinished(FLAGS.output) as temporary:
+    np.save(temporary, priors)
   absent = [i for i in range(1, num_classes) if i not in masks]
   print(
     '{}: {} from {:,} masks; classes without masks: {}'.format(

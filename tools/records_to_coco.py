@@ -65,7 +65,7 @@ def _read(file_pattern: str, record_paths: List[str]) -> Dict[str, Any]:
   from evaluation import record_annotations
 
   found = record_check.contents_of(record_paths)
-  if found and found[0] == record_contents.IMAGE_CLASS:
+  if found and found[0].label != record_contents.OBJECTS.label:
     raise errors.DataError(
       f"'{record_paths[0]}' holds {found[0].meaning}, and no boxes."
     )

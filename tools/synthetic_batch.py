@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from configs import params_dict
-from dataloader import image_reader, input_reader
+from dataloader import image_reader, input_reader, record_contents
 from tools import demo_data
 from tools.record_sources import annotations, detection_records
 from utils import mode_keys
@@ -62,16 +62,27 @@ def _write_record(path: str) -> None:
   """Writes one image of shapes of one class, which is also its own."""
   image = demo_data.make_image(seed=0, number=0)
   boxes = [box._replace(class_name='shape') for box in image.boxes]
-  png = io.BytesIO()
-  Image.fromarray(image.pixels).save(png, 'PNG')
   size = demo_data.IMAGE_SIZE
+  # Of the top left quarter, for models of pixels.
+  label_map = np.zeros([size, size], np.uint8)
+  label_map[: size // 2, : size // 2] = 1
   example = detection_records.make_example(
     annotations.AnnotatedImage(1, 'shapes.png', path, boxes),
-    image_reader.Encoded(png.getvalue(), 'PNG', size, size),
+    image_reader.Encoded(_png(image.pixels), 'PNG', size, size),
     boxes,
     {'shape': 1},
     include_masks=True,
   )
-  example.features.feature['image/class/label'].int64_list.value.append(1)
+  feature = example.features.feature
+  feature['image/class/label'].int64_list.value.append(1)
+  feature[record_contents.CLASS_MAP_FEATURE].bytes_list.value.append(
+    _png(label_map)
+  )
   with tf.io.TFRecordWriter(path) as record_writer:
     record_writer.write(example.SerializeToString())
+
+
+def _png(pixels: np.ndarray) -> bytes:
+  encoded = io.BytesIO()
+  Image.fromarray(pixels).save(encoded, 'PNG')
+  return encoded.getvalue()

@@ -1,9 +1,18 @@
-"""Drawing of boxes and masks with labels."""
+"""Drawing of boxes, masks and class maps with labels."""
 
 import base64
 import colorsys
 import io
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import (
+  Dict,
+  Iterable,
+  List,
+  Mapping,
+  Optional,
+  Sequence,
+  Tuple,
+  Union,
+)
 
 import cv2
 import numpy as np
@@ -72,6 +81,61 @@ def draw_detections(
   return image
 
 
+def draw_class_map(
+  image: Image.Image,
+  class_map: np.ndarray,
+  label_map: Optional[Mapping[int, str]] = None,
+) -> Image.Image:
+  """Returns a copy of an image with its classes laid over, and a legend.
+
+  Args:
+    image: a Pillow image.
+    class_map: int [height, width]. Class 0, the background, is left as it is;
+      where no class counts, -1, the image is paler.
+    label_map: class names by id; see `draw_detections`.
+  """
+  pixels = np.array(image.convert('RGB'))
+  values = class_map.astype(np.int16)
+  is_on = values > 0
+  colors = np.float32([class_color(i) for i in range(values.max() + 1)])
+  pixels[is_on] = (1 - _MASK_ALPHA) * pixels[is_on] + _MASK_ALPHA * (
+    colors[values[is_on]]
+  )
+  pixels[values < 0] = pixels[values < 0] // 2 + 120
+  # Where the neighbourhood has several classes.
+  window = np.ones([1 + 2 * max(1, round(min(image.size) / 480))] * 2)
+  is_edge = cv2.dilate(values, window) != cv2.erode(values, window)
+  pixels[is_edge & is_on] = colors[values[is_edge & is_on]]
+  image = Image.fromarray(pixels)
+  names, draw, top = _names(label_map), ImageDraw.Draw(image), 0
+  for class_id in np.argsort(-np.bincount(values[is_on]), kind='stable'):
+    if not np.any(values == class_id):
+      break
+    text = names.get(int(class_id), str(class_id))
+    font = fonts.load(_font_size(image), text)
+    width, height = _label_size(font, text)
+    place = (0, top, width, top + height)
+    _draw_label(draw, place, text, font, class_color(class_id))
+    top += height
+  return image
+
+
+def class_map_png(class_map: np.ndarray, is_overlay: bool = False) -> bytes:
+  """Returns a PNG whose indices are classes, in the colours of these.
+
+  Args:
+    class_map: uint8 [height, width].
+    is_overlay: whether class 0 is transparent, and not black.
+  """
+  image = Image.fromarray(class_map)
+  image.putpalette(
+    [0, 0, 0, *(part for i in range(1, 256) for part in class_color(i))]
+  )
+  buffer = io.BytesIO()
+  image.save(buffer, 'PNG', **({'transparency': 0} if is_overlay else {}))
+  return buffer.getvalue()
+
+
 def class_color(class_id: int) -> Tuple[int, int, int]:
   """Returns the RGB colour of a class, the same in every picture."""
   return _rgb(_hue(class_id), 0.85, 0.95)
@@ -126,8 +190,7 @@ def _draw_labels(
 
   Masks need `rows`, those that `_draw_masks` returns.
   """
-  font_size = max(11, round(min(image.size) / 34))
-  names = fonts.drawable(frozenset((label_map or {}).items()))
+  names, font_size = _names(label_map), _font_size(image)
   draw = ImageDraw.Draw(image)
   taken: List[_Rectangle] = []
   for row, rectangle in rectangles.items():
@@ -145,6 +208,14 @@ def _draw_labels(
     if place is not None:
       taken.append(place)
       _draw_label(draw, place, text, font, class_color(classes[row]))
+
+
+def _names(label_map: Optional[Mapping[int, str]]) -> Dict[int, str]:
+  return fonts.drawable(frozenset((label_map or {}).items()))
+
+
+def _font_size(image: Image.Image) -> int:
+  return max(11, round(min(image.size) / 34))
 
 
 def _shown(boxes, scores, min_score) -> List[int]:
@@ -231,6 +302,10 @@ def svg_path(polygons: Iterable[Sequence[int]]) -> str:
 
 def base64_jpeg(image: Image.Image) -> str:
   """Returns an image as a page holds it."""
+  return base64.b64encode(encoded_jpeg(image)).decode('ascii')
+
+
+def encoded_jpeg(image: Image.Image, quality: int = 80) -> bytes:
   buffer = io.BytesIO()
-  image.save(buffer, 'JPEG', quality=80)
-  return base64.b64encode(buffer.getvalue()).decode('ascii')
+  image.save(buffer, 'JPEG', quality=quality)
+  return buffer.getvalue()

@@ -75,6 +75,9 @@ def run(
 
   def guarded(argv: List[str]) -> None:
     set_up_logging(FLAGS.debug)
+    # TensorFlow searches each new set of fetches for what XLA might compile,
+    # asked to or not: seconds for a training graph.
+    os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_clustering_fuel=0')
     try:
       if argv[1:] and not takes_arguments:
         raise errors.ConfigError(

@@ -1,17 +1,17 @@
-"""File of shape priors: what objects of each class look like in their box."""
+"""Files of shape priors: what objects of a class look like in their box."""
 
 import io
 
 import numpy as np
 
-from utils import errors, files
+from utils import errors
 
 
 def read(path: str, num_classes: int) -> np.ndarray:
-  """Reads a file of `write`, local or remote.
+  """Reads a file of `tools/make_shape_priors.py`.
 
   Args:
-    path: of the file.
+    path: of the .npy file, local or remote.
     num_classes: number of classes, the background included; 1 for priors of
       all classes together.
 
@@ -55,14 +55,3 @@ def _problem(priors: np.ndarray, num_classes: int) -> str:
       'objects are from 0 to 1'
     )
   return ''
-
-
-def write(path: str, priors: np.ndarray) -> None:
-  """Writes [classes, clusters, side, side], so that the file is whole or not.
-
-  Args:
-    path: local, ends with .npy; its directory is made if needed.
-    priors: in [0, 1], by class id; row 0 is the background's.
-  """
-  with files.Unfinished(path) as temporary:
-    np.save(temporary, np.asarray(priors, np.float32))

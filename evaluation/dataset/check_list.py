@@ -40,7 +40,7 @@ class Data(NamedTuple):
 
   @property
   def learns_objects(self) -> bool:
-    return self.learned != record_contents.IMAGE_CLASS
+    return self.learned.label == record_contents.OBJECTS.label
 
   @property
   def first_class(self) -> int:
@@ -74,7 +74,10 @@ class Part(NamedTuple):
 
   @property
   def classes(self) -> np.ndarray:
-    """int64, of all objects, or of all images for a classifier."""
+    """int64, of all objects, or of all images for a classifier.
+
+    Of label maps, which a scan does not decode, there are none.
+    """
     contents = self.contents
     return contents.classes if self.data.learns_objects else contents.labels
 

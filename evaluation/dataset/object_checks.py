@@ -262,6 +262,8 @@ def _num_classes(part: Part) -> Optional[Finding]:
 
 def _missing_classes(part: Part) -> Optional[Finding]:
   data = part.data
+  if data.learned.images and not data.learns_objects:
+    return None  # Label maps, which are not decoded.
   # Without names, nobody knows which ids are meant to be there.
   wanted = set(data.names) or set().union(*map(class_counts, data.parts))
   wanted &= set(range(data.first_class, data.params.architecture.num_classes))

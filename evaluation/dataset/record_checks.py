@@ -41,6 +41,9 @@ def _features(part: Part) -> Optional[Finding]:
   contents, learned = part.contents, part.data.learned
   has_label = contents.labels != NO_CLASS
   lacking, reason = ~has_label, f'no {learned.label}'
+  if learned.images and not part.data.learns_objects:
+    # What is within them is a check of its own.
+    lacking = np.zeros(len(has_label), bool)
   if part.data.learns_objects:
     # Records of images without objects need no feature of objects.
     lacking = has_label & has_label.all() & (not len(contents.classes))
@@ -66,7 +69,7 @@ def _masks(part: Part) -> Optional[Finding]:
   problems = [
     str(problem)
     for problem in checker.problems(part.contents.files)
-    if 'mask' in problem.reason
+    if any(feature in problem.reason for feature in learned.images)
   ]
   return part.of_texts(problems, f'of {checker.num_records:,} records')
 
@@ -126,7 +129,11 @@ CHECKS = [
     _features,
   ),
   Check(
-    ERROR, 'masks that cannot be used', _WRITE_AGAIN, _masks, sampled=False
+    ERROR,
+    'masks or label maps that cannot be used',
+    _WRITE_AGAIN,
+    _masks,
+    sampled=False,
   ),
   Check(
     ERROR,

@@ -16,7 +16,11 @@ def pad_for_stride(inputs: tf.Tensor, kernel_size: int) -> tf.Tensor:
 
 
 def conv2d_fixed_padding(
-  inputs: tf.Tensor, filters: int, kernel_size: int, strides: int = 1
+  inputs: tf.Tensor,
+  filters: int,
+  kernel_size: int,
+  strides: int = 1,
+  dilation: int = 1,
 ) -> tf.Tensor:
   """Convolution without bias, whose padding does not depend on input size.
 
@@ -25,6 +29,7 @@ def conv2d_fixed_padding(
     filters: number of output channels.
     kernel_size: side of the kernel.
     strides: stride of both axes.
+    dilation: distance of the kernel's taps; above 1 without a stride.
 
   Returns:
     [batch, ceil(height / strides), ceil(width / strides), filters]. The layer
@@ -38,6 +43,7 @@ def conv2d_fixed_padding(
     kernel_size=kernel_size,
     strides=strides,
     padding='SAME' if strides == 1 else 'VALID',
+    dilation_rate=dilation,
     use_bias=False,
     kernel_initializer=tf.variance_scaling_initializer(),
   )

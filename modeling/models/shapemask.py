@@ -1,6 +1,6 @@
 """ShapeMask (Kuo et al., arXiv:1904.03239)."""
 
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -22,14 +22,6 @@ _Served = served_output.ServedOutput
 _PRIORS_KEY = 'shapemask_head.shape_prior_path'
 
 
-class LossWeights(NamedTuple):
-  """Factors of the losses of masks."""
-
-  prior: float
-  coarse: float
-  fine: float
-
-
 class ShapeMaskModel(retinanet.RetinanetModel):
   """RetinaNet, and masks from shape priors, refined twice.
 
@@ -38,7 +30,7 @@ class ShapeMaskModel(retinanet.RetinanetModel):
     coarse_head: see `RefinedMaskHead`.
     fine_head: see `RefinedMaskHead`.
     outer_box_scale: of the boxes that masks cover, in sides of the boxes.
-    loss_weights: of the masks.
+    mask_loss_weights: factors of the losses of priors, coarse and fine masks.
     **kwargs: of `RetinanetModel`.
   """
 
@@ -68,7 +60,7 @@ class ShapeMaskModel(retinanet.RetinanetModel):
     coarse_head: Callable[..., Any],
     fine_head: Callable[..., Any],
     outer_box_scale: float,
-    loss_weights: LossWeights,
+    mask_loss_weights: Tuple[float, float, float],
     **kwargs: Any,
   ):
     super().__init__(**kwargs)
@@ -76,7 +68,7 @@ class ShapeMaskModel(retinanet.RetinanetModel):
     self._coarse_head = coarse_head
     self._fine_head = fine_head
     self._outer_box_scale = outer_box_scale
-    self._loss_weights = loss_weights
+    self._mask_loss_weights = mask_loss_weights
 
   def _build_outputs(
     self, images: tf.Tensor, labels: Tensors, mode: str
@@ -106,13 +98,15 @@ class ShapeMaskModel(retinanet.RetinanetModel):
     crops, priors = self._prior_head(features, boxes, outer_boxes, classes)
     coarse = self._coarse_head(crops, priors, classes, is_training)
     fine = self._fine_head(crops, tf.sigmoid(coarse), classes, is_training)
-    outputs['prior_masks'] = priors
-    outputs['coarse_mask_logits'] = coarse
-    outputs['fine_mask_logits'] = fine
+    outputs.update(
+      prior_masks=priors, coarse_mask_logits=coarse, fine_mask_logits=fine
+    )
     if not is_training:
-      outputs['detection_classes'] = classes
-      outputs['detection_outer_boxes'] = outer_boxes
-      outputs['detection_masks'] = tf.sigmoid(fine)
+      outputs.update(
+        detection_classes=classes,
+        detection_outer_boxes=outer_boxes,
+        detection_masks=tf.sigmoid(fine),
+      )
     self._log_stats(images)
     return outputs
 
@@ -170,7 +164,7 @@ class ShapeMaskModel(retinanet.RetinanetModel):
           fine_cells,
         ),
       ]
-      weighted = [w * loss for w, loss in zip(self._loss_weights, masks)]
+      weighted = [w * loss for w, loss in zip(self._mask_loss_weights, masks)]
       model_loss = tf.add_n([detector['model_loss'], *weighted])
     losses = [detector['cls_loss'], detector['box_loss'], *masks]
     return dict(zip(self.watched_losses, losses), model_loss=model_loss)
@@ -198,7 +192,6 @@ def from_params(params: Any) -> ShapeMaskModel:
     'num_masks': num_masks,
     'layers': layers,
     'num_convs': head.num_convs,
-    'num_filters': head.num_downsample_channels,
   }
   return ShapeMaskModel(
     prior_head=prior_mask_head.PriorMaskHead(
@@ -214,7 +207,7 @@ def from_params(params: Any) -> ShapeMaskModel:
       **shared,
     ),
     outer_box_scale=params.architecture.outer_box_scale,
-    loss_weights=LossWeights(
+    mask_loss_weights=(
       weights.shape_prior_loss_weight,
       weights.coarse_mask_loss_weight,
       weights.fine_mask_loss_weight,

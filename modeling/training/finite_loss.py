@@ -11,6 +11,7 @@ from utils import errors
 # Losses that a median is of, and the fewest that tell what is usual.
 _NUM_LOSSES = 100
 _FEWEST_LOSSES = 20
+_MAX_NDIMS = 5  # of a variable, and one more
 _ADVICE = (
   'Lower train.learning_rate.init_learning_rate, lengthen the warm-up, or set '
   'train.gradient_clip_norm'
@@ -144,11 +145,14 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
 
   def __init__(self, batches: Optional[RecentBatches] = None):
     self._batches = batches or RecentBatches()
-    self._is_finite: Dict[str, tf.Tensor] = {}
+    self._sums: Dict[str, tf.Tensor] = {}
 
   def begin(self):
-    self._is_finite = {
-      v.op.name: tf.reduce_all(tf.is_finite(v))
+    # One node a variable, since nodes cost time at every start. A sum is not
+    # finite if one of its terms is not.
+    axes = [tf.constant(np.arange(ndims)) for ndims in range(_MAX_NDIMS)]
+    self._sums = {
+      v.op.name: tf.reduce_sum(v, axes[v.shape.ndims])
       for v in tf.global_variables()
       if v.dtype.base_dtype.is_floating
     }
@@ -156,8 +160,8 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
   def before_save(self, session, global_step_value):
     if global_step_value == 0:
       return
-    finite = session.run(self._is_finite)
-    bad = sorted(name for name, value in finite.items() if not value)
+    sums = session.run(self._sums)
+    bad = sorted(name for name, value in sums.items() if not np.isfinite(value))
     if bad:
       raise BlowUpError(
         'The weights are not finite after step {}: {} variables, for example '

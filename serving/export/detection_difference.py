@@ -7,6 +7,8 @@ import numpy as np
 from serving.predictors import predictor
 
 _Detections = predictor.ImageDetections
+# Share of an image's pixels.
+_SPECK = 0.01
 
 
 class Difference(NamedTuple):
@@ -20,7 +22,8 @@ class Difference(NamedTuple):
     score_error: largest difference of the scores in a pair.
     mean_score_error: mean of these differences.
     mask_error: largest of a pair: mean difference of their masks, which are
-      probabilities; None without masks.
+      probabilities; or share of the pixels of an image whose classes differ.
+      None without masks and class maps.
   """
 
   num_compared: int
@@ -57,6 +60,11 @@ def compare(
   num_alone = 0
   box_errors, score_errors, mask_errors = [], [], []
   for a, b, scale in zip(expected, found, scales):
+    if a.class_map is not None:
+      # The map is what is compared.
+      mask_errors.append(np.mean(a.class_map != b.class_map))
+      score_errors.append(_score_error(a, b))
+      continue
     pairs = _pairs(a, b, least_iou)
     for i, j in pairs:
       if a.boxes is not None:
@@ -78,6 +86,16 @@ def compare(
     mean_score_error=float(np.mean(score_errors or [0.0])),
     mask_error=float(max(mask_errors)) if mask_errors else None,
   )
+
+
+def _score_error(a: _Detections, b: _Detections) -> float:
+  """Largest difference of the scores of classes that are more than specks."""
+  errors = [0.0]
+  for class_id in np.intersect1d(a.classes, b.classes):
+    if min(np.mean(x.class_map == class_id) for x in (a, b)) > _SPECK:
+      scores = [x.scores[x.classes == class_id][0] for x in (a, b)]
+      errors.append(abs(scores[0] - scores[1]))
+  return max(errors)
 
 
 def _lowest_score(detections: _Detections, settings: Any) -> float:

@@ -69,10 +69,10 @@ class ExportRequest(NamedTuple):
         'freeze: true is not possible with use_tpu: true, whose two graphs '
         'share their variables. Leave one of them out.'
       )
-    if not _SIGNATURE_KEY.fullmatch(options.input_name):
+    name = options.input_name
+    if name is not None and not _SIGNATURE_KEY.fullmatch(name):
       raise errors.ConfigError(
-        f'input_name: {options.input_name!r} has to be of letters, digits, '
-        'and _ . / -.'
+        f'input_name: {name!r} has to be of letters, digits, and _ . / -.'
       )
     for name, format_name in _FORMAT_OF_OPTION.items():
       if format_name not in formats:

@@ -59,5 +59,8 @@ def freeze(served: serving_graph.ServingGraph, checkpoint: str) -> FrozenModel:
   functions = graph_def.library
   graph_def = tf.graph_util.remove_training_nodes(graph_def, kept)
   graph_def.library.CopyFrom(functions)
+  # A node that is to be where a removed one was would bring that back.
+  for node in graph_def.node:
+    node.attr.pop('_class', None)
   graph_def = tf.graph_util.extract_sub_graph(graph_def, kept)
   return FrozenModel(graph_def, inputs, outputs)

@@ -1,12 +1,12 @@
 """Graph of a served model, from placeholder to outputs."""
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 from configs import params_dict
+from modeling import base_model, factory, served_output, weight_averages
 from modeling import checkpoint as checkpoint_lib
-from modeling import factory, served_output, weight_averages
 from ops import preprocess_ops
 from serving import contract, export_options
 from serving.graph import serving_inputs, signature, tpu_graph
@@ -21,7 +21,7 @@ class ServingGraph(NamedTuple):
 
   Attributes:
     graph: holds nothing else.
-    inputs: placeholders by signature key.
+    inputs: placeholders by signature key, that of the images first.
     outputs: tensors by signature key.
     kinds: of the outputs, see `served_output`.
     images: float32 [batch, height, width, 3], what the network gets.
@@ -114,13 +114,27 @@ def build(
     if on_tpu:
       network = tpu_graph.on_tpu(network, further=[FLAT_FEATURES])
     served = network(images, image_info)
-    known = dict(model.served_outputs)
+    known = {**served_output.OF_EVERY_MODEL, **model.served_outputs}
+    fed = {options.input_name or 'input': inputs.placeholder}
+    if inputs.placeholder.dtype == tf.string and model.encoded_outputs:
+      known.update(model.encoded_outputs)
+      further = _further_inputs(model, options.batch_size)
+      fed = {options.input_name or model.encoded_input: inputs.placeholder}
+      fed.update(further)
+      outputs = model.encode(
+        served,
+        image_info,
+        images.shape.as_list()[1:3],
+        {k: _of_each_image(v, images) for k, v in further.items()},
+      )
+      served = signature.named_outputs(
+        outputs, image_info, model.encoded_outputs, options
+      )
     if options.output_image_info:
-      known.update(served_output.OF_EVERY_MODEL)
       served['image_info'] = tf.identity(image_info, known['image_info'].node)
   return ServingGraph(
     graph=graph,
-    inputs={options.input_name: inputs.placeholder},
+    inputs=fed,
     outputs=served,
     kinds={key: known[key].kind for key in served},
     images=images,
@@ -128,6 +142,22 @@ def build(
     image_fit=model.image_fit,
     use_averages=params.eval.use_ema,
   )
+
+
+def _further_inputs(
+  model: base_model.Model, batch_size: Optional[int]
+) -> Dict[str, tf.Tensor]:
+  return {
+    key: tf.placeholder_with_default(
+      tf.constant(given.default), [1 if batch_size == 1 else None], given.node
+    )
+    for key, given in model.further_inputs.items()
+  }
+
+
+def _of_each_image(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+  """[batch] of values for each image, or of one for all."""
+  return tf.tile(values, [tf.shape(images)[0] // tf.size(values)])
 
 
 def _spec(key: str, tensor: tf.Tensor, kind: str = '') -> contract.TensorSpec:

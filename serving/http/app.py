@@ -1,6 +1,7 @@
 """HTTP application: TensorFlow Serving's REST API, and a page."""
 
 import asyncio
+import base64
 import contextlib
 import html
 import os
@@ -264,7 +265,9 @@ def picture_json(
   to two decimals; [] if the class is that of the whole image), `class`, `name`,
   `score` (to four) and `color` (of CSS). With masks also `mask`: a list of
   polygons [x0, y0, x1, y1, ...] in pixels, within a pixel, or COCO's compressed
-  run lengths.
+  run lengths. Of the pixels of a class there are run lengths alone, and beside
+  `detections` stands `class_map`: a PNG of the picture's size in base64, whose
+  indices are classes; 0, the background, is transparent.
   """
   height, width = image.shape[:2]
   detections = detections.clipped_to(height, width)
@@ -278,16 +281,19 @@ def picture_json(
     }
     for class_id, score, box in detections.rows()
   ]
-  if detections.masks is not None and masks != 'none':
+  found = {'width': width, 'height': height, 'detections': rows}
+  forms = None
+  if masks == 'rle':
+    forms = detections.run_lengths(height, width)
+  elif masks != 'none' and detections.masks is not None:
     pasted = detections.pasted_masks(height, width)
-    forms = (
-      mask_utils.encode_windows(pasted, height, width)
-      if masks == 'rle'
-      else map(mask_utils.window_polygons, pasted)
-    )
-    for row, mask in zip(rows, forms):
-      row['mask'] = mask
-  return {'width': width, 'height': height, 'detections': rows}
+    forms = map(mask_utils.window_polygons, pasted)
+  for row, mask in zip(rows, forms or ()):
+    row['mask'] = mask
+  if masks != 'none' and detections.class_map is not None:
+    png = drawing.class_map_png(detections.class_map, is_overlay=True)
+    found['class_map'] = base64.b64encode(png).decode('ascii')
+  return found
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def parse(
 
   Args:
     body: JSON.
-    spec: of the model's only input, its shape with the batch dimension.
+    spec: of the model's images, its shape with the batch dimension.
     max_body: bytes of the largest body; what is built of one may take 8 times
       as much memory, and as much where examples are strings.
 
@@ -103,17 +103,25 @@ def format_answer(
   """Writes the answer; results by signature key, one each example."""
   if is_by_row:
     rows = [
-      _without_lone_name({key: row[key].tolist() for key in row})
+      _without_lone_name({key: _plain(key, row[key]) for key in row})
       for row in results
     ]
     answer = {'predictions': rows}
   else:
     columns = {
-      key: np.stack([row[key] for row in results]).tolist()
-      for key in results[0]
+      key: [_plain(key, row[key]) for row in results] for key in results[0]
     }
     answer = {'outputs': _without_lone_name(columns)}
   return json.dumps(answer, separators=(',', ':')).encode('utf-8')
+
+
+def _plain(key: str, value: Any) -> Any:
+  """An output as JSON has it; bytes by the rule of TensorFlow Serving."""
+  if not isinstance(value, bytes):
+    return value.tolist()
+  if key.endswith('_bytes'):
+    return {_B64: base64.b64encode(value).decode('ascii')}
+  return value.decode('utf-8')
 
 
 def _check_memory(body: bytes, limit: int) -> None:

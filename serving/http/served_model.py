@@ -90,7 +90,7 @@ class ServedModel:
   Attributes:
     contract: of the export.
     artefact: what is run, as clients see it.
-    input: its only input.
+    input: that of the images; what may be fed besides keeps its default.
     signature: the SignatureDef as JSON, as TensorFlow Serving shows it.
     predictor: the same model, of images.
 
@@ -119,7 +119,7 @@ class ServedModel:
       self.artefact, self._run = encoded_inputs.added(
         self.contract, self.artefact, self._run
       )
-    (self.input,) = self.artefact.inputs
+    self.input = self.artefact.inputs[0]
     self.signature = _signature(self.artefact)
 
   def warm_up(self) -> None:

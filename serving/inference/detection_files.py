@@ -30,8 +30,7 @@ class CocoJsonWriter(writers.TextWriter):
     self._num_detections = 0
 
   def add(self, result: pipeline.Result) -> None:
-    masks = result.pasted_masks()
-    rles = masks and mask_utils.encode_windows(masks, *result.pixels.shape[:2])
+    rles = result.detections.run_lengths(*result.pixels.shape[:2])
     for row, (class_id, score, box) in enumerate(result.detections.rows()):
       detection: Dict[str, Any] = {
         'image_id': result.image_id,

@@ -1,11 +1,13 @@
 """Page with all images and their detections."""
 
+import base64
 import os
 import secrets
 import tempfile
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import jinja2
+import numpy as np
 from PIL import Image
 
 from serving.inference import pipeline, writers
@@ -60,6 +62,11 @@ class HtmlWriter(writers.TextWriter):
       return
     height, width = result.pixels.shape[:2]
     masks = result.pasted_masks()
+    class_map = result.detections.class_map
+    if class_map is not None:
+      class_map = Image.fromarray(class_map)
+      class_map.thumbnail((_LARGE, _LARGE), Image.NEAREST)
+      class_map = np.asarray(class_map)
     detections, outlines = [], []
     # Scores are exact, so that the page counts what the table holds.
     for row, (class_id, score, box) in enumerate(result.detections.rows()):
@@ -70,6 +77,14 @@ class HtmlWriter(writers.TextWriter):
           color = _hex(drawing.mask_color(class_id, row))
           outlines.append(
             [color, drawing.svg_path(mask_utils.window_polygons(masks[row]))]
+          )
+        elif class_map is not None:
+          outlines.append(
+            [
+              _hex(drawing.class_color(class_id)),
+              '',
+              _layer(class_map, class_id),
+            ]
           )
     large = Image.fromarray(result.pixels)
     large.thumbnail((_LARGE, _LARGE))
@@ -139,6 +154,13 @@ class HtmlWriter(writers.TextWriter):
     self._pictures.seek(0)
     for line in self._pictures:
       yield line.rstrip('\n')
+
+
+def _layer(class_map: np.ndarray, class_id: int) -> str:
+  """The pixels of a class as an image that a page lays over a picture."""
+  of_class = np.where(class_map == class_id, class_map, np.uint8(0))
+  png = drawing.class_map_png(of_class, is_overlay=True)
+  return 'data:image/png;base64,' + base64.b64encode(png).decode('ascii')
 
 
 def _common_folder(names: List[str]) -> str:

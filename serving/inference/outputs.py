@@ -14,6 +14,8 @@ from serving.inference import (
 from utils import errors
 from utils import label_map as label_map_lib
 
+_FOLDERS = ('output_dir', 'output_class_maps')
+
 
 def check(paths: Dict[str, str], files: Sequence[str], *inputs: str) -> None:
   """Finds outputs that cannot be written, before work begins.
@@ -51,14 +53,13 @@ def check(paths: Dict[str, str], files: Sequence[str], *inputs: str) -> None:
       raise errors.ConfigError(
         f'--{flag}={path} would replace a file that is read.'
       )
-    if flag != 'output_dir' and os.path.isdir(path):
+    if flag not in _FOLDERS and os.path.isdir(path):
       raise errors.ConfigError(f'--{flag}={path} is a folder.')
-  folder = os.path.realpath(paths['output_dir'] or os.curdir)
-  if paths['output_dir'] and folder in {os.path.dirname(path) for path in read}:
-    raise errors.ConfigError(
-      '--output_dir={} holds files that are read, which pictures of the same '
-      'name would replace. Give another folder.'.format(paths['output_dir'])
-    )
+    if flag in _FOLDERS and place in {os.path.dirname(each) for each in read}:
+      raise errors.ConfigError(
+        f'--{flag}={path} holds files that are read, which pictures of the '
+        'same name would replace. Give another folder.'
+      )
   if paths['output_video']:
     _check_video(paths['output_video'], files)
 
@@ -94,8 +95,8 @@ def make_writers(
   """Returns a writer for each path that is not ''.
 
   Args:
-    paths: by `output_json`, `output_csv`, `output_dir`, `output_video` and
-      `output_html`, which `check` has found to be right.
+    paths: by `output_json`, `output_csv`, `output_dir`, `output_class_maps`,
+      `output_video` and `output_html`, which `check` has found to be right.
     files: what will be read.
     ids: gives the results their ids; needed for `output_json`.
     label_map: class names by id, if known.
@@ -116,6 +117,7 @@ def make_writers(
       path, label_map, min_score
     ),
     'output_dir': lambda path: pictures.PictureWriter(path, how),
+    'output_class_maps': pictures.ClassMapWriter,
     'output_video': lambda path: pictures.VideoWriter(
       path, sources.frames_per_second(files[0]), how
     ),

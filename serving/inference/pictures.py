@@ -1,5 +1,6 @@
-"""Images and videos with boxes drawn on them."""
+"""Images and videos with boxes drawn on them, and class maps."""
 
+import abc
 import os
 import re
 from typing import Optional, Set
@@ -9,7 +10,7 @@ import numpy as np
 
 from dataloader import image_reader
 from serving.inference import pipeline, writers
-from utils import errors, files
+from utils import drawing, errors, files
 
 # OpenCV's builds hold no encoder of H.264.
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
@@ -18,28 +19,33 @@ _JPEG_QUALITY = 90
 _NOT_FILE_NAME = re.compile(r'[^\w.-]+')
 
 
-class PictureWriter(writers.Writer):
-  """A folder with a JPEG for each image, boxes drawn on it.
+class _FolderWriter(writers.Writer):
+  """A folder with a file for each image.
 
-  Each picture appears when it is whole. A file of the same name is replaced.
+  Each file appears when it is whole. One of the same name is replaced.
 
   Args:
     directory: made if needed.
-    how: draws the boxes.
   """
 
-  def __init__(self, directory: str, how: writers.Drawing):
+  ending = ''
+
+  def __init__(self, directory: str):
     with writers.explaining(directory):
       os.makedirs(directory, exist_ok=True)
     self._directory = directory
-    self._how = how
     self._names: Set[str] = set()
+
+  @abc.abstractmethod
+  def _encoded(self, result: pipeline.Result) -> bytes:
+    """Content of the file of an image."""
 
   def add(self, result: pipeline.Result) -> None:
     path = os.path.join(self._directory, self._file_name(result.name))
     with writers.explaining(path):
-      with files.Unfinished(path) as temporary:
-        self._how.draw(result).save(temporary, 'JPEG', quality=_JPEG_QUALITY)
+      content = self._encoded(result)
+      with files.Unfinished(path) as temporary, open(temporary, 'wb') as target:
+        target.write(content)
 
   def _file_name(self, name: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(name))
@@ -51,7 +57,7 @@ class PictureWriter(writers.Writer):
       count += 1
       unique = f'{stem}-{count}'
     self._names.add(unique)
-    return unique + '.jpg'
+    return unique + self.ending
 
   def close(self) -> str:
     return f"'{self._directory}': {len(self._names):,} pictures."
@@ -59,6 +65,38 @@ class PictureWriter(writers.Writer):
   def discard(self) -> None:
     # The pictures are whole, each by itself.
     return
+
+
+class PictureWriter(_FolderWriter):
+  """A folder with a JPEG for each image, what was found drawn on it.
+
+  Args:
+    directory: made if needed.
+    how: draws it.
+  """
+
+  ending = '.jpg'
+
+  def __init__(self, directory: str, how: writers.Drawing):
+    super().__init__(directory)
+    self._how = how
+
+  def _encoded(self, result: pipeline.Result) -> bytes:
+    return drawing.encoded_jpeg(self._how.draw(result), _JPEG_QUALITY)
+
+
+class ClassMapWriter(_FolderWriter):
+  """A folder with a PNG for each image, whose indices are classes of pixels."""
+
+  ending = '.png'
+
+  def _encoded(self, result: pipeline.Result) -> bytes:
+    if result.detections.class_map is None:
+      raise errors.UserError(
+        f'--output_class_maps={self._directory}: the model finds objects or '
+        'classes of images, not of pixels. Leave it out.'
+      )
+    return drawing.class_map_png(result.detections.class_map)
 
 
 class VideoWriter(writers.Writer):

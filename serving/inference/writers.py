@@ -68,7 +68,12 @@ class Drawing(NamedTuple):
   min_score: float
 
   def draw(self, result: pipeline.Result) -> Image.Image:
-    """Returns the image with boxes and masks on it."""
+    """Returns the image with boxes, masks or classes of pixels on it."""
+    class_map = result.detections.class_map
+    if class_map is not None:
+      return drawing.draw_class_map(
+        Image.fromarray(result.pixels), class_map, self.label_map
+      )
     found = result.detections.taken(slice(self.max_boxes))
     return drawing.draw_detections(
       result.pixels,

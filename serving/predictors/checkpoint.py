@@ -73,7 +73,10 @@ class CheckpointPredictor(predictor.Predictor):
     kinds = self._graph.kinds
     return [
       predictor.detections_of_image(
-        {kinds[key]: values[row] for key, values in outputs.items()}, info[2]
+        {kinds[key]: values[row] for key, values in outputs.items()},
+        info[2],
+        info,
+        self._graph.images.shape.as_list()[1:3],
       )
       for row, info in enumerate(infos)
     ]

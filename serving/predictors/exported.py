@@ -22,12 +22,12 @@ class _Fed(NamedTuple):
     value: element of the batch.
     scale: [2], (y, x): boxes of the model divided by it are pixels of the
       image.
-    pixel_scale: [2], likewise for pixels of the model's image.
+    image_info: float32 [4, 2], how the image is resized.
   """
 
   value: Any
   scale: np.ndarray
-  pixel_scale: np.ndarray
+  image_info: np.ndarray
 
 
 class ExportedPredictor(predictor.Predictor):
@@ -47,10 +47,11 @@ class ExportedPredictor(predictor.Predictor):
     artefact: contract_lib.Artefact,
     run: Optional[runtimes.Run] = None,
   ):
-    (placeholder,) = artefact.inputs
+    placeholder = artefact.inputs[0]
     super().__init__(
       contract.image_size, placeholder.shape[0], _label_map(export_dir)
     )
+    self._padded_size = contract.padded_size
     self._feed = _feed_of(contract, artefact)
     self._run = run or runtimes.load(export_dir, artefact)
     self._by_kind = artefact.by_kind
@@ -69,7 +70,8 @@ class ExportedPredictor(predictor.Predictor):
       predictor.detections_of_image(
         {kind: values[row] for kind, values in outputs.items()},
         of_image.scale,
-        of_image.pixel_scale,
+        of_image.image_info,
+        self._padded_size,
       )
       for row, of_image in enumerate(fed)
     ]
@@ -127,13 +129,12 @@ def _feed_of(
 
   def feed_encoded(image):
     # The model resizes. Its shares of the original image are made pixels of it.
-    scale = pixel_scale = preprocessor.image_info(image)[2]
-    if is_normalized:
-      scale = 1 / np.float32(image.shape[:2])
+    info = preprocessor.image_info(image)
+    scale = 1 / np.float32(image.shape[:2]) if is_normalized else info[2]
     value = _lossless(image)
-    if input_type == 'tf_example':
-      value = to_example(value)
-    return _Fed(value, scale, pixel_scale)
+    return _Fed(
+      to_example(value) if input_type == 'tf_example' else value, scale, info
+    )
 
   def feed_pixels(image):
     pixels, info = preprocessor.prepare(image)
@@ -141,7 +142,7 @@ def _feed_of(
       pixels = preprocessing.to_pixels(pixels)
     # To the model, what it is fed is the original image.
     scale = info[2] / (padded_size if is_normalized else 1)
-    return _Fed(pixels, scale, info[2])
+    return _Fed(pixels, scale, info)
 
   return feed_encoded if artefact.inputs[0].dtype == 'string' else feed_pixels
 

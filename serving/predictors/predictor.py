@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluation import batches
 from modeling import served_output
-from serving.predictors import preprocessing
+from serving.predictors import class_map, preprocessing
 from utils import mask_utils
 
 # Of a model that takes any batch, so that memory stays bounded.
@@ -26,6 +26,9 @@ class ImageDetections(NamedTuple):
     masks: float32 [n, h, w], probabilities within `mask_boxes`; None without.
     mask_boxes: as `boxes`, of which `clipped_to` cuts nothing off; None without
       masks.
+    class_map: uint8 [height, width], the class of each pixel of the image, 0
+      for none, of a model that tells; then classes are those that occur, and
+      scores the means of their pixels.
   """
 
   boxes: Optional[np.ndarray]
@@ -33,6 +36,7 @@ class ImageDetections(NamedTuple):
   scores: np.ndarray
   masks: Optional[np.ndarray] = None
   mask_boxes: Optional[np.ndarray] = None
+  class_map: Optional[np.ndarray] = None
 
   def pasted_masks(
     self, height: int, width: int
@@ -42,6 +46,17 @@ class ImageDetections(NamedTuple):
       return None
     boxes = batches.to_coco_boxes(self.mask_boxes)
     return mask_utils.paste_windows(self.masks, boxes, height, width)
+
+  def run_lengths(
+    self, height: int, width: int
+  ) -> Optional[List[mask_utils.Rle]]:
+    """Returns masks, or the pixels of each class, as COCO's run lengths."""
+    if self.class_map is not None:
+      return [
+        mask_utils.encode_as_text(self.class_map == i) for i in self.classes
+      ]
+    masks = self.pasted_masks(height, width)
+    return masks and mask_utils.encode_windows(masks, height, width)
 
   def rows(self) -> List[Tuple[int, float, List[float]]]:
     """Returns (class, score, box) of each; the box is [] without boxes."""
@@ -69,15 +84,15 @@ class ImageDetections(NamedTuple):
 
   def taken(self, rows: Any) -> 'ImageDetections':
     """Returns those of an index, a slice or a mask."""
-    return ImageDetections(
-      *(None if values is None else values[rows] for values in self)
-    )
+    of_rows = (None if values is None else values[rows] for values in self[:-1])
+    return ImageDetections(*of_rows, self.class_map)
 
 
 def detections_of_image(
   outputs: Dict[str, np.ndarray],
   scale: np.ndarray,
-  pixel_scale: Optional[np.ndarray] = None,
+  image_info: np.ndarray,
+  padded_size: Sequence[int],
 ) -> ImageDetections:
   """Takes what was found in one image out of a model's outputs.
 
@@ -85,8 +100,18 @@ def detections_of_image(
     outputs: by their kinds, see `served_output`; without the batch dimension.
     scale: [2], (y, x) by which boxes are divided to get pixels of the original
       image.
-    pixel_scale: [2], by which pixels of the model's image are; None: as boxes.
+    image_info: float32 [4, 2], how the image was resized.
+    padded_size: (height, width) of the network's image.
   """
+  if served_output.LOGITS in outputs:
+    return _of_class_map(
+      *class_map.of_logits(
+        outputs[served_output.LOGITS], image_info, padded_size
+      )
+    )
+  if served_output.CLASS_MAPS in outputs:
+    kinds = served_output.CLASS_MAPS, served_output.CLASS_MAP_SCORES
+    return _of_class_map(*(class_map.decoded(outputs[kind]) for kind in kinds))
   if served_output.PROBABILITIES in outputs:
     scores = outputs[served_output.PROBABILITIES].astype(np.float32)
     top = np.argsort(-scores, kind='stable')[: served_output.NUM_TOP_CLASSES]
@@ -99,15 +124,22 @@ def detections_of_image(
   mask_boxes = boxes
   if served_output.MASK_BOXES in outputs:
     mask_boxes = outputs[served_output.MASK_BOXES][:count]
-    mask_boxes = mask_boxes / np.tile(
-      scale if pixel_scale is None else pixel_scale, 2
-    ).astype(np.float32)
+    mask_boxes = mask_boxes / np.tile(image_info[2], 2)
   return ImageDetections(
     boxes,
     np.rint(outputs[served_output.CLASSES][:count]).astype(np.int32),
     outputs[served_output.SCORES][:count].astype(np.float32),
     None if masks is None else masks[:count],
     None if masks is None else mask_boxes,
+  )
+
+
+def _of_class_map(classes: np.ndarray, scores: np.ndarray) -> ImageDetections:
+  present = np.setdiff1d(classes, [0])
+  means = np.float32([scores[classes == i].mean() / 255 for i in present])
+  order = np.argsort(-means, kind='stable')
+  return ImageDetections(
+    None, present[order].astype(np.int32), means[order], class_map=classes
   )
 
 

@@ -76,7 +76,7 @@ def _frozen_graph(path: str, artefact: contract_lib.Artefact) -> Run:
 
 
 def _session_run(session: tf.Session, artefact: contract_lib.Artefact) -> Run:
-  (placeholder,) = artefact.inputs
+  placeholder = artefact.inputs[0]
   # Prepared once; also safe to be called from several threads.
   return session.make_callable(
     {spec.key: spec.name for spec in artefact.outputs}, [placeholder.name]

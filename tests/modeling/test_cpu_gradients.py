@@ -87,3 +87,19 @@ def test_batch_norm_of_small_maps_keeps_the_library():
     tf.gradients(outputs, images)
     kinds = {op.type for op in tf.get_default_graph().get_operations()}
   assert 'FusedBatchNormGradV3' in kinds
+
+
+def test_constants_that_a_loop_asked_for_first_serve_outside():
+  def gradient():
+    images, kernel = tf.ones([1, 4, 4, 1]), tf.ones([3, 3, 1, 1])
+    with cpu_gradients.fast_gradients(True):
+      outputs = tf.nn.conv2d(images, kernel, strides=1, padding='SAME')
+    return tf.gradients(outputs, kernel)[0][1, 1, 0, 0]
+
+  with tf.Graph().as_default(), tf.Session() as session:
+    sums = tf.while_loop(
+      lambda i, total: i < 2,
+      lambda i, total: (i + 1, total + gradient()),
+      (0, 0.0),
+    )
+    assert session.run([sums[1], gradient()]) == [32.0, 16.0]

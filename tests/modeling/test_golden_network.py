@@ -109,6 +109,22 @@ CASES += [
     1,
     marks=pytest.mark.slow,
   ),
+  (
+    'segmentation_r18_aspp_fusion',
+    {
+      'type': 'segmentation',
+      'architecture': {
+        'num_classes': 5,
+        'max_level': 6,
+        'use_aspp': True,
+        'use_pyramid_fusion': True,
+      },
+      'resnet': {'resnet_depth': 18},
+      'segmentation_head': {'upsample_factor': 2, 'upsample_num_filters': 24},
+    },
+    (128, 192),
+    1,
+  ),
 ]
 _OUTPUTS = ('cls_outputs', 'box_outputs', 'logits')
 _SAMPLE = 20000

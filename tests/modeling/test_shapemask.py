@@ -211,8 +211,8 @@ def test_priors_that_do_not_fit_are_refused(tmp_path, priors, words):
 
 
 def test_priors_that_fit(tmp_path):
-  path = str(tmp_path / 'made' / 'priors.npy')
-  shape_priors.write(path, np.full([1, 3, 8, 8], 0.5))
+  path = str(tmp_path / 'priors.npy')
+  np.save(path, np.full([1, 3, 8, 8], 0.5))
   assert shape_priors.read(path, 1).dtype == np.float32
   head = {'shape_prior_path': path, 'use_category_for_mask': False}
   factory.model_generator(_params({'shapemask_head': head}))

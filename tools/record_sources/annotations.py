@@ -49,6 +49,8 @@ class AnnotatedImage(NamedTuple):
   other_paths: Sequence[str] = ()  # where it may be if not at `path`
   class_name: Optional[str] = None  # of the whole image, where that has one
   is_normalized: bool = False  # boxes are shares of the sides of the image
+  label_path: str = ''  # of the label map, where that is what there is
+  class_names: Sequence[str] = ()  # of the pixels of that
 
 
 class AnnotatedSet(NamedTuple):

@@ -46,8 +46,9 @@ def convert(
   Raises:
     errors.DataError: there is nothing to write, or it would replace something.
   """
+  kind = kind or detection_records.DetectionRecords()
   names = next(iter(splits.values())).label_map
-  _check_something(splits, names, report)
+  _check_something(splits, names, report, kind.least_id)
   try:
     tf.io.gfile.makedirs(output_dir)
   except tf.errors.OpError as error:
@@ -80,7 +81,7 @@ def convert(
         os.path.join(hidden, name),
         num_shards,
         own_report,
-        kind or detection_records.DetectionRecords(),
+        kind,
       )
       report.extend(own_report)
       _write_contents(os.path.join(hidden, name), own, own_report)
@@ -97,12 +98,13 @@ def _check_something(
   splits: Dict[str, annotations.AnnotatedSet],
   names: Dict[int, str],
   report: report_lib.Report,
+  least_id: int,
 ) -> None:
   if not any(part.images for part in splits.values()):
     raise errors.DataError(
       'There is no image that can be used. ' + report.summary()
     )
-  if min(names, default=0) < 1:
+  if not names or min(names) < least_id:
     raise errors.DataError(
       f'The classes are {errors.shown(names)}: there has to be one, and ids '
       'start at 1, since 0 is the background: add one to each of --label_map.'

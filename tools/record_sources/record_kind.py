@@ -30,10 +30,12 @@ class RecordKind(abc.ABC):
   Attributes:
     counted: what the annotations of the COCO json are: boxes or images.
     nothing: why there may be no record, for a message.
+    least_id: of a class.
   """
 
   counted = 'boxes'
   nothing = 'None of the images can be used.'
+  least_id = 1
 
   def in_order(
     self, annotated: List[annotations.AnnotatedImage]

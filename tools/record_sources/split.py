@@ -49,7 +49,11 @@ def split(
     known.intersection(
       name
       for image in by_path[path]
-      for name in (image.class_name, *(box.class_name for box in image.boxes))
+      for name in (
+        image.class_name,
+        *image.class_names,
+        *(box.class_name for box in image.boxes),
+      )
     )
     for path in paths
   ]

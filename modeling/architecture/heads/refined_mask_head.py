@@ -18,7 +18,6 @@ class RefinedMaskHead:
     num_masks: number of classes, or 1 for one mask that stands for all.
     layers: batch norm and activation.
     num_convs: convolutions before the prediction.
-    num_filters: channels of the features.
     upsample_factor: cells of the result in one of the features.
     subtracts_instance: whether the features' mean over the cells that are
       above 0.5 in the mask is taken off them.
@@ -30,7 +29,6 @@ class RefinedMaskHead:
     num_masks: int,
     layers: layer_kit.LayerKit,
     num_convs: int = 4,
-    num_filters: int = 128,
     upsample_factor: int = 1,
     subtracts_instance: bool = False,
   ):
@@ -38,7 +36,6 @@ class RefinedMaskHead:
     self._num_masks = num_masks
     self._layers = layers
     self._num_convs = num_convs
-    self._num_filters = num_filters
     self._upsample_factor = upsample_factor
     self._subtracts_instance = subtracts_instance
 
@@ -63,7 +60,7 @@ class RefinedMaskHead:
     with tf.variable_scope(self._scope):
       if self._subtracts_instance:
         features -= _mean_inside(features, masks)
-      features += tf.layers.dense(masks, self._num_filters)
+      features += tf.layers.dense(masks, filters)
       features = tf.reshape(features, [-1, size, size, filters])
       for i in range(self._num_convs):
         features = convolutions.conv2d(
@@ -98,27 +95,27 @@ class RefinedMaskHead:
     _, size, _, filters = features.shape.as_list()
     factor, dtype = self._upsample_factor, features.dtype
     if factor > 1:
-      with tf.variable_scope('conv2d_transpose'):
-        shape = [factor, factor, filters, filters]
-        up_kernel = tf.get_variable(
-          'kernel', shape, dtype, tf.glorot_uniform_initializer()
-        )
-        up_bias = tf.get_variable(
-          'bias', [filters], dtype, tf.zeros_initializer()
-        )
-    with tf.variable_scope('class-predict'):
-      kernel = tf.get_variable(
-        'kernel',
-        [1, 1, filters, self._num_masks],
+      up_kernel = tf.get_variable(
+        'conv2d_transpose/kernel',
+        [factor, factor, filters, filters],
         dtype,
-        tf.random_normal_initializer(stddev=0.01),
+        tf.glorot_uniform_initializer(),
       )
-      bias = tf.get_variable(
-        'bias',
-        [self._num_masks],
-        dtype,
-        tf.constant_initializer(-math.log((1 - _PRIOR) / _PRIOR)),
+      up_bias = tf.get_variable(
+        'conv2d_transpose/bias', [filters], dtype, tf.zeros_initializer()
       )
+    kernel = tf.get_variable(
+      'class-predict/kernel',
+      [1, 1, filters, self._num_masks],
+      dtype,
+      tf.random_normal_initializer(stddev=0.01),
+    )
+    bias = tf.get_variable(
+      'class-predict/bias',
+      [self._num_masks],
+      dtype,
+      tf.constant_initializer(-math.log((1 - _PRIOR) / _PRIOR)),
+    )
     rows = classes if self._num_masks > 1 else tf.zeros_like(classes)
     one_hot = tf.one_hot(tf.reshape(rows, [-1]), self._num_masks, dtype=dtype)
     kernel = tf.matmul(one_hot, kernel[0, 0], transpose_b=True)

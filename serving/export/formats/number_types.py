@@ -13,6 +13,7 @@ INT8_KINDS = (
   served_output.RAW_SCORES,
   served_output.RAW_ENCODED_BOXES,
   served_output.PROBABILITIES,
+  served_output.LOGITS,
 )
 
 
@@ -50,8 +51,9 @@ def check(
     )
   if not export_request.kinds.intersection(INT8_KINDS):
     raise errors.ConfigError(
-      f'{option}: int8 is for detectors in one stage and for classifiers; the '
-      f'model {export_request.params.type!r} is neither. Leave int8 out.'
+      f'{option}: int8 is for detectors in one stage, classifiers and class '
+      f'maps; the model {export_request.params.type!r} is none of them. Leave '
+      'int8 out.'
     )
   # Before the conversion takes its time.
   next(representative.images(export_request))

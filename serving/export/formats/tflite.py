@@ -31,11 +31,11 @@ TYPES = ('float32', 'float16', 'int8')
 def check(export_request: request.ExportRequest) -> None:
   """Raises ConfigError if a request cannot be carried out."""
   options, kinds = export_request.options, export_request.kinds
-  if served_output.PROBABILITIES not in kinds and not (
-    tensor_inputs.ends_raw(export_request)
-  ):
+  plain = {served_output.PROBABILITIES, served_output.LOGITS}
+  if not (kinds & plain or tensor_inputs.ends_raw(export_request)):
     raise errors.ConfigError(
-      'export_format: tflite carries raw boxes and scores, or probabilities; '
+      'export_format: tflite carries raw boxes and scores, probabilities, or '
+      'logits; '
       'the model {!r} puts out {}. Leave tflite out.'.format(
         export_request.params.type, ', '.join(sorted(kinds))
       )
