@@ -114,7 +114,8 @@ def accumulated_gradients(
   def outline(part):
     part_images, part_labels = part
     outputs = model.build_outputs(part_images, part_labels, mode_keys.TRAIN)
-    losses = model.normalized_losses(outputs, part_labels, tf.ones([]))
+    ones = tf.ones(normalizer.shape)
+    losses = model.normalized_losses(outputs, part_labels, ones)
     return losses, model.trainable_variables()
 
   losses, gradients = accumulation.sum_over_parts(
