@@ -62,6 +62,7 @@ def test_golden_network():
   assert {*model.served_outputs, *model.predicted} <= {*got, 'image_info'}
 
 
+@pytest.mark.slow
 def test_golden_training_outputs_and_losses():
   params = _params()
   with tf.Graph().as_default(), golden_numbers.make_session() as session:
