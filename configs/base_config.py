@@ -254,6 +254,7 @@ TRAIN = block(
     'regularization_variable_regex',
     '.*(kernel|weight):0$',
     'variables under weight decay',
+    TEXT,
     null=True,
   ),
   Key('l2_weight_decay', 1e-4, 'weight decay', FROM_0),

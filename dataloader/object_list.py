@@ -117,7 +117,11 @@ def unpack(packed: Dict[str, Any], batch_size: int) -> ObjectList:
 
 def keep(objects: ObjectList, mask: tf.Tensor) -> ObjectList:
   """Returns the objects where `mask`, bool [n], is true."""
-  indices = tf.where(mask)[:, 0]
+  return take(objects, tf.where(mask)[:, 0])
+
+
+def take(objects: ObjectList, indices: tf.Tensor) -> ObjectList:
+  """Returns the objects of `indices`, which leave them image after image."""
   kept = tf.nest.map_structure(
     lambda values: tf.gather(values, indices),
     objects._replace(num_objects=objects.image_indices),

@@ -31,6 +31,7 @@ def prepare(
   eval_samples: Optional[int] = None,
   regenerate_source_id: bool = False,
   include_mask: bool = False,
+  use_category: bool = True,
 ) -> str:
   """Puts the annotation file of an evaluation into the model directory.
 
@@ -44,6 +45,8 @@ def prepare(
     regenerate_source_id: whether image ids are hashes of the images rather
       than the stored ones; as the input of the evaluation has it.
     include_mask: whether objects need masks.
+    use_category: whether objects keep their classes; otherwise all are of
+      class 1, as a model predicts that learned no others.
 
   Returns:
     Path of the annotation file.
@@ -65,6 +68,10 @@ def prepare(
       len(content['annotations']),
       file_pattern,
     )
+  if not use_category:
+    for annotation in content['annotations']:
+      annotation['category_id'] = 1
+    content['categories'] = [{'id': 1, 'name': 'object'}]
   tf.io.gfile.makedirs(model_dir)
   files.write_json(path, content)
   return path

@@ -36,7 +36,7 @@ def read_detections(
   _check_fields('predictions', predictions, required)
   rows = _real_rows(predictions)
   image_ids = _image_ids(predictions, rows)
-  boxes = _as_float(predictions['detection_boxes'])[rows]
+  boxes = _boxes(predictions, 'detection_boxes', rows, need_rescale_bboxes)
   scores = np.asarray(predictions['detection_scores'], np.float32)[rows]
   classes = np.asarray(predictions['detection_classes'])[rows].astype(np.int64)
   for image_id, image_boxes, image_scores in zip(image_ids, boxes, scores):
@@ -45,9 +45,6 @@ def read_detections(
         f'Image {image_id}: detections hold numbers that are not finite, as a '
         'model gives whose training has diverged.'
       )
-  if need_rescale_bboxes:
-    info = np.asarray(predictions['image_info'])[rows]
-    boxes = boxes / np.tile(info[:, 2:3, :], [1, 1, 2]).astype(boxes.dtype)
   detections = np.zeros(classes.shape, entries.DTYPE)
   detections['image_id'] = np.reshape(image_ids, [-1, 1])
   detections['category_id'] = classes
@@ -61,13 +58,27 @@ def read_detections(
         [m and mask_utils.as_text(m) for m in masks[row]] for row in rows
       ]
     else:
-      masks = _paste_and_encode(predictions, rows, boxes)
+      mask_boxes = boxes
+      if 'detection_outer_boxes' in predictions:
+        mask_boxes = _boxes(
+          predictions, 'detection_outer_boxes', rows, need_rescale_bboxes
+        )
+      masks = _paste_and_encode(predictions, rows, mask_boxes)
     detections['segmentation'] = np.array(masks, object).reshape(classes.shape)
     exists = detections['segmentation'].astype(bool)
     detections['area'][exists] = mask_lib.area(
       detections['segmentation'][exists].tolist()
     )
   return image_ids, detections
+
+
+def _boxes(predictions, key, rows, need_rescale_bboxes) -> np.ndarray:
+  """Boxes of some images, rescaled where they need it."""
+  boxes = _as_float(predictions[key])[rows]
+  if not need_rescale_bboxes:
+    return boxes
+  info = np.asarray(predictions['image_info'])[rows]
+  return boxes / np.tile(info[:, 2:3, :], [1, 1, 2]).astype(boxes.dtype)
 
 
 def _paste_and_encode(predictions, rows, boxes) -> List[List[Any]]:

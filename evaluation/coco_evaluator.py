@@ -4,11 +4,11 @@ import collections
 import functools
 import json
 import logging
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Collection, Dict, List, Optional
 
 import numpy as np
 
-from configs import factory
+from configs import class_splits, factory
 from dataloader import record_contents
 from evaluation import annotation_file as annotation_file_lib
 from evaluation import (
@@ -56,6 +56,8 @@ class COCOEvaluator:
       `annotation_file`.
     requires_all_images: whether all images of `annotation_file` have to be
       evaluated.
+    mask_classes: those whose masks are scored, under names with `novel_mask_`
+      before instead; None for all.
 
   Attributes:
     class_scores: AP of each class in the last evaluation, named as with
@@ -75,6 +77,7 @@ class COCOEvaluator:
     backend: str = 'faster_coco_eval',
     label_map: Optional[Dict[int, str]] = None,
     requires_all_images: bool = False,
+    mask_classes: Optional[Collection[int]] = None,
   ):
     coco_metrics.BACKENDS.get(backend)
     self._include_mask = include_mask
@@ -83,6 +86,7 @@ class COCOEvaluator:
     self._backend = backend
     self._names = dict(label_map or {})
     self._requires_all_images = requires_all_images
+    self._mask_classes = mask_classes
     self.class_scores: Dict[str, np.float32] = {}
     self._annotation_file = annotation_file or None
     self._annotations: Optional[Dict[str, Any]] = None
@@ -119,10 +123,11 @@ class COCOEvaluator:
       predictions: source_id int [B], num_detections int [B], detection_boxes
         float [B, N, 4] (ymin, xmin, ymax, xmax in pixels), detection_classes
         int [B, N] and detection_scores float [B, N]. With masks also
-        detection_masks, float [B, N, h, w], probabilities within the boxes;
-        or, pasted already, nested lists [B][N] of COCO's compressed RLE in the
-        size of the original image, None where there is no mask. To rescale
-        boxes and to paste also image_info float [B, 4, 2], whose row 0 is the
+        detection_masks, float [B, N, h, w], probabilities within the boxes, or
+        within detection_outer_boxes, if given, in the frame of the boxes; or,
+        pasted already, nested lists [B][N] of COCO's compressed RLE in the size
+        of the original image, None where there is no mask. To rescale boxes and
+        to paste also image_info float [B, 4, 2], whose row 0 is the
         size of the original image and row 2 the scale (y, x). Optional
         is_padding bool [B]: rows to leave out.
       groundtruths: needed unless there is an annotation file, unused
@@ -204,6 +209,9 @@ class COCOEvaluator:
       iou_type,
       self._backend,
     )
+    if iou_type == 'segm' and self._mask_classes is not None:
+      result = coco_metrics.of_classes(result, self._mask_classes)
+      prefix = 'novel_' + prefix
     metrics = coco_metrics.coco_metrics(result)
     of_classes = coco_metrics.category_metrics(
       result, self._class_names(groundtruth)
@@ -318,6 +326,7 @@ def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
       eval_samples=settings.eval_samples,
       regenerate_source_id=parser.regenerate_source_id,
       include_mask=include_mask,
+      use_category=parser.get('use_category', True),
     )
   if settings.label_map_file:
     names = label_map_lib.read_label_map(settings.label_map_file)
@@ -329,6 +338,7 @@ def _from_params(params: Any, include_mask: bool) -> COCOEvaluator:
     backend=settings.backend,
     label_map=names,
     requires_all_images=bool(annotations) and not settings.eval_samples,
+    mask_classes=class_splits.SPLITS[settings.get('mask_eval_class', 'all')],
   )
 
 
@@ -360,18 +370,26 @@ def box_from_params(params: Any) -> COCOEvaluator:
   return _from_params(params, include_mask=False)
 
 
-@evaluator_registry.register_evaluator(
-  'box_and_mask',
-  (*_BOX_FIELDS, 'detection_masks'),
-  check=functools.partial(_check_groundtruth, include_mask=True),
-  contents=lambda params: (
-    None if _val_json_file(params.eval) else record_contents.OBJECTS_WITH_MASKS
-  ),
-  metrics=(
-    *coco_metrics.CATEGORY_METRICS,
-    *('mask_' + name for name in coco_metrics.CATEGORY_METRICS),
-  ),
-)
+def _register_masks(name: str, *prefixes: str) -> Callable[..., Any]:
+  return evaluator_registry.register_evaluator(
+    name,
+    (*_BOX_FIELDS, 'detection_masks'),
+    check=functools.partial(_check_groundtruth, include_mask=True),
+    contents=lambda params: (
+      None
+      if _val_json_file(params.eval)
+      else record_contents.OBJECTS_WITH_MASKS
+    ),
+    metrics=[
+      prefix + metric
+      for prefix in ('', 'mask_', *prefixes)
+      for metric in coco_metrics.CATEGORY_METRICS
+    ],
+  )
+
+
+@_register_masks('shapemask_box_and_mask', 'novel_mask_')
+@_register_masks('box_and_mask')
 def box_and_mask_from_params(params: Any) -> COCOEvaluator:
   """The evaluator of boxes and instance masks."""
   return _from_params(params, include_mask=True)

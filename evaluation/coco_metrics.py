@@ -6,7 +6,7 @@ precision and recall; the metrics are means over parts of these arrays.
 
 import contextlib
 import io
-from typing import Any, Dict, Iterable, NamedTuple
+from typing import Any, Collection, Dict, Iterable, NamedTuple
 
 import faster_coco_eval
 import numpy as np
@@ -229,20 +229,26 @@ def category_metrics(
     number of objects by `CATEGORY_OBJECTS` followed by the class.
   """
   metrics = {}
-  for position, (category_id, count) in enumerate(result.num_objects.items()):
-    one_class = slice(position, position + 1)
-    of_class = coco_metrics(
-      MatchingResult(
-        result.precision[:, :, one_class],
-        result.recall[:, one_class],
-        {category_id: count},
-      )
-    )
+  for category_id, count in result.num_objects.items():
+    of_class = coco_metrics(of_classes(result, [category_id]))
     name = names.get(category_id, str(category_id))
     metrics[CATEGORY_OBJECTS + name] = np.float32(count)
     for metric, prefix in CATEGORY_METRICS.items():
       metrics[prefix + name] = of_class[metric]
   return metrics
+
+
+def of_classes(
+  result: MatchingResult, class_ids: Collection[int]
+) -> MatchingResult:
+  """Returns what a result says of some classes, as far as it has them."""
+  counts = result.num_objects
+  at = [i for i, class_id in enumerate(counts) if class_id in class_ids]
+  return MatchingResult(
+    result.precision[:, :, at],
+    result.recall[:, at],
+    {key: counts[key] for key in counts if key in class_ids},
+  )
 
 
 def _precision(result, iou_threshold=None, area='all') -> np.float32:

@@ -123,8 +123,10 @@ def check_settings(params: Any, evaluates: bool) -> None:
     evaluates: whether the run evaluates; if not, little of that matters.
   """
   evaluation.check_settings(params, evaluates)
+  # It misses the files that it needs.
+  model = model_factory.model_generator(params)
   num_parts = params.train.gradient_accumulation_steps
-  if num_parts > 1 and not model_factory.model_generator(params).losses_add_up:
+  if num_parts > 1 and not model.losses_add_up:
     raise errors.ConfigError(
       f'train.gradient_accumulation_steps: {num_parts} is not possible with '
       f"'{params.type}', whose losses do not add up over parts of a batch. "

@@ -156,11 +156,14 @@ def _detections(row: Dict[str, Any], height: int, width: int) -> Dict[str, Any]:
     scores = row['class_probabilities']
     best = int(np.argmax(scores))
     return {'boxes': None, 'classes': [best], 'scores': [scores[best]]}
-  boxes = row['detection_boxes'] / np.tile(row['image_info'][2], 2)
+  scale = np.tile(row['image_info'][2], 2)
+  boxes = row['detection_boxes'] / scale
   shown = {'boxes': boxes, 'classes': row['detection_classes']}
   shown['scores'] = row['detection_scores']
   shown['min_score'] = min(_MIN_SCORE, shown['scores'].max())
   if 'detection_masks' in row:
+    if 'detection_outer_boxes' in row:
+      boxes = row['detection_outer_boxes'] / scale
     shown['masks'] = mask_utils.paste_windows(
       row['detection_masks'], batches.to_coco_boxes(boxes), height, width
     )

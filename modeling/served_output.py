@@ -9,6 +9,9 @@ BOXES = 'boxes'  # [batch, n, 4], `[ymin, xmin, ymax, xmax]`, pixels
 CLASSES = 'classes'  # int32 [batch, n]
 SCORES = 'scores'  # [batch, n]
 MASKS = 'masks'  # [batch, n, height, width], within its box
+# [batch, n, 4], what masks cover instead of the boxes; always pixels of the
+# model's image
+MASK_BOXES = 'mask_boxes'
 PROBABILITIES = 'probabilities'  # [batch, classes], of the whole image
 LOGITS = 'logits'  # [batch, h, w, classes], of the cells of the padded image
 # Of models that are fed encoded images: PNGs [batch] of the original image's

@@ -42,6 +42,13 @@ def resize_and_crop_boxes(
   return tf.minimum(tf.maximum(boxes, 0.0), tf.tile(sizes - 1.0, [1, 2]))
 
 
+def scale_boxes(boxes: tf.Tensor, scale: float) -> tf.Tensor:
+  """Boxes [..., 4] of the same centres, with sides `scale` times as long."""
+  low, high = tf.split(boxes, 2, axis=-1)
+  centre, half = (low + high) / 2.0, (high - low) * (scale / 2.0)
+  return tf.concat([centre - half, centre + half], axis=-1)
+
+
 def is_not_empty(boxes: tf.Tensor) -> tf.Tensor:
   """bool [n]: whether height and width of boxes [n, 4] are above 0."""
   return tf.reduce_all(boxes[:, 2:] - boxes[:, :2] > 0.0, axis=1)

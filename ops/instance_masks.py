@@ -1,6 +1,7 @@
 """Instance masks in records: one PNG an object, decoded one at a time."""
 
 import multiprocessing
+from typing import List, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -23,8 +24,8 @@ def crop(
   pngs: tf.Tensor,
   boxes_normalized: tf.Tensor,
   image_sizes: tf.Tensor,
-  size: int,
-) -> tf.Tensor:
+  sizes: Sequence[int],
+) -> List[tf.Tensor]:
   """What masks are within boxes, bilinear between pixels.
 
   Whole masks are held only one at a time and thread: a hundred of an image of
@@ -34,11 +35,11 @@ def crop(
     pngs: string [n], see `decode`.
     boxes_normalized: float32 [n, 4], `[ymin, xmin, ymax, xmax]`.
     image_sizes: float32 [n, 2], (height, width) that the masks must have.
-    size: side of a crop.
+    sizes: sides of the crops; a mask is decoded once for all of them.
 
   Returns:
-    float32 [n, size, size] in [0, 1]; 0 beyond the mask. At run time,
-    InvalidArgumentError if a mask is not as large as its image.
+    For each size float32 [n, size, size] in [0, 1]; 0 beyond the mask. At run
+    time, InvalidArgumentError if a mask is not as large as its image.
   """
 
   def crop_one(inputs):
@@ -51,12 +52,17 @@ def crop(
     )
     with tf.control_dependencies([check]):
       mask = mask[tf.newaxis, :, :, tf.newaxis]
-    crops = tf.image.crop_and_resize(mask, box[tf.newaxis], [0], [size, size])
-    return tf.reshape(crops, [size, size])
+    return [
+      tf.reshape(
+        tf.image.crop_and_resize(mask, box[tf.newaxis], [0], [size, size]),
+        [size, size],
+      )
+      for size in sizes
+    ]
 
   return tf.map_fn(
     crop_one,
     (pngs, boxes_normalized, image_sizes),
-    dtype=tf.float32,
+    dtype=[tf.float32] * len(sizes),
     parallel_iterations=multiprocessing.cpu_count(),
   )

@@ -93,7 +93,11 @@ def multilevel_crop_and_resize(
 
 
 def crop_masks(
-  masks: tf.Tensor, mask_boxes: tf.Tensor, boxes: tf.Tensor, output_size: int
+  masks: tf.Tensor,
+  mask_boxes: tf.Tensor,
+  boxes: tf.Tensor,
+  output_size: int,
+  sample_offset: float = 0.5,
 ) -> tf.Tensor:
   """Crops each box out of the mask of another box.
 
@@ -105,6 +109,8 @@ def crop_masks(
       xmax]`.
     boxes: float32 [batch, n, 4], same frame.
     output_size: side of the output, cells.
+    sample_offset: where in a cell it is sampled; 0.5 is its centre, 0 its
+      begin.
 
   Returns:
     float32 [batch, n, output_size, output_size].
@@ -117,7 +123,13 @@ def crop_masks(
   begins = (boxes[..., :2] - mask_boxes[..., :2]) * scale + _MASK_MARGIN
   lengths = (boxes[..., 2:] - boxes[..., :2]) * scale
   y, x = (
-    _samples(begins[..., axis], lengths[..., axis], output_size, side - 1.0)
+    _samples(
+      begins[..., axis],
+      lengths[..., axis],
+      output_size,
+      side - 1.0,
+      sample_offset,
+    )
     for axis in (0, 1)
   )
   batch_size = masks.shape.as_list()[0] or tf.shape(masks)[0]
@@ -142,17 +154,22 @@ def _levels(boxes: tf.Tensor, min_level: int, max_level: int) -> tf.Tensor:
 
 
 def _samples(
-  begin: tf.Tensor, length: tf.Tensor, size: int, last: tf.Tensor
+  begin: tf.Tensor,
+  length: tf.Tensor,
+  size: int,
+  last: tf.Tensor,
+  offset: float = 0.5,
 ) -> _Samples:
-  """Centres of `size` parts of stretches.
+  """Points in each of `size` parts of stretches.
 
   Args:
     begin: float32 [...], in rows.
     length: float32 [...].
     size: how many.
     last: float32, the last row, broadcasts to [...].
+    offset: where in a part, as a share of it; 0.5 is its centre.
   """
-  part = np.arange(size, dtype=np.float32) + np.float32(0.5)
+  part = np.arange(size, dtype=np.float32) + np.float32(offset)
   position = begin[..., tf.newaxis] + part * length[..., tf.newaxis] / size
   last = tf.convert_to_tensor(last)[..., tf.newaxis] + tf.zeros_like(position)
   low = tf.minimum(tf.maximum(tf.floor(position), 0.0), last)

@@ -68,7 +68,10 @@ def write_data(directory, bad_record=None):
 
 
 def overrides(records, *changes):
-  """The tiny config for one file of records, as a nested dict."""
+  """The tiny config for one file of records, as a nested dict.
+
+  Changes are of blocks; None leaves one out.
+  """
   merged = json.loads(json.dumps(_SMALL))
   data = {
     'train': {'train_file_pattern': records},
@@ -78,6 +81,8 @@ def overrides(records, *changes):
     for block, values in change.items():
       if isinstance(values, dict):
         merged.setdefault(block, {}).update(values)
+      elif values is None:
+        del merged[block]
       else:
         merged[block] = values
   return merged

@@ -194,11 +194,11 @@ def _original(data: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
     kept = tf.logical_not(data['groundtruth_is_crowd'])
   masks = _no_masks()
   if parser.contents == record_contents.OBJECTS_WITH_MASKS:
-    masks = instance_masks.crop(
+    (masks,) = instance_masks.crop(
       tf.boolean_mask(data['groundtruth_instance_masks_png'], kept),
       tf.boolean_mask(data['groundtruth_boxes'], kept),
       tf.tile(size, [tf.math.count_nonzero(kept), 1]),
-      _MASK_SIZE,
+      [_MASK_SIZE],
     )
   return Picture(
     data['image'],

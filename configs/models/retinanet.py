@@ -25,7 +25,7 @@ _PARSER = block(
   chosen_by='architecture.parser',
 )
 
-_HEAD = block(
+HEAD = block(
   'retinanet_head',
   Key('anchors_per_location', None, 'deprecated, follows from anchor', COUNT),
   Key('num_convs', 4, 'depth of a tower', COUNT_FROM_0),
@@ -34,12 +34,16 @@ _HEAD = block(
   Key('use_batch_norm', True, 'batch norm per level'),
 )
 
-_LOSS = block(
+LOSS = block(
   'retinanet_loss',
   Key('focal_loss_alpha', 0.25, 'weight of positives', SHARE),
   Key('focal_loss_gamma', 1.5, 'focusing exponent', FROM_0),
   Key('huber_loss_delta', 0.1, 'knee (encoded box units)', POSITIVE),
   Key('box_loss_weight', 50, 'factor of the box loss', FROM_0),
+)
+
+_MOVING_NORMALIZER = block(
+  'retinanet_loss',
   Key('normalizer_momentum', 0.0, '> 0: moving average of positives', RATE),
 )
 
@@ -56,8 +60,9 @@ KEYS = (
   *base_config.POSTPROCESS,
   *base_config.COCO_EVAL,
   *_PARSER,
-  *_HEAD,
-  *_LOSS,
+  *HEAD,
+  *LOSS,
+  *_MOVING_NORMALIZER,
 )
 
 RESTRICTIONS = (

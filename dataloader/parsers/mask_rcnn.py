@@ -9,18 +9,18 @@ from configs import factory
 from dataloader import (
   anchor_targets,
   base_parser,
+  mask_crops,
   object_list,
   parser_registry,
   record_contents,
 )
 from dataloader.autoaugment import randomness
 from dataloader.parsers import detection
-from ops import anchor_sampler, box_ops, instance_masks, matcher
+from ops import anchor_sampler, matcher
 from ops import anchors as anchors_lib
 
 Tensors = base_parser.Tensors
 
-_MASKS = 'groundtruth_instance_masks_png'
 _PADDING = -1
 # Random numbers of an image, after those of the template: the sampler's seed.
 _FIRST_DRAW = detection.DetectionParser.num_draws
@@ -81,8 +81,7 @@ class MaskrcnnParser(detection.DetectionParser):
       self.max_objects = self._max_num_instances
     if mask_crop_size and self._is_training:
       self.contents = record_contents.OBJECTS_WITH_MASKS
-      # Encoded, they are small, and only those in use are decoded.
-      self.beside = {_MASKS: (tf.string, ())}
+      self.beside = mask_crops.BESIDE
 
   def process(
     self, data: Tensors, draws: Optional[tf.Tensor] = None
@@ -161,19 +160,9 @@ class MaskrcnnParser(detection.DetectionParser):
     Returns:
       float32 [n, m, m] in [0, 1], m of `mask_crop_size`.
     """
-    original_sizes, _, scales, offsets = tf.unstack(
-      tf.gather(batch['image_info'], objects.image_indices), num=4, axis=1
-    )
-    boxes = boxes_scaled + tf.tile(offsets, [1, 2])
-    boxes /= tf.tile(scales * original_sizes, [1, 2])
-    is_flipped = tf.gather(batch['is_flipped'], objects.image_indices)
-    crops = instance_masks.crop(
-      objects.beside[_MASKS],
-      tf.where(is_flipped, box_ops.flip_boxes_horizontally(boxes), boxes),
-      original_sizes,
-      self._mask_crop_size,
-    )
-    return tf.where(is_flipped, tf.reverse(crops, [2]), crops)
+    return mask_crops.crop(
+      boxes_scaled, objects, batch, [self._mask_crop_size]
+    )[0]
 
 
 @parser_registry.register_parser('maskrcnn_parser')

@@ -1,7 +1,7 @@
 """Input of RetinaNet: class and box targets of anchors."""
 
 import functools
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -76,10 +76,15 @@ class RetinanetParser(detection.DetectionParser):
 @parser_registry.register_parser('retinanet_parser')
 def from_params(params: Any, mode: str) -> RetinanetParser:
   """Builds the parser from the whole config."""
+  return RetinanetParser(**arguments(params, mode))
+
+
+def arguments(params: Any, mode: str) -> Dict[str, Any]:
+  """Arguments of `RetinanetParser` from the whole config."""
   settings = factory.parser_settings(params)
-  return RetinanetParser(
+  return dict(
+    detection.arguments(params, mode),
     anchors=functools.partial(anchors_lib.from_params, params),
     match_threshold=settings.match_threshold,
     unmatched_threshold=settings.unmatched_threshold,
-    **detection.arguments(params, mode),
   )

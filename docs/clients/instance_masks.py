@@ -1,7 +1,8 @@
 """Masks of an exported model as pixels and as polygons.
 
-`detection_masks` are probabilities within `detection_boxes`. With boxes in
-pixels of the image, as the other clients give them:
+`detection_masks` are probabilities within `detection_outer_boxes`, if a model
+gives them, else within `detection_boxes`. With these in pixels of the image, as
+the other clients give boxes:
 
   >>> boxes = np.float32([[10, 20, 30, 60]])  # ymin, xmin, ymax, xmax
   >>> masks = np.zeros([1, 28, 28], np.float32)

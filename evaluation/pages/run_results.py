@@ -107,7 +107,7 @@ def _groundtruth(results, predictions, names) -> Optional[Dict[str, Any]]:
   settings = results.params.eval
   if 'predicted' in predictions[0]:
     return None
-  has_masks = settings.type == 'box_and_mask'
+  has_masks = settings.type.endswith('box_and_mask')
   if settings.use_json_file or has_masks:
     content = annotation_file.load_annotations(
       os.path.join(results.model_dir, annotation_file.FILE_NAME), has_masks

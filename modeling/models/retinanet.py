@@ -83,9 +83,7 @@ class RetinanetModel(base_model.Model):
     model's image.
     """
     is_training = mode == mode_keys.TRAIN
-    features = self._backbone(images, is_training)
-    features = self._neck(features, is_training)
-    class_outputs, box_outputs = self._head(features, is_training)
+    features, outputs = self._features_and_outputs(images, is_training)
     if self._output_flat_fpn_features:
       flat = [
         tf.reshape(
@@ -96,18 +94,30 @@ class RetinanetModel(base_model.Model):
       ]
       tf.concat(flat, axis=1, name='RawFpnFeatures')
     self._log_stats(images)
-    outputs = {'cls_outputs': class_outputs, 'box_outputs': box_outputs}
     if not is_training:
-      with tf.name_scope('detections'):
-        outputs.update(
-          self._detection_generator(
-            box_outputs,
-            class_outputs,
-            base_model.anchor_boxes(self._anchors, images, labels),
-            labels['image_info'][:, 1:2, :],
-          )
-        )
+      outputs.update(self._detections(outputs, images, labels))
     return outputs
+
+  def _features_and_outputs(
+    self, images: tf.Tensor, is_training: bool
+  ) -> Tuple[Dict[int, tf.Tensor], Tensors]:
+    """The pyramid by level, and what the head makes of it."""
+    features = self._backbone(images, is_training)
+    features = self._neck(features, is_training)
+    class_outputs, box_outputs = self._head(features, is_training)
+    outputs = {'cls_outputs': class_outputs, 'box_outputs': box_outputs}
+    return features, outputs
+
+  def _detections(
+    self, outputs: Tensors, images: tf.Tensor, labels: Tensors
+  ) -> Tensors:
+    with tf.name_scope('detections'):
+      return self._detection_generator(
+        outputs['box_outputs'],
+        outputs['cls_outputs'],
+        base_model.anchor_boxes(self._anchors, images, labels),
+        labels['image_info'][:, 1:2, :],
+      )
 
   def loss_normalizer(
     self, labels: Tensors, is_training: bool = True
@@ -188,11 +198,19 @@ class RetinanetModel(base_model.Model):
 @model_registry.register_model('retinanet')
 def from_params(params: Any) -> RetinanetModel:
   """Builds the model from the whole config."""
+  return RetinanetModel(
+    normalizer_momentum=params.retinanet_loss.normalizer_momentum,
+    output_flat_fpn_features=params.architecture.output_flat_fpn_features,
+    **arguments(params, layer_kit.from_params(params)),
+  )
+
+
+def arguments(params: Any, layers: layer_kit.LayerKit) -> Dict[str, Any]:
+  """Arguments of `RetinanetModel` that models built upon it give alike."""
   architecture = params.architecture
   settings = params.retinanet_loss
-  layers = layer_kit.from_params(params)
   backbone = backbone_and_neck.backbone_generator(params, layers)
-  return RetinanetModel(
+  return dict(
     backbone=backbone,
     neck=backbone_and_neck.neck_generator(params, layers),
     head=retinanet_head.from_params(params, layers),
@@ -208,8 +226,6 @@ def from_params(params: Any) -> RetinanetModel:
     box_loss=losses.RetinanetBoxLoss(settings.huber_loss_delta),
     anchors=functools.partial(anchors_lib.from_params, params),
     box_loss_weight=settings.box_loss_weight,
-    normalizer_momentum=settings.normalizer_momentum,
-    output_flat_fpn_features=architecture.output_flat_fpn_features,
     stride=2**architecture.max_level,
     **base_model.shared_arguments(params, backbone.scope),
   )

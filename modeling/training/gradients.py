@@ -68,7 +68,11 @@ def batch_gradients(
   total_loss = _total(losses)
   model_variables = tf.global_variables()
   optimization = make_optimization()
-  gradients = optimization.optimizer.compute_gradients(total_loss, variables)
+  # All before any is applied. A gate for each operation, the default, is every
+  # seventh node of the backward pass, and each costs time at every start.
+  gradients = optimization.optimizer.compute_gradients(
+    total_loss, variables, gate_gradients=tf.train.Optimizer.GATE_GRAPH
+  )
   return BatchGradients(
     losses, total_loss, gradients, model_variables, optimization
   )
@@ -110,7 +114,8 @@ def accumulated_gradients(
   def outline(part):
     part_images, part_labels = part
     outputs = model.build_outputs(part_images, part_labels, mode_keys.TRAIN)
-    losses = model.normalized_losses(outputs, part_labels, tf.ones([]))
+    ones = tf.ones(normalizer.shape)
+    losses = model.normalized_losses(outputs, part_labels, ones)
     return losses, model.trainable_variables()
 
   losses, gradients = accumulation.sum_over_parts(

@@ -121,12 +121,16 @@ def detections_of_image(
   boxes = outputs[served_output.BOXES][:count] / np.tile(scale, 2)
   boxes = boxes.astype(np.float32)
   masks = outputs.get(served_output.MASKS)
+  mask_boxes = boxes
+  if served_output.MASK_BOXES in outputs:
+    mask_boxes = outputs[served_output.MASK_BOXES][:count]
+    mask_boxes = mask_boxes / np.tile(image_info[2], 2)
   return ImageDetections(
     boxes,
     np.rint(outputs[served_output.CLASSES][:count]).astype(np.int32),
     outputs[served_output.SCORES][:count].astype(np.float32),
     None if masks is None else masks[:count],
-    None if masks is None else boxes,
+    None if masks is None else mask_boxes,
   )
 
 

@@ -33,6 +33,30 @@ def _changed(params):
   }
 
 
+def test_blocks_of_shapemask(caplog):
+  """Levels, classes, batch norm and precision stood in its blocks, too."""
+  norm = 'batch_norm: {batch_norm_epsilon: 0.001, batch_norm_momentum: 0.99}'
+  params = params_dict.override_params_dict(
+    factory.config_generator('shapemask'),
+    'resnet: {resnet_depth: 101, activation: swish, %s}\n'
+    'fpn: {min_level: 3, max_level: 6, %s}\n'
+    'retinanet_head: {max_level: 6, retinanet_head_num_convs: 2, %s}\n'
+    'shapemask_head: {num_classes: 7, mask_crop_size: 16, %s}\n'
+    'retinanet_loss: {num_classes: 7}\n'
+    'shapemask_parser: {use_bfloat16: false, mask_crop_size: 16}\n'
+    % (norm, norm, norm, norm),
+    is_strict=True,
+  )
+  assert params.architecture.num_classes == 7
+  assert params.architecture.max_level == 6
+  assert not params.architecture.use_bfloat16
+  assert params.retinanet_head.num_convs == 2
+  assert params.batch_norm_activation.batch_norm_momentum == 0.99
+  assert params.batch_norm_activation.activation == 'swish'
+  assert params.shapemask_head.mask_crop_size == 16
+  assert len(_warnings(caplog)) == 16
+
+
 @pytest.mark.parametrize(
   'repeats, alpha, model_id', [(1, 0.5, '49'), (2, 0.5, '96'), (3, 1.0, '143')]
 )

@@ -91,6 +91,30 @@ def test_values_that_contradict_each_other_are_named(block, name, value, words):
       0.6,
       'roi_sampling.fg_iou_thresh is 0.5',
     ),
+    *(
+      ('shapemask', block, name, value, f'{other}.{name} is {default}')
+      for block, name, value, other, default in (
+        ('shapemask_head', 'mask_crop_size', 16, 'shapemask_parser', 32),
+        ('shapemask_parser', 'upsample_factor', 2, 'shapemask_parser', 2),
+        ('architecture', 'outer_box_scale', 1.5, 'shapemask_parser', 1.25),
+      )
+    ),
+    (
+      'shapemask',
+      'architecture',
+      'outer_box_scale',
+      0.9,
+      'architecture.outer_box_scale: 0.9 cannot work; it has to be float at '
+      'least 1',
+    ),
+    (
+      'shapemask',
+      'eval',
+      'mask_eval_class',
+      'VOC',
+      "'VOC' cannot work; it has to be str one of all, voc, nonvoc",
+    ),
+    ('shapemask', 'shapemask_parser', 'mask_min_level', 4, 'have no effect'),
     (
       'mask_rcnn',
       'roi_sampling',

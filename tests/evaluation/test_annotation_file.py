@@ -35,6 +35,18 @@ def _write(path, content):
   return str(path)
 
 
+def test_objects_without_category(tmp_path):
+  path = annotation_file.prepare(
+    str(tmp_path),
+    _write(tmp_path / 'a.json', _content()),
+    '',
+    use_category=False,
+  )
+  content = annotation_file.load_annotations(path)
+  assert [entry['category_id'] for entry in content['annotations']] == [1]
+  assert [entry['id'] for entry in content['categories']] == [1]
+
+
 def test_area_and_crowd_have_defaults(tmp_path):
   path = _write(tmp_path / 'a.json', _content())
   annotation = annotation_file.load_annotations(path)['annotations'][0]

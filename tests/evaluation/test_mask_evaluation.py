@@ -191,6 +191,44 @@ def test_agreement_with_pycocotools(made, backend, tmp_path):
       )
 
 
+def test_masks_within_outer_boxes(made, tmp_path):
+  batch, path = made
+  written = []
+  for boxes in ({}, {'detection_outer_boxes': batch['detection_boxes']}):
+    evaluator = coco_evaluator.COCOEvaluator(path, include_mask=True)
+    # Masks do not care for the boxes then.
+    shrunk = batch['detection_boxes'] * (0.9 if boxes else 1)
+    evaluator.update({**batch, 'detection_boxes': shrunk, **boxes})
+    evaluator.dump_predictions(str(tmp_path / 'a.json'))
+    written.append(json.loads((tmp_path / 'a.json').read_text()))
+  for one, other in zip(*written):
+    assert one.get('segmentation') == other.get('segmentation')
+    assert one['bbox'] != other['bbox'] or not any(one['bbox'])
+
+
+def test_masks_of_some_classes_alone(made):
+  batch, path = made
+  metrics = []
+  for classes in (None, (1, 5, 77), (77,)):
+    evaluator = coco_evaluator.COCOEvaluator(
+      path,
+      include_mask=True,
+      per_category_metrics=classes is None,
+      mask_classes=classes,
+    )
+    evaluator.update(batch)
+    metrics.append(evaluator.evaluate())
+  whole, some, none = metrics
+  assert len(some) == 24 and not any(key.startswith('mask_') for key in some)
+  for name, prefix in coco_metrics.CATEGORY_METRICS.items():
+    assert some[name] == whole[name]
+    of_classes = np.array([whole[f'mask_{prefix}class {i}'] for i in (1, 5)])
+    # Of classes without objects of a size there is none.
+    mean = np.mean(of_classes[of_classes >= 0])
+    assert some['novel_mask_' + name] == pytest.approx(mean)
+  assert none['novel_mask_AP'] == -1
+
+
 def test_padding_has_no_masks(made):
   batch, path = made
   evaluator = coco_evaluator.COCOEvaluator(path, include_mask=True)

@@ -103,6 +103,19 @@ def test_masks_of_both(tmp_path):
   assert picture.getpixel((408 + 375, 125)) == grey
 
 
+def test_masks_within_outer_boxes(tmp_path):
+  shown = shown_images.ShownImages(_params(_write(tmp_path, 1), 1))
+  predictions, groundtruths = _batch([0])
+  boxes = predictions['detection_boxes']
+  predictions['detection_outer_boxes'] = boxes + np.float32([-5, -5, 5, 5])
+  predictions['detection_masks'] = np.ones([1, 2, 28, 28], np.float32)
+  shown.update(predictions, groundtruths)
+  (picture,) = shown.draw({}).values()
+  # 10 pixels more of the image on each side.
+  assert picture.getpixel((408 + 355, 125)) != (128, 128, 128)
+  assert picture.getpixel((408 + 365, 125)) == (128, 128, 128)
+
+
 def test_large_images_are_shown_small(tmp_path):
   path = _write(tmp_path, 1, (700, 1000))
   shown = shown_images.ShownImages(_params(path, 1))

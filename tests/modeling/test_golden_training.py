@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from dataloader import input_reader
 from modeling import model_builder
-from tests import golden_numbers
+from tests import golden_numbers, shapemask_batch
 from utils import mode_keys
 
 _STEM_AND_C2 = (
@@ -127,6 +127,27 @@ def test_three_steps_of_classification(tmp_path):
   _check_three_steps(
     'train_classification_r18', params, (images, labels), (0.002, 0.002)
   )
+
+
+@pytest.mark.slow
+def test_three_steps_of_shapemask(tmp_path):
+  params = golden_numbers.make_params(shapemask_batch.SMALL)
+  params.override(
+    {
+      'model_dir': str(tmp_path),
+      'batch_norm_activation': {'activation': 'swish'},
+      'architecture': {'max_level': 5},
+      'train': {
+        'learning_rate': {
+          'init_learning_rate': 0.0001,
+          'warmup_learning_rate': 2e-05,
+          'warmup_steps': 4,
+        },
+      },
+    }
+  )
+  batch = shapemask_batch.make(params, (160, 160), 4, 58)
+  _check_three_steps('train_shapemask_r18', params, batch, (0.002, 0.002))
 
 
 def _check_three_steps(name, params, batch, tolerances):

@@ -30,6 +30,13 @@ def test_flip():
   np.testing.assert_allclose(boxes, [[0.1, 0.3, 0.5, 0.8]], rtol=1e-6)
 
 
+def test_scale_about_the_centre():
+  with tf.Graph().as_default():
+    boxes = tf.constant([[[10.0, 20.0, 30.0, 28.0], [5.0] * 4]])
+    scaled = _run(box_ops.scale_boxes(boxes, 1.25))
+  np.testing.assert_allclose(scaled, [[[7.5, 19, 32.5, 29], [5] * 4]])
+
+
 def test_resize_and_crop_clips_to_the_last_row_and_column():
   with tf.Graph().as_default():
     boxes = _run(

@@ -43,8 +43,8 @@ def _crop(masks, boxes, sizes=None, size=9):
         tf.constant(
           np.float32(sizes or [(_HEIGHT, _WIDTH)] * len(masks)).reshape([-1, 2])
         ),
-        size,
-      )
+        [size],
+      )[0]
     )
 
 
