@@ -1,9 +1,11 @@
 """One image through the formats of an export, and servers of two of them.
 
-91 classes, random weights with spread scores, int8 calibrated with the
-photographs of the benchmark. Every format takes a normalised float tensor and
-ends with NMS, which for TFLite is the project's own. Servers get a photograph
-from several clients at once, by turns.
+91 classes, random weights with spread scores and with the statistics of a
+batch, as a trained network has them: without, values vanish or grow from layer
+to layer, and no integers fit. int8 is calibrated with the benchmark's images.
+Every format takes a normalised float tensor and ends with NMS, which for TFLite
+is the project's own. Servers get a photograph from several clients at once, by
+turns.
 """
 
 import contextlib
@@ -22,13 +24,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from dataloader import record_files
+from dataloader import input_reader, record_files
+from modeling import factory as model_factory
 from serving import contract as contract_lib
-from serving import export_options
 from serving.export import export
-from serving.graph import serving_graph
 from serving.predictors import runtimes, suppression
 from tools.bench import network, turns
+from utils import mode_keys
 
 _ROUNDS, _SIZE = 15, 640
 _FORMATS = (('saved_model', ''), ('onnx', ''), ('onnx', 'int8'), ('tflite', ''))
@@ -36,6 +38,8 @@ _CONFIGS = {
   'R50-FPN': '',
   'SpineNet-49S': 'configs/spinenet/spinenet49S_retinanet.yaml',
 }
+# Of class logits.
+_LOGIT_DEVIATION = 0.4
 _NUM_CALIBRATED, _CLIENTS, _REQUESTS = 16, 8, 16
 
 
@@ -46,20 +50,34 @@ def _exported(
   """Yields an export directory of random weights."""
   size = options.size or _SIZE
   blocks = {'architecture': {'num_classes': 91}}
+  # A momentum of 0 makes the statistics those of the last batch.
+  blocks = {
+    'architecture': {'num_classes': 91},
+    'batch_norm_activation': {'batch_norm_momentum': 0.0},
+    'train': {'train_file_pattern': options.file_pattern},
+  }
   params = resolver.resolve(
     config_file=config and os.path.join(turns.ROOT, config),
     params_override=turns.override(size, options.depth, **blocks),
     flags={'use_tpu': False},
-    mode='export',
   ).params
-  built = serving_graph.build(
-    params, export_options.ExportOptions(image_size=(size, size))
-  )
   with tempfile.TemporaryDirectory() as directory:
-    with built.graph.as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), tf.Session() as session:
+      tf.set_random_seed(0)
+      read = input_reader.InputFn(options.file_pattern, params, mode_keys.TRAIN)
+      images, labels = tf.data.make_one_shot_iterator(
+        read({'batch_size': 2})
+      ).get_next()
+      outputs = model_factory.model_generator(params).build_outputs(
+        images, labels, mode_keys.TRAIN
+      )
       session.run(tf.global_variables_initializer())
-      # The prior is 0.01; some hundreds of candidates pass the threshold.
-      network.spread_scores(session, 3e3)
+      logits = list(outputs['cls_outputs'].values())
+      updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+      logits, _ = session.run([logits, updates])
+      # Around the prior, 0.01: some hundreds of candidates pass the threshold.
+      deviation = np.mean([np.std(values) for values in logits])
+      network.spread_scores(session, _LOGIT_DEVIATION / deviation)
       path = os.path.join(directory, 'model.ckpt')
       tf.train.Saver().save(session, path, write_meta_graph=False)
     resolver.save_params(params, directory)
