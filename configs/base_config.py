@@ -51,8 +51,6 @@ RUN = (
   *_PLATFORM,
 )
 
-_SECOND_DATA_SET = 'only copy-paste of masks has a second data set'
-
 ARCHITECTURE = block(
   'architecture',
   Key(
@@ -65,7 +63,13 @@ ARCHITECTURE = block(
   Key('num_classes', 91, 'classes, with the background as 0', _CLASSES),
   Key('use_bfloat16', True, 'bfloat16 images and activations'),
   Key('space_to_depth_block_size', 1, '2: blocks become channels', _BLOCK),
-  Key('pre_parser', None, _SECOND_DATA_SET, TEXT, no_effect=True),
+  Key(
+    'pre_parser',
+    None,
+    'extract_objects_parser, for copy-paste of masks alone',
+    TEXT,
+    no_effect=True,
+  ),
 )
 
 ANCHOR = block(
@@ -221,8 +225,13 @@ _CHECKPOINT = block(
 
 _PRE_PARSER_DATASET = block(
   'pre_parser_dataset',
-  Key('file_pattern', '', _SECOND_DATA_SET, no_effect=True),
-  Key('dataset_type', 'tfrecord', _SECOND_DATA_SET, no_effect=True),
+  Key(
+    'file_pattern',
+    '',
+    'what copy-paste of masks pastes; empty = of train_file_pattern',
+    no_effect=True,
+  ),
+  Key('dataset_type', 'tfrecord', 'tfrecord is all there is', no_effect=True),
 )
 
 TRAIN = block(

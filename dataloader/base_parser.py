@@ -23,6 +23,8 @@ class Parser(abc.ABC):
 
   Attributes:
     num_draws: random numbers that `process` takes for a training image.
+    takes_second_record: whether `process` makes a training image of two records
+      (`train.pre_parser_dataset`).
     contents: what records have to hold beside the image.
     max_objects: number of objects of an image that labels hold, if bounded.
     output_size: (height, width) of the image in pixels, before padding.
@@ -32,6 +34,7 @@ class Parser(abc.ABC):
   """
 
   num_draws = 0
+  takes_second_record = False
   contents = record_contents.OBJECTS
   max_objects: Optional[int] = None
 
@@ -59,6 +62,9 @@ class Parser(abc.ABC):
     self, data: Tensors, draws: Optional[tf.Tensor] = None
   ) -> Tensors:
     """Makes one element of the dataset.
+
+    With `takes_second_record` it takes `data` and `draws` of another record,
+    too.
 
     Args:
       data: of `decode`.

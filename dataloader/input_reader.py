@@ -47,6 +47,9 @@ class InputFn:
     self._train_seed = params.train.seed
     self._start_step = start_step
     self._num_records = 0
+    self._second_pattern = (
+      params.train.pre_parser_dataset.file_pattern or file_pattern
+    )
     self._skips_broken_images = (
       self._is_training and params.train.skip_broken_images
     )
@@ -86,8 +89,12 @@ class InputFn:
       return self.batches(record_order.once(files), batch_size)
     part = params.get('part', (0, 1))
     position = self._start_step * params.get('step_size', batch_size)
-    records = self._read_records(self._train_seed or 0, *part, position)
-    return self.batches(records, batch_size, position, part)
+    seed, second = self._train_seed or 0, None
+    if self._parser.takes_second_record:
+      # In an order of their own, or each image would meet itself.
+      second = self._read_records(self._second_pattern, ~seed, part, position)
+    records = self._read_records(self._file_pattern, seed, part, position)
+    return self.batches(records, batch_size, position, part, second)
 
   def batches(
     self,
@@ -95,6 +102,7 @@ class InputFn:
     batch_size: int,
     position: int = 0,
     part: Tuple[int, int] = (0, 1),
+    second: Optional[tf.data.Dataset] = None,
   ) -> tf.data.Dataset:
     """Returns the dataset for given records.
 
@@ -103,31 +111,41 @@ class InputFn:
       batch_size: images in a batch.
       position: number of records of this part before these, for the jitter.
       part: (index, number) of the part of the training data.
+      second: records for a parser that makes an image of two; by default the
+        same ones.
     """
     # More calls than processors only hold more images in memory.
     num_calls = multiprocessing.cpu_count()
     parser = self._parser
-    if self._skips_broken_images:
-      dataset = skipped_records.map_and_skip(
-        dataset,
-        parser.parse_record,
-        parser.decode,
-        num_calls,
-        self._num_records,
-      )
 
     def to_data(item):
       if self._skips_broken_images:
         return item
       return parser.decode(parser.parse_record(item))
 
-    if self._is_training:
+    def with_draws(records, seed):
+      if self._skips_broken_images:
+        records = skipped_records.map_and_skip(
+          records,
+          parser.parse_record,
+          parser.decode,
+          num_calls,
+          self._num_records,
+        )
       first = position * part[1] + part[0]
-      jitter = draws(parser.num_draws, self._train_seed, first, part[1])
-      dataset = tf.data.Dataset.zip((dataset, jitter))
+      return records, draws(parser.num_draws, seed, first, part[1])
+
+    if self._is_training:
+      seed = self._train_seed
+      streams = with_draws(dataset, seed)
+      if parser.takes_second_record:
+        second = dataset if second is None else second
+        streams += with_draws(second, None if seed is None else ~seed)
       dataset = _map(
-        dataset,
-        lambda item, draws: parser.process(to_data(item), draws),
+        tf.data.Dataset.zip(streams),
+        lambda item, draws, *other: parser.process(
+          to_data(item), draws, *map(to_data, other[:1]), *other[1:]
+        ),
         num_calls,
       )
     else:
@@ -143,21 +161,17 @@ class InputFn:
     dataset = _map(dataset, parser.finish_batch).prefetch(1)
     options = tf.data.Options()
     options.experimental_threading.max_intra_op_parallelism = 1
-    # Of these stages there is nothing to fuse or to tune; to look takes longer
-    # than the first batch.
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_optimization.autotune = False
     return dataset.with_options(options)
 
   def _read_records(
-    self, seed: int, part: int, num_parts: int, position: int = 0
+    self, pattern: str, seed: int, part: Tuple[int, int], position: int
   ) -> tf.data.Dataset:
     """Serialized examples of a part of the training data, without end."""
-    files = record_files.find_files(self._file_pattern)
+    files = record_files.find_files(pattern)
     # A run that meets what is damaged says what it is.
     counts = record_index.count_records(files, is_strict=False)
-    self._num_records = sum(counts)
-    return record_order.epochs(files, counts, seed, position, (part, num_parts))
+    self._num_records = max(self._num_records, sum(counts))
+    return record_order.epochs(files, counts, seed, position, part)
 
 
 def draws(

@@ -94,6 +94,17 @@ def _one_row(columns: tf.Tensor) -> tf.RaggedTensor:
   )
 
 
+def one_image(element: Dict[str, Any]) -> Dict[str, Any]:
+  """A batch of one element, as batching makes it."""
+
+  def batched(value):
+    if isinstance(value, tf.RaggedTensor):
+      return tf.RaggedTensor.from_row_splits(value, [0, 1], validate=False)
+    return value[tf.newaxis]
+
+  return tf.nest.map_structure(batched, element)
+
+
 def unpack(packed: Dict[str, Any], batch_size: int) -> ObjectList:
   """Unpacks the objects of a batch, each [batch, 1, objects, ...]."""
   columns = packed[_COLUMNS].flat_values
@@ -115,13 +126,24 @@ def unpack(packed: Dict[str, Any], batch_size: int) -> ObjectList:
   )
 
 
+def data(objects: ObjectList) -> Dict[str, tf.Tensor]:
+  """What `pack` takes, of the objects of one image."""
+  return {
+    'groundtruth_boxes': objects.boxes_normalized,
+    'groundtruth_classes': objects.classes,
+    'groundtruth_is_crowd': objects.is_crowd,
+    'groundtruth_area': objects.area,
+    **objects.beside,
+  }
+
+
 def keep(objects: ObjectList, mask: tf.Tensor) -> ObjectList:
   """Returns the objects where `mask`, bool [n], is true."""
   return take(objects, tf.where(mask)[:, 0])
 
 
 def take(objects: ObjectList, indices: tf.Tensor) -> ObjectList:
-  """Returns the objects of `indices`, which leave them image after image."""
+  """Returns the objects at `indices`, int [k], image after image."""
   kept = tf.nest.map_structure(
     lambda values: tf.gather(values, indices),
     objects._replace(num_objects=objects.image_indices),

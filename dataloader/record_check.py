@@ -149,8 +149,7 @@ def explain_failure(
   _log.info('Looking for the record that caused the error: %s.', file_pattern)
   passes = [False]
   skips_images = (
-    params.train.skip_broken_images
-    and file_pattern == params.train.train_file_pattern
+    params.train.skip_broken_images and file_pattern == training_pattern(params)
   )
   has_no_image = skipped_records.NO_IMAGE_DECODES in str(error)
   if has_no_image or (_DECODING_FAILED.search(str(error)) and not skips_images):
@@ -225,6 +224,17 @@ def check_contents(
     )
     for problem in checker.problems(some, most):
       raise errors.DataError(f'{key}: {problem}')
+
+
+def training_keys(params: Any) -> Sequence[str]:
+  """Keys of the file patterns that training reads."""
+  keys = ('train.train_file_pattern', 'train.pre_parser_dataset.file_pattern')
+  return [key for key in keys if key == keys[0] or params.lookup(key)]
+
+
+def training_pattern(params: Any) -> str:
+  """All files that training reads."""
+  return ','.join(params.lookup(key) for key in training_keys(params))
 
 
 def to_learn(params: Any) -> record_contents.Contents:

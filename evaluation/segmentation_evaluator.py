@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from evaluation import classification_evaluator, evaluator_registry
-from utils import files
+from utils import files, label_map
 
 CATEGORY_IOU = 'IoU ByCategory/'
 CONFUSION = 'pixel_confusion'
@@ -145,5 +145,5 @@ def from_params(params: Any) -> SegmentationEvaluator:
   return SegmentationEvaluator(
     params.architecture.num_classes,
     params.lookup(params.architecture.parser + '.ignore_label'),
-    classification_evaluator.names_of(params),
+    label_map.with_background(classification_evaluator.names_of(params)),
   )

@@ -86,9 +86,8 @@ def check(
     optimizers.OPTIMIZERS.get(params.train.optimizer.type)
     learning_rates.SCHEDULES.get(params.train.learning_rate.type)
     start = run_start.find(params, step)
-    record_check.check_contents(
-      params.train.train_file_pattern, params, 'train.train_file_pattern'
-    )
+    for key in record_check.training_keys(params):
+      record_check.check_contents(params.lookup(key), params, key)
     for text in run_warnings.find(params, start):
       _log.warning('%s', text)
     if params.train.checkpoint.path and not start.step:

@@ -8,7 +8,7 @@ from typing import Any, ContextManager, List, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from configs import resolver
-from dataloader import input_reader
+from dataloader import input_reader, record_check
 from executor import (
   blow_ups,
   checkpointing,
@@ -118,7 +118,7 @@ class Trainer:
     )
     # The others are told of an error when it is explained.
     with self._meeting(hardware, start_step), failures.naming_bad_records(
-      params, params.train.train_file_pattern
+      params, record_check.training_pattern(params)
     ):
       # Of several workers it takes the port that they met at.
       estimator = self._estimator(

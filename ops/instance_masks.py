@@ -6,18 +6,25 @@ from typing import List, Sequence
 import tensorflow.compat.v1 as tf
 
 
-def decode(png: tf.Tensor) -> tf.Tensor:
+def decode(png: tf.Tensor, image_size: tf.Tensor) -> tf.Tensor:
   """Decodes a mask.
 
   Args:
     png: scalar string, a PNG; writers mark the object by 1 or by 255.
+    image_size: float32 [2], (height, width) that the mask must have.
 
   Returns:
-    uint8 [height, width], 1 where the PNG is not 0. At run time,
-    InvalidArgumentError for anything else.
+    uint8 [height, width], 0 outside of the object. At run time,
+    InvalidArgumentError for anything else, and for another size.
   """
   mask = tf.io.decode_png(png, channels=1)[:, :, 0]
-  return tf.cast(mask > 0, tf.uint8)
+  mask_size = tf.shape(mask)
+  check = tf.debugging.Assert(
+    tf.reduce_all(tf.equal(mask_size, tf.cast(image_size, tf.int32))),
+    ['A mask of', mask_size, 'is in an image of', image_size],
+  )
+  with tf.control_dependencies([check]):
+    return tf.identity(mask)
 
 
 def crop(
@@ -44,14 +51,8 @@ def crop(
 
   def crop_one(inputs):
     png, box, image_size = inputs
-    mask = decode(png)
-    mask_size = tf.shape(mask)
-    check = tf.debugging.Assert(
-      tf.reduce_all(tf.equal(mask_size, tf.cast(image_size, tf.int32))),
-      ['A mask of', mask_size, 'is in an image of', image_size],
-    )
-    with tf.control_dependencies([check]):
-      mask = mask[tf.newaxis, :, :, tf.newaxis]
+    mask = tf.cast(decode(png, image_size) > 0, tf.uint8)
+    mask = mask[tf.newaxis, ..., tf.newaxis]
     return [
       tf.reshape(
         tf.image.crop_and_resize(mask, box[tf.newaxis], [0], [size, size]),

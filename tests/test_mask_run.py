@@ -18,7 +18,8 @@ from tests.evaluation.pages import shown_metrics
 _NUM_IMAGES, _NUM_DETECTIONS = 7, 4
 _TINY = {
   'resnet': {'resnet_depth': 10},
-  'maskrcnn_parser': {'output_size': [64, 64]},
+  'architecture': {'pre_parser': 'extract_objects_parser'},
+  'maskrcnn_parser': {'output_size': [64, 64], 'copy_paste': True},
   'roi_proposal': {'test_rpn_post_nms_top_k': 16},
   'postprocess': {'max_total_size': _NUM_DETECTIONS, 'score_threshold': 0.0},
 }

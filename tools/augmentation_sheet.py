@@ -13,6 +13,7 @@ from dataloader import (
   object_list,
   parser_generator,
   record_contents,
+  record_files,
   record_index,
 )
 from ops import box_ops, image_decoding, instance_masks, preprocess_ops
@@ -68,12 +69,18 @@ def sample_rows(
   random = np.random.RandomState(params.train.seed)
   try:
     records = _random_records(files, num_images, random)
+    others = itertools.cycle(
+      _second_records(files, params, num_samples, random)
+    )
     with tf.Graph().as_default(), tf.Session() as session:
-      record = tf.placeholder(tf.string, [])
+      record, other = (tf.placeholder(tf.string, []) for _ in range(2))
       parser = parser_generator.parser_generator(params, mode_keys.TRAIN)
-      draws = tf.placeholder(tf.float32, [parser.num_draws])
+      draws = tf.placeholder(tf.float32, [2, parser.num_draws])
       data = parser.decode(parser.parse_record(record))
-      element = parser.process(data, draws)
+      second = ()
+      if parser.takes_second_record:
+        second = (parser.decode(parser.parse_record(other)), draws[1])
+      element = parser.process(data, draws[0], *second)
       if parser.contents == record_contents.IMAGE_CLASS:
         original = _classified(
           image_decoding.decode_image(data['encoded']), data
@@ -87,7 +94,7 @@ def sample_rows(
         settings = factory.parser_settings(params)
         skips_crowd = settings.skip_crowd_during_training
         original = _original(data, skips_crowd, parser)
-        sample = _sample(element, skips_crowd, parser)
+        sample = _sample(element, parser)
       rows = []
       for value in records:
         source_id, picture = session.run(
@@ -95,7 +102,12 @@ def sample_rows(
         )
         samples = [
           session.run(
-            sample, {record: value, draws: random.random_sample(draws.shape)}
+            sample,
+            {
+              record: value,
+              other: next(others, b''),
+              draws: random.random_sample(draws.shape),
+            },
           )
           for _ in range(num_samples)
         ]
@@ -186,6 +198,21 @@ def _random_records(
   return records
 
 
+def _second_records(
+  files: Sequence[str],
+  params: Any,
+  count: int,
+  random: np.random.RandomState,
+) -> List[bytes]:
+  """Records to paste from, if the config pastes."""
+  if not params.architecture.pre_parser:
+    return []
+  pattern = params.train.pre_parser_dataset.file_pattern
+  if pattern:
+    files = record_files.find_files(pattern)
+  return _random_records(files, count, random)
+
+
 def _original(data: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
   size = tf.cast(tf.shape(data['image'])[tf.newaxis, :2], tf.float32)
   boxes = box_ops.denormalize_boxes(data['groundtruth_boxes'], size)
@@ -208,27 +235,12 @@ def _original(data: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
   )
 
 
-def _sample(element: Dict[str, Any], skips_crowd: bool, parser: Any) -> Picture:
-  """The image that the model sees, from what the parser makes of a record."""
-  batch = {
-    name: tf.RaggedTensor.from_row_splits(ragged, [0, 1], validate=False)
-    for name, ragged in element['objects'].items()
-  }
-  objects = object_list.unpack(batch, 1)
-  if skips_crowd:
-    objects = object_list.keep(objects, tf.logical_not(objects.is_crowd))
-  boxes = tf.cond(
-    element['is_flipped'],
-    lambda: box_ops.flip_boxes_horizontally(objects.boxes_normalized),
-    lambda: tf.identity(objects.boxes_normalized),
-  )
-  size, desired, scale, offset = tf.split(element['image_info'], 4)
-  boxes = box_ops.resize_and_crop_boxes(
-    box_ops.denormalize_boxes(boxes, size), scale, desired, offset
-  )
+def _sample(element: Dict[str, Any], parser: Any) -> Picture:
+  """The image that the model sees, from what the parser makes of records."""
+  batch = object_list.one_image(element)
+  boxes, objects = parser.learned(batch)
   masks = _no_masks()
   if parser.contents == record_contents.OBJECTS_WITH_MASKS:
-    batch = {k: element[k][tf.newaxis] for k in ('image_info', 'is_flipped')}
     masks = parser.masks(boxes, objects, batch)
   return Picture(_pixels(element), boxes, objects.classes, masks)
 

@@ -25,6 +25,7 @@ from utils import program
 _FIGURES = {
   'conversion': ('conversion', 'measure'),
   'input': ('pipeline', 'measure'),
+  'copy_paste': ('copy_paste', 'measure'),
   'network': ('network', 'measure'),
   'two_stage': ('two_stage', 'measure'),
   'memory': ('training', 'measure_memory'),
@@ -86,7 +87,9 @@ def _measure(figure: str, directory: str) -> None:
   if figure in ('input', 'runs', 'formats') and not FLAGS.file_pattern:
     FLAGS.file_pattern = _write_records(directory)
   module, function = _FIGURES[figure]
-  arguments = [_annotated_set(directory)] if figure == 'conversion' else []
+  arguments = []
+  if figure in ('conversion', 'copy_paste'):
+    arguments = [_annotated_set(directory)]
   getattr(_module(module), function)(FLAGS, *arguments)
 
 

@@ -5,9 +5,9 @@
     --params_override=retinanet_parser.aug_policy=v0 --output=sheet.png
 
 The samples have passed the whole augmentation of the config: policy, flip,
-scale jitter and crop; --plain shows images as they are stored. They are taken
-at random, the same ones each time with `train.seed`, and without --file_pattern
-from `train.train_file_pattern`.
+scale jitter, crop and copy-paste; --plain shows images as they are stored. They
+are taken at random, the same ones each time with `train.seed`, and without
+--file_pattern from `train.train_file_pattern`.
 """
 
 import os
@@ -82,6 +82,8 @@ def main(argv: List[str]) -> None:
   sheet.save(FLAGS.output)
   policy = config_factory.parser_settings(params).get('aug_policy') or 'none'
   how = f'{FLAGS.num_samples} samples of each, aug_policy {policy}'
+  if params.architecture.pre_parser:
+    how += ', copy-paste'
   print(
     f'{FLAGS.output}: {len(rows)} images, {"as stored" if FLAGS.plain else how}'
   )

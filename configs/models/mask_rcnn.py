@@ -36,9 +36,9 @@ _PARSER = block(
   Key('rpn_batch_size_per_im', 256, 'anchors drawn of an image', COUNT),
   Key('rpn_fg_fraction', 0.5, 'most of them that are objects', SHARE),
   Key('mask_crop_size', 112, "side of an object's mask (pixels)", COUNT),
-  Key(
-    'copy_paste', False, 'copy-paste needs a second data set', no_effect=True
-  ),
+  Key('copy_paste', False, 'objects of another image over each image'),
+  Key('occluded_box_threshold', 10.0, 'a side moves by it (pixels)', FROM_0),
+  Key('occluded_mask_threshold', 300.0, 'less is left: it goes', FROM_0),
   chosen_by='architecture.parser',
 )
 
@@ -46,6 +46,13 @@ _MASK = block(
   'architecture',
   Key('include_mask', True, 'false makes it Faster R-CNN'),
   Key('mask_target_size', 28, 'side of a predicted mask (cells)', _EVEN),
+)
+
+_PRE_PARSER = 'extract_objects_parser'
+# Only here is there a second data set.
+_OF_COPY_PASTE = (
+  'architecture.pre_parser',
+  'train.pre_parser_dataset.file_pattern',
 )
 
 _TOWER = (
@@ -124,7 +131,10 @@ _LOSSES = (
 KEYS = (
   *with_defaults(
     (
-      *base_config.COMMON,
+      *(
+        key._replace(no_effect=key.no_effect and key.path not in _OF_COPY_PASTE)
+        for key in base_config.COMMON
+      ),
       *base_config.ANCHOR,
       *base_config.NECKS,
       *base_config.POSTPROCESS,
@@ -175,6 +185,24 @@ def _mask_samples(params: Any) -> Optional[str]:
   return _FEWER_MASKS(params) if params.architecture.include_mask else None
 
 
+def _copy_paste(params: Any) -> Optional[str]:
+  """Both switches of copy-paste, and masks to paste."""
+  is_on = params.maskrcnn_parser.copy_paste
+  pre_parser = params.architecture.pre_parser
+  if (pre_parser or None) != (_PRE_PARSER if is_on else None):
+    return (
+      f'maskrcnn_parser.copy_paste: {is_on} does not go with '
+      f'architecture.pre_parser: {pre_parser!r}. Use true and {_PRE_PARSER!r}, '
+      'or false and null.'
+    )
+  if is_on and not params.architecture.include_mask:
+    return (
+      'maskrcnn_parser.copy_paste: true pastes objects along their masks, but '
+      'architecture.include_mask is false. Set one of them to the other.'
+    )
+  return None
+
+
 SHARED_RESTRICTIONS = (
   *base_config.RESTRICTIONS,
   *base_config.detection_restrictions('maskrcnn_parser'),
@@ -188,6 +216,7 @@ SHARED_RESTRICTIONS = (
     ),
   ),
   _mask_samples,
+  _copy_paste,
 )
 
 RESTRICTIONS = (*SHARED_RESTRICTIONS, _one_stage)

@@ -207,18 +207,13 @@ class DetectionParser(base_parser.Parser):
       labels['is_padding'] = batch['is_padding']
       labels.update(self._constant_labels(images.shape.as_list()[0]))
     if self._uses_groundtruth:
-      objects = self._checked_objects(batch)
-      boxes = box_ops.denormalize_boxes(
-        objects.boxes_normalized,
-        tf.gather(image_info[:, 0], objects.image_indices),
-      )
       if self._delivers_groundtruth:
-        labels['groundtruths'] = self._groundtruths(objects, boxes)
+        labels['groundtruths'] = self._groundtruths(batch)
         labels['groundtruths']['source_id'] = source_ids
         sizes = tf.cast(image_info[:, 0], tf.int64)
         labels['groundtruths']['height'] = sizes[:, 0]
         labels['groundtruths']['width'] = sizes[:, 1]
-      labels.update(self._targets_after_resize(objects, boxes, batch))
+      labels.update(self._targets(*self.learned(batch), batch))
     if self._is_training:
       images = image_layout.to_input_layout(
         images, self._transpose_input, self._block_size
@@ -249,21 +244,27 @@ class DetectionParser(base_parser.Parser):
       objects = object_list.keep(objects, tf.logical_not(objects.is_crowd))
     return objects
 
-  def _targets_after_resize(
-    self,
-    objects: object_list.ObjectList,
-    boxes: tf.Tensor,
-    batch: Tensors,
-  ) -> Tensors:
+  def learned(self, batch: Tensors) -> Tuple[tf.Tensor, object_list.ObjectList]:
+    """What is to be learned, or found, in the images of the model.
+
+    Args:
+      batch: what `process` made of the images, together.
+
+    Returns:
+      float32 [n, 4], boxes of all images in pixels of the padded image, none
+      empty; and all else that is known of these objects.
+    """
+    objects = self._checked_objects(batch)
     _, sizes, scales, offsets = tf.unstack(
       tf.gather(batch['image_info'], objects.image_indices), num=4, axis=1
     )
-    boxes_scaled = box_ops.resize_and_crop_boxes(boxes, scales, sizes, offsets)
+    boxes_scaled = box_ops.resize_and_crop_boxes(
+      _boxes(objects, batch), scales, sizes, offsets
+    )
     is_kept = box_ops.is_not_empty(boxes_scaled)
-    return self._targets(
+    return (
       tf.boolean_mask(boxes_scaled, is_kept),
       object_list.keep(objects, is_kept),
-      batch,
     )
 
   def _finish_image(
@@ -275,10 +276,9 @@ class DetectionParser(base_parser.Parser):
       image = preprocess_ops.to_bfloat16(image)
     return preprocess_ops.pad_image(image, self._padded_size)
 
-  def _groundtruths(
-    self, objects: object_list.ObjectList, boxes: tf.Tensor
-  ) -> Tensors:
+  def _groundtruths(self, batch: Tensors) -> Tensors:
     """Objects by image, in the frame of the original image."""
+    objects = self._checked_objects(batch)
 
     def rows(values, padding):
       return object_list.by_image(
@@ -286,12 +286,18 @@ class DetectionParser(base_parser.Parser):
       )
 
     return {
-      'boxes': rows(boxes, -1),
+      'boxes': rows(_boxes(objects, batch), -1),
       'classes': rows(tf.cast(objects.classes, tf.int64), -1),
       'areas': rows(objects.area, -1),
       'is_crowds': rows(tf.cast(objects.is_crowd, tf.int32), 0),
       self._count_key: objects.num_objects[:, tf.newaxis],
     }
+
+
+def _boxes(objects: object_list.ObjectList, batch: Tensors) -> tf.Tensor:
+  """In pixels of the original images."""
+  sizes = tf.gather(batch['image_info'][:, 0], objects.image_indices)
+  return box_ops.denormalize_boxes(objects.boxes_normalized, sizes)
 
 
 def arguments(params: Any, mode: str) -> Dict[str, Any]:

@@ -9,6 +9,7 @@ from configs import factory
 from dataloader import (
   anchor_targets,
   base_parser,
+  copy_paste,
   mask_crops,
   object_list,
   parser_registry,
@@ -57,6 +58,8 @@ class MaskrcnnParser(detection.DetectionParser):
     rpn_unmatched_threshold: see `AnchorMatcher`.
     sampler: of the anchors that proposals are learned from.
     mask_crop_size: side of the masks; None for none.
+    pastes: puts objects of a second record over those of a training image; None
+      if there is none.
     **kwargs: of `DetectionParser`; a policy would not move the masks.
   """
 
@@ -69,6 +72,7 @@ class MaskrcnnParser(detection.DetectionParser):
     rpn_unmatched_threshold: float,
     sampler: anchor_sampler.AnchorSampler,
     mask_crop_size: Optional[int],
+    pastes: Optional[copy_paste.CopyPaste] = None,
     **kwargs: Any,
   ):
     super().__init__(**kwargs)
@@ -82,14 +86,34 @@ class MaskrcnnParser(detection.DetectionParser):
     if mask_crop_size and self._is_training:
       self.contents = record_contents.OBJECTS_WITH_MASKS
       self.beside = mask_crops.BESIDE
+    self._pastes = pastes if self._is_training else None
+    self.takes_second_record = self._pastes is not None
 
   def process(
-    self, data: Tensors, draws: Optional[tf.Tensor] = None
+    self,
+    data: Tensors,
+    draws: Optional[tf.Tensor] = None,
+    *second: Any,
   ) -> Tensors:
     element = super().process(data, draws)
     if self._is_training:
       element['seed'] = randomness.seed_of(draws[_SEED_DRAWS])
-    return element
+    if not second:
+      return element
+
+    def seen(one):
+      batch = object_list.one_image(one)
+      return copy_paste.Seen(one, *super(MaskrcnnParser, self).learned(batch))
+
+    return self._pastes(seen(element), seen(self.process(*second)))
+
+  def learned(self, batch: Tensors) -> Tuple[tf.Tensor, object_list.ObjectList]:
+    if self._pastes is None:
+      return super().learned(batch)
+    objects = object_list.unpack(
+      batch['objects'], batch['image'].shape.as_list()[0]
+    )
+    return objects.beside[copy_paste.BOXES], objects
 
   def _constant_labels(self, batch_size: int) -> Tensors:
     return {'anchor_boxes': self._anchor_targets.anchor_boxes(batch_size)}
@@ -150,7 +174,7 @@ class MaskrcnnParser(detection.DetectionParser):
     objects: object_list.ObjectList,
     batch: Tensors,
   ) -> tf.Tensor:
-    """What boxes show of the masks as stored.
+    """What boxes show of the masks.
 
     Args:
       boxes_scaled: float32 [n, 4], pixels of the model's image.
@@ -160,6 +184,8 @@ class MaskrcnnParser(detection.DetectionParser):
     Returns:
       float32 [n, m, m] in [0, 1], m of `mask_crop_size`.
     """
+    if self._pastes is not None:
+      return objects.beside[copy_paste.MASKS]
     return mask_crops.crop(
       boxes_scaled, objects, batch, [self._mask_crop_size]
     )[0]
@@ -178,5 +204,12 @@ def from_params(params: Any, mode: str) -> MaskrcnnParser:
       settings.rpn_batch_size_per_im, settings.rpn_fg_fraction
     ),
     mask_crop_size=settings.mask_crop_size if has_masks else None,
+    pastes=copy_paste.CopyPaste(
+      settings.mask_crop_size,
+      settings.occluded_box_threshold,
+      settings.occluded_mask_threshold,
+    )
+    if settings.copy_paste
+    else None,
     **detection.arguments(params, mode),
   )

@@ -165,9 +165,77 @@ _SPINENET_190 = _spinenet(
 _EPSILON = {'batch_norm_activation.batch_norm_epsilon': 0.001}
 
 
+def _copy_paste(
+  size, steps, backbone=None, depth=50, pastes=True, cascade=False, nasfpn=False
+):
+  wanted = {
+    'type': 'cascade_mask_rcnn',
+    'enable_summary': True,
+    'train.train_batch_size': 256,
+    'train.l2_weight_decay': 0.00004,
+    'train.total_steps': steps,
+    'train.learning_rate.warmup_learning_rate': 0.0032,
+    'train.learning_rate.warmup_steps': 1000,
+    'train.learning_rate.init_learning_rate': 0.32,
+    'train.learning_rate.learning_rate_levels': [0.032, 0.0032, 0.00032],
+    'train.learning_rate.learning_rate_steps': [
+      steps * part // 1000 for part in (900, 950, 975)
+    ],
+    'batch_norm_activation.use_sync_bn': True,
+    'maskrcnn_parser.output_size': [size, size],
+    'maskrcnn_parser.aug_scale_min': 0.1,
+    'maskrcnn_parser.aug_scale_max': 2.0,
+    'rpn_head.num_convs': 2,
+    'frcnn_head.num_convs': 4,
+    **{
+      f'{head}_head.use_batch_norm': True for head in ('rpn', 'frcnn', 'mrcnn')
+    },
+    'architecture.backbone': backbone or 'resnet',
+    'resnet.resnet_depth': depth,
+  }
+  if pastes:
+    wanted['architecture.pre_parser'] = 'extract_objects_parser'
+    wanted['maskrcnn_parser.copy_paste'] = True
+  if cascade:
+    wanted['roi_sampling.cascade_iou_thresholds'] = [0.7, 0.8]
+    wanted['roi_sampling.fg_iou_thresh'] = 0.6
+    wanted['frcnn_head.class_agnostic_bbox_pred'] = True
+    wanted['frcnn_head.cascade_class_ensemble'] = True
+  if nasfpn:
+    wanted['architecture.multilevel_features'] = 'nasfpn'
+    wanted.update({'architecture.min_level': 3, 'architecture.max_level': 7})
+    wanted.update({'anchor.num_scales': 3, 'anchor.anchor_size': 4.0})
+    wanted['nasfpn.activation'] = 'swish'
+    wanted['nasfpn.block_fn'] = 'bottleneck'
+    wanted['nasfpn.init_drop_connect_rate'] = 0.2
+    wanted['nasfpn.use_sum_for_combination'] = True
+  return wanted
+
+
+_B7 = 'efficientnet-b7'
+
+
 @pytest.mark.parametrize(
   'name,expected',
   [
+    ('maskrcnn_resnet50_1024', _copy_paste(1024, 270000)),
+    ('maskrcnn_resnet101_1024', _copy_paste(1024, 270000, depth=101)),
+    ('maskrcnn_resnet101_1280', _copy_paste(1280, 270000, depth=101)),
+    *(
+      (f'maskrcnn_effb7_{size}', _copy_paste(size, 270000, _B7))
+      for size in (640, 1024, 1280)
+    ),
+    *(
+      (
+        f'cascade_maskrcnn_effb7_{name}1280',
+        _copy_paste(1280, steps, _B7, 50, pastes, True, bool(name)),
+      )
+      for name, steps, pastes in (
+        ('', 180000, True),
+        ('nasfpn_', 180000, True),
+        ('nasfpn_vanilla_', 90000, False),
+      )
+    ),
     (
       'spinenet49S_retinanet',
       _spinenet(

@@ -5,6 +5,8 @@ import pytest
 from configs import resolver
 from utils import errors
 
+_PRE_PARSER = 'extract_objects_parser'
+
 
 def _resolve(**changes):
   return resolver.resolve(
@@ -132,6 +134,34 @@ def test_values_that_two_stages_cannot_have(model, block, name, value, words):
       mode='tpu_preflight',
     )
   assert words in str(info.value)
+
+
+@pytest.mark.parametrize(
+  'pastes,pre_parser,has_masks,words',
+  [
+    (True, None, True, "with architecture.pre_parser: None. Use true and 'ext"),
+    (False, _PRE_PARSER, True, 'copy_paste: False does not go with'),
+    (True, 'extract_parser', True, "pre_parser: 'extract_parser'"),
+    (True, _PRE_PARSER, False, 'architecture.include_mask is false'),
+  ],
+)
+def test_copy_paste_is_whole(pastes, pre_parser, has_masks, words):
+  with pytest.raises(errors.ConfigError) as info:
+    _copy_paste(pastes, pre_parser, has_masks)
+  assert str(info.value).startswith('maskrcnn_parser.copy_paste: ')
+  assert words in str(info.value)
+  assert _copy_paste(True, _PRE_PARSER).maskrcnn_parser.copy_paste
+  assert not _copy_paste(False, '', False).architecture.pre_parser
+
+
+def _copy_paste(pastes, pre_parser, has_masks=True):
+  return resolver.resolve(
+    model='cascade_mask_rcnn',
+    params_override={
+      'maskrcnn_parser': {'copy_paste': pastes},
+      'architecture': {'pre_parser': pre_parser, 'include_mask': has_masks},
+    },
+  ).params
 
 
 def test_masks_do_not_matter_without_them():

@@ -121,6 +121,16 @@ def test_input(tmp_path):
 
 
 @pytest.mark.slow
+def test_copy_paste(tmp_path):
+  path = tmp_path / 'part.tfrecord'
+  record_factory.write_records(path, map(record_factory.with_mask, range(8)))
+  lines = _run('copy_paste', f'--file_pattern={path}', '--batches=2')
+  without, pasted = (row[1] for row in _rows(lines, 4).values())
+  share = float(re.search(r'by CPU time ([\d.]+) ', lines[-1])[1])
+  assert share == pytest.approx(without / pasted, abs=0.01)
+
+
+@pytest.mark.slow
 def test_formats():
   lines = _run('formats', '--size=128', '--rounds=1')
   rows = _rows(lines, 2)

@@ -145,6 +145,46 @@ def test_masks_follow_the_image(tmp_path):
     assert np.sum(expected & (found > 0)) > 0.85 * union
 
 
+def test_copy_paste_shows_what_is_pasted(tmp_path):
+  def record(value, box):
+    image = np.full([64, 64, 3], value, np.uint8)
+    mask = np.zeros([64, 64], np.uint8)
+    mask[box[0] : box[2], box[1] : box[3]] = 255
+    return record_factory.make_record(
+      encoded=record_factory.encode(image),
+      boxes=[np.float32(box) / 64],
+      object__mask=[record_factory.encode(mask)],
+    )
+
+  below, above = (
+    record_factory.write_records(tmp_path / name, [one])
+    for name, one in (
+      ('below', record(50, [2, 2, 20, 20])),
+      ('above', record(200, [30, 30, 60, 50])),
+    )
+  )
+  changes = {
+    'type': 'mask_rcnn',
+    'architecture': {'pre_parser': 'extract_objects_parser'},
+    'maskrcnn_parser': {
+      'output_size': [64, 64],
+      'aug_rand_hflip': False,
+      'copy_paste': True,
+    },
+    'train': {'pre_parser_dataset': {'file_pattern': above}},
+  }
+  params = resolver.resolve(params_override=json.dumps(changes)).params
+  (row,) = augmentation_sheet.sample_rows([below], params, 1, 2)
+  assert len(row.original.boxes) == 1
+  for sample in row.samples:
+    np.testing.assert_allclose(
+      sample.boxes, [[2, 2, 20, 20], [30, 30, 60, 50]], atol=1e-3
+    )
+    assert sample.masks.shape == (2, 112, 112) and sample.masks.mean() > 0.95
+    pasted = sample.pixels[:, :, 0] > 125
+    assert pasted[30:60, 30:50].all() and pasted.sum() == 30 * 20
+
+
 def test_a_broken_image_points_to_the_checking_tool(tmp_path):
   record = record_factory.make_record(encoded=b'no image')
   path = record_factory.write_records(tmp_path / 'a', [record])

@@ -92,12 +92,31 @@ def work(name: str, file_pattern: str, batches: int) -> turns.Figures:
     dataset, images_at_once = _forward(file_pattern)
   else:
     dataset = _pipeline(file_pattern, name, 1 + _WARM_UP_BATCHES + batches)
+  return run(dataset, batches, images_at_once, name == _FORWARD, start)
+
+
+def run(
+  dataset: tf.data.Dataset,
+  batches: int,
+  images_at_once: int,
+  restarts: bool = False,
+  start: float = 0.0,
+) -> turns.Figures:
+  """Reads batches of a dataset.
+
+  Args:
+    dataset: endless, if it does not restart.
+    batches: to measure.
+    images_at_once: images of a batch.
+    restarts: whether each is the first one.
+    start: when the work for the first batch began.
+  """
   iterator = tf.data.make_initializable_iterator(dataset)
   fetches = [tensor.op for tensor in tf.nest.flatten(iterator.get_next())]
   with tf.Session() as session:
 
     def advance() -> None:
-      if name == _FORWARD:
+      if restarts:
         session.run(iterator.initializer)
       session.run(fetches)
 
