@@ -161,10 +161,6 @@ class InputFn:
     dataset = _map(dataset, parser.finish_batch).prefetch(1)
     options = tf.data.Options()
     options.experimental_threading.max_intra_op_parallelism = 1
-    # Of these stages there is nothing to fuse or to tune; to look takes longer
-    # than the first batch.
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_optimization.autotune = False
     return dataset.with_options(options)
 
   def _read_records(
