@@ -62,16 +62,32 @@ class ParamsLoader(yaml.SafeLoader):
 
   def construct_mapping(self, node: yaml.Node, deep: bool = False) -> Any:
     if isinstance(node, yaml.MappingNode):
-      keys = set()
-      for key, _ in node.value:
-        if key.tag.endswith(':merge'):
-          continue
-        if not key.tag.endswith(':str'):
+      seen, kept = {}, []
+      for key, value in node.value:
+        is_merge = key.tag.endswith(':merge')
+        if not (is_merge or key.tag.endswith(':str')):
           raise _problem('a key must be text; quote it', key)
-        if key.value in keys:
+        if is_merge or key.value not in seen:
+          kept.append((key, value))
+        elif not _repeats(value, seen[key.value]):
           raise _problem(f"key '{key.value}' occurs twice", key)
-        keys.add(key.value)
+        seen.setdefault(key.value, value)
+      node.value = kept
     return super().construct_mapping(node, deep)
+
+
+def _repeats(again: yaml.Node, first: yaml.Node) -> bool:
+  """Whether a block says nothing but what one before it says.
+
+  So it is in published files.
+  """
+  if not all(isinstance(node, yaml.MappingNode) for node in (again, first)):
+    return False
+  said, repeated = (
+    [(key.tag, key.value, value.tag, value.value) for key, value in node.value]
+    for node in (first, again)
+  )
+  return all(item in said for item in repeated)
 
 
 def _problem(text: str, place: Any) -> yaml.MarkedYAMLError:

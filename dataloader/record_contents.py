@@ -19,7 +19,7 @@ _MASK_MODES = ('1', 'L')
 _IMAGE_LABEL = 'image/class/label'
 CLASS_MAP_FEATURE = 'image/segmentation/class/encoded'
 # Offset of the byte of a PNG that tells the bits of a channel.
-_PNG_DEPTH = 24
+PNG_DEPTH = 24
 
 
 class Contents(NamedTuple):
@@ -171,7 +171,7 @@ def _find_problem_of_class_map(
   what = f'the label map (feature {CLASS_MAP_FEATURE})'
   try:
     label_map = image_reader.open_header(maps[0])
-    if (label_map.format, label_map.mode, maps[0][_PNG_DEPTH]) != (
+    if (label_map.format, label_map.mode, maps[0][PNG_DEPTH]) != (
       'PNG',
       'L',
       8,

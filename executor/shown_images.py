@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from configs import factory
 from dataloader import record_files, record_order
 from evaluation import batches
 from ops import image_decoding
@@ -99,11 +100,13 @@ class ShownImages:
     self, pixels: np.ndarray, row: Mapping[str, Any], names: Mapping[int, str]
   ) -> Image.Image:
     """Both class maps, on the image as the model sees it."""
-    height, width = np.int32(row['image_info'][0] * row['image_info'][2])
+    size = np.int32(row['image_info'][0] * row['image_info'][2])
+    height, width = np.maximum(size, 1)
     image = Image.fromarray(pixels).resize((width, height))
     mask = np.squeeze(row['gt_masks'])
     # Where nothing counts no class is shown.
-    mask = np.where(mask < self._params.architecture.num_classes, mask, -1)
+    ignored = factory.parser_settings(self._params).ignore_label
+    mask = np.where(mask == ignored, -1, mask)
     return _beside(
       drawing.draw_class_map(image, values[:height, :width], names)
       for values in (mask, row['class_map'])

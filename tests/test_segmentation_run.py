@@ -192,6 +192,15 @@ def test_a_saved_model_serves_as_clients_know_it(
         'Placeholder_1:0': [0.0, 1.0],
       },
     )
+    with pytest.raises(tf.errors.InvalidArgumentError, match='shape'):
+      # Neither one for all nor one for each.
+      session.run(
+        'key_1:0',
+        {
+          'Placeholder:0': [record_factory.encode(images[0])] * 2,
+          'key:0': ['a', 'b', 'c'],
+        },
+      )
   assert keys.tolist() == [b'a', b'b']
   for png, one in zip(classes, (wanted[0], wanted[4])):
     assert np.mean(class_map.decoded(png) != one.class_map) <= 0.001

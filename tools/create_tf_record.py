@@ -32,7 +32,7 @@ For a model of pixels, label maps: PNGs named as their images, grey or with a
 palette, whose numbers are the ids of --label_map and 0, the background. From
 annotations as above, --class_maps makes them of the masks of objects.
 
-  python tools/create_tf_record.py --segmentation_dir=labels \
+  python tools/create_tf_record.py --segmentation_dir=labels \\
     --image_dir=images --label_map=classes.txt --output_dir=records --name=train
 
 Each writes to output_dir

@@ -97,7 +97,9 @@ def draw_class_map(
   pixels = np.array(image.convert('RGB'))
   values = class_map.astype(np.int16)
   is_on = values > 0
-  colors = np.float32([class_color(i) for i in range(values.max() + 1)])
+  # There may be no class at all.
+  num_colors = max(1, values.max() + 1)
+  colors = np.float32([class_color(i) for i in range(num_colors)])
   pixels[is_on] = (1 - _MASK_ALPHA) * pixels[is_on] + _MASK_ALPHA * (
     colors[values[is_on]]
   )

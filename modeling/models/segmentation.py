@@ -171,6 +171,8 @@ class SegmentationModel(base_model.Model):
       pngs,
       (served['logits'], image_info, further['score_thresholds']),
       dtype=[tf.string, tf.string],
+      # Each takes memory for all classes of all pixels of a picture.
+      parallel_iterations=2,
       back_prop=False,
     )
     return {

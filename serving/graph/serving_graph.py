@@ -125,7 +125,11 @@ def build(
         served,
         image_info,
         images.shape.as_list()[1:3],
-        {k: _of_each_image(v, images) for k, v in further.items()},
+        # One for each image, or one for all.
+        {
+          key: tf.broadcast_to(values, tf.shape(images)[:1])
+          for key, values in further.items()
+        },
       )
       served = signature.named_outputs(
         outputs, image_info, model.encoded_outputs, options
@@ -153,11 +157,6 @@ def _further_inputs(
     )
     for key, given in model.further_inputs.items()
   }
-
-
-def _of_each_image(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-  """[batch] of values for each image, or of one for all."""
-  return tf.tile(values, [tf.shape(images)[0] // tf.size(values)])
 
 
 def _spec(key: str, tensor: tf.Tensor, kind: str = '') -> contract.TensorSpec:

@@ -104,11 +104,12 @@ def detections_of_image(
     padded_size: (height, width) of the network's image.
   """
   if served_output.LOGITS in outputs:
-    return _of_class_map(
-      *class_map.of_logits(
-        outputs[served_output.LOGITS], image_info, padded_size
-      )
-    )
+    logits = outputs[served_output.LOGITS]
+    found = _of_class_map(*class_map.of_logits(logits, image_info, padded_size))
+    if not np.isfinite(logits).all():
+      # The map would not tell: of such numbers it is background.
+      found = found._replace(scores=np.float32([np.nan]))
+    return found
   if served_output.CLASS_MAPS in outputs:
     kinds = served_output.CLASS_MAPS, served_output.CLASS_MAP_SCORES
     return _of_class_map(*(class_map.decoded(outputs[kind]) for kind in kinds))

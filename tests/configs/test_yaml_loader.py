@@ -27,6 +27,9 @@ def _nested_aliases(first, block):
     ('[' * 50_000, 'more than 10000 values, aliases written out, or 50 in'),
     ('- ' * 500 + '1', 'or 50 in one another'),
     ('x: 1\ntrain: 2\nx: 3', "key 'x' occurs twice, line 3, column 1"),
+    ('x: {a: 1}\nx: {a: 2}', "key 'x' occurs twice, line 2, column 1"),
+    ('x: {a: 1}\nx: {a: 1, b: 2}', "key 'x' occurs twice"),
+    ('x: {a: 1}\nx: {a: "1"}', "key 'x' occurs twice"),
     ('1: x', 'a key must be text; quote it, line 1'),
     ('? [a]\n: b', 'a key must be text'),
     ('a: 1e400', "'1e400' is too large, or no number, line 1, column 4"),
@@ -56,6 +59,8 @@ def test_what_is_refused(text, reason):
   'text, value',
   [
     ('\ufeffa: 1', {'a': 1}),
+    # A block that repeats some of itself, as in published files.
+    ('x: {a: 1, b: c}\ny: 2\nx: {a: 1}', {'x': {'a': 1, 'b': 'c'}, 'y': 2}),
     ('{a: &a {x: 1}, b: {<<: *a, x: 2}, c: *a}',
      {'a': {'x': 1}, 'b': {'x': 2}, 'c': {'x': 1}}),
     ('a: !!float 1e-4', {'a': 1e-4}),

@@ -186,6 +186,14 @@ def test_a_class_list_is_needed(folders):
   assert '--segmentation_dir needs --label_map' in process.stderr
 
 
+def test_one_folder_of_images_and_label_maps_is_refused(folders):
+  (folders / 'images' / 'a.png').write_bytes(_png(_labels()))
+  process = _convert(folders)
+  assert process.returncode == 1
+  assert "images: 'a.jpg' and another picture differ in" in process.stderr
+  assert not (folders / 'records').exists()
+
+
 def _square(number, class_id, xmin, side, **more):
   edges = [xmin, 5, xmin + side, 5 + side]
   corners = [edges[i] for i in (0, 1, 2, 1, 2, 3, 0, 3)]

@@ -221,6 +221,13 @@ def test_a_class_map_has_the_colors_of_its_classes_and_a_legend():
   assert not pixels[30:45, :30].any()
 
 
+def test_a_class_map_without_a_class_that_counts_is_pale():
+  picture = drawing.draw_class_map(
+    Image.fromarray(_black(20, 30)), np.full([20, 30], -1)
+  )
+  assert (np.asarray(picture) == 120).all()
+
+
 def test_a_png_of_a_class_map_has_classes_as_indices():
   class_map = np.arange(256, dtype=np.uint8).reshape(16, 16)
   for is_overlay in (False, True):

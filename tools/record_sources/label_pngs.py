@@ -7,14 +7,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tqdm
 
-from dataloader import image_reader
+from dataloader import image_reader, record_contents
 from tools.record_sources import annotations, folders, image_files
 from tools.record_sources import report as report_lib
 from utils import errors
 
 _FLAG = '--segmentation_dir'
-# Offset of the byte of a PNG that tells the bits of a channel.
-_PNG_DEPTH = 24
 
 
 def read_label_pngs(
@@ -37,14 +35,8 @@ def read_label_pngs(
     errors.DataError: a folder or a label map cannot be read, or has a label
       that is none of those.
   """
-  images = {
-    os.path.splitext(name)[0]: name
-    for name in folders.list_pictures(image_dir, '--image_dir')
-  }
-  labels = {
-    os.path.splitext(name)[0]: name
-    for name in folders.list_pictures(label_dir, _FLAG)
-  }
+  images = _by_stem(image_dir, '--image_dir')
+  labels = _by_stem(label_dir, _FLAG)
   for stem in sorted(set(images) - set(labels)):
     report.add('image_without_masks', images[stem])
   for stem in sorted(set(labels) - set(images)):
@@ -73,6 +65,20 @@ def read_label_pngs(
       )
     )
   return annotations.AnnotatedSet(annotated, label_map)
+
+
+def _by_stem(folder: str, flag: str) -> Dict[str, str]:
+  """Pictures below a folder by their paths within it, without endings."""
+  paths = folders.list_pictures(folder, flag)
+  stems = {os.path.splitext(path)[0]: path for path in paths}
+  others = set(paths) - set(stems.values())
+  if others:
+    raise errors.DataError(
+      f"{flag}={folder}: '{min(others)}' and another picture differ in their "
+      'endings alone, so that it is not clear which is meant. Give images and '
+      'label maps in a folder each.'
+    )
+  return stems
 
 
 def read(path: str) -> np.ndarray:
@@ -105,7 +111,7 @@ def read(path: str) -> np.ndarray:
       problem = f'has index {labels.max()} in a palette of {num_colors} colours'
   elif image.mode == 'L':
     # Pillow spreads fewer bits over 0 to 255.
-    labels = labels // (255 // (2 ** content[_PNG_DEPTH] - 1))
+    labels = labels // (255 // (2 ** content[record_contents.PNG_DEPTH] - 1))
   elif labels.max() > 255:
     problem = f'has label {labels.max()}; labels are 0 to 255'
   if problem:

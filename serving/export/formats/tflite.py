@@ -35,8 +35,7 @@ def check(export_request: request.ExportRequest) -> None:
   if not (kinds & plain or tensor_inputs.ends_raw(export_request)):
     raise errors.ConfigError(
       'export_format: tflite carries raw boxes and scores, probabilities, or '
-      'logits; '
-      'the model {!r} puts out {}. Leave tflite out.'.format(
+      'logits; the model {!r} puts out {}. Leave tflite out.'.format(
         export_request.params.type, ', '.join(sorted(kinds))
       )
     )
