@@ -26,7 +26,8 @@ def read(path: str, num_classes: int) -> np.ndarray:
 
   try:
     with tf.gfile.GFile(path, 'rb') as file:
-      priors = np.load(io.BytesIO(file.read()), allow_pickle=False)
+      content = io.BytesIO(file.read())
+    priors = np.lib.format.read_array(content, allow_pickle=False)
     problem = _problem(priors, num_classes)
   except (tf.errors.OpError, ValueError, OSError) as error:
     reason = getattr(error, 'message', None) or error

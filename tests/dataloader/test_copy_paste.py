@@ -312,6 +312,9 @@ def test_records_without_masks_are_refused_before_the_first_step(tmp_path):
   pattern = record_check.training_pattern(params)
   error = tf.errors.InvalidArgumentError(None, None, 'differ in number')
   assert path in str(record_check.explain_failure(pattern, params, error))
+  # A run that does not paste asks nothing of them.
+  params.architecture.pre_parser = None
+  assert record_check.training_keys(params) == ['train.train_file_pattern']
 
 
 @pytest.mark.parametrize('mode', [mode_keys.EVAL, mode_keys.PREDICT_WITH_GT])
