@@ -221,7 +221,7 @@ def test_other_files_are_no_priors(tmp_path):
 
 def test_priors_that_fit(tmp_path):
   path = str(tmp_path / 'priors.npy')
-  np.save(path, np.full([1, 3, 8, 8], 0.5))
+  np.save(path, np.full([1, 3, 8, 8], 1.0 + 1e-6))
   assert shape_priors.read(path, 1).dtype == np.float32
   head = {'shape_prior_path': path, 'use_category_for_mask': False}
   factory.model_generator(_params({'shapemask_head': head}))
