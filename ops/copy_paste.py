@@ -25,9 +25,12 @@ class _Windows:
     starts = tf.clip_by_value(boxes[:, :2] * self._scale[:2], 0.0, last - 1.0)
     self.starts = starts = tf.cast(starts, tf.int32)
     stops = tf.cast(tf.ceil(boxes[:, 2:]), tf.int32) + 1
-    self.sides = tf.clip_by_value(stops, starts + 2, height_width) - starts
+    # Two pixels at least, but of an image that has only one.
+    self.sides = tf.minimum(tf.maximum(stops, starts + 2), height_width)
+    self.sides -= starts
     self.offsets = tf.cast(tf.tile(starts, [1, 2]), tf.float32)
-    self._lengths = tf.tile(tf.cast(self.sides - 1, tf.float32), [1, 2])
+    lengths = tf.maximum(self.sides - 1, 1)
+    self._lengths = tf.tile(tf.cast(lengths, tf.float32), [1, 2])
 
   def cut(self, mask: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
     """What the i-th box shows of a mask, [height, width]."""
