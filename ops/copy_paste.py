@@ -52,9 +52,10 @@ def _windows(boxes: tf.Tensor, height_width: tf.Tensor) -> _Windows:
   starts = tf.clip_by_value(boxes[:, :2] * scale[:2], 0.0, last - 1.0)
   starts = tf.cast(starts, tf.int32)
   stops = tf.cast(tf.ceil(boxes[:, 2:]), tf.int32) + 1
-  sides = tf.clip_by_value(stops, starts + 2, height_width) - starts
+  # Two pixels at least, but of an image that has only one.
+  sides = tf.minimum(tf.maximum(stops, starts + 2), height_width) - starts
   offsets = tf.cast(tf.tile(starts, [1, 2]), tf.float32)
-  lengths = tf.tile(tf.cast(sides - 1, tf.float32), [1, 2])
+  lengths = tf.tile(tf.cast(tf.maximum(sides - 1, 1), tf.float32), [1, 2])
   return _Windows(
     tf.concat([starts, sides], axis=1),
     tf.concat([offsets, scale / lengths, offsets / lengths], axis=1),

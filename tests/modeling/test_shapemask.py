@@ -230,9 +230,18 @@ def test_priors_that_do_not_fit_are_refused(tmp_path, priors, words):
     factory.model_generator(params)
 
 
+def test_other_files_are_no_priors(tmp_path):
+  empty, archive = tmp_path / 'empty.npy', tmp_path / 'a.npz'
+  empty.touch()
+  np.savez(str(archive), np.zeros([5, 2, 8, 8]))
+  for path in (empty, archive):
+    with pytest.raises(errors.ConfigError, match='cannot be read as a file of'):
+      shape_priors.read(str(path), 5)
+
+
 def test_priors_that_fit(tmp_path):
   path = str(tmp_path / 'priors.npy')
-  np.save(path, np.full([1, 3, 8, 8], 0.5))
+  np.save(path, np.full([1, 3, 8, 8], 1.0 + 1e-6))
   assert shape_priors.read(path, 1).dtype == np.float32
   head = {'shape_prior_path': path, 'use_category_for_mask': False}
   factory.model_generator(_params({'shapemask_head': head}))
