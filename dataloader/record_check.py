@@ -228,8 +228,11 @@ def check_contents(
 
 def training_keys(params: Any) -> Sequence[str]:
   """Keys of the file patterns that training reads."""
-  keys = ('train.train_file_pattern', 'train.pre_parser_dataset.file_pattern')
-  return [key for key in keys if key == keys[0] or params.lookup(key)]
+  keys = ['train.train_file_pattern']
+  second = 'train.pre_parser_dataset.file_pattern'
+  if params.architecture.pre_parser and params.lookup(second):
+    keys.append(second)
+  return keys
 
 
 def training_pattern(params: Any) -> str:

@@ -1,49 +1,65 @@
 """Objects of one image over another: what they cover, and what stays."""
 
 import multiprocessing
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from ops import instance_masks, preprocess_ops
 
 
-class _Windows:
+class _Windows(NamedTuple):
   """Parts of masks that boxes show, with what bilinear crops reach into.
 
-  All that is not wanted of a mask once it is decoded costs nothing then.
+  All that is not wanted of a mask once it is decoded costs nothing then. What
+  is known of a window is in one row, since loops pay for each operation.
 
-  Args:
-    boxes: float32 [n, 4], pixels.
-    height_width: int32 [2], of the masks.
+  Attributes:
+    corners: int32 [n, 4], first row and column, height and width.
+    frames: float32 [n, 12], four each: the corner, twice, and the factor and
+      the shift from pixels to the frame of `tf.image.crop_and_resize`.
   """
 
-  def __init__(self, boxes: tf.Tensor, height_width: tf.Tensor):
-    last = tf.cast(height_width - 1, tf.float32)
-    # From pixels to the samples of `tf.image.crop_and_resize`.
-    self._scale = tf.tile(last / (last + 1.0), [2])
-    starts = tf.clip_by_value(boxes[:, :2] * self._scale[:2], 0.0, last - 1.0)
-    self.starts = starts = tf.cast(starts, tf.int32)
-    stops = tf.cast(tf.ceil(boxes[:, 2:]), tf.int32) + 1
-    self.sides = tf.clip_by_value(stops, starts + 2, height_width) - starts
-    self.offsets = tf.cast(tf.tile(starts, [1, 2]), tf.float32)
-    self._lengths = tf.tile(tf.cast(self.sides - 1, tf.float32), [1, 2])
+  corners: tf.Tensor
+  frames: tf.Tensor
 
   def cut(self, mask: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
-    """What the i-th box shows of a mask, [height, width]."""
-    return tf.slice(mask, self.starts[i], self.sides[i])
+    """The i-th part of a mask, [height, width]."""
+    return tf.slice(mask, *tf.split(tf.gather(self.corners, i), 2))
+
+  def corner(self, i: tf.Tensor) -> tf.Tensor:
+    """The i-th first row and column, twice, float32 [4]."""
+    return tf.gather(self.frames, i)[:4]
 
   def crop(
     self, part: tf.Tensor, box: tf.Tensor, i: tf.Tensor, size: int
   ) -> tf.Tensor:
-    """What a box, [4], shows of a part of `cut`, float32 [size, size]."""
-    crop = tf.image.crop_and_resize(
+    """What a box, [4], shows of a part of `cut`, float32 [1, size, size, 1]."""
+    _, factor, shift = tf.split(tf.gather(self.frames, i), 3)
+    return tf.image.crop_and_resize(
       tf.cast(part > 0, tf.uint8)[tf.newaxis, :, :, tf.newaxis],
-      [(box * self._scale - self.offsets[i]) / self._lengths[i]],
+      [box * factor - shift],
       [0],
       [size, size],
     )
-    return crop[0, :, :, 0]
+
+
+def _windows(boxes: tf.Tensor, height_width: tf.Tensor) -> _Windows:
+  """Windows of boxes, [n, 4] in pixels, in masks of a size, int32 [2]."""
+  last = tf.cast(height_width - 1, tf.float32)
+  # Of the last pixels, as crops sample them.
+  scale = tf.tile(last / (last + 1.0), [2])
+  starts = tf.clip_by_value(boxes[:, :2] * scale[:2], 0.0, last - 1.0)
+  starts = tf.cast(starts, tf.int32)
+  stops = tf.cast(tf.ceil(boxes[:, 2:]), tf.int32) + 1
+  # Two pixels at least, but of an image that has only one.
+  sides = tf.minimum(tf.maximum(stops, starts + 2), height_width) - starts
+  offsets = tf.cast(tf.tile(starts, [1, 2]), tf.float32)
+  lengths = tf.tile(tf.cast(tf.maximum(sides - 1, 1), tf.float32), [1, 2])
+  return _Windows(
+    tf.concat([starts, sides], axis=1),
+    tf.concat([offsets, scale / lengths, offsets / lengths], axis=1),
+  )
 
 
 def taken(
@@ -62,22 +78,22 @@ def taken(
     [n, size, size], what boxes show of the masks, in [0, 1].
   """
   height_width = tf.cast(image_size, tf.int32)
-  windows = _Windows(boxes, height_width)
+  windows = _windows(boxes, height_width)
 
   def body(i, union, crops):
-    mask = instance_masks.decode(pngs[i], image_size)
-    crop = windows.crop(windows.cut(mask, i), boxes[i], i, size)
+    mask = instance_masks.decode(tf.gather(pngs, i), image_size)
+    crop = windows.crop(windows.cut(mask, i), tf.gather(boxes, i), i, size)
     return i + 1, tf.bitwise.bitwise_or(union, mask), crops.write(i, crop)
 
   count = tf.size(pngs)
-  crops = tf.TensorArray(tf.float32, count, element_shape=[size, size])
+  crops = tf.TensorArray(tf.float32, count, element_shape=[1, size, size, 1])
   _, union, crops = tf.while_loop(
     lambda i, *_: i < count,
     body,
     (0, tf.zeros(height_width, tf.uint8), crops),
     parallel_iterations=multiprocessing.cpu_count(),
   )
-  return union, crops.stack()
+  return union, tf.reshape(crops.stack(), [-1, size, size])
 
 
 def fit_mask(
@@ -153,22 +169,24 @@ def uncovered(
     view; float32 [n, size, size], what that shows of its mask, in [0, 1].
   """
   height_width = tf.shape(covered)
-  windows = _Windows(boxes, height_width)
+  image_size = tf.cast(height_width, tf.float32)
+  windows = _windows(boxes, height_width)
   limits = tf.unstack(tf.tile(tf.reshape(view, [2, 2]), [1, 2]))
   boxes = tf.clip_by_value(boxes, *limits)
   bare = tf.bitwise.invert(255 * tf.cast(covered, tf.uint8))
 
   def look(i):
-    mask = instance_masks.decode(pngs[i], tf.cast(height_width, tf.float32))
+    mask = instance_masks.decode(tf.gather(pngs, i), image_size)
     part = tf.bitwise.bitwise_and(windows.cut(mask, i), windows.cut(bare, i))
     pixels = tf.where(part)
     extent = [tf.reduce_min(pixels, 0), tf.reduce_max(pixels, 0) + 1]
-    extent = tf.cast(tf.concat(extent, 0), tf.float32) + windows.offsets[i]
+    extent = tf.cast(tf.concat(extent, 0), tf.float32) + windows.corner(i)
     extent = tf.clip_by_value(extent, *limits)
-    is_moved = tf.abs(extent - boxes[i]) > box_threshold
-    box = tf.where(is_moved, extent, boxes[i])
+    box = tf.gather(boxes, i)
+    is_moved = tf.abs(extent - box) > box_threshold
+    box = tf.where(is_moved, extent, box)
     crop = windows.crop(part, box, i, size)
-    return tf.shape(pixels)[0], tf.reduce_any(is_moved), box, crop
+    return tf.shape(pixels), is_moved, box, crop
 
   areas, is_moved, boxes, crops = tf.map_fn(
     look,
@@ -176,5 +194,6 @@ def uncovered(
     dtype=(tf.int32, tf.bool, tf.float32, tf.float32),
     parallel_iterations=multiprocessing.cpu_count(),
   )
-  least = mask_threshold * tf.cast(is_moved, tf.float32)
-  return tf.cast(areas, tf.float32) > least, boxes, crops
+  is_moved = tf.cast(tf.reduce_any(is_moved, axis=1), tf.float32)
+  is_kept = tf.cast(areas[:, 0], tf.float32) > mask_threshold * is_moved
+  return is_kept, boxes, tf.reshape(crops, [-1, size, size])

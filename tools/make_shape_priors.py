@@ -35,7 +35,7 @@ flags.DEFINE_integer('size', 32, 'Side of a prior (cells).', 2)
 flags.DEFINE_bool('class_agnostic', False, 'One row for all classes.')
 flags.mark_flags_as_required(['file_pattern', 'output'])
 
-# Of a class; more make the means no better.
+# Of a row; more make the means no better.
 _MOST_MASKS = 10000
 _NUM_TRIES = 3
 
@@ -141,10 +141,13 @@ def make(
 ) -> np.ndarray:
   """Returns priors float32 [num_classes or 1, num_clusters, size, size].
 
-  Those of the background, and of a class without masks, are zeros.
+  Those of the background, and of a class without masks, are zeros. One row is
+  of 10,000 masks at most, evenly taken from all.
   """
   if is_class_agnostic:
-    return cluster(sum(masks.values(), []), num_clusters)[np.newaxis]
+    pooled = sum(masks.values(), [])
+    evenly = pooled[:: -(-len(pooled) // _MOST_MASKS)]
+    return cluster(evenly, num_clusters)[np.newaxis]
   size = len(next(iter(masks.values()))[0])
   priors = np.zeros([num_classes, num_clusters, size, size], np.float32)
   for class_id, of_class in masks.items():

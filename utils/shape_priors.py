@@ -6,6 +6,9 @@ import numpy as np
 
 from utils import errors
 
+# Means of masks may be off by it.
+_ROUNDING = 1e-3
+
 
 def read(path: str, num_classes: int) -> np.ndarray:
   """Reads a file of `tools/make_shape_priors.py`.
@@ -26,7 +29,8 @@ def read(path: str, num_classes: int) -> np.ndarray:
 
   try:
     with tf.gfile.GFile(path, 'rb') as file:
-      priors = np.load(io.BytesIO(file.read()), allow_pickle=False)
+      content = io.BytesIO(file.read())
+    priors = np.lib.format.read_array(content, allow_pickle=False)
     problem = _problem(priors, num_classes)
   except (tf.errors.OpError, ValueError, OSError) as error:
     reason = getattr(error, 'message', None) or error
@@ -49,7 +53,7 @@ def _problem(priors: np.ndarray, num_classes: int) -> str:
     )
   if priors.size == 0 or priors.dtype.kind not in 'fui':
     return f'holds {priors.dtype} {shape}; needed are numbers'
-  if not (priors.min() >= 0 and priors.max() <= 1):
+  if not (priors.min() >= -_ROUNDING and priors.max() <= 1 + _ROUNDING):
     return (
       f'holds values from {priors.min():g} to {priors.max():g}; shares of '
       'objects are from 0 to 1'

@@ -151,8 +151,8 @@ def _export_params(
     return resolved.params
   _log.info(
     'Any number of images: postprocess.nms_version is batched rather than %s, '
-    'and classes are float32. --params_override=postprocess.nms_version=%s '
-    'keeps it.',
+    'which may make classes float32. '
+    '--params_override=postprocess.nms_version=%s keeps it.',
     old,
     old,
   )

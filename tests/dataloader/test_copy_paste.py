@@ -264,6 +264,19 @@ def test_what_is_pasted():
   assert set(classes[3:, 0][counts == 1]) == {1, 2, 3}
 
 
+def test_images_of_one_column():
+  thin = _record(1, [(10, 0, 50, 1)], [1], 90, 1)[1]
+  with tf.Graph().as_default():
+    below, above = (
+      tf.data.Dataset.from_tensors(each) for each in (thin, _DONOR[1])
+    )
+    input_fn = input_reader.InputFn('', _params(), mode_keys.TRAIN)
+    dataset = input_fn.batches(below, 1, second=above)
+    ((_, labels),) = _batches(dataset)
+  assert labels['gt_classes'][0, :3].tolist() == [1, 8, -1]
+  assert labels['gt_masks'][0, 0].mean() > 0.9
+
+
 def test_pairs_follow_from_position_and_seed(tmp_path):
   records = [_record(i, [_DONOR_BOX], [1 + i])[1] for i in range(8)]
   path = record_factory.write_records(tmp_path / 'a', records)
@@ -312,6 +325,9 @@ def test_records_without_masks_are_refused_before_the_first_step(tmp_path):
   pattern = record_check.training_pattern(params)
   error = tf.errors.InvalidArgumentError(None, None, 'differ in number')
   assert path in str(record_check.explain_failure(pattern, params, error))
+  # A run that does not paste asks nothing of them.
+  params.architecture.pre_parser = None
+  assert record_check.training_keys(params) == ['train.train_file_pattern']
 
 
 @pytest.mark.parametrize('mode', [mode_keys.EVAL, mode_keys.PREDICT_WITH_GT])

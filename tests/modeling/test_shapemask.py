@@ -6,7 +6,8 @@ import tensorflow.compat.v1 as tf
 
 from configs import params_dict
 from modeling import factory, instance_mask_losses
-from modeling.architecture.heads import prior_mask_head
+from modeling.architecture import layer_kit
+from modeling.architecture.heads import prior_mask_head, refined_mask_head
 from tests import golden_numbers, shapemask_batch
 from utils import errors, mode_keys, shape_priors
 
@@ -62,6 +63,7 @@ def test_golden_network():
   assert {*model.served_outputs, *model.predicted} <= {*got, 'image_info'}
 
 
+@pytest.mark.slow
 def test_golden_training_outputs_and_losses():
   params = _params()
   with tf.Graph().as_default(), golden_numbers.make_session() as session:
@@ -187,6 +189,24 @@ def test_priors_of_the_class_are_mixed_and_placed(num_rows):
     np.testing.assert_allclose(masks[0, place], want, atol=1e-5)
 
 
+def test_refined_masks_in_bfloat16():
+  head = refined_mask_head.RefinedMaskHead(
+    'fine_mask',
+    num_masks=3,
+    layers=layer_kit.from_params(_params()),
+    num_convs=1,
+    upsample_factor=2,
+    subtracts_instance=True,
+  )
+  with tf.Graph().as_default(), tf.tpu.bfloat16_scope():
+    crops = tf.zeros([1, 2, 8, 8, 4], tf.bfloat16)
+    classes = tf.constant([[1, 2]])
+    logits = head(crops, tf.ones([1, 2, 8, 8]), classes, is_training=True)
+    assert (logits.dtype, logits.shape) == (tf.bfloat16, (1, 2, 16, 16))
+    types = {v.dtype.base_dtype for v in tf.global_variables()}
+  assert types == {tf.float32}
+
+
 @pytest.mark.parametrize(
   'priors, words',
   [
@@ -210,9 +230,18 @@ def test_priors_that_do_not_fit_are_refused(tmp_path, priors, words):
     factory.model_generator(params)
 
 
+def test_other_files_are_no_priors(tmp_path):
+  empty, archive = tmp_path / 'empty.npy', tmp_path / 'a.npz'
+  empty.touch()
+  np.savez(str(archive), np.zeros([5, 2, 8, 8]))
+  for path in (empty, archive):
+    with pytest.raises(errors.ConfigError, match='cannot be read as a file of'):
+      shape_priors.read(str(path), 5)
+
+
 def test_priors_that_fit(tmp_path):
   path = str(tmp_path / 'priors.npy')
-  np.save(path, np.full([1, 3, 8, 8], 0.5))
+  np.save(path, np.full([1, 3, 8, 8], 1.0 + 1e-6))
   assert shape_priors.read(path, 1).dtype == np.float32
   head = {'shape_prior_path': path, 'use_category_for_mask': False}
   factory.model_generator(_params({'shapemask_head': head}))

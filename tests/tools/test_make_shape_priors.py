@@ -68,12 +68,16 @@ def test_the_program_writes_means_of_clusters(records, tmp_path):
   assert np.all(priors[3][:, :-1, :-1] == 1)
 
 
-def test_one_row_for_all_classes(records):
+def test_one_row_for_all_classes(records, monkeypatch):
   masks = make_shape_priors.read_masks(records, 10)
   (row,) = make_shape_priors.make(masks, 4, 1, True)
   # Four of five objects fill either half, and the fifth both.
   assert row[0][5, 2] == pytest.approx(4 / 5)
   assert row[0][5, 7] == pytest.approx(2 / 5)
+  # Of too many, some of all classes.
+  monkeypatch.setattr(make_shape_priors, '_MOST_MASKS', 3)
+  (row,) = make_shape_priors.make(masks, 4, 1, True)
+  assert row[0][5, [2, 7]] == pytest.approx([1, 1 / 3])
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ class RefinedMaskHead:
 
 def _mean_inside(features: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
   """[batch, n, 1, 1, filters]; 0 where no cell is inside."""
-  is_inside = tf.cast(masks > 0.5, features.dtype)
-  total = tf.reduce_sum(features * is_inside, axis=[2, 3], keepdims=True)
+  # bfloat16 counts no further than 256.
+  is_inside = tf.cast(masks > 0.5, tf.float32)
+  inside = tf.cast(features, tf.float32) * is_inside
+  total = tf.reduce_sum(inside, axis=[2, 3], keepdims=True)
   count = tf.reduce_sum(is_inside, axis=[2, 3], keepdims=True)
-  return tf.div_no_nan(total, count)
+  return tf.cast(total / tf.maximum(count, 1.0), features.dtype)

@@ -83,11 +83,10 @@ def test_golden_labels():
 def test_other_modes_have_no_masks():
   # Records without masks do.
   record = record_factory.make_record()
-  for mode in (mode_keys.EVAL, mode_keys.PREDICT, mode_keys.PREDICT_WITH_GT):
-    batch = _batch(_params({}), [record, record], mode)
-    labels = batch[1] if mode == mode_keys.EVAL else batch['labels']
-    assert not any('mask' in key for key in labels)
-    assert ('num_positives' in labels) == (mode != mode_keys.PREDICT)
+  labels = _batch(_params({}), [record, record], mode_keys.PREDICT_WITH_GT)
+  labels = labels['labels']
+  assert {'cls_targets', 'num_positives', 'groundtruths'} <= set(labels)
+  assert not any('mask' in key for key in labels)
 
 
 def test_masks_within_outer_boxes():
