@@ -170,7 +170,7 @@ def _draw_masks(image, masks, classes, shown, line_width) -> np.ndarray:
   colors = [mask_color(class_id, i) for i, class_id in enumerate(classes)]
   is_on = rows >= 0
   pixels[is_on] = (1 - _MASK_ALPHA) * pixels[is_on] + _MASK_ALPHA * (
-    np.float32(colors)[rows[is_on]]
+    np.reshape(np.float32(colors), [-1, 3])[rows[is_on]]
   )
   for row in reversed(shown):
     ymin, xmin, mask = masks[row]

@@ -146,6 +146,7 @@ def test_what_is_ignored_becomes_255(folders):
       'b.png: the label map has label 300; labels are 0 to 255',
     ),
     (_png(_labels(), 'P')[:200], 'b.png: the label map cannot be read: '),
+    (_png(_labels())[:60], 'b.png: the label map cannot be read: '),
   ],
 )
 def test_a_label_map_that_cannot_be_meant_is_an_error(folders, png, reason):
@@ -236,3 +237,5 @@ def test_masks_of_objects_become_a_class_map(folders):
   labels[:, 50:] = 255
   (feature,) = _records(folders)
   np.testing.assert_array_equal(_stored(feature), labels)
+  report = json.loads((folders / 'records/train_report.json').read_text())
+  assert report['images'] == 1

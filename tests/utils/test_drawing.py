@@ -173,6 +173,11 @@ def test_masks_are_filled_and_outlined_in_shades():
   assert (image == 100).all()
 
 
+def test_no_masks_are_drawn():
+  picture = drawing.draw_detections(_black(), [], [], masks=[])
+  np.testing.assert_array_equal(np.asarray(picture), _black())
+
+
 def test_labels_hide_no_mask_of_another(monkeypatch):
   places = []
   monkeypatch.setattr(

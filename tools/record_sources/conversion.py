@@ -134,8 +134,9 @@ def _write_contents(
   """Writes PREFIX.json and PREFIX_report.json."""
   files.write_json(prefix + '.json', written.coco)
   content = {
-    'images': len(written.coco['images']),
     written.counted: len(written.coco['annotations']),
+    # Last: what is counted by class may be images, of several classes.
+    'images': len(written.coco['images']),
     written.counted + '_by_class': count_by_class(written.coco),
     'shards': [os.path.basename(path) for path in written.shard_files],
     'findings': report.as_dict(),

@@ -93,6 +93,8 @@ def read(path: str) -> np.ndarray:
       content = source.read()
     image = image_reader.open_header(content)
     with image_reader.explaining():
+      # NumPy would make an object of what it cannot read.
+      image.load()
       labels = np.asarray(image)
   except (errors.DataError, tf.errors.OpError) as error:
     reason = str(error).splitlines()[0]
