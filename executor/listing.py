@@ -59,7 +59,7 @@ def _programs() -> Iterator[Tuple[str, str]]:
 
 
 def print_choices() -> None:
-  """Prints parts of models, presets and programs, a preset a line."""
+  """Prints parts of models, presets and programs."""
   console = rich.console.Console(
     width=None if sys.stdout.isatty() else _WIDTH, soft_wrap=True
   )

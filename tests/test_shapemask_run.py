@@ -10,7 +10,7 @@ import pytest
 from executor import run_check
 from executor import runner as runner_lib
 from tests import record_factory, shapemask_batch, tiny_run
-from tools import make_shape_priors
+from tools import mask_clusters
 from utils import errors
 
 _NUM_IMAGES = 7
@@ -22,8 +22,8 @@ def test_each_image_is_scored_once(tmp_path):
     tmp_path / 'set.tfrecord', map(record_factory.with_mask, range(_NUM_IMAGES))
   )
   path = str(tmp_path / 'priors.npy')
-  masks = make_shape_priors.read_masks(records, 16)
-  np.save(path, make_shape_priors.make(masks, 3, 2, False))
+  masks = mask_clusters.read_masks(records, 16)
+  np.save(path, mask_clusters.make(masks, 3, 2, False))
   params = tiny_run.resolve(
     tmp_path / 'model',
     records,

@@ -10,7 +10,12 @@ from tests import programs
 def test_lists_parts_presets_and_programs(flag):
   lines = programs.run('main.py', flag).stdout.splitlines()
   assert max(map(len, lines)) <= 100
-  of_file = {line.split()[0]: line.split() for line in lines if line.strip()}
+  of_file, row = {}, []
+  for line in filter(str.strip, lines):
+    if line.startswith(' '):  # What the line before has no room for.
+      row += line.split()
+    else:
+      row = of_file[line.split()[0]] = line.split()
   for preset in presets.find_presets():
     path, _, parameters, multiply_adds, *purpose = of_file[preset.relative_path]
     assert parameters == f'{preset.parameters:.1f}M'

@@ -34,6 +34,8 @@ class _Classifier:
       'Probabilities', served_output.PROBABILITIES
     )
   }
+  encoded_outputs, further_inputs = {}, {}
+  encoded_input = 'input'
   stride = 32
   image_fit = preprocess_ops.WHOLE
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import programs, record_factory
-from tools import make_shape_priors
+from tools import mask_clusters
 from utils import errors, shape_priors
 
 _BOX = (0.1, 0.2, 0.6, 0.7)  # 4 to 24 of 40 rows, 12 to 42 of 60 columns
@@ -69,14 +69,14 @@ def test_the_program_writes_means_of_clusters(records, tmp_path):
 
 
 def test_one_row_for_all_classes(records, monkeypatch):
-  masks = make_shape_priors.read_masks(records, 10)
-  (row,) = make_shape_priors.make(masks, 4, 1, True)
+  masks = mask_clusters.read_masks(records, 10)
+  (row,) = mask_clusters.make(masks, 4, 1, True)
   # Four of five objects fill either half, and the fifth both.
   assert row[0][5, 2] == pytest.approx(4 / 5)
   assert row[0][5, 7] == pytest.approx(2 / 5)
   # Of too many, some of all classes.
-  monkeypatch.setattr(make_shape_priors, '_MOST_MASKS', 3)
-  (row,) = make_shape_priors.make(masks, 4, 1, True)
+  monkeypatch.setattr(mask_clusters, '_MOST_MASKS', 3)
+  (row,) = mask_clusters.make(masks, 4, 1, True)
   assert row[0][5, [2, 7]] == pytest.approx([1, 1 / 3])
 
 
@@ -102,10 +102,10 @@ def test_records_without_masks(tmp_path):
     tmp_path / 'a.tfrecord', [record_factory.make_record()]
   )
   with pytest.raises(errors.DataError, match='0 masks for 1 objects'):
-    make_shape_priors.read_masks(path, 10)
+    mask_clusters.read_masks(path, 10)
   path = record_factory.write_records(
     tmp_path / 'b.tfrecord',
     [record_factory.make_record(boxes=(), classes=())],
   )
   with pytest.raises(errors.DataError, match='has no masks'):
-    make_shape_priors.read_masks(path, 10)
+    mask_clusters.read_masks(path, 10)

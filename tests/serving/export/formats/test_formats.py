@@ -107,7 +107,7 @@ def test_a_model_in_two_stages_has_no_integers(model, monkeypatch):
   changed = tiny_export.request_of(
     model, onnx_types=['int8'], representative_file_pattern='r'
   )
-  with pytest.raises(errors.ConfigError, match="'retinanet' is neither"):
+  with pytest.raises(errors.ConfigError, match="'retinanet' is none of"):
     formats.FORMATS.get('onnx').check(changed)
 
 
