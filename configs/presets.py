@@ -5,7 +5,7 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from configs import resolver
+from configs import factory, params_dict, resolver, text_overrides
 from utils import errors
 
 _ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -13,7 +13,8 @@ _HEADER = re.compile(
   r'\A# [^\n]+?: (?P<purpose>[^\n]+)\.$'
   r'.*?^# Size: (?P<parameters>[0-9.]+) M parameters, '
   r'(?P<multiply_adds>[0-9.]+) B multiply-adds an image\.$'
-  r'.*?^# Cost: (?:small|medium|large|huge), ',
+  r'.*?^# Cost: (?:small|medium|large|huge), '
+  r".*?^type: '?(?P<model>\w+)'?$",
   re.MULTILINE | re.DOTALL,
 )
 
@@ -28,6 +29,7 @@ class Preset(NamedTuple):
     purpose: what it is for, a few words.
     parameters: trained ones, in millions.
     multiply_adds: of one image, in billions.
+    model: whose parameters it gives.
   """
 
   name: str
@@ -36,6 +38,7 @@ class Preset(NamedTuple):
   purpose: str
   parameters: float
   multiply_adds: float
+  model: str
 
 
 def find_presets(names: Sequence[str] = ()) -> List[Preset]:
@@ -70,15 +73,24 @@ def nearest(params: Any) -> Optional[Tuple[Preset, Any]]:
   None if the model has no preset.
   """
   mine = dict(params.leaves())
-  found, most = None, -1
-  for preset in find_presets():
-    theirs = resolver.resolve(
-      config_file=preset.path, flags={'use_tpu': params.use_tpu}
-    ).params
-    shared = sum(mine.get(key) == value for key, value in theirs.leaves())
-    if theirs.type == params.type and shared > most:
-      found, most = (preset, theirs), shared
-  return found
+  defaults = dict(factory.config_generator(params.type).leaves())
+
+  def shared(preset: Preset) -> int:
+    """Values, beyond those that a config without a file would share."""
+    stated = params_dict.ParamsDict(text_overrides.read_file(preset.path))
+    return sum(
+      (mine.get(key) == value) - (mine.get(key) == defaults.get(key))
+      for key, value in stated.leaves()
+    )
+
+  known = [preset for preset in find_presets() if preset.model == params.type]
+  if not known:
+    return None
+  # To resolve each would take seconds.
+  found = max(known, key=shared)
+  return found, resolver.resolve(
+    config_file=found.path, flags={'use_tpu': params.use_tpu}
+  ).params
 
 
 def _read(path: str) -> Preset:
@@ -88,7 +100,8 @@ def _read(path: str) -> Preset:
     raise errors.ConfigError(
       f"{path}: a preset starts with '# <title>: <what it is for>.' and has "
       "the lines '# Size: <number> M parameters, <number> B multiply-adds an "
-      "image.' and '# Cost: <small, medium, large or huge>, ...'."
+      "image.' and '# Cost: <small, medium, large or huge>, ...', and then "
+      "says 'type: <model>'."
     )
   return Preset(
     name=os.path.splitext(os.path.basename(path))[0],
@@ -97,4 +110,5 @@ def _read(path: str) -> Preset:
     purpose=header.group('purpose'),
     parameters=float(header.group('parameters')),
     multiply_adds=float(header.group('multiply_adds')),
+    model=header.group('model'),
   )

@@ -81,7 +81,8 @@ def epochs(
       starts - begin,
       stops - begin,
     )
-    pieces = [tf.boolean_mask(piece, stops > starts) for piece in pieces]
+    read = tf.where(stops > starts)[:, 0]
+    pieces = [tf.gather(piece, read) for piece in pieces]
     skipped = tf.where(tf.equal(epoch, first), num_skipped, 0)
     return _shuffled(tuple(pieces), tf.cast(skipped, tf.int64), key)
 

@@ -118,27 +118,32 @@ def largest(graph: tf.Graph) -> int:
   the forward pass, the backward pass and the optimizer; the body of a loop
   once. A tensor lives until its last reader has run.
   """
-  buffers: Dict[tf.Tensor, tf.Tensor] = {}
-  readers: Dict[tf.Tensor, int] = collections.Counter()
-  sizes: Dict[tf.Tensor, int] = {}
+  # Tensors by identity: they hash slowly, and a list of consumers takes long.
+  operations = [
+    (op.type, list(map(id, op.inputs)), op.outputs)
+    for op in graph.get_operations()
+    if op.type not in _MADE_BEFORE
+  ]
+  reads = collections.Counter(key for _, keys, _ in operations for key in keys)
+  buffers: Dict[int, int] = {}
+  readers: Dict[int, int] = collections.Counter()
+  sizes: Dict[int, int] = {}
   alive = most = 0
-  for op in graph.get_operations():
-    if op.type in _MADE_BEFORE:
-      continue
-    owners = [buffers[t] for t in op.inputs if t in buffers]
-    for i, output in enumerate(op.outputs):
-      owner = output
-      if op.type in _VIEWS and owners:
+  for kind, inputs, outputs in operations:
+    owners = [buffers[key] for key in inputs if key in buffers]
+    for i, output in enumerate(outputs):
+      owner = id(output)
+      if kind in _VIEWS and owners:
         owner = owners[min(i, len(owners) - 1)]
       else:
         sizes[owner] = _bytes(output)
         alive += sizes[owner]
-      buffers[output] = owner
-      readers[owner] += len(output.consumers())
+      buffers[id(output)] = owner
+      readers[owner] += reads[id(output)]
     most = max(most, alive)
     for owner in owners:
       readers[owner] -= 1
-    for owner in {*owners, *(buffers[t] for t in op.outputs)}:
+    for owner in {*owners, *(buffers[id(t)] for t in outputs)}:
       if readers[owner] <= 0:
         alive -= sizes.pop(owner, 0)
   return most

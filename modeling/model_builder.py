@@ -13,6 +13,7 @@ from modeling import (
   model_stats,
   weight_averages,
 )
+from modeling.architecture import shared_tensors
 from modeling.training import (
   finite_loss,
   gradients,
@@ -91,6 +92,7 @@ class ModelFn:
           mode, ', '.join(sorted(self._build))
         )
       )
+    tf.get_variable_scope().set_custom_getter(shared_tensors.initial_values)
     spec = self._build[mode](features, labels)
     return spec if self._params.use_tpu else spec.as_estimator_spec()
 
@@ -197,19 +199,22 @@ class ModelFn:
   ) -> Tuple[tf.Operation, Optional[tf.Tensor]]:
     """Returns what does a step, and the norm of its gradient if it is known."""
     norm = None
+    values, variables = zip(*gradients_and_variables)
+    # The learning rate is read before the step moves on, and no variable
+    # changes while a gradient is computed of it.
+    before = [
+      optimization.learning_rate.op,
+      *tf.get_collection(tf.GraphKeys.UPDATE_OPS),
+      *(value for value in values if value is not None),
+    ]
     if not replicas.is_replicated():
-      values, variables = zip(*gradients_and_variables)
       values, norm = optimizers.clip_by_global_norm(
         values, float(self._params.train.gradient_clip_norm)
       )
       gradients_and_variables = list(zip(values, variables))
-    # The learning rate is read before the step moves on.
-    before = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     # One node to wait for: hundreds of updates would be an edge to each of
     # thousands of nodes.
-    with tf.control_dependencies(
-      [tf.group(*before, optimization.learning_rate.op)]
-    ):
+    with tf.control_dependencies([tf.group(*before)]):
       applied = optimization.optimizer.apply_gradients(
         gradients_and_variables,
         global_step=tf.train.get_or_create_global_step(),

@@ -6,8 +6,6 @@ import os
 from typing import Dict, FrozenSet, List, Optional, Tuple
 
 import anyascii
-import matplotlib
-from matplotlib import ft2font
 from PIL import ImageFont
 
 _log = logging.getLogger(__name__)
@@ -48,6 +46,9 @@ def drawable(names: FrozenSet[Tuple[int, str]]) -> Dict[int, str]:
 
 
 def _default() -> str:
+  # Imported here, as below: only pictures need it, and not every run has some.
+  import matplotlib
+
   # Pillow's own font has one small size; Matplotlib's is on every machine.
   return os.path.join(
     matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'
@@ -75,6 +76,8 @@ def _system_fonts() -> List[str]:
 
 @functools.lru_cache(maxsize=None)
 def _characters(path: str) -> FrozenSet[int]:
+  from matplotlib import ft2font
+
   try:
     characters = frozenset(ft2font.FT2Font(path).get_charmap())
     _load(path, 12)  # One of bitmaps has its own size alone.

@@ -4,6 +4,8 @@ Quiet start of TensorFlow, log lines for a person, and errors that explain
 themselves instead of a traceback.
 """
 
+import contextlib
+import functools
 import gc
 import logging
 import math
@@ -45,14 +47,21 @@ def quieten_tensorflow() -> None:
   """
   if FLAGS.debug:
     return
+  # TensorFlow asks distutils for a version, and setuptools takes its place.
+  with contextlib.suppress(ImportError):
+    import _distutils_hack
+
+    _distutils_hack.remove_shim()
   # Nothing that TensorFlow makes when it is imported is ever garbage.
   gc.disable()
   import tensorflow.compat.v1 as tf
-  from tensorflow.python.util import deprecation
+  from tensorflow.python.util import deprecation, tf_stack
 
   gc.freeze()
   gc.enable()
 
+  # Only a traceback tells where each operation was made.
+  tf_stack.extract_stack = functools.partial(tf_stack.extract_stack, limit=1)
   deprecation._PRINT_DEPRECATION_WARNINGS = False
   # Estimators log each exception as an error before they raise it.
   tf.logging.set_verbosity(tf.logging.FATAL)

@@ -12,20 +12,17 @@ row of ones computes faster than a reduction, and one linear combination.
 """
 
 import contextlib
-import weakref
-from typing import Any, Dict, Iterator
+from typing import Iterator
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.ops import nn_grad
+
+from modeling.architecture.shared_tensors import constant
 
 _CONVOLUTION = 'CpuConv2D'
 _BATCH_NORM = 'CpuFusedBatchNormV3'
 # Below, batch norm gains nothing that would be worth the nodes.
 _MIN_BATCH_NORM_ELEMENTS = 2**18
-# Names of the constants of each graph by value: a tensor would keep it alive.
-_constants: 'weakref.WeakKeyDictionary[tf.Graph, Dict[str, str]]' = (
-  weakref.WeakKeyDictionary()
-)
 
 
 @contextlib.contextmanager
@@ -45,18 +42,6 @@ def fast_gradients(enabled: bool) -> Iterator[None]:
     yield
 
 
-def _constant(value: Any) -> tf.Tensor:
-  """One of the graph's; each node of its own would cost time at every start."""
-  graph = tf.get_default_graph()
-  names = _constants.setdefault(graph, {})
-  key = repr(value)
-  if key not in names:
-    # Outside of a loop that the first one to ask may be in.
-    with tf.control_dependencies(None):
-      names[key] = tf.constant(value).name
-  return graph.get_tensor_by_name(names[key])
-
-
 @tf.RegisterGradient(_CONVOLUTION)
 def _conv2d_gradient(op, gradient):
   """Gradients of the images [B, H, W, I] and the kernel [k, k, I, O]."""
@@ -74,10 +59,10 @@ def _conv2d_gradient(op, gradient):
     return nn_grad._Conv2DGrad(op, gradient)
   flipped = kernel
   if (height, width) != (1, 1):
-    flipped = tf.reverse(kernel, _constant([0, 1]))
+    flipped = tf.reverse(kernel, constant([0, 1]))
   image_gradient = tf.nn.conv2d(
     gradient,
-    tf.transpose(flipped, _constant([0, 1, 3, 2])),
+    tf.transpose(flipped, constant([0, 1, 3, 2])),
     strides=1,
     padding='SAME',
   )
@@ -92,25 +77,25 @@ def _pointwise_kernel_gradient(images, gradient):
   out_channels = gradient.shape.as_list()[-1]
   kernel_shape = [1, 1, in_channels, out_channels]
   product = tf.matmul(
-    tf.reshape(images, _constant([-1, in_channels])),
-    tf.reshape(gradient, _constant([-1, out_channels])),
+    tf.reshape(images, constant([-1, in_channels])),
+    tf.reshape(gradient, constant([-1, out_channels])),
     transpose_a=True,
   )
-  return tf.reshape(product, _constant(kernel_shape))
+  return tf.reshape(product, constant(kernel_shape))
 
 
 def _kernel_gradient(images, gradient, height, width):
   """[height, width, I, O], by a convolution whose kernel is the gradient."""
   rows, columns = height // 2, width // 2
   paddings = [[0, 0], [rows, rows], [columns, columns], [0, 0]]
-  images = tf.pad(images, _constant(paddings))
+  images = tf.pad(images, constant(paddings))
   result = tf.nn.conv2d(
-    tf.transpose(images, _constant([3, 1, 2, 0])),
-    tf.transpose(gradient, _constant([1, 2, 0, 3])),
+    tf.transpose(images, constant([3, 1, 2, 0])),
+    tf.transpose(gradient, constant([1, 2, 0, 3])),
     strides=1,
     padding='VALID',
   )
-  return tf.transpose(result, _constant([1, 2, 0, 3]))
+  return tf.transpose(result, constant([1, 2, 0, 3]))
 
 
 @tf.RegisterGradient(_BATCH_NORM)
@@ -129,15 +114,15 @@ def _batch_norm_gradient(op, *gradients):
     return nn_grad._FusedBatchNormV3Grad(op, *gradients)
   gradient = gradients[0]
   # Rows of [1, C], and few nodes.
-  rows = _constant([num_pixels, images.shape.as_list()[-1]])
-  ones = tf.fill(_constant([1, num_pixels]), _constant(1.0))
-  negative_share = _constant(-1.0 / num_pixels)
+  rows = constant([num_pixels, images.shape.as_list()[-1]])
+  ones = tf.fill(constant([1, num_pixels]), constant(1.0))
+  negative_share = constant(-1.0 / num_pixels)
   # Biased mean and variance of the batch, which the forward kernel keeps.
   mean, variance = op.outputs[3:5]
 
   sum_gradient = tf.matmul(ones, tf.reshape(gradient, rows))
   sum_product = tf.matmul(ones, tf.reshape(gradient * images, rows))
-  inverse_deviation = tf.rsqrt(variance + _constant(op.get_attr('epsilon')))
+  inverse_deviation = tf.rsqrt(variance + constant(op.get_attr('epsilon')))
   gamma_gradient = (sum_product - mean * sum_gradient) * inverse_deviation
   # The input's gradient is linear in the output gradient and the input:
   # gamma / std * (dy - mean(dy) - x_hat * mean(dy * x_hat)).

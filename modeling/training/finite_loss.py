@@ -11,7 +11,7 @@ from utils import errors
 # Losses that a median is of, and the fewest that tell what is usual.
 _NUM_LOSSES = 100
 _FEWEST_LOSSES = 20
-_MAX_NDIMS = 5  # of a variable, and one more
+_MAX_NDIMS = 4  # of a variable
 _ADVICE = (
   'Lower train.learning_rate.init_learning_rate, lengthen the warm-up, or set '
   'train.gradient_clip_norm'
@@ -145,23 +145,33 @@ class FiniteVariablesListener(tf.train.CheckpointSaverListener):
 
   def __init__(self, batches: Optional[RecentBatches] = None):
     self._batches = batches or RecentBatches()
-    self._sums: Dict[str, tf.Tensor] = {}
 
   def begin(self):
-    # One node a variable, since nodes cost time at every start. A sum is not
-    # finite if one of its terms is not.
+    variables = [
+      v for v in tf.global_variables() if v.dtype.base_dtype.is_floating
+    ]
+    # Few nodes, since they cost time at every start: one for all vectors, and
+    # sums over all axes but the last. A sum is not finite if a term is not.
     axes = [tf.constant(np.arange(ndims)) for ndims in range(_MAX_NDIMS)]
-    self._sums = {
-      v.op.name: tf.reduce_sum(v, axes[v.shape.ndims])
-      for v in tf.global_variables()
-      if v.dtype.base_dtype.is_floating
-    }
+    rows = [
+      tf.reduce_sum(v, axes[v.shape.ndims - 1]) if v.shape.ndims > 1 else v
+      for v in variables
+    ]
+    self._rows = tf.concat(
+      [row if row.shape.ndims else [row] for row in rows], axis=0
+    )
+    self._names = [v.op.name for v in variables]
+    self._ends = np.cumsum([row.shape.num_elements() for row in rows])
 
   def before_save(self, session, global_step_value):
     if global_step_value == 0:
       return
-    sums = session.run(self._sums)
-    bad = sorted(name for name, value in sums.items() if not np.isfinite(value))
+    rows = session.run(self._rows)
+    bad = sorted(
+      name
+      for name, row in zip(self._names, np.split(rows, self._ends))
+      if not np.isfinite(row).all()
+    )
     if bad:
       raise BlowUpError(
         'The weights are not finite after step {}: {} variables, for example '

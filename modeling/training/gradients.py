@@ -68,10 +68,11 @@ def batch_gradients(
   total_loss = _total(losses)
   model_variables = tf.global_variables()
   optimization = make_optimization()
-  # All before any is applied. A gate for each operation, the default, is every
-  # seventh node of the backward pass, and each costs time at every start.
+  # What applies them waits for all. Gates, by default one for each operation,
+  # are every seventh node of the backward pass, and each costs time at every
+  # start.
   gradients = optimization.optimizer.compute_gradients(
-    total_loss, variables, gate_gradients=tf.train.Optimizer.GATE_GRAPH
+    total_loss, variables, gate_gradients=tf.train.Optimizer.GATE_NONE
   )
   return BatchGradients(
     losses, total_loss, gradients, model_variables, optimization

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from configs import params_dict
 from modeling import base_model, factory, served_output, weight_averages
 from modeling import checkpoint as checkpoint_lib
+from modeling.architecture import shared_tensors
 from ops import preprocess_ops
 from serving import contract, export_options
 from serving.graph import serving_inputs, signature, tpu_graph
@@ -92,6 +93,7 @@ def build(
   graph = tf.Graph()
   with graph.as_default():
     tf.get_variable_scope().set_use_resource(True)
+    tf.get_variable_scope().set_custom_getter(shared_tensors.initial_values)
     model = factory.model_generator(params_dict.with_overrides(params, changes))
     inputs = serving_inputs.build(
       options.input_type,

@@ -351,3 +351,17 @@ def test_published_values(name, expected):
   assert changed == {
     key: value for key, value in expected.items() if value != defaults[key]
   }
+
+
+@pytest.mark.parametrize(
+  'name', ['spinenet49_retinanet_2020', 'retinanet_resnet50', 'small_cpu']
+)
+def test_nearest_preset_of_a_config_made_from_one(name):
+  (preset,) = presets.find_presets([name])
+  params = resolver.resolve(
+    config_file=preset.path,
+    params_override={'train': {'train_batch_size': 3, 'total_steps': 9}},
+  ).params
+  found, theirs = presets.nearest(params)
+  assert (found.name, found.model) == (name, 'retinanet')
+  assert theirs.train.total_steps != 9

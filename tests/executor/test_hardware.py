@@ -118,10 +118,11 @@ def test_graphs_are_rewritten_where_it_pays(kind, is_training):
     hardware.Hardware(kind, 1, 'any'),
     is_training,
   )
-  rewrite_options = config.graph_options.rewrite_options
-  assert rewrite_options.disable_meta_optimizer == (
-    kind == hardware.CPU and is_training
-  )
+  options = config.graph_options
+  trains_on_cpu = kind == hardware.CPU and is_training
+  assert options.rewrite_options.disable_meta_optimizer == trains_on_cpu
+  level = options.optimizer_options.opt_level
+  assert (level == tf.OptimizerOptions.L0) == trains_on_cpu
 
 
 class _TpuContext:

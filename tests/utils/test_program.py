@@ -39,3 +39,22 @@ def test_flags_that_cannot_be_read_end_with_one_line(command, told):
   assert run.stderr.startswith('Error: ')
   assert told in run.stderr
   assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('given', [None, '--tf_xla_cpu_global_jit'])
+def test_nothing_is_searched_for_what_xla_might_compile(given):
+  environment = dict(os.environ)
+  environment.pop('TF_XLA_FLAGS', None)
+  if given:
+    environment['TF_XLA_FLAGS'] = given
+  text = (
+    'import os; from utils import program; '
+    "program.run(lambda argv: print(os.environ['TF_XLA_FLAGS']))"
+  )
+  told = subprocess.check_output(
+    [sys.executable, '-c', text],
+    cwd=_ROOT,
+    env=environment,
+    universal_newlines=True,
+  )
+  assert told.strip() == (given or '--tf_xla_clustering_fuel=0')

@@ -118,3 +118,28 @@ def test_image_ids_since_the_last_checkpoint_but_one():
   assert batches.since(4) == {4: [4, 40], 5: [5, 50]}
   assert batches.since(0) == {3: [3, 30], 4: [4, 40], 5: [5, 50]}
   assert batches.since(6) == {}
+
+
+@pytest.mark.parametrize('bad', ['scalar', 'vector', 'kernel', 'last'])
+def test_the_variable_that_is_not_finite_is_named(bad):
+  with tf.Graph().as_default():
+    variables = {
+      name: tf.get_variable(name, shape, initializer=tf.zeros_initializer())
+      for name, shape in (
+        ('scalar', []),
+        ('vector', [3]),
+        ('kernel', [1, 2, 3, 4]),
+        ('count', []),
+        ('last', [2, 2]),
+      )
+    }
+    listener = finite_loss.FiniteVariablesListener()
+    listener.begin()
+    with tf.Session() as session:
+      session.run(tf.global_variables_initializer())
+      listener.before_save(session, 1)
+      session.run(variables[bad].assign(variables[bad] + np.nan))
+      with pytest.raises(
+        finite_loss.BlowUpError, match=f'1 variables, for example {bad}[.]'
+      ):
+        listener.before_save(session, 1)
