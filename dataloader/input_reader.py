@@ -12,7 +12,7 @@ from dataloader import (
   record_order,
   skipped_records,
 )
-from utils import errors, mode_keys
+from utils import errors, heap, mode_keys
 
 
 class InputFn:
@@ -83,6 +83,7 @@ class InputFn:
     Raises:
       DataError: a file is missing or empty.
     """
+    heap.keep_freed_memory()
     batch_size = params['batch_size']
     if not self._is_training:
       files = record_files.find_files(self._file_pattern)

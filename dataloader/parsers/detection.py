@@ -14,7 +14,7 @@ from dataloader import (
   tf_example_decoder,
 )
 from dataloader.autoaugment import randomness
-from ops import box_ops, image_layout, preprocess_ops
+from ops import box_ops, image_layout, preprocess_ops, window_resize
 from utils import mode_keys
 
 Tensors = base_parser.Tensors
@@ -270,7 +270,8 @@ class DetectionParser(base_parser.Parser):
   def _finish_image(
     self, image: tf.Tensor, plan: preprocess_ops.ResizePlan
   ) -> tf.Tensor:
-    image = preprocess_ops.resize_crop_normalize(image, plan, self.output_size)
+    fit = window_resize if self._is_training else preprocess_ops
+    image = fit.resize_crop_normalize(image, plan, self.output_size)
     # Cast first: what is padded needs no cast, and is copied at half the size.
     if self._dtype == tf.bfloat16:
       image = preprocess_ops.to_bfloat16(image)
