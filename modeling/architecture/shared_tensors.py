@@ -20,27 +20,21 @@ def constant(value: Any) -> tf.Tensor:
 
 
 def initial_values(
-  getter: Callable[..., tf.Variable],
-  *args: Any,
-  initializer: Any = None,
-  shape: Any = None,
-  dtype: Any = tf.float32,
-  **kwargs: Any,
+  getter: Callable[..., tf.Variable], **given: Any
 ) -> tf.Variable:
   """Custom getter: variables of a shape that begin as zeros or ones share them.
 
   See `custom_getter` of `tf.variable_scope`.
   """
-  if isinstance(initializer, (tf.zeros_initializer, tf.ones_initializer)):
-    kind, sides = type(initializer), tf.TensorShape(shape).as_list()
+  make, dtype = given['initializer'], given['dtype']
+  if isinstance(make, (tf.zeros_initializer, tf.ones_initializer)):
+    shape = tf.TensorShape(given['shape'])
     with tf.init_scope(), tf.device(None):
       value = _shared(
-        f'{kind.__name__} {sides} {dtype}', lambda: kind()(sides, dtype)
+        f'{type(make).__name__} {shape} {dtype}', lambda: make(shape, dtype)
       )
-    initializer = lambda *unused, **unused_too: value  # noqa: E731
-  return getter(
-    *args, initializer=initializer, shape=shape, dtype=dtype, **kwargs
-  )
+    given['initializer'] = lambda *unused, **unused_too: value
+  return getter(**given)
 
 
 def _shared(key: str, make: Callable[[], tf.Tensor]) -> tf.Tensor:

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 Run = Callable[[np.ndarray], Dict[str, np.ndarray]]
 
+_SERVING = tf.saved_model.tag_constants.SERVING
+
 RUNTIMES = registry.Registry('format')
 
 
@@ -57,17 +59,13 @@ def _damage_explained(path: str, *errors_of_runtime: Any) -> Iterator[None]:
 @RUNTIMES.register('saved_model')
 def _saved_model(path: str, artefact: contract_lib.Artefact) -> Run:
   with _damage_explained(path, OSError, RuntimeError, tf.errors.OpError):
-    meta_graph = loader_impl.SavedModelLoader(
-      path
-    ).get_meta_graph_def_from_tags([tf.saved_model.tag_constants.SERVING])
+    loader = loader_impl.SavedModelLoader(path)
+    meta_graph = loader.get_meta_graph_def_from_tags([_SERVING])
     saver = meta_graph.saver_def
     restore = [saver.restore_op_name] if saver.restore_op_name else []
-    ends = [
-      spec.name.rpartition(':')[0]
-      for spec in (*artefact.inputs, *artefact.outputs)
-    ]
-    # Without what once gave variables their values, which is every other node,
-    # and each takes time.
+    specs = (*artefact.inputs, *artefact.outputs)
+    ends = [spec.name.rpartition(':')[0] for spec in specs]
+    # Every other node once gave variables their values, and each takes time.
     used = tf.graph_util.extract_sub_graph(meta_graph.graph_def, ends + restore)
     with tf.Graph().as_default() as graph:
       tf.import_graph_def(used, name='')
