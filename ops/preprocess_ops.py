@@ -106,10 +106,10 @@ def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
   if image.dtype == tf.float32:
     return resize(image)
-  # Resizing is faster from float32, but an image that shrinks is not worth the
-  # time and memory of a conversion.
+  # Resizing is faster from float32, but an image that does not grow is not
+  # worth the time and memory of a conversion.
   return tf.cond(
-    tf.reduce_prod(tf.shape(image)[:2]) > tf.reduce_prod(size),
+    tf.reduce_prod(tf.shape(image)[:2]) >= tf.reduce_prod(size),
     lambda: resize(image),
     lambda: resize(tf.cast(image, tf.float32)),
   )

@@ -31,27 +31,25 @@ def _enlarged_window(
   desired_size: Sequence[int],
 ) -> tf.Tensor:
   """Only the rows that are seen are widened, and normalised while few."""
+  num_rows, scaled_width = tf.shape(image)[0], plan.scaled_size[1]
   height, width = tf.unstack(tf.minimum(plan.scaled_size, desired_size))
   top, left = tf.unstack(tf.cast(plan.offset, tf.int32))
-  num_rows = tf.shape(image)[0]
   # Between which rows of the image those of the window lie, as TF 1 has it.
   step = tf.cast(num_rows / plan.scaled_size[0], tf.float32)
-  position = tf.cast(top + tf.range(height), tf.float32) * step
+  position = tf.cast(tf.range(top, top + height), tf.float32) * step
   above = tf.cast(position, tf.int32)
   first, below = above[0], tf.minimum(above + 1, num_rows - 1)
   rows = tf.cast(image[first : below[-1] + 1], tf.float32)
   count = tf.shape(rows)[0]
-  wide = tf.image.resize_bilinear(
-    rows[tf.newaxis], [count, plan.scaled_size[1]]
-  )
+  wide = tf.image.resize_bilinear(rows[tf.newaxis], [count, scaled_width])
   # Of a matrix, whole rows are copied at once.
-  wide = tf.reshape(wide, [count, plan.scaled_size[1] * 3])
+  wide = tf.reshape(wide, [count, scaled_width * 3])
   wide = tf.slice(wide, [0, left * 3], [count, width * 3])
   wide = preprocess_ops.normalize_image(tf.reshape(wide, [count, width, 3]))
-  share = position - tf.floor(position)
-  # Each row of the window is the sum of two of the image.
+  # Each row of the window is the sum of two of these.
   row = tf.range(height)
   indices = tf.stack([row, above - first, row, below - first], axis=1)
+  share = position - tf.floor(position)
   window = tf.raw_ops.SparseTensorDenseMatMul(
     a_indices=tf.cast(tf.reshape(indices, [-1, 2]), tf.int64),
     a_values=tf.reshape(tf.stack([1.0 - share, share], axis=1), [-1]),
