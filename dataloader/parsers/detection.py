@@ -127,6 +127,16 @@ class DetectionParser(base_parser.Parser):
       [4, 2], `source_id` string, `objects` (ragged, see `object_list.pack`), in
       training `is_flipped` bool, else `is_padding` bool.
     """
+    element = self._view(data, draws)
+    # Finished first: what is padded needs no cast, and is copied at half the
+    # size.
+    image = self._finished(element['image'])
+    return dict(
+      element, image=preprocess_ops.pad_image(image, self._padded_size)
+    )
+
+  def _view(self, data: Tensors, draws: Optional[tf.Tensor]) -> Tensors:
+    """As `process`, with pixels from 0 to 255, float32, that are not padded."""
     image = data['image']
     element = {'source_id': data['source_id']}
     scale_range = (1.0, 1.0)
@@ -151,7 +161,7 @@ class DetectionParser(base_parser.Parser):
       scale_range,
       None if draws is None else draws[_CROP_DRAWS],
     )
-    element['image'] = self._finish_image(image, plan)
+    element['image'] = preprocess_ops.resize_crop(image, plan, self.output_size)
     element['image_info'] = plan.image_info
     if self._uses_groundtruth:
       element['objects'] = object_list.pack(data, self.beside)
@@ -251,12 +261,8 @@ class DetectionParser(base_parser.Parser):
       object_list.keep(objects, is_kept),
     )
 
-  def _finish_image(
-    self, image: tf.Tensor, plan: preprocess_ops.ResizePlan
-  ) -> tf.Tensor:
-    image = preprocess_ops.resize_crop_normalize(image, plan, self.output_size)
-    # Cast first: what is padded needs no cast, and is copied at half the size.
-    return preprocess_ops.pad_image(self._to_dtype(image), self._padded_size)
+  def _finished(self, image: tf.Tensor) -> tf.Tensor:
+    return self._to_dtype(preprocess_ops.normalize_image(image))
 
   def _groundtruths(self, batch: Tensors) -> Tensors:
     """Objects by image, in the frame of the original image."""
