@@ -58,7 +58,7 @@ CASES = [
     *('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
     marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'retinanet_spinenet49S',
     _spinenet(
       'spinenet',
@@ -67,6 +67,7 @@ CASES = [
     ),
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
   (
     'retinanet_efficientnet_b1',
