@@ -69,7 +69,7 @@ CASES = [
     1,
     marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'retinanet_efficientnet_b1',
     {
       'architecture': {'num_classes': 4, 'backbone': 'efficientnet-b1'},
@@ -78,6 +78,7 @@ CASES = [
     },
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
   pytest.param(
     'retinanet_spinenet_mbconv49',
