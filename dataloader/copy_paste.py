@@ -1,6 +1,6 @@
 """Copy-paste (Ghiasi et al., arXiv:2012.07177) of one image into another."""
 
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -82,15 +82,24 @@ class CopyPaste:
       MASKS: (tf.float32, (mask_crop_size, mask_crop_size)),
     }
 
-  def __call__(self, target: Seen, donor: Seen) -> Dict[str, Any]:
+  def __call__(
+    self,
+    target: Seen,
+    donor: Seen,
+    finished: Callable[[tf.Tensor], tf.Tensor],
+  ) -> Dict[str, Any]:
     """Returns the element of the target, with objects of the donor over it.
 
     Of the donor's n objects 1 to n are drawn, by the seed of that image. They
     stand behind those of the target.
+
+    Args:
+      target: what is pasted into.
+      donor: whose image is not padded, and has pixels as `finished` takes.
+      finished: makes such pixels, [h, w, 3], those of the target.
     """
-    image = target.element['image']
     donor = _drawn(donor)
-    donor_masks, pasted = self._taken(donor, image.shape.as_list()[:2])
+    donor_masks, pasted = self._taken(donor)
     target, masks = self._uncovered(target, pasted)
     below, above = (
       {**object_list.data(seen.objects), BOXES: seen.boxes_scaled, MASKS: crops}
@@ -101,12 +110,12 @@ class CopyPaste:
     }
     return dict(
       target.element,
-      image=_overlaid(image, donor.element['image'], pasted),
+      image=_overlaid(target, donor, pasted, finished),
       objects=object_list.pack(both, self.beside),
     )
 
-  def _taken(self, donor: Seen, size: Any) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Masks to learn, and which pixels of the padded image, bool, to paste."""
+  def _taken(self, donor: Seen) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Masks to learn, and which pixels of the donor, bool, to paste."""
     info = donor.element['image_info']
     union, masks = copy_paste.taken(
       donor.objects.beside[mask_crops.NAME],
@@ -114,7 +123,7 @@ class CopyPaste:
       info[0],
       self._mask_crop_size,
     )
-    pasted = copy_paste.fit_mask(donor.mirrored(union, axis=1), info, size)
+    pasted = copy_paste.fit_mask(donor.mirrored(union, axis=1), info)
     return donor.mirrored(masks, axis=2), pasted
 
   def _uncovered(
@@ -155,9 +164,14 @@ def _drawn(donor: Seen) -> Seen:
 
 
 def _overlaid(
-  below: tf.Tensor, above: tf.Tensor, is_above: tf.Tensor
+  target: Seen,
+  donor: Seen,
+  is_pasted: tf.Tensor,
+  finished: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-  """Pixels of two images, [h, w, 3], as a mask, bool [h, w], says."""
-  pixels = (tf.reshape(image, [-1, 3]) for image in (above, below))
-  mixed = tf.where(tf.reshape(is_above, [-1]), *pixels)
-  return tf.reshape(mixed, below.shape)
+  # Of the donor nothing else is worth the time.
+  places = tf.where(is_pasted)
+  pixels = tf.gather_nd(donor.element['image'], places)
+  return tf.tensor_scatter_update(
+    target.element['image'], places, finished(pixels[tf.newaxis])[0]
+  )

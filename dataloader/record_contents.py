@@ -107,9 +107,9 @@ def _find_problem_of_masks(feature: Any, num_classes: int) -> Optional[str]:
   if len(masks) != num_objects:
     return (
       f'feature {_MASKS} holds {len(masks)} masks for {num_objects} objects. '
-      'tools/create_tf_record.py writes them with --include_masks; '
-      'architecture.include_mask=false trains without, eval.type=box evaluates '
-      'without.'
+      'tools/create_tf_record.py writes them with --include_masks. Two-stage '
+      'models train without by architecture.include_mask=false; eval.type=box '
+      'evaluates without.'
     )
   size = _image_size(feature)
   if size is None:

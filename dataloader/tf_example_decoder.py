@@ -157,6 +157,32 @@ def source_id(stored: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
   )
 
 
+def parse_labelled(
+  record: tf.Tensor, key: str, label: tf.FixedLenFeature
+) -> Dict[str, tf.Tensor]:
+  """Parses a record of an image with one label; see `TfExampleDecoder.parse`.
+
+  Args:
+    record: scalar string, a serialized tf.Example.
+    key: of the label.
+    label: its feature.
+
+  Returns:
+    `encoded` and `source_id`, strings, and `label`.
+  """
+  texts = ('image/encoded', 'image/source_id')
+  features = {text: tf.FixedLenFeature([], tf.string, '') for text in texts}
+  values = tf.io.parse_single_example(
+    checked_example(record), {**features, key: label}
+  )
+  encoded, stored = (values[text] for text in texts)
+  return {
+    'encoded': encoded,
+    'source_id': source_id(stored, encoded),
+    'label': values[key],
+  }
+
+
 def checked_example(record: tf.Tensor) -> tf.Tensor:
   """Returns a record, once it has the structure of a tf.Example.
 

@@ -44,8 +44,11 @@ class Model(abc.ABC):
     predicted: keys of `predictions`.
     served_outputs: what an exported model puts out, by signature key; keys that
       `build_outputs` does not give in prediction mode are left out.
-    encoded_outputs: what it puts out instead, if it is fed encoded images; by
-      `encode`.
+    encoded_outputs: what it puts out instead, if it is fed encoded images. Such
+      a model has `encode(served, image_info, image_size, further)`, which makes
+      them, [batch, ...] by key, on the host of a device, of `served_outputs`,
+      of how images [batch] were resized and to which (height, width), and of
+      `further_inputs`, [batch] by key.
     encoded_input: signature key of encoded images.
     further_inputs: what may be fed beside them, by signature key.
     image_fit: how images are made to fit outside training, a key of
@@ -103,23 +106,6 @@ class Model(abc.ABC):
   @abc.abstractmethod
   def predictions(self, outputs: Tensors, labels: Any) -> Tensors:
     """What evaluators get of a batch: [batch, ...] by name."""
-
-  def encode(
-    self,
-    served: Tensors,
-    image_info: tf.Tensor,
-    image_size: Sequence[int],
-    further: Tensors,
-  ) -> Tensors:
-    """Makes `encoded_outputs`, [batch, ...] by key, on the host of a device.
-
-    Args:
-      served: `served_outputs`.
-      image_info: float32 [batch, 4, 2], how images were resized.
-      image_size: (height, width) of the network's image, pixels.
-      further: `further_inputs`, [batch] by key.
-    """
-    raise NotImplementedError
 
   def eval_metrics(
     self, outputs: Tensors, labels: Any

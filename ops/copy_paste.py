@@ -1,11 +1,11 @@
 """Objects of one image over another: what they cover, and what stays."""
 
 import multiprocessing
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from ops import instance_masks, preprocess_ops
+from ops import instance_masks
 
 
 class _Windows(NamedTuple):
@@ -79,35 +79,43 @@ def taken(
   """
   height_width = tf.cast(image_size, tf.int32)
   windows = _windows(boxes, height_width)
+  area = tf.reduce_prod(height_width)
+
+  def words(mask):
+    # Eight pixels at once.
+    padded = tf.pad(tf.reshape(mask, [-1]), [[0, -area % 8]])
+    return tf.bitcast(tf.reshape(padded, [-1, 8]), tf.int64)
 
   def body(i, union, crops):
     mask = instance_masks.decode(tf.gather(pngs, i), image_size)
     crop = windows.crop(windows.cut(mask, i), tf.gather(boxes, i), i, size)
-    return i + 1, tf.bitwise.bitwise_or(union, mask), crops.write(i, crop)
+    union = tf.bitwise.bitwise_or(union, words(mask))
+    return i + 1, union, crops.write(i, crop)
 
   count = tf.size(pngs)
   crops = tf.TensorArray(tf.float32, count, element_shape=[1, size, size, 1])
   _, union, crops = tf.while_loop(
     lambda i, *_: i < count,
     body,
-    (0, tf.zeros(height_width, tf.uint8), crops),
+    (0, words(tf.zeros(height_width, tf.uint8)), crops),
     parallel_iterations=multiprocessing.cpu_count(),
   )
-  return union, tf.reshape(crops.stack(), [-1, size, size])
+  union = tf.reshape(tf.bitcast(union, tf.uint8), [-1])[:area]
+  return (
+    tf.reshape(union, height_width),
+    tf.reshape(crops.stack(), [-1, size, size]),
+  )
 
 
-def fit_mask(
-  mask: tf.Tensor, image_info: tf.Tensor, size: Sequence[int]
-) -> tf.Tensor:
+def fit_mask(mask: tf.Tensor, image_info: tf.Tensor) -> tf.Tensor:
   """Carries out a resize plan for a mask, by nearest neighbours.
 
   Args:
     mask: uint8 [height, width] of the original image, 0 outside of objects.
     image_info: float32 [4, 2] of the plan.
-    size: (height, width) of the padded image.
 
   Returns:
-    bool `size`, false where the image is padded.
+    bool [h, w], at most what is seen of the image.
   """
   original, desired, scale, offset = tf.unstack(image_info)
   # Truncated, as the original does: a last row may be missing.
@@ -115,15 +123,14 @@ def fit_mask(
   mask = tf.image.resize_nearest_neighbor(mask[tf.newaxis, ..., None], scaled)
   y, x = tf.unstack(tf.cast(offset, tf.int32))
   height, width = tf.unstack(tf.cast(desired, tf.int32))
-  mask = mask[0, y : y + height, x : x + width]
-  return preprocess_ops.pad_image(mask, size)[:, :, 0] > 0
+  return mask[0, y : y + height, x : x + width, 0] > 0
 
 
 def unfit_mask(mask: tf.Tensor, image_info: tf.Tensor) -> tf.Tensor:
   """Takes a mask back into the original image.
 
   Args:
-    mask: bool [h, w] of the padded image.
+    mask: bool [h, w] of the padded image, or less of it; elsewhere false.
     image_info: float32 [4, 2] of the plan that led there.
 
   Returns:
@@ -179,8 +186,10 @@ def uncovered(
     mask = instance_masks.decode(tf.gather(pngs, i), image_size)
     part = tf.bitwise.bitwise_and(windows.cut(mask, i), windows.cut(bare, i))
     pixels = tf.where(part)
-    extent = [tf.reduce_min(pixels, 0), tf.reduce_max(pixels, 0) + 1]
-    extent = tf.cast(tf.concat(extent, 0), tf.float32) + windows.corner(i)
+    y, x = pixels[:, 0], pixels[:, 1]
+    extent = [tf.reduce_min(y), tf.reduce_min(x)]
+    extent += [tf.reduce_max(y) + 1, tf.reduce_max(x) + 1]
+    extent = tf.cast(tf.stack(extent), tf.float32) + windows.corner(i)
     extent = tf.clip_by_value(extent, *limits)
     box = tf.gather(boxes, i)
     is_moved = tf.abs(extent - box) > box_threshold

@@ -115,10 +115,10 @@ def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
   )
 
 
-def resize_crop_normalize(
+def resize_crop(
   image: tf.Tensor, plan: ResizePlan, desired_size: Sequence[int]
 ) -> tf.Tensor:
-  """Carries out a plan and normalises the pixels.
+  """Carries out a plan.
 
   Args:
     image: [height, width, 3], RGB from 0 to 255, any dtype.
@@ -126,7 +126,7 @@ def resize_crop_normalize(
     desired_size: (height, width) of the plan.
 
   Returns:
-    float32 [h, w, 3], h and w at most the desired size.
+    float32 [h, w, 3], from 0 to 255, h and w at most the desired size.
   """
   image = _resize(image, plan.scaled_size)
   # Of a matrix, whole rows are copied at once.
@@ -134,7 +134,14 @@ def resize_crop_normalize(
   size = tf.minimum(plan.scaled_size, desired_size)
   pixel = tf.constant([1, 3])
   rows = tf.slice(rows, tf.cast(plan.offset, tf.int32) * pixel, size * pixel)
-  return normalize_image(tf.reshape(rows, tf.concat([size, [3]], axis=0)))
+  return tf.reshape(rows, tf.concat([size, [3]], axis=0))
+
+
+def resize_crop_normalize(
+  image: tf.Tensor, plan: ResizePlan, desired_size: Sequence[int]
+) -> tf.Tensor:
+  """As `resize_crop`, and normalises the pixels."""
+  return normalize_image(resize_crop(image, plan, desired_size))
 
 
 def stretch_normalize(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:

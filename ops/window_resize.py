@@ -11,17 +11,17 @@ from ops import preprocess_ops
 _LEAST_GROWTH = 2
 
 
-def resize_crop_normalize(
+def resize_crop(
   image: tf.Tensor,
   plan: preprocess_ops.ResizePlan,
   desired_size: Sequence[int],
 ) -> tf.Tensor:
-  """As `preprocess_ops.resize_crop_normalize`, faster for large scales."""
+  """As `preprocess_ops.resize_crop`, faster for large scales."""
   num_pixels = tf.reduce_prod(tf.shape(image)[:2])
   return tf.cond(
     tf.reduce_prod(plan.scaled_size) > _LEAST_GROWTH * num_pixels,
     lambda: _enlarged_window(image, plan, desired_size),
-    lambda: preprocess_ops.resize_crop_normalize(image, plan, desired_size),
+    lambda: preprocess_ops.resize_crop(image, plan, desired_size),
   )
 
 
@@ -30,7 +30,7 @@ def _enlarged_window(
   plan: preprocess_ops.ResizePlan,
   desired_size: Sequence[int],
 ) -> tf.Tensor:
-  """Only the rows that are seen are widened, and normalised while few."""
+  """Only the rows that are seen are widened."""
   num_rows, scaled_width = tf.shape(image)[0], plan.scaled_size[1]
   height, width = tf.unstack(tf.minimum(plan.scaled_size, desired_size))
   top, left = tf.unstack(tf.cast(plan.offset, tf.int32))
@@ -45,7 +45,6 @@ def _enlarged_window(
   # Of a matrix, whole rows are copied at once.
   wide = tf.reshape(wide, [count, scaled_width * 3])
   wide = tf.slice(wide, [0, left * 3], [count, width * 3])
-  wide = preprocess_ops.normalize_image(tf.reshape(wide, [count, width, 3]))
   # Each row of the window is the sum of two of these.
   row = tf.range(height)
   indices = tf.stack([row, above - first, row, below - first], axis=1)
@@ -54,6 +53,6 @@ def _enlarged_window(
     a_indices=tf.cast(tf.reshape(indices, [-1, 2]), tf.int64),
     a_values=tf.reshape(tf.stack([1.0 - share, share], axis=1), [-1]),
     a_shape=tf.cast([height, count], tf.int64),
-    b=tf.reshape(wide, [count, width * 3]),
+    b=wide,
   )
   return tf.reshape(window, [height, width, 3])

@@ -89,6 +89,7 @@ def test_example_of_the_documentation_trains(project, tmp_path):
   assert (tmp_path / 'parts' / 'model.ckpt-2.index').exists()
 
 
+@pytest.mark.slow
 def test_detector_of_three_files(project, tmp_path):
   project.add_model('detector', 'dots')
   records = tiny_run.write_data(tmp_path)

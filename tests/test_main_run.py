@@ -189,6 +189,7 @@ def test_evaluation_does_not_hide_defects(
     runner.evaluate()
 
 
+@pytest.mark.slow
 def test_run_of_another_optimizer_is_not_continued(trained):
   params = tiny_run.resolve(
     trained.model_dir,
@@ -289,6 +290,7 @@ def _start(model_dir, *arguments):
   )
 
 
+@pytest.mark.slow
 def test_stopped_run_is_resumed_from_its_own_params(tmp_path):
   records = tiny_run.write_data(tmp_path)
   model_dir = tmp_path / 'model'

@@ -155,7 +155,9 @@ def _check_found(export_dir, format_name, expected, most_different=0.001):
     assert np.mean(one.class_map != other.class_map) <= most_different
 
 
-@pytest.mark.parametrize('batch_size', [2, -1])
+@pytest.mark.parametrize(
+  'batch_size', [pytest.param(2, marks=pytest.mark.slow), -1]
+)
 def test_a_saved_model_serves_as_clients_know_it(
   trained, expected, tmp_path, batch_size
 ):

@@ -25,7 +25,7 @@ from utils import program
 _FIGURES = {
   'conversion': ('conversion', 'measure'),
   'input': ('pipeline', 'measure'),
-  'copy_paste': ('copy_paste', 'measure'),
+  'copy_paste': ('pipeline', 'measure_copy_paste'),
   'network': ('network', 'measure'),
   'two_stage': ('two_stage', 'measure'),
   'memory': ('training', 'measure_memory'),

@@ -29,8 +29,7 @@ detector's set:
     --image_dir=images --output_dir=crops --name=train --crop_boxes
 
 For a model of pixels, label maps: PNGs named as their images, grey or with a
-palette, whose numbers are the ids of --label_map and 0, the background. From
-annotations as above, --class_maps makes them of the masks of objects.
+palette, whose numbers are the ids of --label_map and 0, the background.
 
   python tools/create_tf_record.py --segmentation_dir=labels \\
     --image_dir=images --label_map=classes.txt --output_dir=records --name=train
@@ -131,9 +130,6 @@ flags.DEFINE_bool(
   'include_masks',
   False,
   'Write the mask of each object; objects without one are left out.',
-)
-flags.DEFINE_bool(
-  'class_maps', False, 'Write the class of each pixel, by masks of objects.'
 )
 flags.DEFINE_bool(
   'crop_boxes',
@@ -240,19 +236,14 @@ def _has_classes(values: Dict[str, Any]) -> bool:
 
 @flags.multi_flags_validator(
   [
-    *('include_masks', 'class_maps', 'voc_annotation_dir', 'crop_boxes'),
+    *('include_masks', 'voc_annotation_dir', 'crop_boxes'),
     *('classification_dir', 'segmentation_dir'),
   ],
-  '--include_masks and --class_maps go with --annotations, --coco_json and '
-  '--instance_masks_dir, without one another and without --crop_boxes.',
+  '--include_masks goes with --annotations, --coco_json and '
+  '--instance_masks_dir, and without --crop_boxes.',
 )
 def _has_masks(values: Dict[str, Any]) -> bool:
-  are_used = values['include_masks'] or values['class_maps']
-  return not are_used or sum(map(bool, values.values())) == 1
-
-
-def _has_class_maps() -> bool:
-  return bool(FLAGS.segmentation_dir or FLAGS.class_maps)
+  return not values['include_masks'] or sum(map(bool, values.values())) == 1
 
 
 @flags.multi_flags_validator(
@@ -329,7 +320,7 @@ def _next(prefixes: List[str], num_classes: int) -> str:
   from tools.starter import record_sets
 
   classes = FLAGS.classification_dir or FLAGS.crop_boxes
-  if not (classes or _has_class_maps() or FLAGS.include_masks):
+  if not (classes or FLAGS.segmentation_dir or FLAGS.include_masks):
     # Another set may be missing yet.
     with contextlib.suppress(errors.UserError):
       record_sets.find(FLAGS.output_dir)
@@ -360,7 +351,7 @@ def main(argv: List[str]) -> None:
     kind = classification_records.CropRecords(FLAGS.crop_margin)
   elif FLAGS.classification_dir:
     kind = classification_records.ClassificationRecords()
-  elif _has_class_maps():
+  elif FLAGS.segmentation_dir:
     kind = segmentation_records.SegmentationRecords(FLAGS.ignore_label)
   else:
     kind = detection_records.DetectionRecords(FLAGS.include_masks)
@@ -377,8 +368,7 @@ def main(argv: List[str]) -> None:
     kind=kind,
   )
   conversion.print_summary(written, report)
-  has_masks = FLAGS.include_masks or FLAGS.class_maps
-  if FLAGS.instance_masks_dir and not has_masks:
+  if FLAGS.instance_masks_dir and not FLAGS.include_masks:
     print('Only boxes of the masks were written; --include_masks adds them.')
   prefixes = [os.path.join(FLAGS.output_dir, name) for name in FLAGS.name]
   print('Next: python tools/' + _next(prefixes, 1 + max(annotated.label_map)))

@@ -28,6 +28,11 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'file_pattern', None, 'Glob, or comma-separated TFRecords and globs.'
 )
+flags.DEFINE_string(
+  'data_dir',
+  None,
+  "Directory that the config's relative data paths start from.",
+)
 flags.DEFINE_string('output', None, 'PNG or JPEG file to write.')
 flags.DEFINE_integer('num_images', 4, 'Images of the data set.', 1, 100)
 flags.DEFINE_bool('plain', False, 'No samples: groundtruth as it is stored.')
@@ -66,6 +71,7 @@ def main(argv: List[str]) -> None:
     model=FLAGS.model,
     config_file=FLAGS.config_file,
     params_override=FLAGS.params_override,
+    flags={'data_dir': FLAGS.data_dir},
   ).params
   files = record_files.find_files(
     FLAGS.file_pattern or params.train.train_file_pattern,

@@ -66,7 +66,7 @@ def _write_record(path: str) -> None:
   # Of the top left quarter, for models of pixels.
   label_map = np.zeros([size, size], np.uint8)
   label_map[: size // 2, : size // 2] = 1
-  example = detection_records.make_example(
+  example, *_ = detection_records.make_entry(
     annotations.AnnotatedImage(1, 'shapes.png', path, boxes),
     image_reader.Encoded(_png(image.pixels), 'PNG', size, size),
     boxes,

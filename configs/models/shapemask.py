@@ -1,5 +1,7 @@
 """Parameters of ShapeMask (Kuo et al., https://arxiv.org/abs/1904.03239)."""
 
+from typing import Any, Optional
+
 from configs import base_config, class_splits, restrictions
 from configs.keys import (
   COUNT,
@@ -64,6 +66,31 @@ _LOSS = block(
   Key('fine_mask_loss_weight', 1.0, 'factor of its loss', FROM_0),
 )
 
+
+def _masks_of_a_split(params: Any) -> Optional[str]:
+  """There are masks to learn and to score, and they are scored by that name."""
+  for key in ('shapemask_parser.mask_train_class', 'eval.mask_eval_class'):
+    name = params.lookup(key)
+    split = class_splits.SPLITS[name]
+    if split and 1 not in split and not params.shapemask_parser.use_category:
+      return (
+        f'{key}: {name!r} is without class 1, which is that of all objects '
+        "(shapemask_parser.use_category: false). Use 'all'."
+      )
+  prefixes = ['mask_', 'novel_mask_']
+  if params.eval.mask_eval_class != 'all':
+    prefixes.reverse()
+  used, unused = prefixes
+  metric = params.eval.best_metric.lstrip('-')
+  if metric.startswith(unused):
+    return (
+      f'eval.best_metric: with eval.mask_eval_class: '
+      f'{params.eval.mask_eval_class} there is no {metric!r}. Use '
+      f'{metric.replace(unused, used)!r}.'
+    )
+  return None
+
+
 KEYS = (
   *with_defaults(
     (
@@ -97,6 +124,7 @@ KEYS = (
 RESTRICTIONS = (
   *base_config.RESTRICTIONS,
   *base_config.detection_restrictions('shapemask_parser'),
+  _masks_of_a_split,
   *map(
     restrictions.comparison,
     (

@@ -1,6 +1,6 @@
 """Input of classifiers: one class for each image."""
 
-from typing import Any, Optional, Sequence
+from typing import Any, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -13,17 +13,12 @@ from dataloader import (
   tf_example_decoder,
 )
 from dataloader.autoaugment import randomness, sub_policies
-from ops import crop_windows, image_decoding, image_layout, preprocess_ops
+from ops import crop_windows, image_decoding, preprocess_ops
 from utils import mode_keys
 
 Tensors = base_parser.Tensors
 
 _LABEL = record_contents.IMAGE_CLASS.label
-_FEATURES = {
-  'image/encoded': tf.FixedLenFeature([], tf.string, ''),
-  'image/source_id': tf.FixedLenFeature([], tf.string, ''),
-  _LABEL: tf.FixedLenFeature([], tf.int64, -1),
-}
 # Of an image that fills the last batch up; no loss and no metric counts it.
 _NO_CLASS = -1
 
@@ -49,17 +44,11 @@ class ClassificationParser(base_parser.Parser):
   that fills up the last batch is -1.
 
   Args:
-    mode: one of `utils.mode_keys`.
-    output_size: (height, width) in pixels.
     num_classes: number of classes, 0 among them.
     aug_rand_hflip: mirror every second training image.
     aug_policy: further augmentation of the window, before it is resized.
     checks_images: decode whole training images just to see if they are broken.
-    use_bfloat16: deliver images as bfloat16.
-    transpose_input: deliver training images with the batch dimension behind
-      the spatial ones.
-    space_to_depth_block_size: above 1, move blocks of pixels of training
-      images into channels.
+    **kwargs: of `Parser`.
   """
 
   num_draws = _SEED_DRAWS.stop
@@ -67,37 +56,24 @@ class ClassificationParser(base_parser.Parser):
 
   def __init__(
     self,
-    mode: str,
-    output_size: Sequence[int],
     num_classes: int,
     aug_rand_hflip: bool = False,
     aug_policy: Optional[sub_policies.Policy] = None,
     checks_images: bool = False,
-    use_bfloat16: bool = False,
-    transpose_input: bool = False,
-    space_to_depth_block_size: int = 1,
+    **kwargs: Any,
   ):
-    super().__init__(mode, output_size)
+    super().__init__(**kwargs)
     self._num_classes = num_classes
     self._aug_rand_hflip = aug_rand_hflip
     self._aug_policy = aug_policy
     self._checks_images = checks_images
-    self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
-    self._transpose_input = transpose_input
-    self._block_size = space_to_depth_block_size
 
   def parse_record(self, record: tf.Tensor) -> Tensors:
-    features = tf.io.parse_single_example(
-      tf_example_decoder.checked_example(record), _FEATURES
+    parsed = tf_example_decoder.parse_labelled(
+      record, _LABEL, tf.FixedLenFeature([], tf.int64, -1)
     )
-    encoded = features['image/encoded']
-    return {
-      'encoded': encoded,
-      'source_id': tf_example_decoder.source_id(
-        features['image/source_id'], encoded
-      ),
-      'class': tf.saturate_cast(features[_LABEL], tf.int32),
-    }
+    parsed['class'] = tf.saturate_cast(parsed.pop('label'), tf.int32)
+    return parsed
 
   def decode(self, parsed: Tensors) -> Tensors:
     """Decodes the image, but in training, where `process` decodes a part."""
@@ -124,10 +100,8 @@ class ClassificationParser(base_parser.Parser):
       image = self._random_window(data['encoded'], draws)
     else:
       image, _ = preprocess_ops.fit_center(data['image'], self.output_size)
-    if self._dtype == tf.bfloat16:
-      image = preprocess_ops.to_bfloat16(image)
     return {
-      'image': image,
+      'image': self._to_dtype(image),
       'source_id': data['source_id'],
       'class': data['class'],
       'is_padding': tf.constant(False),
@@ -167,10 +141,7 @@ class ClassificationParser(base_parser.Parser):
     with tf.control_dependencies([self._check(batch)]):
       classes = tf.identity(batch['class'])
     if self._is_training:
-      images = image_layout.to_input_layout(
-        images, self._transpose_input, self._block_size
-      )
-      return images, classes
+      return self._in_layout(images), classes
     if self._mode == mode_keys.EVAL:
       return images, classes
     source_ids = tf_example_decoder.source_id_to_number(batch['source_id'])
@@ -209,15 +180,11 @@ def from_params(params: Any, mode: str) -> ClassificationParser:
   settings = factory.parser_settings(params)
   architecture = params.architecture
   return ClassificationParser(
-    mode=mode,
-    output_size=settings.output_size,
     num_classes=architecture.num_classes,
     aug_rand_hflip=settings.aug_rand_hflip,
     aug_policy=autoaugment.policy_from_config(
       settings.aug_policy, architecture.parser + '.aug_policy'
     ),
     checks_images=params.train.skip_broken_images,
-    use_bfloat16=architecture.use_bfloat16,
-    transpose_input=params.train.transpose_input,
-    space_to_depth_block_size=architecture.space_to_depth_block_size,
+    **base_parser.arguments(params, mode),
   )

@@ -14,7 +14,7 @@ from dataloader import (
   tf_example_decoder,
 )
 from dataloader.autoaugment import randomness
-from ops import box_ops, image_layout, preprocess_ops, window_resize
+from ops import box_ops, preprocess_ops, window_resize
 from utils import mode_keys
 
 Tensors = base_parser.Tensors
@@ -36,8 +36,6 @@ class DetectionParser(base_parser.Parser):
   `beside`.
 
   Args:
-    mode: one of `utils.mode_keys`.
-    output_size: desired (height, width) in pixels, before padding.
     stride: the sides of the padded image are multiples of it.
     num_classes: number of classes including the background, 0.
     aug_rand_hflip: mirror every second training image.
@@ -47,11 +45,7 @@ class DetectionParser(base_parser.Parser):
     max_num_instances: the groundtruth lists of EVAL and PREDICT_WITH_GT are
       cut or padded to this length.
     decoder: of the records.
-    use_bfloat16: deliver images as bfloat16.
-    transpose_input: deliver training images with the batch dimension behind
-      the spatial ones.
-    space_to_depth_block_size: above 1, move blocks of pixels of training
-      images into channels.
+    **kwargs: of `Parser`.
 
   Attributes:
     beside: (dtype, shape) by name of what the decoder gives for each object
@@ -63,8 +57,6 @@ class DetectionParser(base_parser.Parser):
 
   def __init__(
     self,
-    mode: str,
-    output_size: Sequence[int],
     stride: int,
     num_classes: int,
     aug_rand_hflip: bool = False,
@@ -73,31 +65,26 @@ class DetectionParser(base_parser.Parser):
     skip_crowd_during_training: bool = True,
     max_num_instances: int = 100,
     decoder: Optional[tf_example_decoder.TfExampleDecoder] = None,
-    use_bfloat16: bool = False,
-    transpose_input: bool = False,
-    space_to_depth_block_size: int = 1,
+    **kwargs: Any,
   ):
-    super().__init__(mode, output_size)
-    self._padded_size = preprocess_ops.padded_size(output_size, stride)
+    super().__init__(**kwargs)
+    self._padded_size = preprocess_ops.padded_size(self.output_size, stride)
     self._num_classes = num_classes
     self._aug_rand_hflip = aug_rand_hflip
     self._aug_scale_range = tuple(aug_scale_range)
     self._aug_policy = aug_policy
     self._skip_crowd = skip_crowd_during_training
     self._max_num_instances = max_num_instances
-    self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
-    self._transpose_input = transpose_input
-    self._block_size = space_to_depth_block_size
     self._decoder = decoder or tf_example_decoder.TfExampleDecoder()
-    self._uses_groundtruth = mode != mode_keys.PREDICT
-    self._delivers_groundtruth = mode in (
+    self._uses_groundtruth = self._mode != mode_keys.PREDICT
+    self._delivers_groundtruth = self._mode in (
       mode_keys.EVAL,
       mode_keys.PREDICT_WITH_GT,
     )
     if self._delivers_groundtruth:
       self.max_objects = max_num_instances
     self._count_key = (
-      'num_groundtruths' if mode == mode_keys.EVAL else 'num_detections'
+      'num_groundtruths' if self._mode == mode_keys.EVAL else 'num_detections'
     )
 
   @abc.abstractmethod
@@ -140,6 +127,16 @@ class DetectionParser(base_parser.Parser):
       [4, 2], `source_id` string, `objects` (ragged, see `object_list.pack`), in
       training `is_flipped` bool, else `is_padding` bool.
     """
+    element = self._view(data, draws)
+    # Finished first: what is padded needs no cast, and is copied at half the
+    # size.
+    image = self._finished(element['image'])
+    return dict(
+      element, image=preprocess_ops.pad_image(image, self._padded_size)
+    )
+
+  def _view(self, data: Tensors, draws: Optional[tf.Tensor]) -> Tensors:
+    """As `process`, with pixels from 0 to 255, float32, that are not padded."""
     image = data['image']
     element = {'source_id': data['source_id']}
     scale_range = (1.0, 1.0)
@@ -164,7 +161,8 @@ class DetectionParser(base_parser.Parser):
       scale_range,
       None if draws is None else draws[_CROP_DRAWS],
     )
-    element['image'] = self._finish_image(image, plan)
+    fit = window_resize if self._is_training else preprocess_ops
+    element['image'] = fit.resize_crop(image, plan, self.output_size)
     element['image_info'] = plan.image_info
     if self._uses_groundtruth:
       element['objects'] = object_list.pack(data, self.beside)
@@ -215,10 +213,7 @@ class DetectionParser(base_parser.Parser):
         labels['groundtruths']['width'] = sizes[:, 1]
       labels.update(self._targets(*self.learned(batch), batch))
     if self._is_training:
-      images = image_layout.to_input_layout(
-        images, self._transpose_input, self._block_size
-      )
-      return images, labels
+      return self._in_layout(images), labels
     if self._mode == mode_keys.EVAL:
       return images, labels
     return {'images': images, 'labels': labels}
@@ -267,15 +262,8 @@ class DetectionParser(base_parser.Parser):
       object_list.keep(objects, is_kept),
     )
 
-  def _finish_image(
-    self, image: tf.Tensor, plan: preprocess_ops.ResizePlan
-  ) -> tf.Tensor:
-    fit = window_resize if self._is_training else preprocess_ops
-    image = fit.resize_crop_normalize(image, plan, self.output_size)
-    # Cast first: what is padded needs no cast, and is copied at half the size.
-    if self._dtype == tf.bfloat16:
-      image = preprocess_ops.to_bfloat16(image)
-    return preprocess_ops.pad_image(image, self._padded_size)
+  def _finished(self, image: tf.Tensor) -> tf.Tensor:
+    return self._to_dtype(preprocess_ops.normalize_image(image))
 
   def _groundtruths(self, batch: Tensors) -> Tensors:
     """Objects by image, in the frame of the original image."""
@@ -306,8 +294,7 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
   settings = factory.parser_settings(params)
   architecture = params.architecture
   return {
-    'mode': mode,
-    'output_size': settings.output_size,
+    **base_parser.arguments(params, mode),
     'stride': 2**architecture.max_level,
     'num_classes': architecture.num_classes,
     'aug_rand_hflip': settings.aug_rand_hflip,
@@ -321,7 +308,4 @@ def arguments(params: Any, mode: str) -> Dict[str, Any]:
       settings.regenerate_source_id,
       mode == mode_keys.TRAIN and architecture.get('include_mask', False),
     ),
-    'use_bfloat16': architecture.use_bfloat16,
-    'transpose_input': params.train.transpose_input,
-    'space_to_depth_block_size': architecture.space_to_depth_block_size,
   }

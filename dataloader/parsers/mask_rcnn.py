@@ -96,8 +96,6 @@ class MaskrcnnParser(detection.DetectionParser):
     *second: Any,
   ) -> Tensors:
     element = super().process(data, draws)
-    if self._is_training:
-      element['seed'] = randomness.seed_of(draws[_SEED_DRAWS])
     if not second:
       return element
 
@@ -105,7 +103,14 @@ class MaskrcnnParser(detection.DetectionParser):
       batch = object_list.one_image(one)
       return copy_paste.Seen(one, *super(MaskrcnnParser, self).learned(batch))
 
-    return self._pastes(seen(element), seen(self.process(*second)))
+    donor = self._view(*second)
+    return self._pastes(seen(element), seen(donor), self._finished)
+
+  def _view(self, data: Tensors, draws: Optional[tf.Tensor]) -> Tensors:
+    element = super()._view(data, draws)
+    if self._is_training:
+      element['seed'] = randomness.seed_of(draws[_SEED_DRAWS])
+    return element
 
   def learned(self, batch: Tensors) -> Tuple[tf.Tensor, object_list.ObjectList]:
     if self._pastes is None:

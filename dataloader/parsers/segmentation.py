@@ -1,6 +1,6 @@
 """Input of semantic segmentation: the class of each pixel."""
 
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -11,19 +11,11 @@ from dataloader import (
   record_contents,
   tf_example_decoder,
 )
-from ops import image_decoding, image_layout, preprocess_ops
+from ops import image_decoding, preprocess_ops
 from utils import mode_keys
 
 Tensors = base_parser.Tensors
 
-_FEATURES = {
-  key: tf.FixedLenFeature([], tf.string, '')
-  for key in (
-    'image/encoded',
-    'image/source_id',
-    record_contents.CLASS_MAP_FEATURE,
-  )
-}
 # Random numbers of an image: flip, scale, y and x of the crop.
 _FLIP_DRAW, _CROP_DRAWS = 0, slice(1, 4)
 
@@ -46,59 +38,39 @@ class SegmentationParser(base_parser.Parser):
   Around the image nothing counts, nor in images that fill up the last batch.
 
   Args:
-    mode: one of `utils.mode_keys`.
-    output_size: (height, width) in pixels, of images and label maps.
     num_classes: number of classes, 0 among them.
     ignore_label: of pixels that do not count, also in records.
     resize_eval: outside of training, whether images are fitted into the output
       size; else those that are larger alone.
     aug_rand_hflip: mirror every second training image.
     aug_scale_range: (min, max) of the scale jitter in training.
-    use_bfloat16: deliver images as bfloat16.
-    transpose_input: deliver training images with the batch dimension behind
-      the spatial ones.
-    space_to_depth_block_size: above 1, move blocks of pixels of training
-      images into channels.
+    **kwargs: of `Parser`; `output_size` is that of label maps, too.
   """
 
   num_draws = _CROP_DRAWS.stop
 
   def __init__(
     self,
-    mode: str,
-    output_size: Sequence[int],
     num_classes: int,
     ignore_label: int = 255,
     resize_eval: bool = False,
     aug_rand_hflip: bool = False,
     aug_scale_range: Tuple[float, float] = (1.0, 1.0),
-    use_bfloat16: bool = False,
-    transpose_input: bool = False,
-    space_to_depth_block_size: int = 1,
+    **kwargs: Any,
   ):
-    super().__init__(mode, output_size)
+    super().__init__(**kwargs)
     self.contents = record_contents.class_map(ignore_label)
     self._num_classes = num_classes
     self._ignore_label = ignore_label
     self._enlarges = self._is_training or resize_eval
     self._flips = self._is_training and aug_rand_hflip
     self._scale_range = aug_scale_range if self._is_training else (1.0, 1.0)
-    self._dtype = tf.bfloat16 if use_bfloat16 else tf.float32
-    self._transpose_input = transpose_input
-    self._block_size = space_to_depth_block_size
 
   def parse_record(self, record: tf.Tensor) -> Tensors:
-    features = tf.io.parse_single_example(
-      tf_example_decoder.checked_example(record), _FEATURES
+    label = tf.FixedLenFeature([], tf.string, '')
+    return tf_example_decoder.parse_labelled(
+      record, record_contents.CLASS_MAP_FEATURE, label
     )
-    encoded = features['image/encoded']
-    return {
-      'encoded': encoded,
-      'source_id': tf_example_decoder.source_id(
-        features['image/source_id'], encoded
-      ),
-      'label': features[record_contents.CLASS_MAP_FEATURE],
-    }
 
   def decode(self, parsed: Tensors) -> Tensors:
     """Decodes the image and the label map, uint8 [height, width, 1]."""
@@ -130,8 +102,7 @@ class SegmentationParser(base_parser.Parser):
       enlarges=self._enlarges,
     )
     image = preprocess_ops.resize_crop_normalize(image, plan, self.output_size)
-    if self._dtype == tf.bfloat16:
-      image = preprocess_ops.to_bfloat16(image)
+    image = self._to_dtype(image)
     return {
       'image': preprocess_ops.pad_image(image, self.output_size),
       'label': self._fitted_label(label, plan),
@@ -207,10 +178,7 @@ class SegmentationParser(base_parser.Parser):
     if self._mode in (mode_keys.TRAIN, mode_keys.PREDICT):
       labels['source_id'] = source_ids
     if self._is_training:
-      images = image_layout.to_input_layout(
-        images, self._transpose_input, self._block_size
-      )
-      return images, labels
+      return self._in_layout(images), labels
     labels['is_padding'] = batch['is_padding']
     if self._mode == mode_keys.EVAL:
       return images, labels
@@ -223,16 +191,11 @@ class SegmentationParser(base_parser.Parser):
 def from_params(params: Any, mode: str) -> SegmentationParser:
   """Builds the parser from the whole config."""
   settings = factory.parser_settings(params)
-  architecture = params.architecture
   return SegmentationParser(
-    mode=mode,
-    output_size=settings.output_size,
-    num_classes=architecture.num_classes,
+    num_classes=params.architecture.num_classes,
     ignore_label=settings.ignore_label,
     resize_eval=settings.resize_eval,
     aug_rand_hflip=settings.aug_rand_hflip,
     aug_scale_range=(settings.aug_scale_min, settings.aug_scale_max),
-    use_bfloat16=architecture.use_bfloat16,
-    transpose_input=params.train.transpose_input,
-    space_to_depth_block_size=architecture.space_to_depth_block_size,
+    **base_parser.arguments(params, mode),
   )

@@ -161,6 +161,8 @@ class SegmentationModel(base_model.Model):
     image_size: Sequence[int],
     further: Tensors,
   ) -> Tensors:
+    """`encoded_outputs` of `served_outputs`; see `Model`."""
+
     def pngs(image):
       maps = class_maps.of_image(
         *image[:2], padded_size=image_size, threshold=image[2]

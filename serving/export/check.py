@@ -91,8 +91,8 @@ class Comparison(NamedTuple):
     """What was measured, with what is allowed."""
     measured, allowed = self.measured, self.allowed
     share = '{0.matched_share:.1%} of {0.num_compared}'.format(measured)
+    has_boxes = measured.box_error is not None
     cells = [
-      f'boxes {measured.box_error:.4f} px (<= {allowed.box_error:g})',
       f'scores {measured.score_error:.5f} (<= {allowed.score_error:g})',
       f'their mean {measured.mean_score_error:.5f} (<= '
       f'{allowed.mean_score_error:g})',
@@ -100,9 +100,14 @@ class Comparison(NamedTuple):
         share if measured.num_compared else 'none', allowed.matched_share
       ),
     ]
+    if has_boxes:
+      cells.insert(
+        0, f'boxes {measured.box_error:.4f} px (<= {allowed.box_error:g})'
+      )
     if measured.mask_error is not None:
+      what = 'masks' if has_boxes else 'share of pixels of other classes'
       cells.append(
-        f'masks {measured.mask_error:.5f} (<= {allowed.mask_error:g})'
+        f'{what} {measured.mask_error:.5f} (<= {allowed.mask_error:g})'
       )
     return cells
 

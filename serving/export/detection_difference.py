@@ -18,7 +18,7 @@ class Difference(NamedTuple):
     num_compared: detections of either side that had to have a partner.
     matched_share: of those, in [0, 1]; 1 if there was nothing to compare.
     box_error: largest difference of a coordinate in a pair, pixels of the
-      model's image.
+      model's image; None without boxes.
     score_error: largest difference of the scores in a pair.
     mean_score_error: mean of these differences.
     mask_error: largest of a pair: mean difference of their masks, which are
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
 
   num_compared: int
   matched_share: float
-  box_error: float
+  box_error: Optional[float]
   score_error: float
   mean_score_error: float
   mask_error: Optional[float]
@@ -57,7 +57,7 @@ def compare(
     score_tolerance: what is close.
     settings: the block `postprocess`, which detectors have.
   """
-  num_alone = 0
+  num_alone, has_boxes = 0, any(side.boxes is not None for side in expected)
   box_errors, score_errors, mask_errors = [], [], []
   for a, b, scale in zip(expected, found, scales):
     if a.class_map is not None:
@@ -81,7 +81,7 @@ def compare(
   return Difference(
     num_compared,
     num_matched / num_compared if num_compared else 1.0,
-    box_error=float(max(box_errors, default=0.0)),
+    box_error=float(max(box_errors, default=0.0)) if has_boxes else None,
     score_error=float(max(score_errors, default=0.0)),
     mean_score_error=float(np.mean(score_errors or [0.0])),
     mask_error=float(max(mask_errors)) if mask_errors else None,

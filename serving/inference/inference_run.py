@@ -60,7 +60,7 @@ def run(
       reason = ' '.join(filter(None, reasons))
       progress.failed(pipeline.Failure(result.name, reason))
     else:
-      progress.done(result.detections.scores)
+      progress.done(result.detections)
 
   try:
     try:
@@ -98,7 +98,7 @@ def _tell_what_is_missing(
   if progress.num_done and progress.best_score < min_score:
     _log.warning(
       'No detection to show: %s.',
-      'no score exceeds postprocess.score_threshold of the model'
+      progress.lack
       if progress.best_score < 0
       else f'the best score is {progress.best_score:.3f}, below '
       f'--min_score_threshold={min_score:g}',
@@ -159,6 +159,7 @@ class _Progress:
   def __init__(self, total: Optional[int]):
     self.num_done = 0
     self.best_score = -1.0
+    self.lack = ''  # Why there may be no score.
     self.failures: List[pipeline.Failure] = []
     self._total = total
     self._start = self._last_line = time.time()
@@ -166,9 +167,12 @@ class _Progress:
     if sys.stderr.isatty():
       self._bar = tqdm.tqdm(total=total, unit=' images', dynamic_ncols=True)
 
-  def done(self, scores: Sequence[float]) -> None:
+  def done(self, found: predictor_lib.ImageDetections) -> None:
     self.num_done += 1
-    self.best_score = max(self.best_score, *scores, -1.0)
+    self.best_score = max(self.best_score, *found.scores, -1.0)
+    self.lack = 'no score exceeds postprocess.score_threshold of the model'
+    if found.class_map is not None:
+      self.lack = 'all pixels are of class 0'
     self._update()
 
   def failed(self, failure: pipeline.Failure) -> None:

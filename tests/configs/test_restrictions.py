@@ -15,6 +15,31 @@ def _resolve(**changes):
 
 
 @pytest.mark.parametrize(
+  'override,words',
+  [
+    (
+      'shapemask_parser.use_category=false,'
+      'shapemask_parser.mask_train_class=nonvoc',
+      "shapemask_parser.mask_train_class: 'nonvoc' is without class 1",
+    ),
+    (
+      'eval.best_metric=-novel_mask_AP',
+      "mask_eval_class: all there is no 'novel_mask_AP'. Use 'mask_AP'",
+    ),
+    (
+      'eval.best_metric=mask_AP,eval.mask_eval_class=voc',
+      "Use 'novel_mask_AP'",
+    ),
+  ],
+)
+def test_masks_of_a_split_that_are_not_there(override, words):
+  resolver.resolve(model='shapemask')
+  with pytest.raises(errors.ConfigError) as info:
+    resolver.resolve(model='shapemask', params_override=override)
+  assert words in str(info.value)
+
+
+@pytest.mark.parametrize(
   'block,name,value,words',
   [
     (

@@ -172,7 +172,9 @@ def test_a_seed_makes_training_data_reproducible(jittered):
   assert any((a[0] != b[0]).any() for a, b in zip(first, other))
 
 
-@pytest.mark.parametrize('seed', [None, 7])
+@pytest.mark.parametrize(
+  'seed', [pytest.param(None, marks=pytest.mark.slow), 7]
+)
 def test_a_training_goes_on_with_the_images_and_the_jitter_of_its_step(
   seed, jittered
 ):

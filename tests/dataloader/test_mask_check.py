@@ -16,7 +16,7 @@ Image.new('P', (60, 40)).save(_palette, 'PNG')
 _GOOD = record_factory.make_record(b'5', object__mask=[_PNG])
 _BAD_RECORDS = {
   'holds 0 masks for 1 objects. tools/create_tf_record.py writes them with '
-  '--include_masks; architecture.include_mask=false': (
+  '--include_masks. Two-stage models train without by': (
     record_factory.make_record(b'77')
   ),
   'holds 2 masks for 1 objects': record_factory.make_record(

@@ -274,7 +274,7 @@ def _damaged_files(draw):
   return name, content
 
 
-@mutations.mutated(_damaged_files(), quick=15, thorough=200)
+@mutations.mutated(_damaged_files(), quick=0, thorough=200)
 def test_files(example, tmp_path):
   name, content = example
   path = tmp_path / 'a'

@@ -58,7 +58,7 @@ CASES = [
     *('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
     marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'retinanet_spinenet49S',
     _spinenet(
       'spinenet',
@@ -67,8 +67,9 @@ CASES = [
     ),
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
-  (
+  pytest.param(
     'retinanet_efficientnet_b1',
     {
       'architecture': {'num_classes': 4, 'backbone': 'efficientnet-b1'},
@@ -77,6 +78,7 @@ CASES = [
     },
     (128, 128),
     1,
+    marks=pytest.mark.slow,
   ),
   pytest.param(
     'retinanet_spinenet_mbconv49',

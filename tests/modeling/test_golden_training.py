@@ -101,6 +101,7 @@ def test_three_steps(name, override, tolerances, tmp_path):
   _check_three_steps(name, params, _read_batch(params), tolerances)
 
 
+@pytest.mark.slow
 def test_three_steps_of_classification(tmp_path):
   params = golden_numbers.make_params(
     {

@@ -132,7 +132,10 @@ def test_l2_counts_trained_kernels_only():
   assert total == pytest.approx(model_loss)
 
 
-@pytest.mark.parametrize('clip_norm,num_parts', [(0.0, 1), (0.25, 1), (0.0, 2)])
+@pytest.mark.parametrize(
+  'clip_norm,num_parts',
+  [(0.0, 1), (0.25, 1), pytest.param(0.0, 2, marks=pytest.mark.slow)],
+)
 def test_gradient_norm_and_clipping(clip_norm, num_parts):
   override = {
     'gradient_clip_norm': clip_norm,

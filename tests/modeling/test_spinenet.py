@@ -144,6 +144,7 @@ def test_spinenet_takes_any_size(size):
   }
 
 
+@pytest.mark.slow
 def test_small_images_need_fewer_variables(built):
   with tf.Graph().as_default():
     _shapes(_backbone('spinenet'), 64, 64)

@@ -58,10 +58,11 @@ def _check(want, got, tolerance):
       (96, 160),
       two_stage_batch.merged(SMALL, BATCH_NORM_HEADS, _FILTERED),
     ),
-    (
+    pytest.param(
       'cascade_r18_one_stage',
       (128, 128),
       two_stage_batch.merged(SMALL, _CASCADE_TYPE),
+      marks=pytest.mark.slow,
     ),
   ],
 )

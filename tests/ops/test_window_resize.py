@@ -30,12 +30,12 @@ def test_windows_are_those_of_the_whole(size, scale, draws):
     )
     window, whole = session.run(
       [
-        module.resize_crop_normalize(tf.constant(image), plan, (64, 64))
+        module.resize_crop(tf.constant(image), plan, (64, 64))
         for module in (window_resize, preprocess_ops)
       ]
     )
   assert window.shape == whole.shape
-  np.testing.assert_allclose(window, whole, atol=1e-5)
+  np.testing.assert_allclose(window, whole, rtol=1e-6, atol=1e-4)
 
 
 def test_a_window_of_written_out_pixels():
@@ -47,11 +47,10 @@ def test_a_window_of_written_out_pixels():
       tf.constant([4.0, 4.0]), (4, 4), (2.0, 2.0), tf.constant([0, 0.99, 0.5])
     )
     window = session.run(
-      window_resize.resize_crop_normalize(tf.constant(image), plan, (4, 4))
+      window_resize.resize_crop(tf.constant(image), plan, (4, 4))
     )
-  window = window * preprocess_ops.STDDEV_RGB + preprocess_ops.MEAN_RGB
   np.testing.assert_allclose(
-    255 * window[..., 1],
+    window[..., 1],
     [
       [16.0, 16.5, 17.0, 17.5],
       [21.0, 21.5, 22.0, 22.5],

@@ -156,7 +156,7 @@ def test_without_a_usable_image_nothing_is_written(coco_dir):
     'damaged image, or cut off; 2 boxes. --image_dir is where the names of '
     'image files start.'.format(coco_dir)
   )
-  assert list((coco_dir / 'out').iterdir()) == []
+  assert not (coco_dir / 'out').exists()
 
 
 def test_bccd_gives_the_same_boxes_from_xml_and_from_json(tmp_path):

@@ -1,6 +1,7 @@
 """The contact sheet of augmented samples."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -48,7 +49,9 @@ def test_the_program_writes_a_sheet(tmp_path):
   assert pixels.std() > 10
   finished = programs.run(
     'tools/show_augmentation.py',
-    '--file_pattern=' + golden_numbers.RECORDS,
+    '--data_dir=' + os.path.dirname(golden_numbers.RECORDS),
+    '--params_override=train.train_file_pattern='
+    + os.path.basename(golden_numbers.RECORDS),
     '--output=' + output,
     '--plain',
   )

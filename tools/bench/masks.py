@@ -127,7 +127,7 @@ def _write_record(path: str, has_masks: bool) -> None:
   noise = np.random.RandomState(0).randint(0, 256, (size, size, 3), np.uint8)
   jpeg = io.BytesIO()
   Image.fromarray(noise).save(jpeg, 'JPEG')
-  example = detection_records.make_example(
+  example, *_ = detection_records.make_entry(
     annotations.AnnotatedImage(1, 'noise.jpg', path, boxes),
     image_reader.Encoded(jpeg.getvalue(), 'JPEG', size, size),
     boxes,

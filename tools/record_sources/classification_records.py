@@ -1,12 +1,10 @@
 """Records of images that have one class each."""
 
-import collections
 import hashlib
 import io
 from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from dataloader import image_reader
@@ -47,18 +45,10 @@ class ClassificationRecords(record_kind.RecordKind):
         'made_jpeg', image.file_name, encoded.re_encoded or encoded.format
       )
       encoded = _jpeg(_pixels(encoded))
-    yield _entry(
-      image.source_id, image.file_name, encoded, class_ids[image.class_name]
-    )
+    yield _entry(image, encoded, class_ids[image.class_name])
 
   def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:
-    names = {entry['id']: entry['name'] for entry in coco['categories']}
-    counts = collections.Counter(
-      names[annotation['category_id']] for annotation in coco['annotations']
-    )
-    for name in names.values():
-      if name not in counts:
-        report.add('class_without_image', name)
+    counts = record_kind.images_by_class(coco, report)
     if len(counts) > 1:
       return ''
     ((name, count),) = counts.items()
@@ -100,8 +90,7 @@ class CropRecords(ClassificationRecords):
         pixels = _pixels(encoded)
       left, top, right, bottom = self._region(box, encoded)
       entry = _entry(
-        0,  # Until it has its number.
-        image.file_name,
+        image._replace(source_id=0),  # Until it has its number.
         _jpeg(pixels[top:bottom, left:right]),
         class_ids[box.class_name],
       )
@@ -145,12 +134,11 @@ def _jpeg(pixels: np.ndarray) -> image_reader.Encoded:
 
 
 def _entry(
-  source_id: int, file_name: str, encoded: image_reader.Encoded, class_id: int
+  image: annotations.AnnotatedImage,
+  encoded: image_reader.Encoded,
+  class_id: int,
 ) -> record_kind.Entry:
-  features = record_kind.image_features(source_id, file_name, encoded)
-  features['image/class/label'] = record_kind.ints_feature([class_id])
-  return record_kind.Entry(
-    tf.train.Example(features=tf.train.Features(feature=features)),
-    record_kind.image_entry(source_id, file_name, encoded),
-    [{'category_id': class_id}],
+  features = {'image/class/label': record_kind.ints_feature([class_id])}
+  return record_kind.make_entry(
+    image, encoded, features, [{'category_id': class_id}]
   )

@@ -49,19 +49,12 @@ def convert(
   kind = kind or detection_records.DetectionRecords()
   names = next(iter(splits.values())).label_map
   _check_something(splits, names, report, kind.least_id)
-  try:
-    tf.io.gfile.makedirs(output_dir)
-  except tf.errors.OpError as error:
-    raise errors.DataError(
-      f'{output_dir}: the output folder cannot be made: {error}'
-    ) from error
-  earlier = [
-    path
-    for name in splits
-    for path in _earlier_shards(os.path.join(output_dir, name), overwrite)
-  ]
+  earlier, present = [], []
+  if tf.io.gfile.exists(output_dir):
+    for name in splits:
+      earlier += _earlier_shards(os.path.join(output_dir, name), overwrite)
+    present = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
   label_map_file = os.path.join(output_dir, 'label_map.txt')
-  present = tf.io.gfile.glob(os.path.join(output_dir, '*-of-?????.tfrecord'))
   if tf.io.gfile.exists(label_map_file) and (
     set(present) - set(earlier) or not overwrite
   ):

@@ -4,7 +4,6 @@ import io
 from typing import Any, Dict, Iterator, List
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 from PIL import Image
 from pycocotools import mask as mask_lib
 
@@ -37,11 +36,7 @@ class DetectionRecords(record_kind.RecordKind):
     )
     if usable is None:
       return
-    yield record_kind.Entry(
-      make_example(image, encoded, usable, class_ids, self._include_masks),
-      record_kind.image_entry(image.source_id, image.file_name, encoded),
-      [_annotation(box, class_ids, self._include_masks) for box in usable],
-    )
+    yield make_entry(image, encoded, usable, class_ids, self._include_masks)
 
   def objection(self, coco: Dict[str, Any], report: report_lib.Report) -> str:
     del report  # Unused.
@@ -50,14 +45,14 @@ class DetectionRecords(record_kind.RecordKind):
     )
 
 
-def make_example(
+def make_entry(
   image: annotations.AnnotatedImage,
   encoded: image_reader.Encoded,
   usable: List[annotations.Box],
   class_ids: Dict[str, int],
   include_masks: bool = False,
-) -> tf.train.Example:
-  """Returns the tf.Example that the input pipeline decodes.
+) -> record_kind.Entry:
+  """Returns a record of an image and its objects.
 
   Boxes are divided by the size of the image; labels start at 1. With masks,
   `segmentation` of the boxes has to be compressed run lengths of the image.
@@ -70,22 +65,22 @@ def make_example(
     pngs[prefix + 'mask'] = record_kind.bytes_feature(
       *(_png(mask_lib.decode(box.segmentation)) for box in usable)
     )
-  return tf.train.Example(
-    features=tf.train.Features(
-      feature={
-        **record_kind.image_features(image.source_id, image.file_name, encoded),
-        prefix + 'bbox/xmin': floats([box.xmin / width for box in usable]),
-        prefix + 'bbox/xmax': floats([box.xmax / width for box in usable]),
-        prefix + 'bbox/ymin': floats([box.ymin / height for box in usable]),
-        prefix + 'bbox/ymax': floats([box.ymax / height for box in usable]),
-        prefix + 'class/label': ints(
-          [class_ids[box.class_name] for box in usable]
-        ),
-        prefix + 'area': floats([box.area for box in usable]),
-        prefix + 'is_crowd': ints([int(box.is_crowd) for box in usable]),
-        **pngs,
-      }
-    )
+  return record_kind.make_entry(
+    image,
+    encoded,
+    {
+      prefix + 'bbox/xmin': floats([box.xmin / width for box in usable]),
+      prefix + 'bbox/xmax': floats([box.xmax / width for box in usable]),
+      prefix + 'bbox/ymin': floats([box.ymin / height for box in usable]),
+      prefix + 'bbox/ymax': floats([box.ymax / height for box in usable]),
+      prefix + 'class/label': ints(
+        [class_ids[box.class_name] for box in usable]
+      ),
+      prefix + 'area': floats([box.area for box in usable]),
+      prefix + 'is_crowd': ints([int(box.is_crowd) for box in usable]),
+      **pngs,
+    },
+    [_annotation(box, class_ids, include_masks) for box in usable],
   )
 
 

@@ -1,6 +1,7 @@
 """Kind of records that a set is converted into."""
 
 import abc
+import collections
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -71,30 +72,46 @@ class RecordKind(abc.ABC):
     """
 
 
-def image_features(
-  source_id: int, file_name: str, encoded: image_reader.Encoded
-) -> Dict[str, tf.train.Feature]:
-  """Returns the features that records of every kind have."""
-  return {
+def make_entry(
+  image: annotations.AnnotatedImage,
+  encoded: image_reader.Encoded,
+  features: Dict[str, tf.train.Feature],
+  coco_annotations: List[Dict[str, Any]],
+) -> Entry:
+  """Adds to features of one kind what records of every kind have."""
+  features = {
     'image/encoded': bytes_feature(encoded.data),
     'image/format': bytes_feature(encoded.format.lower().encode()),
-    'image/filename': bytes_feature(file_name.encode()),
-    'image/source_id': bytes_feature(str(source_id).encode()),
+    'image/filename': bytes_feature(image.file_name.encode()),
+    'image/source_id': bytes_feature(str(image.source_id).encode()),
     'image/height': ints_feature([encoded.height]),
     'image/width': ints_feature([encoded.width]),
+    **features,
   }
+  return Entry(
+    tf.train.Example(features=tf.train.Features(feature=features)),
+    {
+      'id': image.source_id,
+      'file_name': image.file_name,
+      'width': encoded.width,
+      'height': encoded.height,
+    },
+    coco_annotations,
+  )
 
 
-def image_entry(
-  source_id: int, file_name: str, encoded: image_reader.Encoded
-) -> Dict[str, Any]:
-  """Returns an entry of `images` in a COCO json."""
-  return {
-    'id': source_id,
-    'file_name': file_name,
-    'width': encoded.width,
-    'height': encoded.height,
-  }
+def images_by_class(
+  coco: Dict[str, Any], report: report_lib.Report
+) -> Dict[str, int]:
+  """Counts annotations of the classes that occur, and reports the others."""
+  counts = collections.Counter(
+    annotation['category_id'] for annotation in coco['annotations']
+  )
+  for entry in coco['categories']:
+    if entry['id'] not in counts:
+      report.add('class_without_image', entry['name'])
+  names = {entry['id']: entry['name'] for entry in coco['categories']}
+  return {names[class_id]: count for class_id, count in counts.items()}
 
 
 def bytes_feature(*values: bytes) -> tf.train.Feature:

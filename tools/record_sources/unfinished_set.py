@@ -7,6 +7,7 @@ from typing import Iterator, Sequence
 import tensorflow.compat.v1 as tf
 
 from dataloader import record_files
+from utils import errors
 
 
 @contextlib.contextmanager
@@ -20,14 +21,23 @@ def hidden_folder(
   files until all have moved.
 
   Args:
-    folder: local or remote; has to exist.
+    folder: local or remote; made if needed.
     names: of the splits.
     superseded: paths of earlier files, which go at the end.
+
+  Raises:
+    errors.DataError: the folder cannot be made.
   """
   temporary = os.path.join(folder, f'.{names[0]}.tmp')
   markers = [record_files.unfinished_marker(name) for name in names]
-  _remove(temporary)
-  tf.io.gfile.makedirs(temporary)
+  is_new = not tf.io.gfile.exists(folder)
+  try:
+    _remove(temporary)
+    tf.io.gfile.makedirs(temporary)
+  except tf.errors.OpError as error:
+    raise errors.DataError(
+      f'{folder}: the output folder cannot be made: {error}'
+    ) from error
   try:
     _touch(temporary, markers)
     yield temporary
@@ -42,6 +52,8 @@ def hidden_folder(
       tf.io.gfile.remove(os.path.join(folder, marker))
   finally:
     _remove(temporary)
+    if is_new and not tf.io.gfile.listdir(folder):
+      _remove(folder)
 
 
 def _touch(folder: str, names: Sequence[str]) -> None:

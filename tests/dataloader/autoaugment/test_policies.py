@@ -142,6 +142,7 @@ def test_policy_test_is_a_translation_and_an_equalization():
   assert _close_to(sum(signs), 0.5, 200)
 
 
+@pytest.mark.slow
 def test_how_often_sub_policies_are_drawn_and_steps_are_taken():
   # Additions of 11 * level; sums tell which steps were taken.
   policy = [
@@ -200,6 +201,7 @@ def test_the_same_operation_twice_draws_twice():
   assert _close_to(found.count(6), 0.5, 800)
 
 
+@pytest.mark.slow
 def test_randaugment_draws_all_operations_alike(monkeypatch):
   names = sorted(operations.OPERATIONS)
   # Each operation only leaves its number behind, in another place each time.

@@ -157,6 +157,23 @@ def test_a_verdict_needs_detections(model, written, caplog, checks_quickly):
   assert comparison._replace(measured=wrong).verdict == 'differs'
 
 
+def test_class_maps_have_no_boxes_to_tell_of():
+  none = np.zeros([0], np.int32)
+  one = check.detection_difference.predictor.ImageDetections(
+    None, none, np.float32([]), class_map=np.zeros([4, 5], np.uint8)
+  )
+  measured = check.detection_difference.compare(
+    [one], [one], [1.0], 0.5, 0.01, None
+  )
+  tolerance = check.TOLERANCES['onnx', '']
+  compared = check.Comparison('onnx', measured, tolerance)
+  assert compared.verdict == 'ok'
+  assert 'boxes' not in ''.join(compared.cells())
+  assert compared.cells()[-1] == (
+    f'share of pixels of other classes 0.00000 (<= {tolerance.mask_error:g})'
+  )
+
+
 def test_every_variant_has_a_tolerance():
   variants = set()
   for module in (formats.tflite, formats.onnx_model):

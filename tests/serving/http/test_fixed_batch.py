@@ -23,7 +23,10 @@ def _example(image):
 
 @pytest.mark.parametrize(
   'input_type, instance',
-  [('image_tensor', _numbers), ('tf_example', _example)],
+  [
+    pytest.param('image_tensor', _numbers, marks=pytest.mark.slow),
+    ('tf_example', _example),
+  ],
 )
 def test_a_fixed_batch_is_filled_up(model, tmp_path, input_type, instance):
   directory = str(tmp_path / 'export')

@@ -8,7 +8,9 @@ from serving.http import served_model
 from tests.serving.http import serving_run
 
 
-@pytest.mark.parametrize('is_normalized', [False, True])
+@pytest.mark.parametrize(
+  'is_normalized', [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_the_same_json(model, tmp_path, is_normalized):
   directory = str(tmp_path / 'export')
   export.export(

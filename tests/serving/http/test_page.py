@@ -188,6 +188,7 @@ def test_a_dropped_picture(page, photograph):
   assert 'dropped.png, 100 × 80' in page.find_element('id', 'facts').text
 
 
+@pytest.mark.slow
 def test_masks_can_be_switched_off(page, photograph):
   _set_slider(page, 0)
   _choose(page, photograph, 'detection')

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from serving.inference import (
@@ -74,9 +75,13 @@ def test_broken_files_are_listed(images, tmp_path, capsys):
 
 
 class _Blind(results.Brightness):
+  class_map = None
+
   def predict(self, images):
     return [
-      predictor_lib.ImageDetections(*[values[:0] for values in found[:3]])
+      predictor_lib.ImageDetections(
+        *[values[:0] for values in found[:3]], class_map=self.class_map
+      )
       for found in super().predict(images)
     ]
 
@@ -89,6 +94,11 @@ def test_that_nothing_was_detected_is_told(images, tmp_path, caplog):
   caplog.clear()
   _run(images, tmp_path, _Blind())
   assert 'no score exceeds postprocess.score_threshold' in caplog.text
+  caplog.clear()
+  predictor = _Blind()
+  predictor.class_map = np.zeros([40, 60], np.uint8)
+  _run(images, tmp_path, predictor)
+  assert 'No detection to show: all pixels are of class 0.' in caplog.text
 
 
 def test_a_picture_that_is_too_large_is_refused_by_the_users_flag(
