@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from modeling import base_model
-from modeling.training import accumulation, summed_gradients
+from modeling.training import accumulation, replicas, summed_gradients
 from utils import mode_keys
 
 Tensors = Dict[str, Any]
@@ -68,11 +68,16 @@ def batch_gradients(
   total_loss = _total(losses)
   model_variables = tf.global_variables()
   optimization = make_optimization()
-  # What applies them waits for all. Gates, by default one for each operation,
-  # are every seventh node of the backward pass, and each costs time at every
-  # start.
+  # What applies them waits for all, in one replica. Gates, by default one for
+  # each operation, are every seventh node of the backward pass, and each costs
+  # time at every start.
+  gates = tf.train.Optimizer
   gradients = optimization.optimizer.compute_gradients(
-    total_loss, variables, gate_gradients=tf.train.Optimizer.GATE_NONE
+    total_loss,
+    variables,
+    gate_gradients=(
+      gates.GATE_NONE if replicas.num_replicas() == 1 else gates.GATE_GRAPH
+    ),
   )
   return BatchGradients(
     losses, total_loss, gradients, model_variables, optimization
