@@ -20,6 +20,7 @@ DTYPE = np.dtype(
   align=True,
 )
 NOTHING = np.zeros([0], DTYPE)
+ZERO = np.zeros([1], DTYPE)
 
 
 def from_coco(
