@@ -12,7 +12,7 @@ from modeling.training import replicas
 
 # Up to this many TPU replicas each normalises by its own moments.
 MAX_UNSYNCED_TPU_REPLICAS = 8
-# Less than the kernel of a GPU takes.
+# The least that the kernel of a GPU takes, and a little more.
 _LEAST_EPSILON = 1.001e-5
 
 
@@ -58,7 +58,7 @@ def _average_over_replicas() -> Optional[Callable[[tf.Tensor], tf.Tensor]]:
 
 
 class BatchNormalization(tf.layers.BatchNormalization):
-  """Batch norm whose moments may be averaged over all replicas.
+  """Batch norm, its moments averaged over all replicas if `is_synchronised`.
 
   Automatic layer names come from the class's, so it is called as the layer
   that it stands in for.

@@ -15,7 +15,7 @@ _names: 'weakref.WeakKeyDictionary[tf.Graph, Dict[str, str]]' = (
 
 
 def constant(value: Any) -> tf.Tensor:
-  """Returns that of the default graph: a number, a list or an array."""
+  """Returns that of the default graph: a number, a list or a small array."""
   return _shared(repr(value), lambda: tf.constant(value))
 
 

@@ -53,7 +53,6 @@ CASES = [
     1,
     marks=pytest.mark.slow,
   ),
-  # 49S has the same blocks.
   pytest.param(
     *('retinanet_spinenet49', _spinenet('spinenet'), (128, 128), 1),
     marks=pytest.mark.slow,
