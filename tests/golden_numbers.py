@@ -62,15 +62,14 @@ def load_weights(session):
     for variable in tf.global_variables()
     if not any(part in variable.op.name for part in _NOT_WEIGHTS)
   ]
-  session.run(
-    [variable.initializer for variable in variables],
-    {
-      variable.initializer.inputs[1]: weight(
-        variable.op.name, tuple(variable.shape.as_list())
-      )
-      for variable in variables
-    },
-  )
+  fed = {
+    tf.placeholder(v.dtype.base_dtype, v.shape): weight(
+      v.op.name, tuple(v.shape.as_list())
+    )
+    for v in variables
+  }
+  # Variables of a shape share their initial value.
+  session.run(list(map(tf.assign, variables, fed)), fed)
 
 
 def flatten(tree, prefix=''):

@@ -4,7 +4,6 @@ Quiet start of TensorFlow, log lines for a person, and errors that explain
 themselves instead of a traceback.
 """
 
-import contextlib
 import functools
 import gc
 import logging
@@ -48,10 +47,9 @@ def quieten_tensorflow() -> None:
   if FLAGS.debug:
     return
   # TensorFlow asks distutils for a version, and setuptools takes its place.
-  with contextlib.suppress(ImportError):
-    import _distutils_hack
-
-    _distutils_hack.remove_shim()
+  hack = sys.modules.get('_distutils_hack')
+  if hack is not None:
+    hack.remove_shim()
   # Nothing that TensorFlow makes when it is imported is ever garbage.
   gc.disable()
   import tensorflow.compat.v1 as tf
