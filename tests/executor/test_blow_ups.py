@@ -129,7 +129,9 @@ def test_only_a_whole_checkpoint_is_gone_back_to(tmp_path, monkeypatch):
   run = _of_run(tmp_path)
   _save(tmp_path, 0, 10, 20)
   monkeypatch.setattr(
-    checkpoint, 'damage_of', lambda path: 'torn' if '-10' in path else None
+    checkpoint,
+    'damage_of',
+    lambda path: 'torn' if path.endswith('-10') else None,
   )
   run.recover(_error(20), _batches(20))
   assert run.current() == (0, 1, 21, 0.5)
