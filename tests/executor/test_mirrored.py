@@ -108,7 +108,13 @@ def _train_both(tmp_path, config, only_replicated=()):
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
-  settings = {**_SETTINGS, 'retinanet_loss': {'normalizer_momentum': 0.9}}
+  settings = {
+    # Without the kinks of ReLU: a value within rounding of one can turn a
+    # hundredth of a gradient.
+    'batch_norm_activation': {'use_sync_bn': True, 'activation': 'swish'},
+    'enable_summary': True,
+    'retinanet_loss': {'normalizer_momentum': 0.9},
+  }
   initial, one, two, metrics = _train_both(tmp_path, _tiny(tmp_path, settings))
   losses = [_scalars(tmp_path / name) for name in ('one', 'two')]
   assert set(losses[0]) == set(losses[1])
@@ -128,8 +134,7 @@ def test_two_replicas_train_as_one_device_with_the_same_global_batch(tmp_path):
     if name.endswith('moving_variance'):
       value = _with_biased_variance(value, two[name])
     if not name.startswith('moving_normalizer'):
-      # Of the tensor: what rounding does to single values near 0 in three
-      # steps through batch norms of few pixels depends on the images.
+      # Of the tensor: rounding tells most of single values near 0.
       difference = np.linalg.norm(two[name] - value)
       assert difference <= 1e-4 * np.linalg.norm(value) + 1e-5, name
   assert metrics['ARmax100'] >= 0
