@@ -66,7 +66,7 @@ ARCHITECTURE = block(
   Key(
     'pre_parser',
     None,
-    'only copy-paste of masks has one: extract_objects_parser',
+    'only two-stage masks have one: extract_objects_parser',
     TEXT,
     no_effect=True,
   ),
@@ -228,7 +228,7 @@ _PRE_PARSER_DATASET = block(
   Key(
     'file_pattern',
     '',
-    'only copy-paste of masks reads it; empty = train_file_pattern',
+    'only copy-paste reads it; empty = train_file_pattern',
     no_effect=True,
   ),
   Key('dataset_type', 'tfrecord', 'tfrecord is all there is', no_effect=True),

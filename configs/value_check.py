@@ -87,7 +87,7 @@ def check(values: Dict[str, Any], keys: Iterable[Key]) -> None:
     problem = _problem(key, values[key.path])
     if problem:
       raise errors.ConfigError(
-        f'{key.path}: {problem}. Its default is {key.default!r}.'
+        f'{key.path}: {problem}. Its default is {errors.shown(key.default)}.'
       )
 
 

@@ -52,7 +52,7 @@ def find_files(
     raise errors.DataError(
       f'No file pattern is given. Set {key} to a glob of TFRecord files.'
     )
-  _check_not_empty(files)
+  _check_not_empty(files, key)
   _check_finished(files)
   return files
 
@@ -76,7 +76,7 @@ def _check_finished(files: List[str]) -> None:
       )
 
 
-def _check_not_empty(files: List[str]) -> None:
+def _check_not_empty(files: List[str], key: str) -> None:
   with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
     stats = list(pool.map(tf.io.gfile.stat, files))
   empty = [
@@ -87,8 +87,10 @@ def _check_not_empty(files: List[str]) -> None:
   folders = [name for name, stat in zip(files, stats) if stat.is_directory]
   if folders:
     raise errors.DataError(
-      "'{}' is a folder, not a TFRecord file. A pattern like '{}/*.tfrecord' "
-      'takes its files.'.format(folders[0], folders[0].rstrip('/'))
+      "'{}' is a folder, not a TFRecord file. Check {}: a pattern like "
+      "'{}/*.tfrecord' takes its files.".format(
+        folders[0], key, folders[0].rstrip('/')
+      )
     )
   if empty:
     raise errors.DataError(

@@ -66,6 +66,10 @@ def _decisive_rows(
   for name in ('objects', 'anchors'):
     if name in learned:
       yield name, learned[name]
+  if params.architecture.pre_parser:
+    pattern = params.train.pre_parser_dataset.file_pattern
+    pasted = f'objects of {pattern}' if pattern else 'objects of other images'
+    yield 'copy-paste', f'{pasted}, not counted above'
   yield 'learning rate', _learning_rate(params.train) + _rate_of_preset(params)
 
 

@@ -70,7 +70,7 @@ def sample_rows(
   try:
     records = _random_records(files, num_images, random)
     others = itertools.cycle(
-      _second_records(files, params, num_samples, random)
+      _second_records(files, params, num_images * num_samples, random)
     )
     with tf.Graph().as_default(), tf.Session() as session:
       record, other = (tf.placeholder(tf.string, []) for _ in range(2))
@@ -242,7 +242,10 @@ def _sample(element: Dict[str, Any], parser: Any) -> Picture:
   masks = _no_masks()
   if parser.contents == record_contents.OBJECTS_WITH_MASKS:
     masks = parser.masks(boxes, objects, batch)
-  return Picture(_pixels(element), boxes, objects.classes, masks)
+  most = parser.max_objects
+  return Picture(
+    _pixels(element), boxes[:most], objects.classes[:most], masks[:most]
+  )
 
 
 def _classified(pixels: tf.Tensor, data: Dict[str, Any]) -> Picture:

@@ -63,7 +63,7 @@ def main(argv: List[str]) -> None:
   program.quieten_tensorflow()
   from configs import factory as config_factory
   from configs import resolver
-  from dataloader import record_files
+  from dataloader import record_check, record_files
   from tools import augmentation_sheet
   from utils import label_map as label_map_lib
 
@@ -73,16 +73,21 @@ def main(argv: List[str]) -> None:
     params_override=FLAGS.params_override,
     flags={'data_dir': FLAGS.data_dir},
   ).params
-  files = record_files.find_files(
-    FLAGS.file_pattern or params.train.train_file_pattern,
-    '--file_pattern or train.train_file_pattern',
-  )
-  label_map_file = FLAGS.label_map or params.eval.label_map_file
-  label_map = None
-  if label_map_file:
-    label_map = label_map_lib.read_label_map(label_map_file)
+  key, *second_keys = record_check.training_keys(params)
+  pattern = FLAGS.file_pattern or params.lookup(key)
+  key = '--file_pattern' if FLAGS.file_pattern else f'--file_pattern or {key}'
+  record_check.check_contents(pattern, params, key)
+  for second in second_keys:
+    record_check.check_contents(params.lookup(second), params, second)
+  path, label_map = FLAGS.label_map or params.eval.label_map_file, None
+  # That of the config is often one that only evaluation needs.
+  if path and (FLAGS.label_map or os.path.exists(path)):
+    label_map = label_map_lib.read_label_map(path)
   rows = augmentation_sheet.sample_rows(
-    files, params, FLAGS.num_images, 0 if FLAGS.plain else FLAGS.num_samples
+    record_files.find_files(pattern),
+    params,
+    FLAGS.num_images,
+    0 if FLAGS.plain else FLAGS.num_samples,
   )
   sheet = augmentation_sheet.draw(rows, FLAGS.tile_size, label_map)
   sheet.save(FLAGS.output)

@@ -7,6 +7,7 @@ value received, the values allowed, and what to do.
 
 import contextlib
 import difflib
+import json
 from typing import Any, Iterable, Iterator
 
 _SHOWN = 120
@@ -52,8 +53,9 @@ def naming(before: str = '', after: str = '') -> Iterator[None]:
 
 
 def shown(value: Any) -> str:
-  """Returns the repr of a value for a message, shortened if it is long."""
-  text = repr(value)
+  """Returns a value for a message, as YAML has it, shortened if it is long."""
+  is_word = value is None or isinstance(value, bool)
+  text = json.dumps(value) if is_word else repr(value)
   return text if len(text) <= _SHOWN else text[:_SHOWN] + '...'
 
 

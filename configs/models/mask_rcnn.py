@@ -15,6 +15,7 @@ from configs.keys import (
   block,
   with_defaults,
 )
+from utils import errors
 
 PARSERS = ('maskrcnn_parser',)
 
@@ -191,14 +192,15 @@ def _copy_paste(params: Any) -> Optional[str]:
   pre_parser = params.architecture.pre_parser
   if (pre_parser or None) != (_PRE_PARSER if is_on else None):
     return (
-      f'maskrcnn_parser.copy_paste: {is_on} does not go with '
-      f'architecture.pre_parser: {pre_parser!r}. Use true and {_PRE_PARSER!r}, '
-      'or false and null.'
+      f'maskrcnn_parser.copy_paste: {errors.shown(is_on)} does not go with '
+      f'architecture.pre_parser: {errors.shown(pre_parser)}. Use true and '
+      f'{_PRE_PARSER!r}, or false and null.'
     )
   if is_on and not params.architecture.include_mask:
     return (
       'maskrcnn_parser.copy_paste: true pastes objects along their masks, but '
-      'architecture.include_mask is false. Set one of them to the other.'
+      'architecture.include_mask is false. Set that to true, or copy_paste to '
+      'false and architecture.pre_parser to null.'
     )
   return None
 

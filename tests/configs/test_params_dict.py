@@ -162,7 +162,7 @@ def test_misplaced_keys_of_the_model_are_found(path, guess):
   'changes, parts',
   [
     ({'b': 'text'}, ['b must be int', "'text' is str"]),
-    ({'b': True}, ['b must be int', 'True is bool']),
+    ({'b': True}, ['b must be int', 'true is bool']),
     ({'b': 1.5}, ['b must be int', '1.5 is float']),
     ({'b': 1e5}, ['b must be int', 'Write 100000.']),
     ({'b': {'x': 1}}, ['b must be int', 'block of keys']),

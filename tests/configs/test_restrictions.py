@@ -164,8 +164,8 @@ def test_values_that_two_stages_cannot_have(model, block, name, value, words):
 @pytest.mark.parametrize(
   'pastes,pre_parser,has_masks,words',
   [
-    (True, None, True, "with architecture.pre_parser: None. Use true and 'ext"),
-    (False, _PRE_PARSER, True, 'copy_paste: False does not go with'),
+    (True, None, True, "with architecture.pre_parser: null. Use true and 'ext"),
+    (False, _PRE_PARSER, True, 'copy_paste: false does not go with'),
     (True, 'extract_parser', True, "pre_parser: 'extract_parser'"),
     (True, _PRE_PARSER, False, 'architecture.include_mask is false'),
   ],

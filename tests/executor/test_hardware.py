@@ -246,6 +246,25 @@ def test_plan_of_a_training(tmp_path, step, path, words, batch_of_rates):
   assert rows['learning rate'].startswith('0.08, cosine to step 10\n')
 
 
+@pytest.mark.parametrize(
+  'pattern,words', [('', 'other images'), ('more-*', 'more-*')]
+)
+def test_plan_says_what_is_pasted(pattern, words):
+  params = golden_numbers.make_params(
+    {
+      'type': 'mask_rcnn',
+      'architecture': {'pre_parser': 'extract_objects_parser'},
+      'maskrcnn_parser': {'copy_paste': True},
+      'train': {'pre_parser_dataset': {'file_pattern': pattern}},
+    }
+  )
+  table = plan.plan_table(
+    params, hardware.Hardware(hardware.CPU, 1, 'CPU'), 'train'
+  )
+  rows = dict(zip(*[list(c.cells) for c in table.columns]))
+  assert rows['copy-paste'] == f'objects of {words}, not counted above'
+
+
 def test_plan_says_that_each_part_has_its_own_statistics():
   params = golden_numbers.make_params(
     {'train': {'train_batch_size': 8, 'gradient_accumulation_steps': 4}}

@@ -64,6 +64,15 @@ def test_the_program_writes_a_sheet(tmp_path):
   [
     (['--file_pattern=/nosuch*'], "No file matches '/nosuch\\*'"),
     ([], '--file_pattern or train.train_file_pattern'),
+    (
+      [
+        '--file_pattern=' + golden_numbers.RECORDS,
+        '--params_override=type=mask_rcnn,maskrcnn_parser.copy_paste=true,'
+        'architecture.pre_parser=extract_objects_parser,'
+        'train.pre_parser_dataset.file_pattern=/nosuch*',
+      ],
+      'train.pre_parser_dataset.file_pattern',
+    ),
     (['--output=x.gif'], 'must end in one of .png'),
     (['--output=/nosuch/x.png'], "no directory '/nosuch'"),
   ],
@@ -78,6 +87,30 @@ def test_what_is_wrong_is_said(arguments, message, tmp_path):
   assert finished.stderr.startswith('Error: ')
   assert message.replace('\\', '') in finished.stderr
   assert 'Traceback' not in finished.stderr
+
+
+def test_records_without_masks_are_told_before_the_sheet(tmp_path):
+  records = record_factory.write_records(
+    tmp_path / 'a', [record_factory.make_record()]
+  )
+  for arguments in (
+    ['--file_pattern=' + records, '--model=mask_rcnn'],
+    [
+      '--file_pattern=' + golden_numbers.RECORDS,
+      '--params_override=type=mask_rcnn,maskrcnn_parser.copy_paste=true,'
+      'architecture.pre_parser=extract_objects_parser,'
+      'train.pre_parser_dataset.file_pattern=' + records,
+    ],
+  ):
+    finished = programs.run(
+      'tools/show_augmentation.py',
+      f'--output={tmp_path}/x.png',
+      *arguments,
+    )
+    assert finished.returncode == 1
+    assert f"'{records}'" in finished.stderr
+    assert '--include_masks' in finished.stderr
+    assert not (tmp_path / 'x.png').exists()
 
 
 def test_boxes_follow_the_image(tmp_path):
@@ -186,6 +219,43 @@ def test_copy_paste_shows_what_is_pasted(tmp_path):
     assert sample.masks.shape == (2, 112, 112) and sample.masks.mean() > 0.95
     pasted = sample.pixels[:, :, 0] > 125
     assert pasted[30:60, 30:50].all() and pasted.sum() == 30 * 20
+  # No more than are learned.
+  changes['maskrcnn_parser']['max_num_instances'] = 1
+  params = resolver.resolve(params_override=json.dumps(changes)).params
+  (row,) = augmentation_sheet.sample_rows([below], params, 1, 1)
+  (sample,) = row.samples
+  assert len(sample.boxes) == len(sample.classes) == len(sample.masks) == 1
+
+
+def test_each_sample_meets_an_image_of_its_own(tmp_path):
+  def record(value):
+    image = np.full([64, 64, 3], value, np.uint8)
+    mask = np.full([64, 64], 255, np.uint8)
+    return record_factory.make_record(
+      b'%d' % value,
+      record_factory.encode(image),
+      [[0.0, 0.0, 1.0, 1.0]],
+      [1],
+      object__mask=[record_factory.encode(mask)],
+    )
+
+  below = record_factory.write_records(tmp_path / 'below', [record(9)] * 2)
+  donors = list(map(record, range(20, 220, 20)))
+  changes = {
+    'type': 'mask_rcnn',
+    'architecture': {'pre_parser': 'extract_objects_parser'},
+    'maskrcnn_parser': {'output_size': [64, 64], 'copy_paste': True},
+    'train': {
+      'seed': 1,
+      'pre_parser_dataset': {
+        'file_pattern': record_factory.write_records(tmp_path / 'x', donors)
+      },
+    },
+  }
+  params = resolver.resolve(params_override=json.dumps(changes)).params
+  rows = augmentation_sheet.sample_rows([below], params, 2, 3)
+  shown = [sample.pixels.max() for row in rows for sample in row.samples]
+  assert len(rows) == 2 and len(set(shown)) == 6
 
 
 def test_a_broken_image_points_to_the_checking_tool(tmp_path):
@@ -263,14 +333,18 @@ def test_label_maps_follow_the_image(tmp_path):
       'type': 'segmentation',
       'architecture': {'num_classes': 3},
       'segmentation_parser': {'output_size': [64, 64]},
+      'train': {'seed': 1},
     }
   )
   rows = augmentation_sheet.sample_rows([path], params, 2, 2)
   for row in rows:
+    assert -1 in row.original.masks
+    # Where nothing counts, beside the image too, a window may not reach.
+    assert any(-1 in sample.masks for sample in row.samples)
     for picture in (row.original, *row.samples):
       (class_map,) = picture.masks
       assert class_map.shape == picture.pixels.shape[:2]
-      assert {-1, 0, 1} <= set(np.unique(class_map)) <= {-1, 0, 1, 2}
+      assert {0, 1} <= set(np.unique(class_map)) <= {-1, 0, 1, 2}
       # Class 1 is green.
       bright = picture.pixels[..., 1] > 150
       assert bright[class_map == 1].mean() > 0.8
