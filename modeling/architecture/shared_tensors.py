@@ -27,7 +27,10 @@ def initial_values(
   See `custom_getter` of `tf.variable_scope`.
   """
   make, dtype = given['initializer'], given['dtype']
-  if isinstance(make, (tf.zeros_initializer, tf.ones_initializer)):
+  # Workers tell one another initial values, each from a device of its own.
+  if not tf.distribute.has_strategy() and isinstance(
+    make, (tf.zeros_initializer, tf.ones_initializer)
+  ):
     shape = tf.TensorShape(given['shape'])
     with tf.init_scope(), tf.device(None):
       value = _shared(
