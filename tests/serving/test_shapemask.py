@@ -52,17 +52,18 @@ def test_exports_agree_with_the_checkpoint(tmp_path, options):
   assert names['detection_masks'] == ('DetectionMasks:0', 'float32')
   assert names['detection_classes'] == ('DetectionClasses:0', 'int32')
   assert contract_lib.read(directory) == written
-  images = [record_factory.pixels(40, 60, seed=i) for i in range(3)]
+  # What a client makes fit is rounded, which can change a ranking.
+  is_encoded = options['input_type'] != 'image_tensor'
+  size = (40, 60) if is_encoded else (64, 64)
+  images = [record_factory.pixels(*size, seed=i) for i in range(3)]
   expected = checkpoint.CheckpointPredictor(
     model.checkpoint, model.params, (64, 64)
   ).predict(images)
-  # An image that is not encoded is made to fit by the client.
   for got, want in zip(exported.load(directory).predict(images), expected):
     assert got.masks.shape == want.masks.shape == (len(got.boxes), 16, 16)
     assert len(got.boxes) > 1
     for name in ('boxes', 'mask_boxes', 'masks'):
-      tolerance = 1e-3 if options['input_type'] != 'image_tensor' else 0.5
       np.testing.assert_allclose(
-        getattr(got, name), getattr(want, name), atol=tolerance
+        getattr(got, name), getattr(want, name), atol=1e-3
       )
     assert not np.array_equal(got.boxes, got.mask_boxes)
