@@ -56,6 +56,21 @@ def test_variables_of_a_shape_begin_as_one_tensor(use_resource):
   )
 
 
+def test_workers_share_no_initial_values():
+  # A collective needs the device of what a worker tells the others.
+  strategy = tf.distribute.experimental.MultiWorkerMirroredStrategy()
+  assert 'collective' in strategy.extended.__class__.__module__
+  with tf.Graph().as_default(), strategy.scope():
+    scope = tf.get_variable_scope()
+    scope.set_custom_getter(shared_tensors.initial_values)
+    first, second = (
+      tf.get_variable(name, [3], initializer=tf.zeros_initializer())
+      for name in 'ab'
+    )
+    names = [v.primary.initializer.inputs[1].name for v in (first, second)]
+  assert names[0] != names[1]
+
+
 @pytest.mark.parametrize('momentum', [0.997, 0.99])
 def test_batch_norm_is_that_of_tensorflow_with_fewer_nodes(momentum):
   values = np.random.RandomState(0).normal(3, 2, [2, 4, 4, 5])
