@@ -1,4 +1,4 @@
-"""Presets without those that differ in training alone."""
+"""Presets without those that differ in training or image size alone."""
 
 from typing import List
 
@@ -6,8 +6,11 @@ from configs import presets
 
 
 def find() -> List[presets.Preset]:
-  """Returns the first preset of each size of network, as their headers say."""
+  """Returns of each network, as headers say, the preset of largest images."""
   found = {}
   for preset in presets.find_presets():
-    found.setdefault((preset.parameters, preset.multiply_adds), preset)
+    key = preset.model, preset.parameters
+    known = found.setdefault(key, preset)
+    if preset.multiply_adds > known.multiply_adds:
+      found[key] = preset
   return list(found.values())
