@@ -43,9 +43,12 @@ def find_files(
         f'{key}.'
       ) from error
     if not matches:
+      # Of flags it is not.
+      in_front = '--data_dir, if given, stands in front of it, and '
       raise errors.DataError(
-        f"No file matches '{part}'. Check {key}; --data_dir, if given, stands "
-        'in front of it, and a relative path starts where the program is run.'
+        f"No file matches '{part}'. Check {key}; "
+        f'{in_front if "." in key else ""}a relative path starts where the '
+        'program is run.'
       )
     files.extend(matches)
   if not files:

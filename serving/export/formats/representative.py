@@ -1,5 +1,6 @@
 """Images for the calibration of integers."""
 
+import logging
 from typing import Iterator
 
 import numpy as np
@@ -8,6 +9,8 @@ from ops import preprocess_ops
 from serving.export import request, sample_images
 from serving.predictors import preprocessing
 from utils import errors
+
+_log = logging.getLogger(__name__)
 
 
 def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
@@ -24,7 +27,11 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
     options.representative_file_pattern,
     options.representative_images,
   )
-  is_empty = True
+  if count < 1:
+    raise errors.ConfigError(
+      f'representative_images: {count} is below 1; 100 are usual.'
+    )
+  found = 0
   try:
     for image in sample_images.from_records(
       pattern,
@@ -33,15 +40,22 @@ def images(export_request: request.ExportRequest) -> Iterator[np.ndarray]:
       sample_images.NUM_CHECKED,
       export_request.params.architecture.num_classes,
     ):
-      is_empty = False
+      found += 1
       yield image
   except errors.DataError as error:
     raise errors.ConfigError(str(error)) from error
-  if is_empty:
+  if not found:
     raise errors.ConfigError(
       f'representative_file_pattern: {pattern!r} holds no image that can be '
       f'read behind the first {sample_images.NUM_CHECKED}, which the check '
-      f'takes, or representative_images: {count} is below 1.'
+      'takes. Give TFRecord files of more images.'
+    )
+  if found < count:
+    _log.warning(
+      'representative_file_pattern: %d images are left to calibrate with, of '
+      '%d (representative_images).',
+      found,
+      count,
     )
 
 

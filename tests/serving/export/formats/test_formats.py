@@ -65,7 +65,7 @@ def test_records_without_images(model, tmp_path):
     list(representative.batches(changed))
 
 
-def test_batches_that_calibrate(model, tmp_path):
+def test_batches_that_calibrate(model, tmp_path, caplog):
   changed = tiny_export.request_of(
     model,
     representative_file_pattern=tiny_run.write_data(tmp_path),
@@ -74,6 +74,7 @@ def test_batches_that_calibrate(model, tmp_path):
   )
   batches = list(representative.batches(changed))
   # Of seven images four are left to the check.
+  assert '3 images are left to calibrate with, of 5' in caplog.text
   assert [batch.shape for batch in batches] == [(2, 64, 64, 3)] * 2
   np.testing.assert_array_equal(batches[1][0], batches[1][1])
   # The images of 60 x 40 pixels fill the width; below is padding.
